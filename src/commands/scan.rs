@@ -1,0 +1,1 @@
+//! `vpo scan [PATH…]`: one scan now, in the foreground or as a job for the running daemon.

@@ -1,0 +1,1 @@
+//! `vpo serve`: the composition root, the only file that names daemon, library and scan.

@@ -1,0 +1,1 @@
+//! Problems and warnings of the configuration, each with its origin.

@@ -1,0 +1,1 @@
+//! Where a value came from: default, file:line:column, variable, flag.

@@ -1,0 +1,1 @@
+//! The daemon's life: signals → start → serve → drain → exit, as one narrative.

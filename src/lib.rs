@@ -1,0 +1,43 @@
+//! VPO, the Video Policy Orchestrator's daemon: one static binary that watches over a home video
+//! library, knows every file and track in it, and never lies about how it is doing.
+//!
+//! # The design on one page
+//!
+//! ```text
+//! main → vpo::run → commands::{serve, healthcheck, config, scan, inspect}
+//!                      │
+//!       ┌──────────────┼───────────┬──────────┬───────┐
+//!       ▼              ▼           ▼          ▼       ▼
+//!    config        telemetry     daemon      api     scan
+//!                                             │     │    │
+//!                                             ▼     ▼    ▼
+//!                                             library   media
+//! ```
+//!
+//! - [`cli`] turns argv into a command and a layer of flags; [`config`] puts the four layers together.
+//! - [`telemetry`] sets `tracing` up.
+//! - [`daemon`] is a daemon core (life, tasks, health, HTTP, metrics, systemd) that knows nothing of videos.
+//! - [`library`] holds all SQL of the project; [`media`] turns bytes into tracks; [`scan`] keeps the one
+//!   true to the files with the other; [`api`] is the library's read-only HTTP routes.
+//! - [`commands::serve`] is the composition root: the only file that names daemon, library and scan.
+//!
+//! Arrows run one way, and a test holds them (`tests/architecture.rs`).
+
+pub mod api;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod daemon;
+pub mod library;
+pub mod media;
+pub mod scan;
+pub mod telemetry;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs `vpo` with the given argv (program name first) and returns the code to exit with:
+/// 0 done, 1 failed at run time, 64 usage (`EX_USAGE`), 78 configuration (`EX_CONFIG`), as in sysexits.h.
+pub fn run(_args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    ExitCode::from(70)
+}

@@ -1,0 +1,1 @@
+//! Rows of `files` and `tracks`: queries, batches, renames, missing.

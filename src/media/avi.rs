@@ -1,0 +1,1 @@
+//! AVI and OpenDML (RIFF): `hdrl` only.

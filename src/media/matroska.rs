@@ -1,0 +1,1 @@
+//! Matroska and WebM (EBML, RFC 8794; Matroska, RFC 9559).

@@ -1,0 +1,1 @@
+//! The walk of a root: what is there, in which state.

@@ -1,0 +1,1 @@
+//! Batches into the library, renames, missing files, the second pass of hashes.

@@ -1,0 +1,1 @@
+//! inotify through the `notify` crate, debounced; says once where it cannot watch.

@@ -1,0 +1,132 @@
+//! `vpo serve` as a child process: where it listens, what it logged, how it ended.
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Answer, Client, PATIENCE, eventually};
+
+/// A running daemon; killed when dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    library: PathBuf,
+    log: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// Starts `command` (a `vpo serve`); its stderr is collected as the log.
+    pub(crate) fn spawn(mut command: Command, library: &Path) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("vpo serve starts");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut stderr = child.stderr.take().expect("piped");
+        let sink = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = stderr.read(&mut buffer) {
+                sink.lock().expect("not poisoned").extend_from_slice(&buffer[..count]);
+            }
+        });
+        Self { child, library: library.to_owned(), log, reader: Some(reader) }
+    }
+
+    /// The child's pid.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The address that the daemon wrote into the lock file, once it has.
+    #[track_caller]
+    pub(crate) fn address(&self) -> SocketAddr {
+        let lock = self.library.with_file_name("library.db.lock");
+        eventually("the daemon publishes its address", || {
+            let text = std::fs::read_to_string(&lock).ok()?;
+            let mut lines = text.lines();
+            (lines.next()? == self.pid().to_string())
+                .then(|| lines.next()?.strip_prefix("http://")?.parse().ok())?
+        })
+    }
+
+    /// A new connection to it.
+    #[track_caller]
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// `GET path` on a connection of its own.
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.client().get(path)
+    }
+
+    /// Waits until `/health` is 200.
+    #[track_caller]
+    pub(crate) fn wait_healthy(&self) {
+        let address = self.address();
+        eventually("/health is 200", || {
+            (Client::try_connect(address)?.try_get("/health")?.status == 200).then_some(())
+        });
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")).expect("not 0");
+        kill_process(pid, signal).expect("the daemon is there");
+    }
+
+    /// Waits for the end; fails the test when it does not come in time.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.wait_within(PATIENCE)
+    }
+
+    /// As [`Self::wait`], with a deadline of the product.
+    #[track_caller]
+    pub(crate) fn wait_within(&mut self, limit: Duration) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("waitable") {
+                if let Some(reader) = self.reader.take() {
+                    reader.join().expect("the log's reader");
+                }
+                return status;
+            }
+            assert!(start.elapsed() < limit, "the daemon did not exit within {limit:?}:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// SIGTERM, and the exit it leads to.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// What was logged so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().expect("not poisoned")).into_owned()
+    }
+
+    /// Waits for a line that contains `text` and returns it.
+    #[track_caller]
+    pub(crate) fn wait_log(&self, text: &str) -> String {
+        eventually(&format!("a log line with {text:?}"), || {
+            self.log().lines().find(|line| line.contains(text)).map(str::to_owned)
+        })
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

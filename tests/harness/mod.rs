@@ -1,0 +1,34 @@
+//! What makes a test one screen: a sandbox of its own for each test, the daemon as a child, a small HTTP
+//! client that shows what really came back, and waiting for conditions instead of sleeping.
+
+mod daemon;
+mod http;
+mod sandbox;
+
+pub(crate) use daemon::Daemon;
+pub(crate) use http::{Answer, Client};
+pub(crate) use sandbox::Sandbox;
+
+use std::time::{Duration, Instant};
+
+/// How long a test waits for something that must happen but has no deadline of its own.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `probe` gives a value; fails the test with `what` when it does not in time.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, &mut probe)
+}
+
+/// As [`eventually`], with the product's own deadline.
+#[track_caller]
+pub(crate) fn within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = probe() {
+            return value;
+        }
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,58 @@
+//! A directory of its own for one test, and `vpo` run in it with an environment that holds nothing else.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::Daemon;
+
+/// A test's own world: `HOME`, library and configuration are inside; it goes with the test.
+pub(crate) struct Sandbox {
+    dir: tempfile::TempDir,
+}
+
+impl Sandbox {
+    /// A new, empty one.
+    pub(crate) fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    /// A path inside.
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Where the default library is.
+    pub(crate) fn library(&self) -> PathBuf {
+        self.path(".vpo/library.db")
+    }
+
+    /// Writes a file inside, with its directories, and returns its path.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("has a parent")).expect("directories");
+        std::fs::write(&path, content).expect("a file");
+        path
+    }
+
+    /// `vpo ARGS` with this sandbox as its home, no other environment, and no open port of its own choosing.
+    pub(crate) fn vpo<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vpo"));
+        command.args(args).env_clear().env("HOME", self.dir.path()).current_dir(self.dir.path());
+        command
+    }
+
+    /// Runs `vpo ARGS` to its end.
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
+        self.vpo(args).output().expect("vpo runs")
+    }
+
+    /// Starts `vpo serve --port 0 ARGS` and waits until it is healthy.
+    pub(crate) fn serve<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Daemon {
+        let mut command = self.vpo(["serve", "--port", "0"]);
+        command.args(args);
+        let daemon = Daemon::spawn(command, &self.library());
+        daemon.wait_healthy();
+        daemon
+    }
+}

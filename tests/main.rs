@@ -1,0 +1,6 @@
+//! Behaviour from outside: the real binary, real signals, real files, real SQLite faults.
+//!
+//! One binary with a module per subject, so that it links once and runs in parallel.
+
+mod architecture;
+mod harness;
