@@ -2,10 +2,18 @@
 //! content, never by extension. Pure: `Read + Seek` in, a value out; no SQL, no async, no logging, nothing
 //! of the crate. What is reported equals what ffprobe reports, through VPO's usual names.
 
-pub mod avi;
-pub mod matroska;
-pub mod mp4;
-pub mod probe;
+mod avi;
+mod error;
+mod guard;
+mod matroska;
+mod mp4;
+mod names;
+mod probe;
+mod reader;
+
+pub use error::Error;
+pub use probe::{measure, open, probe, probe_file};
+pub use reader::{Source, Usage};
 
 /// What a container holds.
 #[derive(Clone, Debug, PartialEq)]

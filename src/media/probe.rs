@@ -1,1 +1,147 @@
 //! Which family a file is of, and the guarded call of its parser.
+
+use std::fs::{File, FileType, OpenOptions};
+use std::io::{Read, Seek};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::guard::guarded;
+use super::reader::{Reader, Usage};
+use super::{Error, MediaInfo, avi, matroska, mp4};
+
+/// Reads what a video holds; the family is found by content.
+///
+/// # Errors
+///
+/// See [`Error`]. A panic of a parser is one too.
+pub fn probe(source: impl Read + Seek) -> Result<MediaInfo, Error> {
+    measure(source).0
+}
+
+/// As [`probe`], for a file by its path; a FIFO or device does not block.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub fn probe_file(path: &Path) -> Result<MediaInfo, Error> {
+    probe(open(path)?)
+}
+
+/// As [`probe`], and what it cost.
+pub fn measure(mut source: impl Read + Seek) -> (Result<MediaInfo, Error>, Usage) {
+    let mut usage = Usage::default();
+    let info = guarded(|| {
+        let mut reader = Reader::new(&mut source)?;
+        let info = parse(&mut reader);
+        usage = reader.usage();
+        info
+    });
+    (info, usage)
+}
+
+/// Opens a regular file for reading, and nothing else.
+///
+/// # Errors
+///
+/// [`Error::NotAFile`] and [`Error::Io`].
+pub fn open(path: &Path) -> Result<File, Error> {
+    // Asked before, because opening a device can have effects; and after, because it may have changed.
+    regular(std::fs::metadata(path)?.file_type())?;
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    regular(file.metadata()?.file_type())?;
+    Ok(file)
+}
+
+fn regular(kind: FileType) -> Result<(), Error> {
+    let kind = match kind {
+        _ if kind.is_file() => return Ok(()),
+        _ if kind.is_dir() => "a directory",
+        _ if kind.is_fifo() => "a FIFO",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    Err(Error::NotAFile { kind })
+}
+
+fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
+    let head = reader.at_most(0, 64)?;
+    match Family::of(head) {
+        Ok(Family::Matroska) => matroska::parse(reader),
+        Ok(Family::Mp4) => mp4::parse(reader),
+        Ok(Family::Avi) => avi::parse(reader),
+        Err(found) => Err(Error::NotAVideo { found }),
+    }
+}
+
+/// The families of containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Matroska,
+    Mp4,
+    Avi,
+}
+
+impl Family {
+    /// By a file's first bytes; else what it is, to complete the sentence "it …".
+    fn of(head: &[u8]) -> Result<Self, &'static str> {
+        if head.starts_with(&[0x1A, 0x45, 0xDF, 0xA3]) {
+            return Ok(Self::Matroska);
+        }
+        let four = |at: usize| head.get(at..at + 4).unwrap_or_default();
+        match (four(0), four(8)) {
+            (b"RIFF", b"AVI " | b"AVIX" | b"AVI\x19" | b"AMV ") | (b"ON2 ", b"ON2f") => return Ok(Self::Avi),
+            _ => {}
+        }
+        match four(4) {
+            b"ftyp" | b"moov" | b"mdat" | b"moof" | b"styp" | b"sidx" | b"free" | b"skip" | b"wide"
+            | b"pnot" | b"uuid" | b"junk" | b"pict" | b"emsg" | b"prfl" => Ok(Self::Mp4),
+            _ => Err(familiar(head)),
+        }
+    }
+}
+
+/// What people find under a video's name.
+fn familiar(head: &[u8]) -> &'static str {
+    const KINDS: [(usize, &[u8], &str); 24] = [
+        (0, b"\xFF\xD8\xFF", "is a JPEG image"),
+        (0, b"\x89PNG\r\n\x1A\n", "is a PNG image"),
+        (0, b"GIF8", "is a GIF image"),
+        (8, b"WEBP", "is a WebP image"),
+        (8, b"WAVE", "is WAVE audio"),
+        (0, b"ID3", "is MP3 audio"),
+        (0, b"fLaC", "is FLAC audio"),
+        (0, b"OggS", "is an Ogg file"),
+        (0, b"FLV\x01", "is a Flash video (FLV)"),
+        (0, b"\x30\x26\xB2\x75\x8E\x66\xCF\x11", "is a Windows Media file (ASF)"),
+        (0, b".RMF", "is a RealMedia file"),
+        (0, b"\x00\x00\x01\xBA", "is an MPEG program stream"),
+        (0, b"\x00\x00\x01\xB3", "is an MPEG elementary stream"),
+        (0, b"PK\x03\x04", "is a ZIP archive"),
+        (0, b"Rar!\x1A\x07", "is a RAR archive"),
+        (0, b"7z\xBC\xAF\x27\x1C", "is a 7z archive"),
+        (0, b"\x1F\x8B", "is gzip-compressed"),
+        (0, b"%PDF", "is a PDF document"),
+        (0, b"SQLite format 3\0", "is an SQLite database"),
+        (0, b"\x7FELF", "is a program"),
+        (0, b"<!DOCTYPE", "is an HTML page"),
+        (0, b"<html", "is an HTML page"),
+        (0, b"<?xml", "is an XML document"),
+        (0, b"d8:announce", "is a torrent description"),
+    ];
+    let found =
+        KINDS.iter().find(|(at, magic, _)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
+    if let Some((_, _, kind)) = found {
+        return kind;
+    }
+    match head {
+        [0x47, ..] if head.len() < 189 && head.first() == Some(&0x47) && !head.is_ascii() => {
+            "looks like an MPEG transport stream"
+        }
+        _ if head.iter().all(|byte| *byte == 0) => "begins with zeros, as an incomplete download does",
+        _ if head.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7E | 0x80..)) => {
+            "looks like text"
+        }
+        _ => "begins with nothing known",
+    }
+}

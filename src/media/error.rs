@@ -1,0 +1,59 @@
+//! Why a file gave no [`MediaInfo`](super::MediaInfo): each message is one line that a user can act on.
+
+use std::io;
+
+/// What kept a file from being probed.
+///
+/// The messages name neither file nor command: the caller does.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file has no bytes at all.
+    #[error("the file is empty")]
+    Empty,
+    /// The content is of another kind; `found` names it where it is a well-known one.
+    #[error("not a Matroska, WebM, MP4, MOV or AVI video: it {found}")]
+    NotAVideo {
+        /// Completes the sentence "it …": "is a JPEG image".
+        found: &'static str,
+    },
+    /// Something that the container announces lies, at least in part, behind the end of the file.
+    #[error("truncated: the file ends at byte {length}, but its {what} does not")]
+    Truncated {
+        /// What was being read.
+        what: &'static str,
+        /// The file's size in bytes.
+        length: u64,
+    },
+    /// The bytes contradict the container's format.
+    #[error("malformed at byte {offset}: {what}")]
+    Malformed {
+        /// Where in the file.
+        offset: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// A whole and well-formed container that holds no track.
+    #[error("the container holds no tracks")]
+    NoTracks,
+    /// The headers are larger, deeper or more scattered than any real file's: see [`super::reader`].
+    #[error("gave up on headers that exceed {limit}")]
+    Excessive {
+        /// The limit, in words.
+        limit: &'static str,
+    },
+    /// A directory, FIFO, socket or device.
+    #[error("not a regular file but {kind}")]
+    NotAFile {
+        /// What it is, with its article.
+        kind: &'static str,
+    },
+    /// The operating system refused.
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// A parser panicked, which is a bug of ours; the daemon goes on with the next file.
+    #[error("the prober failed ({message}): please report this file")]
+    Panicked {
+        /// The panic's message and place.
+        message: String,
+    },
+}

@@ -1,0 +1,55 @@
+//! Keeps a parser's panic to the file that caused it: caught, silent on stderr, and told as an error.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
+
+use super::Error;
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+    static MESSAGE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Runs `parse`; a panic in it becomes [`Error::Panicked`].
+pub(crate) fn guarded<T>(parse: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    hush_guarded_panics();
+    let outer = GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(parse));
+    GUARDED.set(outer);
+    result.unwrap_or_else(|_| Err(Error::Panicked { message: MESSAGE.take() }))
+}
+
+/// The process's panic hook prints to stderr, which belongs to the log: where a panic is caught above,
+/// the hook only notes its message, and leaves all other panics to the hook before it.
+fn hush_guarded_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |info| {
+            if GUARDED.get() {
+                MESSAGE.replace(describe(info));
+            } else {
+                before(info);
+            }
+        }));
+    });
+}
+
+fn describe(info: &PanicHookInfo<'_>) -> String {
+    let message = info.payload_as_str().unwrap_or("panic").replace(char::is_control, " ");
+    info.location().map_or(message.clone(), |place| format!("{message} at {}:{}", place.file(), place.line()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error_that_names_it() {
+        let error = guarded::<()>(|| panic!("index\nout of bounds")).unwrap_err().to_string();
+        assert!(error.contains("index out of bounds at src/media/guard.rs:"), "{error}");
+        assert!(!error.contains('\n'));
+        assert_eq!(guarded(|| Ok(1)).unwrap(), 1);
+    }
+}
