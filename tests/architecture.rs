@@ -9,7 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("main.rs", &[]),
     ("cli.rs", &["config"]),
     ("config", &["config"]),
-    ("telemetry.rs", &["telemetry"]),
+    ("telemetry", &["telemetry"]),
     ("commands.rs", &["cli", "commands", "config", "telemetry", "library", "scan", "media"]),
     ("commands/", &["cli", "commands", "config", "telemetry", "library", "scan", "media"]),
     (

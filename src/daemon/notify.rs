@@ -1,1 +1,190 @@
-//! systemd: sd_notify(3) messages, the watchdog and LISTEN_FDS. Imports nothing of the crate; errors of the notify socket are ignored.
+//! systemd: the messages of `sd_notify(3)`, the watchdog (`sd_watchdog_enabled(3)`) and the passed socket
+//! (`sd_listen_fds(3)`). Imports nothing of the crate.
+//!
+//! Errors of the notify socket are ignored: a daemon does its work whether or not anyone listens. The
+//! sender is ours because `sd-notify` sends on a blocking socket, so that a manager that does not read
+//! (its queue holds some hundred datagrams) would stop the daemon for good. Here a message that finds the
+//! queue full waits in ours, in order, for the next occasion.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Messages that may wait for the manager; the oldest goes first.
+const MOST_WAITING: usize = 16;
+
+/// Speaks to the service manager, if there is one.
+#[derive(Debug, Default)]
+pub struct Notifier {
+    manager: Option<(UnixDatagram, SocketAddr)>,
+    waiting: RefCell<VecDeque<String>>,
+    status: RefCell<String>,
+}
+
+impl Notifier {
+    /// Speaks to `$NOTIFY_SOCKET`: an absolute path, or `@` and an abstract name. Anything else (none, or
+    /// a `vsock:` address) is as if there were no manager.
+    #[must_use]
+    pub fn new(socket: Option<&OsStr>) -> Self {
+        Self { manager: socket.and_then(|socket| connect(socket).ok()), ..Self::default() }
+    }
+
+    /// Whether anyone is spoken to.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.manager.is_some()
+    }
+
+    /// The start, or a reload, is done.
+    pub fn ready(&self) {
+        self.send("READY=1".into());
+    }
+
+    /// The stop has begun.
+    pub fn stopping(&self) {
+        self.send("STOPPING=1".into());
+    }
+
+    /// A reload has begun. The time lets the manager tell this reload's `READY=1` from an earlier one
+    /// (`Type=notify-reload`).
+    pub fn reloading(&self) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
+        self.send(format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+    }
+
+    /// One line for people, shown by `systemctl status`; sent when it differs from the last one.
+    pub fn status(&self, line: &str) {
+        if *self.status.borrow() != line {
+            line.clone_into(&mut self.status.borrow_mut());
+            // A newline would begin another assignment.
+            self.send(format!("STATUS={}", line.replace('\n', " ")));
+        }
+    }
+
+    /// Still alive.
+    pub fn watchdog(&self) {
+        self.send("WATCHDOG=1".into());
+    }
+
+    /// Tries again to send what the manager had no room for.
+    pub fn retry(&self) {
+        let Some((socket, address)) = &self.manager else { return };
+        let mut waiting = self.waiting.borrow_mut();
+        while let Some(message) = waiting.front() {
+            match socket.send_to_addr(message.as_bytes(), address) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => {
+                    waiting.pop_front();
+                }
+            }
+        }
+    }
+
+    fn send(&self, message: String) {
+        if self.manager.is_none() {
+            return;
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.len() == MOST_WAITING {
+            waiting.pop_front();
+        }
+        waiting.push_back(message);
+        drop(waiting);
+        self.retry();
+    }
+}
+
+fn connect(socket: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
+    let address = match socket.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        [b'/', ..] => SocketAddr::from_pathname(socket)?,
+        _ => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    let sender = UnixDatagram::unbound()?;
+    sender.set_nonblocking(true)?;
+    Ok((sender, address))
+}
+
+/// How often to say `WATCHDOG=1`: half of `$WATCHDOG_USEC`, as `sd_watchdog_enabled(3)` advises; `None` when
+/// the manager wants none, or `$WATCHDOG_PID` names another process.
+#[must_use]
+pub fn watchdog_period(usec: Option<&OsStr>, pid: Option<&OsStr>) -> Option<Duration> {
+    let number = |text: &OsStr| text.to_str()?.parse::<u64>().ok();
+    if let Some(pid) = pid
+        && number(pid) != Some(u64::from(std::process::id()))
+    {
+        return None;
+    }
+    let usec = number(usec?).filter(|usec| *usec > 0)?;
+    Some(Duration::from_micros(usec) / 2)
+}
+
+/// A listening socket handed over by the service manager.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the names are the kinds of socket")]
+pub enum PassedSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// What was passed cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum PassedSocketError {
+    #[error(
+        "LISTEN_FDS passes {0} sockets, and this daemon serves one: keep a single ListenStream= in the .socket unit"
+    )]
+    TooMany(usize),
+    #[error(
+        "LISTEN_FDS passes something that is no stream socket ({0}): use ListenStream= with an address, a port or a path in the .socket unit"
+    )]
+    NotAStream(#[source] io::Error),
+    #[error("LISTEN_FDS passes a socket that does not listen: use Accept=no in the .socket unit")]
+    NotListening,
+}
+
+/// Takes the socket of `$LISTEN_FDS`, if there is one and `$LISTEN_PID` says that it is for us.
+///
+/// To be called before other threads exist, as it takes both variables out of the process environment, and
+/// before anything opens a descriptor that could be mistaken for a passed one.
+///
+/// # Errors
+/// More than one socket, or one that is no listening TCP or Unix stream socket.
+pub fn take_socket(listen_pid: Option<&OsStr>) -> Result<Option<PassedSocket>, PassedSocketError> {
+    // `listenfd` takes a missing LISTEN_PID as ours; sd_listen_fds(3) does not.
+    if listen_pid.and_then(OsStr::to_str) != Some(&std::process::id().to_string()) {
+        return Ok(None);
+    }
+    let mut passed = listenfd::ListenFd::from_env();
+    let socket = match passed.len() {
+        0 => return Ok(None),
+        1 => match passed.take_tcp_listener(0) {
+            Ok(socket) => socket.map(PassedSocket::Tcp),
+            Err(_) => {
+                passed.take_unix_listener(0).map_err(PassedSocketError::NotAStream)?.map(PassedSocket::Unix)
+            }
+        },
+        count => return Err(PassedSocketError::TooMany(count)),
+    };
+    let listens = match &socket {
+        Some(PassedSocket::Tcp(socket)) => is_listening(socket),
+        Some(PassedSocket::Unix(socket)) => is_listening(socket),
+        None => true,
+    };
+    if listens { Ok(socket) } else { Err(PassedSocketError::NotListening) }
+}
+
+fn is_listening(socket: impl AsFd) -> bool {
+    rustix::net::sockopt::socket_acceptconn(socket).unwrap_or(false)
+}

@@ -1,1 +1,237 @@
-//! Tasks: `spawn(name, policy, |token| async …)`; a panic or an error becomes a state and a restart with backoff. Imports nothing of the crate.
+//! Tasks that outlive their mistakes: `spawn(name, policy, |token| async …)`. A panic or an error becomes a
+//! state and a restart with backoff, never the daemon's end; a stop tells every task through its token and
+//! waits for it. Imports nothing of the crate, and does not know what a task does.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinError;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tracing::{error, info, warn};
+
+/// When a task is begun anew, and after how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Begin anew after an error or a panic.
+    pub restart: bool,
+    /// Pause before the first restart; doubled with each failure that follows.
+    pub backoff: Duration,
+    /// The longest pause. A task that ran longer than this before it failed starts over at `backoff`.
+    pub backoff_limit: Duration,
+}
+
+impl Policy {
+    /// Restarts after 1 s, 2 s, 4 s … up to a minute.
+    pub const RESTART: Self =
+        Self { restart: true, backoff: Duration::from_secs(1), backoff_limit: Duration::from_secs(60) };
+
+    /// Runs once; a failure is final.
+    pub const ONCE: Self = Self { restart: false, ..Self::RESTART };
+}
+
+/// What a task is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// At work.
+    Running,
+    /// Failed; waits for its restart.
+    Restarting,
+    /// Failed for good ([`Policy::ONCE`]).
+    Failed,
+    /// Came to its end.
+    Finished,
+}
+
+impl State {
+    /// Every state, in the order used by metrics.
+    pub const ALL: [Self; 4] = [Self::Running, Self::Restarting, Self::Failed, Self::Finished];
+
+    /// The name used in JSON and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Restarting => "restarting",
+            Self::Failed => "failed",
+            Self::Finished => "finished",
+        }
+    }
+}
+
+/// A task as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// As given to [`Supervisor::spawn`].
+    pub name: String,
+    /// What it is doing.
+    pub state: State,
+    /// How often it was begun anew.
+    pub restarts: u64,
+    /// Why it failed last, with all causes; kept after a restart.
+    pub last_error: Option<String>,
+}
+
+/// Runs tasks; clones share them.
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    tasks: watch::Sender<Vec<Task>>,
+    handles: Arc<Mutex<Vec<AbortOnDropHandle<()>>>>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Default for Supervisor {
+    fn default() -> Self {
+        Self {
+            tasks: watch::Sender::new(Vec::new()),
+            handles: Arc::default(),
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Runs what `make` makes, again after each failure if `policy` says so. The token is cancelled when
+    /// the daemon stops: the task then returns as soon as it can. Must be called within a tokio runtime.
+    pub fn spawn<M, F, E>(&self, name: impl Into<String>, policy: Policy, mut make: M)
+    where
+        M: FnMut(CancellationToken) -> F + Send + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Error + Send + 'static,
+    {
+        let task = Task { name: name.into(), state: State::Running, restarts: 0, last_error: None };
+        let name = task.name.clone();
+        let mut index = 0;
+        self.tasks.send_modify(|tasks| {
+            index = tasks.len();
+            tasks.push(task);
+        });
+        let entry = Entry { tasks: self.tasks.clone(), index };
+        let stop = self.stop.clone();
+        let supervised = async move {
+            let mut backoff = policy.backoff;
+            loop {
+                let begun = Instant::now();
+                // A task of its own: a panic in it ends there.
+                let run = AbortOnDropHandle::new(tokio::spawn(make(stop.clone())));
+                let reason = match run.await {
+                    Ok(Ok(())) => return entry.set(State::Finished),
+                    Ok(Err(failure)) => chain(&failure),
+                    Err(failure) => panic_message(failure),
+                };
+                if stop.is_cancelled() {
+                    warn!(task = name, "task failed while stopping: {reason}");
+                    return entry.fail(State::Failed, reason);
+                }
+                if !policy.restart {
+                    error!(task = name, "task failed: {reason}");
+                    return entry.fail(State::Failed, reason);
+                }
+                if begun.elapsed() > policy.backoff_limit {
+                    backoff = policy.backoff;
+                }
+                warn!(task = name, "task failed, next attempt in {backoff:?}: {reason}");
+                entry.fail(State::Restarting, reason);
+                tokio::select! {
+                    () = tokio::time::sleep(backoff) => {}
+                    () = stop.cancelled() => return entry.set(State::Finished),
+                }
+                backoff = (backoff * 2).min(policy.backoff_limit);
+                info!(task = name, "task restarted");
+                entry.restart();
+            }
+        };
+        let handle = AbortOnDropHandle::new(self.tracker.spawn(supervised));
+        let mut handles = self.handles();
+        handles.retain(|handle| !handle.is_finished());
+        handles.push(handle);
+    }
+
+    /// All tasks so far, in the order of their start.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<Task> {
+        self.tasks.borrow().clone()
+    }
+
+    /// The same as a channel that tells of changes.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Vec<Task>> {
+        self.tasks.subscribe()
+    }
+
+    /// Tells every task to end, and does not wait.
+    pub fn stop(&self) {
+        self.stop.cancel();
+        self.tracker.close();
+    }
+
+    /// Tells every task to end and waits until `deadline`; then cancels those left and returns their names.
+    pub async fn drain(&self, deadline: Instant) -> Vec<String> {
+        self.stop();
+        if tokio::time::timeout_at(deadline, self.tracker.wait()).await.is_ok() {
+            return Vec::new();
+        }
+        let alive = |task: &&Task| matches!(task.state, State::Running | State::Restarting);
+        let left = self.tasks.borrow().iter().filter(alive).map(|task| task.name.clone()).collect();
+        self.handles().clear();
+        left
+    }
+
+    fn handles(&self) -> MutexGuard<'_, Vec<AbortOnDropHandle<()>>> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One task's place in the list.
+struct Entry {
+    tasks: watch::Sender<Vec<Task>>,
+    index: usize,
+}
+
+impl Entry {
+    fn set(&self, state: State) {
+        self.tasks.send_modify(|tasks| tasks[self.index].state = state);
+    }
+
+    fn fail(&self, state: State, reason: String) {
+        self.tasks.send_modify(|tasks| {
+            tasks[self.index].state = state;
+            tasks[self.index].last_error = Some(reason);
+        });
+    }
+
+    fn restart(&self) {
+        self.tasks.send_modify(|tasks| {
+            tasks[self.index].state = State::Running;
+            tasks[self.index].restarts += 1;
+        });
+    }
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(line, ": {error}");
+        cause = error.source();
+    }
+    line
+}
+
+fn panic_message(error: JoinError) -> String {
+    let Ok(payload) = error.try_into_panic() else { return "cancelled".into() };
+    let text = |payload: &dyn Any| {
+        payload
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+    };
+    format!("panic: {}", text(&*payload).unwrap_or_else(|| "unknown reason".into()))
+}

@@ -1,0 +1,183 @@
+//! One event → one line: text or JSON, with the journal's prefix.
+//!
+//! A line is one line whatever its parts hold: file names may contain newlines, escape sequences and
+//! anything else, and must neither forge a line nor reach a terminal as commands.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::{Format, Level};
+
+/// The fields of an event or a span, in the order in which they were named; `message` apart.
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    message: String,
+    fields: Vec<(&'static str, Value)>,
+}
+
+impl Fields {
+    /// No field but the message.
+    pub(super) fn of_message(message: String) -> Self {
+        Self { message, fields: Vec::new() }
+    }
+
+    /// Sets one; the last word counts.
+    pub(super) fn set(&mut self, name: &'static str, value: Value) {
+        if name == "message" {
+            self.message = match value {
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+        } else if let Some((_, old)) = self.fields.iter_mut().find(|(known, _)| *known == name) {
+            *old = value;
+        } else {
+            self.fields.push((name, value));
+        }
+    }
+
+    /// Adds the fields of a span further out; what is here already counts more.
+    pub(super) fn add_context(&mut self, outer: &Self) {
+        for (name, value) in &outer.fields {
+            if !self.fields.iter().any(|(known, _)| known == name) {
+                self.fields.push((name, value.clone()));
+            }
+        }
+    }
+}
+
+/// How lines are dressed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    pub(super) format: Format,
+    /// The reader is the journal: it wants priorities and has timestamps of its own.
+    pub(super) journal: bool,
+}
+
+impl Style {
+    /// The whole line, newline included.
+    pub(super) fn line(self, level: Level, target: &str, fields: &Fields) -> String {
+        let mut line = String::with_capacity(160);
+        if self.journal {
+            let _ = write!(line, "<{}>", level.priority());
+        }
+        match self.format {
+            Format::Text => self.text(&mut line, level, target, fields),
+            Format::Json => json(&mut line, level, target, fields),
+        }
+        line.push('\n');
+        line
+    }
+
+    fn text(self, line: &mut String, level: Level, target: &str, fields: &Fields) {
+        if !self.journal {
+            push_timestamp(line);
+            line.push(' ');
+        }
+        let _ = write!(line, "{:<7} {target}: ", level.as_str());
+        escape(line, &fields.message);
+        for (name, value) in &fields.fields {
+            let _ = write!(line, " {name}=");
+            match value {
+                Value::String(text) => push_text_value(line, text),
+                other => {
+                    let _ = write!(line, "{other}");
+                }
+            }
+        }
+    }
+}
+
+fn json(line: &mut String, level: Level, target: &str, fields: &Fields) {
+    line.push_str(r#"{"timestamp":""#);
+    push_timestamp(line);
+    let _ = write!(line, r#"","level":"{}","logger":"{target}","message":"#, level.as_str());
+    push_json_string(line, &fields.message);
+    line.push_str(r#","daemon":true"#);
+    for (name, value) in &fields.fields {
+        line.push_str(",\"");
+        line.push_str(name);
+        // A key stands once in an object: a field by the name of one of ours steps aside.
+        if matches!(*name, "timestamp" | "level" | "logger" | "daemon") {
+            line.push('_');
+        }
+        line.push_str("\":");
+        match value {
+            Value::String(text) => push_json_string(line, text),
+            other => {
+                let _ = write!(line, "{other}");
+            }
+        }
+    }
+    line.push('}');
+}
+
+/// RFC 3339, UTC, milliseconds.
+fn push_timestamp(line: &mut String) {
+    let now = OffsetDateTime::now_utc();
+    let (hour, minute, second, millisecond) = now.to_hms_milli();
+    let _ = write!(
+        line,
+        "{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z",
+        now.year(),
+        u8::from(now.month()),
+        now.day(),
+    );
+}
+
+/// A JSON string, with C1 controls and bidirectional overrides escaped too: JSON allows them raw, a
+/// terminal obeys them.
+fn push_json_string(line: &mut String, text: &str) {
+    let encoded = Value::from(text).to_string();
+    if !encoded.chars().any(is_unsafe) {
+        line.push_str(&encoded);
+        return;
+    }
+    for c in encoded.chars() {
+        if is_unsafe(c) {
+            let _ = write!(line, "\\u{:04x}", u32::from(c));
+        } else {
+            line.push(c);
+        }
+    }
+}
+
+/// A field's text: as it is when that is unambiguous, else in double quotes.
+fn push_text_value(line: &mut String, text: &str) {
+    let plain =
+        !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '=' | '\\'));
+    if plain {
+        escape(line, text);
+        return;
+    }
+    line.push('"');
+    for part in text.split_inclusive(['"', '\\']) {
+        let (body, quote) = match part.strip_suffix(['"', '\\']) {
+            Some(body) => (body, part.chars().next_back()),
+            None => (part, None),
+        };
+        escape(line, body);
+        if let Some(quote) = quote {
+            line.push('\\');
+            line.push(quote);
+        }
+    }
+    line.push('"');
+}
+
+/// Appends `text` with every character that could end the line or steer a terminal written as an escape.
+pub(super) fn escape(line: &mut String, text: &str) {
+    for c in text.chars() {
+        if is_unsafe(c) {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+}
+
+/// Controls (C0, DEL, C1), line and paragraph separators, bidirectional overrides and isolates.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
