@@ -1,5 +1,225 @@
-//! The command line: argv → [`Vpo`] (argh), and each command's flags → [`crate::config::Layer`].
+//! The command line: argv → [`Command`] (argh), and each command's flags → [`crate::config::Layer`].
 //!
-//! argh's `from_env` exits 1 on a usage error and 0 on `--help`; here its early exit becomes our own
-//! codes (64, 0). Arguments must be UTF-8 (else 64). This module must not read files or the environment,
-//! and knows no command's meaning.
+//! argh's `from_env` exits 1 on a usage error; here its early exit becomes our own codes (64, 0). Arguments must be
+//! UTF-8 (else 64). This module must not read files or the environment, and knows no command's meaning.
+//!
+//! Values of configuration keys stay text here: the configuration reads them with those of the other layers, so
+//! that one report names every problem.
+
+mod parse;
+
+use std::time::Duration;
+
+use argh::{ArgsInfo, FromArgValue, FromArgs};
+
+use crate::config::Layer;
+
+pub use parse::{Parsed, UsageError, parse};
+
+/// Video Policy Orchestrator: watches over a home video library and never lies about how it is doing.
+#[derive(ArgsInfo, FromArgs, Clone, Debug, PartialEq)]
+#[argh(help_triggers("-h", "--help", "help"))]
+struct Vpo {
+    /// print name, version and schema version
+    #[argh(switch, short = 'V')]
+    version: bool,
+    #[argh(subcommand)]
+    command: Option<Command>,
+}
+
+/// A command with its arguments.
+#[derive(ArgsInfo, FromArgs, Clone, Debug, PartialEq)]
+#[argh(subcommand)]
+#[expect(missing_docs, reason = "each variant's arguments say what it is")]
+pub enum Command {
+    Serve(ServeArgs),
+    Healthcheck(HealthcheckArgs),
+    Config(ConfigArgs),
+    Scan(ScanArgs),
+    Inspect(InspectArgs),
+}
+
+/// Run the daemon, in the foreground.
+#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "serve", help_triggers("-h", "--help"))]
+pub struct ServeArgs {
+    /// configuration file
+    #[argh(option, arg_name = "file")]
+    pub config: Option<String>,
+    /// address to listen on (default 127.0.0.1)
+    #[argh(option, arg_name = "address")]
+    pub bind: Option<String>,
+    /// port to listen on (default 8321; 0 = any free one)
+    #[argh(option, short = 'p')]
+    pub port: Option<String>,
+    /// seconds that a stop may take (default 30)
+    #[argh(option, arg_name = "seconds")]
+    pub shutdown_timeout: Option<String>,
+    /// the library's file (default ~/.vpo/library.db)
+    #[argh(option, arg_name = "file")]
+    pub database: Option<String>,
+    /// debug, info, warning or error (default info)
+    #[argh(option, arg_name = "level")]
+    pub log_level: Option<String>,
+    /// text or json (default text)
+    #[argh(option, arg_name = "format")]
+    pub log_format: Option<String>,
+    /// a directory of videos to watch over (repeatable)
+    #[argh(option, arg_name = "directory")]
+    pub library: Vec<String>,
+}
+
+impl ServeArgs {
+    /// The layer that the flags make.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        let values = [
+            ("server.bind", self.bind.as_deref()),
+            ("server.port", self.port.as_deref()),
+            ("server.shutdown_timeout", self.shutdown_timeout.as_deref()),
+            ("database.path", self.database.as_deref()),
+            ("logging.level", self.log_level.as_deref()),
+            ("logging.format", self.log_format.as_deref()),
+        ];
+        Layer::from_flags(self.config.as_deref(), values, &self.library)
+    }
+}
+
+/// Ask the running daemon how it is: exit code 0 healthy, 1 not.
+#[derive(ArgsInfo, FromArgs, Clone, Debug, PartialEq)]
+#[argh(subcommand, name = "healthcheck", help_triggers("-h", "--help"))]
+pub struct HealthcheckArgs {
+    /// configuration file
+    #[argh(option, arg_name = "file")]
+    pub config: Option<String>,
+    /// health (default), livez or readyz
+    #[argh(option, default = "Route::Health")]
+    pub route: Route,
+    /// the library's file, beside which the daemon says where it listens
+    #[argh(option, arg_name = "file")]
+    pub database: Option<String>,
+    /// seconds to wait for the answer (default 2)
+    #[argh(option, arg_name = "seconds", default = "Duration::from_secs(2)", from_str_fn(timeout))]
+    pub timeout: Duration,
+}
+
+impl HealthcheckArgs {
+    /// The layer that the flags make.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        Layer::from_flags(self.config.as_deref(), [("database.path", self.database.as_deref())], &[])
+    }
+}
+
+/// What `vpo healthcheck` asks for.
+#[derive(FromArgValue, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `/health`
+    Health,
+    /// `/livez`
+    Livez,
+    /// `/readyz`
+    Readyz,
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds
+        .filter(|time| !time.is_zero() && *time <= Duration::from_secs(3600))
+        .ok_or_else(|| "give seconds above 0 and up to 3600".into())
+}
+
+/// Print the effective configuration with the origin of each value.
+#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "config", help_triggers("-h", "--help"))]
+pub struct ConfigArgs {
+    /// only say whether the configuration is valid
+    #[argh(switch)]
+    pub check: bool,
+    /// configuration file
+    #[argh(option, arg_name = "file")]
+    pub config: Option<String>,
+    /// as for serve
+    #[argh(option, arg_name = "address")]
+    pub bind: Option<String>,
+    /// as for serve
+    #[argh(option, short = 'p')]
+    pub port: Option<String>,
+    /// as for serve
+    #[argh(option, arg_name = "seconds")]
+    pub shutdown_timeout: Option<String>,
+    /// as for serve
+    #[argh(option, arg_name = "file")]
+    pub database: Option<String>,
+    /// as for serve
+    #[argh(option, arg_name = "level")]
+    pub log_level: Option<String>,
+    /// as for serve
+    #[argh(option, arg_name = "format")]
+    pub log_format: Option<String>,
+    /// as for serve
+    #[argh(option, arg_name = "directory")]
+    pub library: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// The layer that the flags make: the one that `vpo serve` would make of them.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        let Self { check: _, config, bind, port, shutdown_timeout, database, log_level, log_format, library } =
+            self.clone();
+        ServeArgs { config, bind, port, shutdown_timeout, database, log_level, log_format, library }.layer()
+    }
+}
+
+/// Bring the library up to date with the files, once.
+#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "scan", help_triggers("-h", "--help"))]
+pub struct ScanArgs {
+    /// print the summary as JSON
+    #[argh(switch)]
+    pub json: bool,
+    /// only say what a scan would change
+    #[argh(switch)]
+    pub dry_run: bool,
+    /// mark files as missing even when they are many
+    #[argh(switch)]
+    pub accept_missing: bool,
+    /// configuration file
+    #[argh(option, arg_name = "file")]
+    pub config: Option<String>,
+    /// the library's file (default ~/.vpo/library.db)
+    #[argh(option, arg_name = "file")]
+    pub database: Option<String>,
+    /// debug, info, warning or error (default info)
+    #[argh(option, arg_name = "level")]
+    pub log_level: Option<String>,
+    /// a directory of videos to watch over (repeatable)
+    #[argh(option, arg_name = "directory")]
+    pub library: Vec<String>,
+    /// what to scan (default: every root)
+    #[argh(positional, arg_name = "path")]
+    pub paths: Vec<String>,
+}
+
+impl ScanArgs {
+    /// The layer that the flags make.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        let values =
+            [("database.path", self.database.as_deref()), ("logging.level", self.log_level.as_deref())];
+        Layer::from_flags(self.config.as_deref(), values, &self.library)
+    }
+}
+
+/// Show a video file's container and tracks.
+#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "inspect", help_triggers("-h", "--help"))]
+pub struct InspectArgs {
+    /// one JSON object a file, each on a line
+    #[argh(switch)]
+    pub json: bool,
+    /// the files
+    #[argh(positional, arg_name = "file")]
+    pub files: Vec<String>,
+}

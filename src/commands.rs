@@ -5,5 +5,56 @@
 pub mod config;
 pub mod healthcheck;
 pub mod inspect;
+pub mod output;
 pub mod scan;
 pub mod serve;
+
+use std::process::ExitCode;
+
+use crate::cli::Command;
+use crate::config::{Config, Environment, Layer, Resolved};
+
+/// Failed at run time.
+pub const EXIT_FAILURE: u8 = 1;
+/// The command line is wrong (`EX_USAGE` of sysexits.h).
+pub const EXIT_USAGE: u8 = 64;
+/// The configuration is wrong (`EX_CONFIG` of sysexits.h).
+pub const EXIT_CONFIG: u8 = 78;
+
+/// Runs a command to its end.
+#[must_use]
+pub fn run(command: &Command) -> ExitCode {
+    match command {
+        Command::Serve(args) => serve::run(args),
+        Command::Healthcheck(args) => healthcheck::run(args),
+        Command::Config(args) => config::run(args),
+        Command::Scan(args) => scan::run(args),
+        Command::Inspect(args) => inspect::run(args),
+    }
+}
+
+/// `vpo --version`: name, version, schema version of the library.
+#[must_use]
+pub fn version() -> ExitCode {
+    output::print(&format!(
+        "vpo {} (library schema {})\n",
+        env!("CARGO_PKG_VERSION"),
+        crate::library::SCHEMA_VERSION
+    ))
+}
+
+/// The configuration that a command's flags and the process's environment lead to.
+///
+/// # Errors
+/// The code to exit with, once every problem has been said on standard error.
+pub fn configure(flags: &Layer) -> Result<Resolved, ExitCode> {
+    Config::resolve(flags, &Environment::from_process()).map_err(|error| {
+        for warning in &error.warnings {
+            output::warn(warning);
+        }
+        for problem in &error.problems {
+            output::complain(problem);
+        }
+        ExitCode::from(if error.is_usage() { EXIT_USAGE } else { EXIT_CONFIG })
+    })
+}

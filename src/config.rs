@@ -1,22 +1,29 @@
 //! The effective configuration, typed and validated: `defaults < TOML file < environment < flags`.
 //!
-//! One definition of each key serves all four sources ([`layer`]); every problem of every layer is reported
+//! One definition of each key serves all four sources ([`keys`]); every problem of every layer is reported
 //! in one go with its origin ([`origin`], [`error`]). This module imports nothing of the crate, never logs
 //! (it runs before logging is up: it hands its warnings back), and reads the process environment only
 //! through an [`Environment`] given to it, so that tests never touch the real one.
 
 pub mod environment;
 pub mod error;
-pub mod file;
+mod file;
+pub mod keys;
 pub mod layer;
 pub mod origin;
+mod paths;
+mod resolve;
+pub mod value;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use environment::Environment;
+pub use error::{ConfigError, Finding};
 pub use layer::Layer;
+pub use origin::{Origin, Origins};
+pub use value::{Format, Level, Output, Secret};
 
 /// The effective configuration. What each key means: `docs/configuration.md`.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,24 +49,16 @@ pub struct Server {
     pub shutdown_timeout: Duration,
     /// Most connections open at once.
     pub max_connections: usize,
-    /// What clients must present, from `auth_token` or the first line of `auth_token_file`.
+    /// What clients must present, from `auth_token` or from `auth_token_file`.
     pub auth_token: Option<Secret>,
-}
-
-/// A secret: never shown by `Debug`, logs or `vpo config`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
+    /// The file that `auth_token` was read from.
+    pub auth_token_file: Option<PathBuf>,
 }
 
 /// `[database]`: where the library is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Database {
-    /// The library's file.
+    /// The library's file, absolute.
     pub path: PathBuf,
     /// The path is the default one: its directory may be created too.
     pub is_default: bool,
@@ -76,36 +75,10 @@ pub struct Logging {
     pub output: Output,
 }
 
-/// `logging.level`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the levels")]
-pub enum Level {
-    Debug,
-    Info,
-    Warning,
-    Error,
-}
-
-/// `logging.format`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the formats")]
-pub enum Format {
-    Text,
-    Json,
-}
-
-/// `logging.output`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the streams")]
-pub enum Output {
-    Stderr,
-    Stdout,
-}
-
 /// `[library]`: what is watched over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Library {
-    /// Directories whose videos the library records; empty = the daemon only reads.
+    /// Directories whose videos the library records, absolute, none inside another; empty = the daemon only reads.
     pub roots: Vec<PathBuf>,
     /// Watch the roots with inotify.
     pub watch: bool,
@@ -113,4 +86,106 @@ pub struct Library {
     pub rescan_interval: Option<Duration>,
     /// File name extensions of videos, lower case, without the dot.
     pub extensions: Vec<String>,
+}
+
+/// A configuration, and how it came about.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The configuration.
+    pub config: Config,
+    /// Where each value came from; a key that is not in it has its default.
+    pub origins: Origins,
+    /// What to tell the user besides.
+    pub warnings: Vec<Finding>,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+}
+
+/// What differs between two configurations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Keys that a running daemon takes over: `logging.level` and `library.*`.
+    pub live: Vec<&'static str>,
+    /// Keys that need a restart.
+    pub restart: Vec<&'static str>,
+}
+
+/// One key's effective value, as TOML writes it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shown {
+    /// There is none.
+    Unset,
+    /// There is one, never to be shown.
+    Secret,
+    /// A value.
+    Value(toml::Value),
+}
+
+impl Config {
+    /// Puts the layers together: `flags` over the environment over the file over the defaults.
+    ///
+    /// # Errors
+    /// Every problem of every layer.
+    pub fn resolve(flags: &Layer, environment: &Environment) -> Result<Resolved, ConfigError> {
+        resolve::resolve(flags, environment)
+    }
+
+    /// What differs between the configuration in force and one read anew.
+    #[must_use]
+    pub fn changes(old: &Self, new: &Self) -> Changes {
+        let mut changes = Changes::default();
+        for ((name, before), (_, after)) in old.shown().into_iter().zip(new.shown()) {
+            let differs = match name {
+                "server.auth_token" => old.server.auth_token != new.server.auth_token,
+                _ => before != after,
+            };
+            if differs {
+                let live = name == "logging.level" || name.starts_with("library.");
+                if live { changes.live.push(name) } else { changes.restart.push(name) }
+            }
+        }
+        changes
+    }
+
+    /// Every key with its effective value, in the order of [`keys::KEYS`].
+    #[must_use]
+    pub fn shown(&self) -> Vec<(&'static str, Shown)> {
+        let Self { server, database, logging, library } = self;
+        let text = |text: &str| Shown::Value(text.into());
+        let path = |path: &PathBuf| Shown::Value(path.to_string_lossy().into_owned().into());
+        let list = |items: Vec<String>| Shown::Value(items.into());
+        let paths =
+            |paths: &[PathBuf]| list(paths.iter().map(|path| path.to_string_lossy().into_owned()).collect());
+        // A token from a file is shown by the file's name.
+        let secret = if server.auth_token.is_some() && server.auth_token_file.is_none() {
+            Shown::Secret
+        } else {
+            Shown::Unset
+        };
+        let connections = i64::try_from(server.max_connections).unwrap_or(i64::MAX);
+        vec![
+            ("server.bind", text(&server.bind.to_string())),
+            ("server.port", Shown::Value(i64::from(server.port).into())),
+            ("server.shutdown_timeout", seconds(server.shutdown_timeout)),
+            ("server.max_connections", Shown::Value(connections.into())),
+            ("server.auth_token", secret),
+            ("server.auth_token_file", server.auth_token_file.as_ref().map_or(Shown::Unset, path)),
+            ("database.path", path(&database.path)),
+            ("logging.level", text(logging.level.as_str())),
+            ("logging.format", text(logging.format.as_str())),
+            ("logging.output", text(logging.output.as_str())),
+            ("library.roots", paths(&library.roots)),
+            ("library.watch", Shown::Value(library.watch.into())),
+            ("library.rescan_interval", seconds(library.rescan_interval.unwrap_or_default())),
+            ("library.extensions", list(library.extensions.clone())),
+        ]
+    }
+}
+
+/// Whole seconds without a fraction, for that is how people write them.
+fn seconds(time: Duration) -> Shown {
+    match i64::try_from(time.as_secs()) {
+        Ok(whole) if time.subsec_nanos() == 0 => Shown::Value(whole.into()),
+        _ => Shown::Value(time.as_secs_f64().into()),
+    }
 }

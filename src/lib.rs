@@ -36,8 +36,16 @@ pub mod telemetry;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use cli::Parsed;
+use commands::output;
+
 /// Runs `vpo` with the given argv (program name first) and returns the code to exit with:
 /// 0 done, 1 failed at run time, 64 usage (`EX_USAGE`), 78 configuration (`EX_CONFIG`), as in sysexits.h.
-pub fn run(_args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    ExitCode::from(70)
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match cli::parse(args) {
+        Ok(Parsed::Command(command)) => commands::run(&command),
+        Ok(Parsed::Help(text)) => output::print(&text),
+        Ok(Parsed::Version) => commands::version(),
+        Err(error) => output::fail(&error, commands::EXIT_USAGE),
+    }
 }

@@ -1,1 +1,60 @@
-//! Problems and warnings of the configuration, each with its origin.
+//! Problems and warnings of the configuration, each with its origin, and the guess at what was meant.
+
+use std::fmt;
+
+use super::origin::{OneLine, Origin};
+
+/// One thing to say about the configuration: what, where, and what to do, on one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was found.
+    pub what: String,
+    /// Where.
+    pub origin: Origin,
+    /// What to do about it.
+    pub advice: String,
+}
+
+impl Finding {
+    pub(super) fn new(origin: Origin, what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { what: what.into(), origin, advice: advice.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", OneLine(&self.what), self.origin, OneLine(&self.advice))
+    }
+}
+
+/// Why there is no configuration: every problem of every layer, never empty.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", lines(.problems))]
+pub struct ConfigError {
+    /// What must be put right.
+    pub problems: Vec<Finding>,
+    /// What else was noticed; it may explain a problem.
+    pub warnings: Vec<Finding>,
+}
+
+impl ConfigError {
+    /// Only the command line is at fault: a usage error (64) rather than one of configuration (78).
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        self.problems.iter().all(|problem| matches!(problem.origin, Origin::Flag(_)))
+    }
+}
+
+fn lines(problems: &[Finding]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// The name among `known` that was probably meant by `given`: at most a third of it is wrong.
+pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(given, name), name))
+        .filter(|(distance, name)| distance * 3 <= name.chars().count().max(3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}

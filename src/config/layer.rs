@@ -1,5 +1,139 @@
-//! One source of configuration: every key as a plain `Option<T>`, filled by the file, by `envy` and by the flags.
+//! One source of configuration as it was read: its values, where each stands, and what was wrong with it.
+
+use std::path::PathBuf;
+
+use super::error::Finding;
+use super::keys::{Key, OneKey, Values};
+use super::origin::{OneLine, Origin, Origins};
+use super::paths::Paths;
 
 /// One source of configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Layer {}
+pub struct Layer {
+    pub(super) values: Values,
+    pub(super) origins: Origins,
+    pub(super) problems: Vec<Finding>,
+    pub(super) warnings: Vec<Finding>,
+    /// The configuration file that this source names.
+    pub(super) file: Option<(PathBuf, Origin)>,
+}
+
+impl Layer {
+    /// The layer of the command line: the file that `--config` names, and values as typed, by key.
+    ///
+    /// # Panics
+    /// When a key has no flag: a mistake in `cli`, which the first test finds.
+    pub fn from_flags<'a>(
+        file: Option<&str>,
+        values: impl IntoIterator<Item = (&'static str, Option<&'a str>)>,
+        roots: &[String],
+    ) -> Self {
+        let flag = |name: &str| {
+            let key = Key::find(name).expect("a key");
+            (key, Origin::Flag(key.flag.expect("a key that has a flag")))
+        };
+        let mut layer =
+            Self { file: file.map(|path| (path.into(), Origin::Flag("--config"))), ..Self::default() };
+        for (name, value) in values {
+            let (key, origin) = flag(name);
+            if let Some(value) = value {
+                layer.set_text(key, value, origin);
+            }
+        }
+        if !roots.is_empty() {
+            let (key, origin) = flag("library.roots");
+            layer.values.library.roots = Some(roots.iter().map(PathBuf::from).collect());
+            layer.origins.insert(key.name, origin);
+        }
+        layer
+    }
+
+    /// Reads one key's value.
+    pub(super) fn set(&mut self, key: &'static Key, value: impl OneKey, shown: &str, origin: Origin) {
+        match self.values.read(key.section, value) {
+            Ok(()) => {
+                self.origins.insert(key.name, origin);
+            }
+            Err(_) => self.refuse(key, shown, origin),
+        }
+    }
+
+    /// Reads one key's value from text: a variable's or a flag's.
+    pub(super) fn set_text(&mut self, key: &'static Key, value: &str, origin: Origin) {
+        self.set(key, Text { field: key.field, value }, &format!("{value:?}"), origin);
+    }
+
+    /// Notes that a value does not fit; `shown` is how it was written.
+    pub(super) fn refuse(&mut self, key: &'static Key, shown: &str, origin: Origin) {
+        let what = if key.is_secret() {
+            format!("{} does not fit", key.name)
+        } else {
+            format!("{} = {}", key.name, abbreviated(shown))
+        };
+        self.problems.push(Finding::new(origin, what, key.expects));
+    }
+
+    /// Makes every path absolute, and notes those that cannot be.
+    pub(super) fn resolve_paths(&mut self, paths: &Paths<'_>) {
+        let Self { values, origins, problems, .. } = self;
+        let mut resolve = |name: &'static str, path: &mut PathBuf| match paths.absolute(path) {
+            Ok(absolute) => *path = absolute,
+            Err(advice) => {
+                let origin = origins.get(name).cloned().unwrap_or(Origin::Default);
+                let shown = format!("{:?}", path.to_string_lossy());
+                problems.push(Finding::new(origin, format!("{name} = {}", abbreviated(&shown)), advice));
+            }
+        };
+        if let Some(path) = &mut values.server.auth_token_file {
+            resolve("server.auth_token_file", path);
+        }
+        if let Some(path) = &mut values.database.path {
+            resolve("database.path", path);
+        }
+        for root in values.library.roots.iter_mut().flatten() {
+            resolve("library.roots", root);
+        }
+    }
+
+    /// Notes values that fit each by itself, but not together.
+    pub(super) fn check_together(&mut self) {
+        let server = &self.values.server;
+        if server.auth_token.is_some() && server.auth_token_file.is_some() {
+            self.problems.push(Finding::new(
+                self.origin("server.auth_token_file"),
+                format!("server.auth_token is set beside it, at {}", self.origin("server.auth_token")),
+                "remove one of the two",
+            ));
+        }
+    }
+
+    /// Where the value of a key stands.
+    pub(super) fn origin(&self, name: &str) -> Origin {
+        self.origins.get(name).cloned().unwrap_or(Origin::Default)
+    }
+}
+
+/// A value given as text, which `envy` reads.
+struct Text<'a> {
+    field: &'a str,
+    value: &'a str,
+}
+
+impl OneKey for Text<'_> {
+    type Error = envy::Error;
+
+    fn read<T: serde::de::DeserializeOwned>(self) -> Result<T, envy::Error> {
+        envy::from_iter([(self.field.to_owned(), self.value.to_owned())])
+    }
+}
+
+/// A value as written, cut to what fits into a message.
+fn abbreviated(shown: &str) -> String {
+    const MOST: usize = 60;
+    let line = shown.lines().next().unwrap_or("");
+    if line.chars().count() > MOST || line.len() < shown.len() {
+        format!("{}…", OneLine(&line.chars().take(MOST).collect::<String>()))
+    } else {
+        OneLine(line).to_string()
+    }
+}

@@ -1,1 +1,71 @@
 //! Where a value came from: default, file:line:column, variable, flag.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Where a value, or a problem with it, came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// A default that follows a variable which is not ours, such as `$STATE_DIRECTORY`.
+    Directory(&'static str),
+    /// A file as a whole.
+    File(PathBuf),
+    /// A place in the file; line and column count from 1, columns in characters.
+    Place {
+        /// The file.
+        file: PathBuf,
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+    },
+    /// An environment variable.
+    Variable(String),
+    /// A flag of the command line.
+    Flag(&'static str),
+}
+
+impl Origin {
+    /// The place of a byte offset in a file's text.
+    pub(super) fn place(file: &Path, text: &str, offset: usize) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self::Place {
+            file: file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[start..].chars().count() + 1,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Directory(variable) => write!(f, "default, from ${variable}"),
+            Self::File(file) => write!(f, "{}", OneLine(&file.to_string_lossy())),
+            Self::Place { file, line, column } => {
+                write!(f, "{}:{line}:{column}", OneLine(&file.to_string_lossy()))
+            }
+            Self::Variable(name) => write!(f, "{}", OneLine(name)),
+            Self::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+/// Key's name → where its effective value came from; what is not in it is a default.
+pub type Origins = BTreeMap<&'static str, Origin>;
+
+/// Shows text on one line, whatever it holds.
+pub(super) struct OneLine<'a>(pub(super) &'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| {
+            if c.is_control() { write!(f, "{}", c.escape_default()) } else { write!(f, "{c}") }
+        })
+    }
+}

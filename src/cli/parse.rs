@@ -1,0 +1,123 @@
+//! argv → [`Parsed`]: argh's parser with what people expect of a command line besides, `--flag=value` and
+//! a did-you-mean.
+
+use std::ffi::OsString;
+
+use argh::{ArgsInfo, FlagInfoKind, FromArgs};
+
+use super::{Command, Vpo};
+use crate::config::error::nearest;
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Parsed {
+    /// A command.
+    Command(Command),
+    /// `--help`: this text.
+    Help(String),
+    /// `--version`
+    Version,
+}
+
+/// The command line is wrong (`EX_USAGE`).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: run `vpo{command} --help` for what there is")]
+pub struct UsageError {
+    what: String,
+    /// The command with a space before it, once it is known.
+    command: String,
+}
+
+/// Parses argv, the program's name first.
+///
+/// # Errors
+/// When it is not UTF-8, or not what a command takes.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageError> {
+    let mut words = Vec::new();
+    for arg in args.into_iter().skip(1) {
+        words.push(arg.into_string().map_err(|arg| UsageError {
+            what: format!("argument {arg:?} is not UTF-8"),
+            command: String::new(),
+        })?);
+    }
+    let words = split_values(words);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match Vpo::from_args(&["vpo"], &words) {
+        Ok(Vpo { version: true, .. }) => Ok(Parsed::Version),
+        Ok(Vpo { command: Some(Command::Inspect(args)), .. }) if args.files.is_empty() => {
+            Err(usage("no file to inspect", &words))
+        }
+        Ok(Vpo { command: Some(command), .. }) => Ok(Parsed::Command(command)),
+        Ok(Vpo { command: None, .. }) => {
+            let commands: Vec<&str> = Vpo::get_subcommands().iter().map(|command| command.name).collect();
+            Err(usage(format!("no command: give one of {}", commands.join(", ")), &words))
+        }
+        Err(exit) if exit.status.is_ok() => Ok(Parsed::Help(exit.output)),
+        Err(exit) => Err(usage(explained(&exit.output, &words), &words)),
+    }
+}
+
+/// `--port=80` as `--port 80`, which is all that argh knows; switches, positional arguments and what follows `--`
+/// stay as they are.
+fn split_values(words: Vec<String>) -> Vec<String> {
+    if !words.iter().any(|word| word.starts_with("--") && word.contains('=')) {
+        return words;
+    }
+    let command = command(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    let options: Vec<String> = flags(command.as_deref(), |kind| matches!(kind, FlagInfoKind::Option { .. }));
+    let mut split = Vec::new();
+    let mut words = words.into_iter();
+    for word in words.by_ref() {
+        match word.split_once('=') {
+            Some((flag, value)) if options.iter().any(|option| option == flag) => {
+                split.extend([flag.to_owned(), value.to_owned()]);
+            }
+            _ => {
+                let end = word == "--";
+                split.push(word);
+                if end {
+                    break;
+                }
+            }
+        }
+    }
+    split.extend(words);
+    split
+}
+
+/// argh's words on one line, with the name that was probably meant.
+fn explained(output: &str, words: &[&str]) -> String {
+    let line = output.split_whitespace().collect::<Vec<_>>().join(" ");
+    let Some(given) = line.strip_prefix("Unrecognized argument: ") else { return line };
+    let command = command(words);
+    let names = match &command {
+        None if !given.starts_with('-') => {
+            Vpo::get_subcommands().iter().map(|command| command.name.to_owned()).collect()
+        }
+        command => flags(command.as_deref(), |_| true),
+    };
+    match nearest(given, names.iter().map(String::as_str)) {
+        Some(meant) => format!("unknown argument {given}, did you mean {meant}?"),
+        None => format!("unknown argument {given}"),
+    }
+}
+
+fn usage(what: impl Into<String>, words: &[&str]) -> UsageError {
+    let command = command(words).map(|name| format!(" {name}")).unwrap_or_default();
+    UsageError { what: what.into(), command }
+}
+
+/// The name of the command among the words, if there is one.
+fn command(words: &[&str]) -> Option<String> {
+    let first = words.iter().find(|word| !word.starts_with('-'))?;
+    Vpo::get_subcommands().iter().map(|command| command.name).find(|name| name == first).map(str::to_owned)
+}
+
+/// The long flags of a command, or of `vpo` itself.
+fn flags(command: Option<&str>, wanted: impl Fn(&FlagInfoKind<'_>) -> bool) -> Vec<String> {
+    let info = Vpo::get_args_info();
+    let commands = Vpo::get_subcommands();
+    let own =
+        commands.iter().find(|own| Some(own.name) == command).map_or(info.flags, |own| own.command.flags);
+    own.iter().filter(|flag| wanted(&flag.kind)).map(|flag| flag.long.to_owned()).collect()
+}

@@ -1,0 +1,115 @@
+//! The one place where `~`, `$HOME` and relative paths are resolved, and the default locations known.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::environment::Environment;
+use super::error::Finding;
+use super::origin::Origin;
+
+/// Resolves paths by what the environment says.
+pub(super) struct Paths<'a> {
+    environment: &'a Environment,
+}
+
+impl<'a> Paths<'a> {
+    pub(super) fn new(environment: &'a Environment) -> Self {
+        Self { environment }
+    }
+
+    /// A configured path as an absolute one: `~` and `$HOME` at its start stand for the home directory, and a
+    /// relative path is below the current directory. Nothing is looked up: the path need not exist.
+    ///
+    /// # Errors
+    /// What to do when it cannot be one.
+    pub(super) fn absolute(&self, path: &Path) -> Result<PathBuf, String> {
+        let text = path.to_str().ok_or("give a path in UTF-8")?;
+        if text.is_empty() {
+            return Err("it is empty: give a path".into());
+        }
+        if text.contains('\0') {
+            return Err("give a path without a NUL byte".into());
+        }
+        if let Some(below) = below_home(text) {
+            return Ok(tidy(&self.home()?.join(below)));
+        }
+        if text.starts_with('~') {
+            return Err(
+                "only ~ and ~/… are understood: give the whole path, or ./~… for a file of that name".into(),
+            );
+        }
+        if path.is_absolute() {
+            return Ok(tidy(path));
+        }
+        let current = self
+            .environment
+            .current_directory()
+            .ok_or("give an absolute path: there is no current directory")?;
+        if current.to_str().is_none() {
+            return Err("give an absolute path: the current directory's is not UTF-8".into());
+        }
+        Ok(tidy(&below(current, path)))
+    }
+
+    /// The home directory.
+    ///
+    /// # Errors
+    /// What to do when there is none.
+    fn home(&self) -> Result<PathBuf, String> {
+        match self.environment.text("HOME") {
+            Ok(Some(home)) if Path::new(home).is_absolute() => Ok(PathBuf::from(home)),
+            Ok(Some(_)) => Err("$HOME is not absolute: correct it, or give an absolute path".into()),
+            Ok(None) => Err("$HOME is not set: set it, or give an absolute path".into()),
+            Err(_) => Err("$HOME is not UTF-8: correct it, or give an absolute path".into()),
+        }
+    }
+
+    /// `~/.vpo/NAME`, if there is a home.
+    pub(super) fn in_home(&self, name: &str) -> Result<PathBuf, String> {
+        Ok(tidy(&self.home()?.join(".vpo").join(name)))
+    }
+
+    /// The directories that systemd names in `variable`, separated by `:`; none when it is not set.
+    ///
+    /// # Errors
+    /// When the variable is not UTF-8.
+    pub(super) fn directories(&self, variable: &'static str) -> Result<Vec<PathBuf>, Finding> {
+        match self.environment.text(variable) {
+            Ok(text) => {
+                let names = text.unwrap_or("").split(':').filter(|name| !name.is_empty());
+                Ok(names.filter_map(|name| self.absolute(Path::new(name)).ok()).collect())
+            }
+            Err(_) => Err(not_utf8(variable)),
+        }
+    }
+}
+
+/// What to say of a variable whose value is not UTF-8.
+pub(super) fn not_utf8(variable: &str) -> Finding {
+    Finding::new(Origin::Variable(variable.to_owned()), "not UTF-8", "give a value in UTF-8, or unset it")
+}
+
+fn below_home(text: &str) -> Option<&str> {
+    ["~", "$HOME", "${HOME}"].into_iter().find_map(|home| {
+        let rest = text.strip_prefix(home)?;
+        if rest.is_empty() { Some("") } else { rest.starts_with('/').then(|| rest.trim_start_matches('/')) }
+    })
+}
+
+/// `path` below `current`. Leading `..` are taken off `current`, which holds no symlinks; further ones stay, for
+/// only the file system knows what they mean behind a symlink.
+fn below(current: &Path, path: &Path) -> PathBuf {
+    let mut current = current.to_owned();
+    let mut rest = path.components().peekable();
+    while let Some(Component::ParentDir | Component::CurDir) = rest.peek() {
+        if rest.next() == Some(Component::ParentDir) {
+            current.pop();
+        }
+    }
+    current.extend(rest);
+    current
+}
+
+/// Without `.`, doubled and trailing slashes.
+fn tidy(path: &Path) -> PathBuf {
+    path.components().collect()
+}

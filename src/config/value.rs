@@ -1,0 +1,196 @@
+//! The types of values that know their own bounds, so that a value out of range cannot be held.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use subtle::ConstantTimeEq;
+
+/// A secret: never shown by `Debug`, logs or `vpo config`.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    const MAX_LENGTH: usize = 1024;
+
+    /// Accepts 1 to 1024 printable ASCII characters without a space at either end: what survives as a header
+    /// value and as an HTTP Basic password in every client.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = !text.is_empty()
+            && text.len() <= Self::MAX_LENGTH
+            && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+            && text.trim() == text;
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// Whether `presented` is the secret, in a time that depends on its length only.
+    #[must_use]
+    pub fn matches(&self, presented: &[u8]) -> bool {
+        self.0.as_bytes().ct_eq(presented).into()
+    }
+
+    /// The secret itself, for those who must present it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.matches(other.0.as_bytes())
+    }
+}
+
+impl Eq for Secret {}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::new(&text).ok_or_else(|| de::Error::custom("not a token"))
+    }
+}
+
+/// A time in seconds from 0 to `MAX`, whole or with a fraction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seconds<const MAX: u64>(Duration);
+
+impl<const MAX: u64> Seconds<MAX> {
+    /// The time.
+    #[must_use]
+    pub fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl<'de, const MAX: u64> Deserialize<'de> for Seconds<MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+
+        impl Visitor<'_> for Number {
+            type Value = f64;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number")
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<f64, E> {
+                Ok(value)
+            }
+
+            #[expect(clippy::cast_precision_loss, reason = "far beyond any bound where precision ends")]
+            fn visit_i64<E>(self, value: i64) -> Result<f64, E> {
+                Ok(value as f64)
+            }
+
+            #[expect(clippy::cast_precision_loss, reason = "far beyond any bound where precision ends")]
+            fn visit_u64<E>(self, value: u64) -> Result<f64, E> {
+                Ok(value as f64)
+            }
+        }
+
+        // NaN, infinities and negatives fail the conversion.
+        let seconds = deserializer.deserialize_f64(Number)?;
+        Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|time| *time <= Duration::from_secs(MAX))
+            .map(Self)
+            .ok_or_else(|| de::Error::custom("not a time in range"))
+    }
+}
+
+/// A file name extension: lower case, without the dot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension(String);
+
+impl Extension {
+    /// The extension.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Extension {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let text = text.trim();
+        let text = text.strip_prefix('.').unwrap_or(text);
+        // A name's extension is what follows its last dot, so one with a dot in it would match nothing.
+        let fits = !text.is_empty()
+            && !text.contains(|c: char| c == '.' || c == '/' || c.is_whitespace() || c.is_control());
+        fits.then(|| Self(text.to_lowercase())).ok_or_else(|| de::Error::custom("not an extension"))
+    }
+}
+
+/// An enumeration whose words are read in any case: other VPO programs accept `INFO` too.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $name {
+            /// The word in the configuration.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = String::deserialize(deserializer)?;
+                match word.to_ascii_lowercase().as_str() {
+                    $($word => Ok(Self::$variant),)*
+                    _ => Err(de::Error::custom("not one of the words")),
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// `logging.level`
+    Level {
+        /// What a developer wants to see.
+        Debug = "debug",
+        /// What the daemon does.
+        Info = "info",
+        /// What may need someone.
+        Warning = "warning",
+        /// What needs someone.
+        Error = "error",
+    }
+}
+
+words! {
+    /// `logging.format`
+    Format {
+        /// Lines for people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+words! {
+    /// `logging.output`
+    Output {
+        /// Standard error.
+        Stderr = "stderr",
+        /// Standard output.
+        Stdout = "stdout",
+    }
+}
