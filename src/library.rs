@@ -1,11 +1,250 @@
 //! The library file (SQLite, schema version 7): created, opened, locked, checked, read and written here.
 //! All SQL of the project is in this folder. Imports nothing of the crate, knows no async and no HTTP.
+//!
+//! [`open`] is the way in and refuses whatever is not clearly ours; [`check`] is the stranger's look that
+//! the daemon's health rests on; [`lock`] lets one daemon at it and tells others where that one listens;
+//! [`files`] and [`jobs`] are its rows. This file is what all of them stand on: one [`Library`], its reads, its writes
+//! and its end.
 
 pub mod check;
+mod connection;
+mod diagnose;
 pub mod files;
 pub mod jobs;
 pub mod lock;
+pub mod open;
 pub mod schema;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+
+pub use check::{Finding, Reason};
+pub use lock::Lock;
+use open::Pin;
+pub use open::{OpenError, Options};
 
 /// The schema version that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = 7;
+
+/// How long one try for a lock of the database may take; in between, the caller is asked whether to go on.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// How long a writer outside a scan waits for the other writers (and a reader for a neighbour's commit).
+pub const BUSY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why something could not be read or written in a library that was opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another file is at the path: what was going on belongs to the one before. The next check adopts it.
+    #[error("another library has taken the place of {}: begin anew", .0.display())]
+    Replaced(PathBuf),
+    /// No file is at the path, or none that can be reached.
+    #[error("the library {} cannot be reached", path.display())]
+    Unreachable {
+        /// The library.
+        path: PathBuf,
+        /// What stat(2) said.
+        source: std::io::Error,
+    },
+    /// It was opened for reading only.
+    #[error("the library {} was opened for reading only", .0.display())]
+    ReadOnly(PathBuf),
+    /// Other programs kept it locked.
+    #[error("the library {} stayed locked by another program for {limit:?}", path.display())]
+    Busy {
+        /// The library.
+        path: PathBuf,
+        /// How long we waited.
+        limit: Duration,
+    },
+    /// The caller was told to stop while waiting.
+    #[error("told to stop while waiting for the library")]
+    Cancelled,
+    /// Anything that SQLite says.
+    #[error("the library {}: SQLite failed", path.display())]
+    Sqlite {
+        /// The library.
+        path: PathBuf,
+        /// What it said.
+        source: rusqlite::Error,
+    },
+}
+
+/// An open library. Without roots no connection outlives its use; with roots one writer is kept.
+#[derive(Debug)]
+pub struct Library {
+    path: PathBuf,
+    lock: Option<Lock>,
+    /// Whoever uses SQLite holds this shared, so that the file behind the path changes hands
+    /// ([`Library::check`]) and the end comes ([`Library::close`]) only while no connection is open: a
+    /// connection to the old file and one to the new would share one `-shm` and undo each other's locks.
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The file that was opened.
+    pin: Pin,
+    /// Counts the files that have been behind the path.
+    generation: u64,
+    /// When the last one was adopted.
+    adopted: Option<Instant>,
+    /// With roots; `None` while a new file waits to be adopted, and after the end.
+    writer: Option<Mutex<Connection>>,
+    /// Whether there are roots to record: only then is anything written.
+    with_roots: bool,
+    closed: bool,
+}
+
+/// How long to wait for a locked database.
+#[derive(Clone, Copy)]
+pub struct Patience<'a> {
+    /// Give up after this; `None` = never.
+    pub limit: Option<Duration>,
+    /// Give up when this says so (looked at every 100 ms).
+    pub cancelled: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Patience<'a> {
+    /// For work outside a scan: 10 s, or until told to stop.
+    #[must_use]
+    pub fn brief(cancelled: &'a dyn Fn() -> bool) -> Self {
+        Self { limit: Some(BUSY_LIMIT), cancelled }
+    }
+
+    /// For work inside a scan: until told to stop.
+    #[must_use]
+    pub fn endless(cancelled: &'a dyn Fn() -> bool) -> Self {
+        Self { limit: None, cancelled }
+    }
+
+    /// Repeats `attempt`, each of which waits [`SLICE`] inside SQLite, while the database is locked.
+    fn retry<T>(self, path: &Path, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> Result<T, Error> {
+        let start = Instant::now();
+        loop {
+            match attempt() {
+                Ok(value) => return Ok(value),
+                Err(error) if is_busy(&error) => {
+                    if (self.cancelled)() {
+                        return Err(Error::Cancelled);
+                    }
+                    if let Some(limit) = self.limit.filter(|limit| start.elapsed() >= *limit) {
+                        return Err(Error::Busy { path: path.to_owned(), limit });
+                    }
+                    // SQLite does not always wait: a snapshot that is out of date, or a lock whose waiting
+                    // would be a deadlock, is told at once.
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(source) => return Err(Error::Sqlite { path: path.to_owned(), source }),
+            }
+        }
+    }
+}
+
+/// Someone else holds a lock.
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed)
+    )
+}
+
+impl Library {
+    /// The library's file, absolute, as it was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The lock; `None` where none could be written, or none was asked for.
+    #[must_use]
+    pub fn lock(&self) -> Option<&Lock> {
+        self.lock.as_ref()
+    }
+
+    /// Counts the files that have been behind the path: it rises when [`Self::check`] adopts another one, and
+    /// whoever works on the old one begins anew.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).generation
+    }
+
+    /// Runs `work` in one read transaction on a connection of its own.
+    ///
+    /// # Errors
+    /// [`Error::Replaced`] and [`Error::Unreachable`] when the file at the path is not the open one;
+    /// [`Error::Busy`] or [`Error::Cancelled`] when `patience` ends.
+    pub fn read<T>(
+        &self,
+        patience: Patience<'_>,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        self.still_there(&state)?;
+        let sqlite = |source| Error::Sqlite { path: self.path.clone(), source };
+        let connection = connection::reader(&self.path, SLICE).map_err(sqlite)?;
+        let transaction = patience.retry(&self.path, || {
+            let transaction = connection.unchecked_transaction()?;
+            // BEGIN alone takes no lock and sees no state: the first read does.
+            transaction.query_row("SELECT 1 FROM _meta LIMIT 1", [], |_| Ok(()))?;
+            Ok(transaction)
+        })?;
+        work(&transaction).map_err(sqlite)
+    }
+
+    /// Runs `work` in one write transaction and commits it; an error of `work` rolls it back.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; [`Error::ReadOnly`] when the library was opened without roots.
+    pub fn write<T>(
+        &self,
+        patience: Patience<'_>,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        if !state.with_roots {
+            return Err(Error::ReadOnly(self.path.clone()));
+        }
+        let Some(writer) = &state.writer else { return Err(Error::Replaced(self.path.clone())) };
+        let connection = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        // SQLite writes happily, and in vain, into a deleted library.
+        self.still_there(&state)?;
+        let sqlite = |source| Error::Sqlite { path: self.path.clone(), source };
+        let transaction = patience
+            .retry(&self.path, || Transaction::new_unchecked(&connection, TransactionBehavior::Immediate))?;
+        let value = work(&transaction).map_err(sqlite)?;
+        transaction.commit().map_err(sqlite)?;
+        Ok(value)
+    }
+
+    /// Ends it: with roots the write-ahead log is brought into the library and goes. Waits for reads and
+    /// writes in progress; later ones fail.
+    ///
+    /// # Errors
+    /// When the last checkpoint failed; the log is then left beside the library, and nothing is lost.
+    pub fn close(&self) -> Result<(), Error> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.closed = true;
+        let still_there = self.still_there(&state);
+        let Some(writer) = state.writer.take() else { return Ok(()) };
+        let writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match still_there {
+            Ok(()) => connection::finish(writer),
+            Err(Error::Replaced(_)) => connection::abandon(writer, true),
+            Err(_) => connection::abandon(writer, false),
+        }
+        .map_err(|source| Error::Sqlite { path: self.path.clone(), source })
+    }
+
+    /// Whether the file at the path is the one that was opened.
+    fn still_there(&self, state: &State) -> Result<(), Error> {
+        match std::fs::metadata(&self.path) {
+            Ok(found) if state.pin.is(&found) && !state.closed => Ok(()),
+            Ok(_) => Err(Error::Replaced(self.path.clone())),
+            Err(source) => Err(Error::Unreachable { path: self.path.clone(), source }),
+        }
+    }
+}

@@ -1,1 +1,309 @@
-//! The check that can fail: one look at the library as a stranger would take it (stat, open afresh, read, close).
+//! The check that can fail: one look at the library as a stranger would take it (stat, open afresh, read,
+//! close).
+//!
+//! `SELECT 1` makes no file access in SQLite, and a kept connection misses an overwritten header or schema page,
+//! and `chmod`. So each look stats the path first (opening a pipe or a dead share blocks for good, and opening
+//! an empty file makes SQLite remove the `-wal` beside it), then reads the version and a row through a connection of its own. It
+//! knows no deadline: whoever calls it minds the clock.
+
+use std::fs::Metadata;
+use std::io;
+use std::path::Path;
+use std::sync::{PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode};
+use tracing::warn;
+
+use super::open::{Pin, open_writer};
+use super::schema::{self, Mismatch};
+use super::{Library, OpenError, State, connection, diagnose, is_busy};
+
+/// How long a look waits for a neighbour's commit: less than the 80 ms after which a check counts as late.
+const BUSY: Duration = Duration::from_millis(50);
+
+/// How long a replaced library is warned about.
+const REPLACED: Duration = Duration::from_secs(60);
+
+/// What is wrong. The names ([`Reason::as_str`]) are part of the public contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Nothing is at the path.
+    Missing,
+    /// Something else than a SQLite database, or nothing in it.
+    NotADatabase,
+    /// A database that does not hold together.
+    Corrupt,
+    /// A database of another program or time.
+    WrongSchema,
+    /// We may not read it.
+    PermissionDenied,
+    /// Another program keeps it locked.
+    Locked,
+    /// The system cannot read it.
+    IoError,
+    /// It can be read but not written.
+    ReadOnly,
+    /// Another valid library has just taken its place.
+    Replaced,
+}
+
+impl Reason {
+    /// The stable name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::NotADatabase => "not_a_database",
+            Self::Corrupt => "corrupt",
+            Self::WrongSchema => "wrong_schema",
+            Self::PermissionDenied => "permission_denied",
+            Self::Locked => "locked",
+            Self::IoError => "io_error",
+            Self::ReadOnly => "read_only",
+            Self::Replaced => "replaced",
+        }
+    }
+
+    /// Whether the library is usable all the same.
+    #[must_use]
+    pub fn is_warning(self) -> bool {
+        matches!(self, Self::ReadOnly | Self::Replaced)
+    }
+}
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// `None` when all is well.
+    pub reason: Option<Reason>,
+    /// One line for people.
+    pub detail: Option<String>,
+    /// It was only found busy (a neighbour's commit): worth another look before it is believed.
+    pub busy: bool,
+    /// As [`Library::generation`].
+    pub generation: u64,
+}
+
+/// What stops a look.
+struct Fault {
+    reason: Reason,
+    detail: String,
+    busy: bool,
+}
+
+impl Fault {
+    fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into(), busy: false }
+    }
+}
+
+impl Library {
+    /// Takes one look. Blocks as long as the file system does.
+    ///
+    /// A valid library with another inode at the path is adopted here, and [`Self::generation`] rises.
+    pub fn check(&self) -> Finding {
+        let found = self.look();
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let (reason, detail, busy) = match found {
+            Err(fault) => (Some(fault.reason), Some(fault.detail), fault.busy),
+            Ok(()) if state.adopted.is_some_and(|when| when.elapsed() < REPLACED) => {
+                let detail = "another valid library has taken the place of the one before, and is used now";
+                (Some(Reason::Replaced), Some(detail.to_owned()), false)
+            }
+            Ok(()) if !self.may_write() => {
+                (Some(Reason::ReadOnly), Some(diagnose::access(&self.path)), false)
+            }
+            Ok(()) => (None, None, false),
+        };
+        Finding { reason, detail, busy, generation: state.generation }
+    }
+
+    fn look(&self) -> Result<(), Fault> {
+        let found = stat(&self.path)?;
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        if state.pin.is(&found) || state.closed {
+            return examine(&self.path, &found, state);
+        }
+        drop(state);
+        self.adopt()
+    }
+
+    fn may_write(&self) -> bool {
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        diagnose::writable(&self.path) && diagnose::directory_writable(directory)
+    }
+
+    /// Another file is at the path: let go of the old one, and take the new one if it is a library.
+    fn adopt(&self) -> Result<(), Fault> {
+        // Reads and writes in progress find out for themselves; until they have, look again later.
+        let start = Instant::now();
+        let mut state = loop {
+            match self.state.try_write() {
+                Ok(state) => break state,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) if start.elapsed() < BUSY => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let detail =
+                        "another library has been put in place; work on the one before is just ending";
+                    return Err(Fault { reason: Reason::Locked, detail: detail.into(), busy: true });
+                }
+            }
+        };
+        if let Some(writer) = state.writer.take() {
+            let writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = connection::abandon(writer, true) {
+                warn!(path = %self.path.display(), %error, "the library that was replaced could not be closed cleanly");
+            }
+        }
+        let pin = Pin::new(&self.path).map_err(|error| io_fault(&self.path, &error))?;
+        let found = stat(&self.path)?;
+        if !pin.is(&found) {
+            // It changes under our eyes: the next check sees what has become of it.
+            return Err(Fault {
+                reason: Reason::Missing,
+                detail: "it is just being replaced".into(),
+                busy: true,
+            });
+        }
+        examine(&self.path, &found, ())?;
+        let writer = if state.with_roots {
+            Some(open_writer(&self.path, &|| start.elapsed() > BUSY).map_err(writer_fault)?.into())
+        } else {
+            None
+        };
+        let generation = state.generation + 1;
+        warn!(path = %self.path.display(), "another valid library has taken the place of the one before: it is used now");
+        *state = State {
+            pin,
+            generation,
+            adopted: Some(Instant::now()),
+            writer,
+            with_roots: state.with_roots,
+            closed: false,
+        };
+        Ok(())
+    }
+}
+
+/// The path must name a file with something in it.
+fn stat(path: &Path) -> Result<Metadata, Fault> {
+    let found = std::fs::metadata(path).map_err(|error| io_fault(path, &error))?;
+    if !found.is_file() {
+        let detail = format!("{} is {}", path.display(), diagnose::kind(&found));
+        return Err(Fault::new(Reason::NotADatabase, detail));
+    }
+    if found.len() == 0 {
+        return Err(Fault::new(Reason::NotADatabase, format!("{} is empty (zero bytes)", path.display())));
+    }
+    Ok(found)
+}
+
+/// Opens, reads, closes. `_held` is kept until the connection is gone.
+fn examine<T>(path: &Path, found: &Metadata, _held: T) -> Result<(), Fault> {
+    let connection = connection::reader(path, BUSY).map_err(|error| sqlite_fault(path, &error))?;
+    match read(&connection).map_err(|error| sqlite_fault(path, &error))? {
+        Ok(extent) => whole(&connection, path, found.len(), &extent),
+        Err(mismatch) => Err(Fault::new(Reason::WrongSchema, format!("{} {mismatch}", path.display()))),
+    }
+}
+
+/// How long a database says it is.
+struct Extent {
+    pages: u64,
+    page_size: u64,
+}
+
+/// The version, a row, and how long the database says it is, in one read transaction.
+fn read(connection: &Connection) -> rusqlite::Result<Result<Extent, Mismatch>> {
+    let transaction = connection.unchecked_transaction()?;
+    if let Err(mismatch) = schema::version(&transaction)? {
+        return Ok(Err(mismatch));
+    }
+    // The path is in the table itself: an index alone would not show that the table is there.
+    match transaction.query_row("SELECT path, filename FROM files LIMIT 1", [], |_| Ok(())) {
+        Ok(()) | Err(rusqlite::Error::QueryReturnedNoRows) => {}
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
+            return Ok(Err(Mismatch::Incomplete { missing: vec!["files".to_owned()] }));
+        }
+        Err(error) => return Err(error),
+    }
+    let pragma = |sql| transaction.query_row(sql, [], |row| row.get::<_, u32>(0)).map(u64::from);
+    Ok(Ok(Extent { pages: pragma("PRAGMA page_count")?, page_size: pragma("PRAGMA page_size")? }))
+}
+
+/// Whether the file is as long as it must be. Without a write-ahead log SQLite has seen to that itself; with
+/// one it takes the log's word for the length. Pages that are not in the file yet must all be among those
+/// frames of the log that no checkpoint has copied: fewer frames than pages means that the file was cut.
+fn whole(connection: &Connection, path: &Path, length: u64, extent: &Extent) -> Result<(), Fault> {
+    let &Extent { pages, page_size } = extent;
+    if length >= pages * page_size {
+        return Ok(());
+    }
+    let frames = connection.query_row("PRAGMA wal_checkpoint = NOOP", [], |row| {
+        Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+    });
+    // A log that we may not write does not tell.
+    let Ok((log, copied)) = frames else { return Ok(()) };
+    let pending = u64::try_from(log - copied).unwrap_or(0);
+    // A checkpoint may have made the file longer since.
+    let length = std::fs::metadata(path).map_or(length, |found| found.len());
+    if pages.saturating_sub(length / page_size) > pending {
+        let detail = format!("{} was cut short: {length} bytes of {}", path.display(), pages * page_size);
+        return Err(Fault::new(Reason::Corrupt, detail));
+    }
+    Ok(())
+}
+
+fn io_fault(path: &Path, error: &io::Error) -> Fault {
+    let reason = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Reason::Missing,
+        io::ErrorKind::PermissionDenied => Reason::PermissionDenied,
+        _ => Reason::IoError,
+    };
+    Fault::new(reason, format!("{}: {error}: {}", path.display(), diagnose::access(path)))
+}
+
+/// What an error of SQLite means.
+fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
+    if is_busy(error) {
+        let detail = format!("another program keeps {} locked", path.display());
+        return Fault { reason: Reason::Locked, detail, busy: true };
+    }
+    let said = |reason| Fault::new(reason, format!("{}: {error}", path.display()));
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => said(Reason::NotADatabase),
+        Some(ErrorCode::DatabaseCorrupt) => said(Reason::Corrupt),
+        // A journal that only a program that may write can undo: its writer died, or is about to come back.
+        Some(ErrorCode::ReadOnly) if connection::readable(path) => Fault {
+            reason: Reason::Locked,
+            detail: format!("{} holds an unfinished write of another program", path.display()),
+            busy: true,
+        },
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+            // SQLite keeps the system's reason to itself.
+            let reason = match std::fs::metadata(path) {
+                Err(error) => return io_fault(path, &error),
+                Ok(_) if !connection::readable(path) => Reason::PermissionDenied,
+                Ok(_) if !diagnose::directory_writable(path.parent().unwrap_or(Path::new("/"))) => {
+                    Reason::PermissionDenied
+                }
+                Ok(_) => Reason::IoError,
+            };
+            Fault::new(reason, format!("{}: {error}: {}", path.display(), diagnose::access(path)))
+        }
+        _ => said(Reason::IoError),
+    }
+}
+
+/// Why the new library cannot be written.
+fn writer_fault(error: OpenError) -> Fault {
+    let detail = error.to_string();
+    match error {
+        error if error.is_cancelled() => Fault { reason: Reason::Locked, detail, busy: true },
+        OpenError::ReadOnly { .. } => Fault::new(Reason::PermissionDenied, detail),
+        _ => Fault::new(Reason::IoError, detail),
+    }
+}

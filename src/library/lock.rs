@@ -4,3 +4,350 @@
 //! that the daemon really bound, as `http://127.0.0.1:8321` or `unix:/run/vpo/vpo.sock`. The second line is
 //! absent until the daemon listens. A prober takes a shared lock without waiting: getting it means that no
 //! daemon runs.
+//!
+//! The file lies beside the library (beside the target, where the path is a symbolic link, so that two names
+//! cannot make two daemons). It is made only when the library is there, which is why a lock file without a
+//! library always means a lost one. Where the directory is not writable it goes to the runtime directory.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, OFlags, accessat, flock};
+use rustix::io::Errno;
+
+/// How long [`Lock::acquire`] tries: a predecessor that is just exiting is no reason to refuse.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Time between two tries.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Longer than any content; what is beyond is not ours.
+const LONGEST: u64 = 4096;
+
+/// Why the library could not be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another daemon holds it.
+    #[error("library {} is already in use by {holder} (lock {}): stop that one first", library.display(), lock.display())]
+    Held {
+        /// The library.
+        library: PathBuf,
+        /// The lock file.
+        lock: PathBuf,
+        /// Who.
+        holder: Holder,
+    },
+    /// The caller was told to stop while waiting for the holder to go.
+    #[error("told to stop while waiting for the lock {}", .0.display())]
+    Cancelled(PathBuf),
+    /// The file system has no locks.
+    #[error("cannot lock {}: its file system ({file_system}) does not support flock: put the library on a local file system, or mount the share with locking", lock.display())]
+    Unsupported {
+        /// The lock file.
+        lock: PathBuf,
+        /// Its type.
+        file_system: String,
+        /// What flock(2) said.
+        source: io::Error,
+    },
+    /// Neither beside the library nor in the runtime directory may we write it.
+    #[error("cannot write a lock file ({}): make the library's directory writable, or set RuntimeDirectory= in the unit", lock.display())]
+    NotWritable {
+        /// The lock file beside the library.
+        lock: PathBuf,
+        /// Why it could not be opened.
+        source: io::Error,
+    },
+    /// Anything else.
+    #[error("cannot use the lock file {}", lock.display())]
+    Io {
+        /// The lock file.
+        lock: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+}
+
+/// Where a daemon listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Address {
+    fn parse(line: &str) -> Option<Self> {
+        if let Some(path) = line.strip_prefix("unix:") {
+            return Some(Self::Unix(path.into()));
+        }
+        line.strip_prefix("http://")?.parse().ok().map(Self::Tcp)
+    }
+}
+
+/// What a holder has written about itself; nothing yet, for a moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id, in its own pid namespace.
+    pub pid: Option<u32>,
+    /// Where it listens.
+    pub address: Option<Address>,
+}
+
+impl Holder {
+    /// Only whole lines count: a writer may be half way through the last one.
+    fn parse(content: &str) -> Self {
+        let mut lines = content.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        Self {
+            pid: lines.next().and_then(|line| line.parse().ok()),
+            address: lines.next().and_then(Address::parse),
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "the daemon with pid {pid}")?,
+            None => f.write_str("another daemon")?,
+        }
+        match &self.address {
+            Some(address) => write!(f, " at {address}"),
+            None => f.write_str(", which does not listen yet"),
+        }
+    }
+}
+
+/// What [`find`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// No lock file: no daemon has ever run here, or it could not write one.
+    NoFile,
+    /// A lock file that nobody holds: no daemon runs.
+    NotHeld,
+    /// A daemon runs.
+    Held(Holder),
+}
+
+/// The lock, held until dropped. The kernel drops it with the process, however that ends.
+#[derive(Debug)]
+pub struct Lock {
+    path: PathBuf,
+    file: File,
+    written: Mutex<String>,
+}
+
+impl Lock {
+    /// Takes the lock of the library `library`, or the one in `runtime_directory` where the library's
+    /// directory is not writable. Tries for a second; looks at `cancelled` in between.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] names the holder; [`LockError::NotWritable`] when no lock file can be written at
+    /// all (a caller that only reads may go on without).
+    pub fn acquire(
+        library: &Path,
+        runtime_directory: Option<&Path>,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Self, LockError> {
+        let library = real_path(library);
+        let beside = beside(&library);
+        let start = Instant::now();
+        match Self::acquire_at(&library, &beside, start, cancelled) {
+            Err(LockError::NotWritable { lock, source }) => {
+                let Some(name) = beside.file_name().filter(|_| runtime_directory.is_some()) else {
+                    return Err(LockError::NotWritable { lock, source });
+                };
+                let elsewhere = runtime_directory.unwrap_or(Path::new("/")).join(name);
+                Self::acquire_at(&library, &elsewhere, start, cancelled)
+            }
+            other => other,
+        }
+    }
+
+    fn acquire_at(
+        library: &Path,
+        path: &Path,
+        start: Instant,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Self, LockError> {
+        let io = |source| LockError::Io { lock: path.to_owned(), source };
+        loop {
+            // The standard library sets O_CLOEXEC: no child inherits the lock. O_NONBLOCK: a FIFO of that
+            // name must not hold us.
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o644)
+                .custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed())
+                .open(path)
+                .map_err(|source| match source.kind() {
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                        LockError::NotWritable { lock: path.to_owned(), source }
+                    }
+                    _ => io(source),
+                })?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {
+                    // Someone may have removed or replaced the file since we opened it: then this lock
+                    // guards nothing.
+                    let ours = file.metadata().map_err(io)?;
+                    match std::fs::symlink_metadata(path) {
+                        Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {
+                            let lock = Self { path: path.to_owned(), file, written: Mutex::default() };
+                            lock.write(format!("{}\n", std::process::id()))?;
+                            return Ok(lock);
+                        }
+                        _ => {}
+                    }
+                }
+                Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => {}
+                Err(Errno::WOULDBLOCK) => {
+                    return Err(LockError::Held {
+                        library: library.to_owned(),
+                        lock: path.to_owned(),
+                        holder: read_holder(&file).map_err(io)?,
+                    });
+                }
+                Err(Errno::INTR) => {}
+                Err(error @ (Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)) => {
+                    return Err(LockError::Unsupported {
+                        lock: path.to_owned(),
+                        file_system: super::diagnose::file_system(path),
+                        source: error.into(),
+                    });
+                }
+                Err(error) => return Err(io(error.into())),
+            }
+            if cancelled() {
+                return Err(LockError::Cancelled(path.to_owned()));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Writes where the daemon listens.
+    ///
+    /// # Errors
+    /// When the file cannot be written (a full disk).
+    pub fn publish(&self, address: &Address) -> Result<(), LockError> {
+        self.write(format!("{}\n{address}\n", std::process::id()))
+    }
+
+    /// The lock file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A reader never sees half of it: content only ever grows by one write at its end (the length changes
+    /// after the bytes are there), and anything else is emptied first, which reads as "nothing yet".
+    fn write(&self, content: String) -> Result<(), LockError> {
+        let io = |source| LockError::Io { lock: self.path.clone(), source };
+        let mut written = self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if written.is_empty() || !content.starts_with(written.as_str()) {
+            self.file.set_len(0).map_err(io)?;
+        }
+        self.file.write_all_at(content.as_bytes(), 0).map_err(io)?;
+        *written = content;
+        Ok(())
+    }
+}
+
+/// Looks for a daemon on `library`, without waiting, as `vpo healthcheck` does: first beside the library,
+/// then in `runtime_directory`.
+///
+/// # Errors
+/// When a lock file is there and cannot be read or tried.
+pub fn find(library: &Path, runtime_directory: Option<&Path>) -> Result<Found, LockError> {
+    let beside = beside(&real_path(library));
+    let mut found = Found::NoFile;
+    let elsewhere = runtime_directory.and_then(|directory| Some(directory.join(beside.file_name()?)));
+    for (path, is_beside) in [(Some(beside), true), (elsewhere, false)] {
+        let Some(path) = path else { continue };
+        match find_at(&path)? {
+            Found::Held(holder) => return Ok(Found::Held(holder)),
+            // A file that we may not write either is left from a time when its directory was writable: the
+            // daemon's lock of today is in the runtime directory.
+            Found::NotHeld
+                if is_beside && accessat(CWD, &path, Access::WRITE_OK, AtFlags::EACCESS).is_err() => {}
+            Found::NotHeld => found = Found::NotHeld,
+            Found::NoFile => {}
+        }
+    }
+    Ok(found)
+}
+
+fn find_at(path: &Path) -> Result<Found, LockError> {
+    let io = |source| LockError::Io { lock: path.to_owned(), source };
+    let file = match OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed())
+        .open(path)
+    {
+        Ok(file) => file,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Found::NoFile);
+        }
+        Err(error) => return Err(io(error)),
+    };
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(Found::NotHeld),
+        Err(Errno::WOULDBLOCK) => Ok(Found::Held(read_holder(&file).map_err(io)?)),
+        Err(error) => Err(io(error.into())),
+    }
+}
+
+fn read_holder(file: &File) -> io::Result<Holder> {
+    let mut content = String::new();
+    let mut reader = file.take(LONGEST);
+    match reader.read_to_string(&mut content) {
+        Ok(_) => Ok(Holder::parse(&content)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Holder::default()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The lock file beside `library`: its name with `.lock` appended.
+#[must_use]
+pub fn beside(library: &Path) -> PathBuf {
+    let mut name = library.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+/// `path` with its symbolic links followed as far as they lead, so that every name of a library leads to one
+/// lock, also while the library itself is missing.
+#[must_use]
+pub fn real_path(path: &Path) -> PathBuf {
+    if let Ok(real) = path.canonicalize() {
+        return real;
+    }
+    let mut path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // A dangling link: at most as many hops as the kernel takes (path_resolution(7)).
+    for _ in 0..40 {
+        let Ok(target) = path.read_link() else { break };
+        path = path.parent().unwrap_or(Path::new("/")).join(target);
+    }
+    match (path.parent().and_then(|parent| parent.canonicalize().ok()), path.file_name()) {
+        (Some(parent), Some(name)) => parent.join(name),
+        _ => path,
+    }
+}

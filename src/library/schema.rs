@@ -1,1 +1,94 @@
 //! Schema version 7: created from `schema.sql`, recognised, refused with what was found.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::SCHEMA_VERSION;
+
+/// The whole schema, with the row that states its version.
+pub const SQL: &str = include_str!("schema.sql");
+
+/// A database whose schema is not ours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// A database of some other program.
+    #[error(
+        "is not a VPO library: it has no schema version, and {}",
+        if tables.is_empty() { "no tables".to_owned() } else { format!("these tables: {}", tables.join(", ")) }
+    )]
+    Foreign {
+        /// The tables in it (the first dozen).
+        tables: Vec<String>,
+    },
+    /// A library of another time.
+    #[error("has schema version {found}, but this vpo reads and writes version {SCHEMA_VERSION}")]
+    Version {
+        /// What its `_meta` says.
+        found: String,
+    },
+    /// It calls itself version 7, yet something of it is not there.
+    #[error("calls itself schema version {SCHEMA_VERSION}, but lacks {}", missing.join(", "))]
+    Incomplete {
+        /// `table` or `table.column`.
+        missing: Vec<String>,
+    },
+}
+
+/// Reads `schema_version`: one look, inside whatever transaction is open.
+///
+/// # Errors
+/// What SQLite says; the inner error when the version is not ours.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<Result<(), Mismatch>> {
+    let sql = "SELECT value FROM _meta WHERE key = 'schema_version'";
+    let found = match connection.prepare(sql) {
+        // A value of another type than text is no version of ours, but it is one.
+        Ok(mut statement) => statement
+            .query_row([], |row| row.get::<_, rusqlite::types::Value>(0))
+            .optional()?
+            .map(|value| match value {
+                rusqlite::types::Value::Text(text) => text,
+                other => format!("{other:?}"),
+            }),
+        // "no such table", "no such column": the schema was read, and it is someone else's.
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(match found {
+        Some(found) if found == SCHEMA_VERSION.to_string() => Ok(()),
+        Some(found) => Err(Mismatch::Version { found }),
+        None => Err(Mismatch::Foreign { tables: tables(connection)? }),
+    })
+}
+
+/// The version, and every table and column, against a fresh schema in memory.
+///
+/// # Errors
+/// What SQLite says; the inner error when the schema is not ours.
+pub(super) fn verify(connection: &Connection) -> rusqlite::Result<Result<(), Mismatch>> {
+    if let Err(mismatch) = version(connection)? {
+        return Ok(Err(mismatch));
+    }
+    let fresh = Connection::open_in_memory()?;
+    fresh.execute_batch(SQL)?;
+    let there = columns(connection)?;
+    let missing: Vec<String> = columns(&fresh)?.into_iter().filter(|name| !there.contains(name)).collect();
+    Ok(if missing.is_empty() { Ok(()) } else { Err(Mismatch::Incomplete { missing }) })
+}
+
+fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name LIMIT 12")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+fn columns(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
+    connection
+        .prepare(
+            "SELECT m.name || '.' || c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c
+             WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
