@@ -12,7 +12,7 @@ pub mod serve;
 use std::process::ExitCode;
 
 use crate::cli::Command;
-use crate::config::{Config, Environment, Layer, Resolved};
+use crate::config::{Config, ConfigError, Environment, Layer, Resolved};
 
 /// Failed at run time.
 pub const EXIT_FAILURE: u8 = 1;
@@ -48,13 +48,16 @@ pub fn version() -> ExitCode {
 /// # Errors
 /// The code to exit with, once every problem has been said on standard error.
 pub fn configure(flags: &Layer) -> Result<Resolved, ExitCode> {
-    Config::resolve(flags, &Environment::from_process()).map_err(|error| {
-        for warning in &error.warnings {
-            output::warn(warning);
-        }
-        for problem in &error.problems {
-            output::complain(problem);
-        }
-        ExitCode::from(if error.is_usage() { EXIT_USAGE } else { EXIT_CONFIG })
-    })
+    Config::resolve(flags, &Environment::from_process()).map_err(|error| refuse(&error))
+}
+
+/// Says every problem of a configuration on standard error, and gives the code to exit with.
+fn refuse(error: &ConfigError) -> ExitCode {
+    for warning in &error.warnings {
+        output::warn(warning);
+    }
+    for problem in &error.problems {
+        output::complain(problem);
+    }
+    ExitCode::from(if error.is_usage() { EXIT_USAGE } else { EXIT_CONFIG })
 }

@@ -14,7 +14,7 @@ pub mod writer;
 
 use std::error::Error;
 use std::ffi::OsStr;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::PanicHookInfo;
@@ -257,12 +257,12 @@ pub fn chain(error: &dyn Error) -> String {
     line
 }
 
-/// Says on standard error, in one line, why `vpo` ends; for errors before logging is up and for the short
-/// commands. Gives up after a second on a pipe that nobody reads, and never panics where there is no
-/// standard error (`eprintln!` does).
-pub fn complain(error: &dyn Error) {
+/// Says one line on standard error, `vpo: …`; for what is said before logging is up, and by the short
+/// commands. Gives up after a second on a pipe that nobody reads, and never panics where standard error
+/// cannot be written to (`eprintln!` does).
+pub fn complain(what: &dyn Display) {
     let mut line = String::from("vpo: ");
-    format::escape(&mut line, &chain(error));
+    format::escape(&mut line, &what.to_string());
     line.push('\n');
     writer::write_patiently(io::stderr().as_fd(), line.as_bytes(), Duration::from_secs(1));
 }

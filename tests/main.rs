@@ -4,3 +4,5 @@
 
 mod architecture;
 mod harness;
+mod lifecycle;
+mod shutdown;

@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use super::EXIT_FAILURE;
+use crate::telemetry;
 
 /// Writes a command's result; 0, also when the reader (`head`) wanted no more.
 #[must_use]
@@ -26,8 +27,7 @@ pub fn print(text: &str) -> ExitCode {
 
 /// Says on one line of standard error what is wrong: `vpo: what: where: what to do`.
 pub fn complain(what: &dyn Display) {
-    // Where even standard error cannot be written to, the exit code has to do.
-    let _ = writeln!(std::io::stderr().lock(), "vpo: {what}");
+    telemetry::complain(what);
 }
 
 /// Says on one line of standard error what someone may want to know.
@@ -38,15 +38,6 @@ pub fn warn(what: &dyn Display) {
 /// Says an error with its chain of sources, each once, and gives the exit code back.
 #[must_use]
 pub fn fail(error: &dyn Error, code: u8) -> ExitCode {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        source = error.source();
-    }
-    complain(&text);
+    complain(&telemetry::chain(error));
     ExitCode::from(code)
 }

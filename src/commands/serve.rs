@@ -1,13 +1,283 @@
 //! `vpo serve`: the composition root, the only file that names daemon, library and scan.
+//!
+//! The daemon core knows nothing of configuration, videos or SQL; this file gives it its parts: a library to
+//! check, a socket to serve, tasks to supervise, what SIGHUP rereads and what the end closes.
 
+use std::error::Error;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use super::output;
+use tokio::sync::watch;
+use tokio::task::{JoinError, spawn_blocking};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::{EXIT_FAILURE, output, refuse};
 use crate::cli::ServeArgs;
+use crate::config::{self, Config, ConfigError, Environment, Layer};
+use crate::daemon::health::{Health, Identity, Verdict};
+use crate::daemon::http::{self, Listener};
+use crate::daemon::lifecycle::{self, LifecycleError, Manager, Service};
+use crate::daemon::notify::{self, PassedSocketError};
+use crate::daemon::supervisor::{State, Supervisor};
+use crate::library::lock::{self, LockError};
+use crate::library::{self, Library, OpenError, SCHEMA_VERSION};
+use crate::telemetry::{self, Telemetry};
+
+/// How long the exit waits for the last lines of the log.
+const FLUSH_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Why the daemon did not start, or a reload was not done.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Logging(#[from] telemetry::InitError),
+    #[error(transparent)]
+    Library(#[from] OpenError),
+    #[error(transparent)]
+    Socket(#[from] PassedSocketError),
+    #[error(transparent)]
+    Listen(#[from] http::BindError),
+    #[error(
+        "cannot write the daemon's address for `vpo healthcheck`: {0}; free some space beside the library"
+    )]
+    Publish(#[from] LockError),
+    #[error(
+        "cannot start the thread that checks the library: {0}; raise the limit on tasks (ulimit -u, TasksMax=)"
+    )]
+    Checks(#[source] io::Error),
+    #[error("a step of the start has crashed: {0}; please report this as a bug")]
+    Crashed(#[from] JoinError),
+}
 
 /// Runs `vpo serve`.
 #[must_use]
-pub fn run(_args: &ServeArgs) -> ExitCode {
-    output::complain(&"serve is not built yet");
-    ExitCode::from(70)
+pub fn run(args: &ServeArgs) -> ExitCode {
+    let environment = Environment::from_process();
+    let variable = |name| environment.get(name).map(ToOwned::to_owned);
+    // Before anything else opens a descriptor or starts a thread; used, or complained about, when its turn comes.
+    let socket = notify::take_socket(environment.get("LISTEN_PID"));
+    let manager = Manager {
+        notify_socket: variable("NOTIFY_SOCKET"),
+        watchdog_usec: variable("WATCHDOG_USEC"),
+        watchdog_pid: variable("WATCHDOG_PID"),
+    };
+    let log = Log::default();
+    let sources = Sources { flags: args.layer(), environment };
+    let code = lifecycle::run(&manager, || start(sources, socket, Arc::clone(&log)))
+        .unwrap_or_else(|error| report(&error, &log));
+    if let Some(telemetry) = log.get() {
+        telemetry.flush(FLUSH_PATIENCE);
+    }
+    code
+}
+
+/// The log, once it is set up.
+type Log = Arc<OnceLock<Telemetry>>;
+
+/// Says why the daemon has failed: in the log, and where there is none yet on standard error.
+fn report(error: &LifecycleError<ServeError>, log: &Log) -> ExitCode {
+    match error {
+        LifecycleError::Start(ServeError::Config(error)) => refuse(error),
+        error if log.get().is_some() => {
+            error!("{}", telemetry::chain(error));
+            ExitCode::from(EXIT_FAILURE)
+        }
+        error => output::fail(error, EXIT_FAILURE),
+    }
+}
+
+/// Where the configuration comes from, at the start and again at each SIGHUP.
+struct Sources {
+    flags: Layer,
+    environment: Environment,
+}
+
+/// What the slow half of the start leads to.
+struct Opened {
+    sources: Sources,
+    config: Config,
+    telemetry: Telemetry,
+    library: Library,
+}
+
+async fn start(
+    sources: Sources,
+    socket: Result<Option<OwnedFd>, PassedSocketError>,
+    log: Log,
+) -> Result<Service<ServeError>, ServeError> {
+    // When a signal ends the start, this future is dropped, and the thread told so.
+    let cancelled = CancellationToken::new();
+    let _cancel = cancelled.clone().drop_guard();
+    let Opened { sources, config, telemetry, library } =
+        spawn_blocking(move || open(sources, &log, &cancelled)).await??;
+    let library = Arc::new(library);
+
+    let health = Health::new(Identity { version: env!("CARGO_PKG_VERSION"), schema_version: SCHEMA_VERSION });
+    let checked = Arc::clone(&library);
+    health.watch_database(move || verdict(checked.check())).map_err(ServeError::Checks)?;
+
+    let listener = listen(&config.server, socket?)?;
+    let address = listener.address().clone();
+    warn_if_exposed(&config.server, &address);
+    let supervisor = Supervisor::default();
+    let http_stop = CancellationToken::new();
+    let routes = http::routes(health.clone());
+    let http = tokio::spawn(http::serve(listener, routes, http_stop.clone()));
+
+    let (library_settings, _) = watch::channel(config.library.clone());
+    let published = Arc::clone(&library);
+    let finish_start = async move {
+        info!(%address, "listening");
+        let address = lock_address(&address);
+        spawn_blocking(move || published.lock().map_or(Ok(()), |lock| lock.publish(&address))).await??;
+        Ok(())
+    };
+
+    Ok(Service {
+        status: status_line(supervisor.clone()),
+        reload: Box::new(reload(sources, config.clone(), telemetry, library_settings)),
+        close: Box::new(move || {
+            if let Err(failure) = library.close() {
+                warn!(error = &failure as &dyn Error, "the library was not closed cleanly; nothing is lost");
+            }
+        }),
+        finish_start: Box::pin(finish_start),
+        shutdown_timeout: config.server.shutdown_timeout,
+        health,
+        supervisor,
+        http,
+        http_stop,
+    })
+}
+
+/// Everything that may block: configuration, logging, library. On a thread of its own.
+fn open(sources: Sources, log: &Log, cancelled: &CancellationToken) -> Result<Opened, ServeError> {
+    let resolved = Config::resolve(&sources.flags, &sources.environment)?;
+    let config = resolved.config;
+    let telemetry = Telemetry::init(telemetry::Options {
+        level: level(config.logging.level),
+        format: match config.logging.format {
+            config::Format::Text => telemetry::Format::Text,
+            config::Format::Json => telemetry::Format::Json,
+        },
+        output: match config.logging.output {
+            config::Output::Stderr => telemetry::Output::Stderr,
+            config::Output::Stdout => telemetry::Output::Stdout,
+        },
+        journal_stream: sources.environment.get("JOURNAL_STREAM"),
+    })?;
+    let _ = log.set(telemetry.clone());
+    for warning in &resolved.warnings {
+        warn!("configuration: {warning}");
+    }
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        library = %config.database.path.display(),
+        roots = config.library.roots.len(),
+        config = resolved.file.as_deref().map(|file| tracing::field::display(file.display())),
+        "starting"
+    );
+    let options = library::Options {
+        write: !config.library.roots.is_empty(),
+        create_directory: config.database.is_default,
+        runtime_directory: sources.environment.get("RUNTIME_DIRECTORY").map(Path::new),
+    };
+    let library = Library::open(&config.database.path, options, &|| cancelled.is_cancelled())?;
+    Ok(Opened { sources, config, telemetry, library })
+}
+
+fn level(level: config::Level) -> telemetry::Level {
+    match level {
+        config::Level::Debug => telemetry::Level::Debug,
+        config::Level::Info => telemetry::Level::Info,
+        config::Level::Warning => telemetry::Level::Warning,
+        config::Level::Error => telemetry::Level::Error,
+    }
+}
+
+/// The passed socket, or one of our own.
+fn listen(server: &config::Server, passed: Option<OwnedFd>) -> Result<Listener, http::BindError> {
+    match passed {
+        Some(socket) => Listener::passed(socket),
+        None => Listener::bind(server.bind, server.port),
+    }
+}
+
+/// The daemon's address, as the lock file has it.
+fn lock_address(address: &http::Address) -> lock::Address {
+    match address {
+        http::Address::Tcp(address) => lock::Address::Tcp(*address),
+        http::Address::Unix(path) => lock::Address::Unix(path.clone()),
+    }
+}
+
+fn warn_if_exposed(server: &config::Server, address: &http::Address) {
+    if let http::Address::Tcp(address) = address
+        && !address.ip().to_canonical().is_loopback()
+        && server.auth_token.is_none()
+    {
+        warn!(%address, "anyone who reaches this address can read the library: set server.auth_token, or bind to 127.0.0.1");
+    }
+}
+
+/// A look at the library, as the health module understands it.
+fn verdict(found: library::Finding) -> Verdict {
+    let detail = found.detail.unwrap_or_default();
+    match found.reason {
+        None => Verdict::pass(),
+        Some(reason) if found.busy => Verdict::busy(reason.as_str(), detail),
+        Some(reason) if reason.is_warning() => Verdict::warn(reason.as_str(), detail),
+        Some(reason) => Verdict::fail(reason.as_str(), detail),
+    }
+}
+
+/// What the status line says besides the phase.
+fn status_line(supervisor: Supervisor) -> Box<dyn Fn() -> String + Send> {
+    Box::new(move || {
+        let tasks = supervisor.tasks();
+        let count = |state| tasks.iter().filter(|task| task.state == state).count();
+        let mut line = format!("{} tasks", count(State::Running));
+        for state in [State::Restarting, State::Failed] {
+            if count(state) > 0 {
+                line.push_str(&format!(" ({} {})", count(state), state.as_str()));
+            }
+        }
+        line
+    })
+}
+
+/// SIGHUP: what can change while the daemon runs changes, the rest is named.
+fn reload(
+    sources: Sources,
+    mut in_force: Config,
+    telemetry: Telemetry,
+    library_settings: watch::Sender<config::Library>,
+) -> impl FnMut() -> Result<(), ServeError> + Send {
+    move || {
+        let resolved = Config::resolve(&sources.flags, &sources.environment)?;
+        for warning in &resolved.warnings {
+            warn!("configuration: {warning}");
+        }
+        let changes = Config::changes(&in_force, &resolved.config);
+        in_force.logging.level = resolved.config.logging.level;
+        in_force.library = resolved.config.library;
+        telemetry.set_level(level(in_force.logging.level));
+        library_settings.send_if_modified(|settings| {
+            let differs = *settings != in_force.library;
+            settings.clone_from(&in_force.library);
+            differs
+        });
+        if !changes.restart.is_empty() {
+            warn!("reload: these keys need a restart to take effect: {}", changes.restart.join(", "));
+        }
+        info!(changed = changes.live.join(", "), "reloaded");
+        Ok(())
+    }
 }

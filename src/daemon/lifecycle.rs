@@ -1,1 +1,339 @@
-//! The daemon's life: signals → start → serve → drain → exit, as one narrative.
+//! The daemon's life as one narrative: signals → start → serve → drain → exit.
+//!
+//! Signals are listened to before anything slow happens, so that a stop is obeyed at every moment of the
+//! start. Whatever may block (a hung disk, a stuck pipe) runs on a thread that nobody joins: the exit waits
+//! for tasks and requests until the shutdown timeout, and for nothing else. This module does not know what
+//! the daemon serves, where its configuration comes from, or what it closes at the end: the [`Service`]
+//! holds that as futures and functions.
+
+mod signals;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::future::{Future, pending};
+use std::io;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::daemon::health::{Health, Phase, Verdict};
+use crate::daemon::notify::{Notifier, watchdog_period};
+use crate::daemon::supervisor::{State, Supervisor, Task};
+use signals::{Request, Signals, Stop};
+
+/// Exit code after a second SIGINT: 128 + SIGINT, as shells have it.
+const EXIT_INTERRUPTED: u8 = 130;
+
+/// Time that closing gets when the shutdown timeout has run out: enough for a healthy disk.
+const LEAST_TIME_TO_CLOSE: Duration = Duration::from_millis(500);
+
+/// How often the service manager is told what has changed.
+const STATUS_PERIOD: Duration = Duration::from_secs(1);
+
+/// What the service manager put into the environment; `None` where a variable is not set.
+#[derive(Clone, Debug, Default)]
+pub struct Manager {
+    /// `$NOTIFY_SOCKET`
+    pub notify_socket: Option<OsString>,
+    /// `$WATCHDOG_USEC`
+    pub watchdog_usec: Option<OsString>,
+    /// `$WATCHDOG_PID`
+    pub watchdog_pid: Option<OsString>,
+}
+
+/// A future that a [`Service`] hands over.
+pub type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Rereads the configuration and applies what can be applied; on a thread of its own, as files may be on a
+/// hung disk. An error means that nothing was changed.
+pub type Reload<E> = Box<dyn FnMut() -> Result<(), E> + Send>;
+
+/// A daemon that serves: what a start hands over as soon as clients can reach it.
+pub struct Service<E> {
+    /// What probes are told.
+    pub health: Health,
+    /// The tasks.
+    pub supervisor: Supervisor,
+    /// The HTTP side; ends once `http_stop` is cancelled and every request is answered.
+    pub http: JoinHandle<()>,
+    /// Tells the HTTP side to drain.
+    pub http_stop: CancellationToken,
+    /// The rest of the start: what may only happen once the daemon serves.
+    pub finish_start: Work<Result<(), E>>,
+    /// SIGHUP.
+    pub reload: Reload<E>,
+    /// What the status line says besides the phase.
+    pub status: Box<dyn Fn() -> String + Send>,
+    /// Closes what the daemon opened; runs after the tasks have ended, on a thread of its own.
+    pub close: Box<dyn FnOnce() + Send>,
+    /// How long a stop may take before what is left is cancelled.
+    pub shutdown_timeout: Duration,
+}
+
+/// Why the daemon ended with a failure.
+#[derive(Debug, thiserror::Error)]
+pub enum LifecycleError<E: Error + 'static> {
+    /// No event loop or no signal handlers.
+    #[error("cannot set up the event loop: {0}; raise the limit on open files (ulimit -n, LimitNOFILE=)")]
+    EventLoop(#[source] io::Error),
+    /// The service did not start.
+    #[error(transparent)]
+    Start(E),
+    /// The HTTP side ended without being told to.
+    #[error("the HTTP side has failed: {0}; please report this as a bug")]
+    Http(String),
+}
+
+/// How a life without failure ended.
+enum End {
+    /// As asked.
+    Stopped,
+    /// A second SIGINT.
+    Interrupted,
+}
+
+/// Runs a daemon from its first moment to its last, and says with which code to exit.
+///
+/// # Errors
+/// When it could not start, or its HTTP side failed.
+pub fn run<S, F, E>(manager: &Manager, start: S) -> Result<ExitCode, LifecycleError<E>>
+where
+    S: FnOnce() -> F,
+    F: Future<Output = Result<Service<E>, E>>,
+    E: Error + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_keep_alive(Duration::from_secs(1))
+        .build()
+        .map_err(LifecycleError::EventLoop)?;
+    let end = runtime.block_on(async {
+        let signals = Signals::listen().map_err(LifecycleError::EventLoop)?;
+        live(signals, manager, start).await
+    });
+    // A thread that hangs in a system call must not hold the exit: dropping the runtime would wait for it.
+    runtime.shutdown_background();
+    end.map(|end| match end {
+        End::Stopped => ExitCode::SUCCESS,
+        End::Interrupted => ExitCode::from(EXIT_INTERRUPTED),
+    })
+}
+
+async fn live<S, F, E>(mut signals: Signals, manager: &Manager, start: S) -> Result<End, LifecycleError<E>>
+where
+    S: FnOnce() -> F,
+    F: Future<Output = Result<Service<E>, E>>,
+    E: Error + Send + 'static,
+{
+    let notifier = Notifier::new(manager.notify_socket.as_deref());
+    let started = tokio::select! {
+        biased;
+        stop = signals.stop() => {
+            info!("{stop} during the start: stopped");
+            notifier.stopping();
+            return Ok(End::Stopped);
+        }
+        started = start() => started.map_err(LifecycleError::Start)?,
+    };
+    let mut watchdog =
+        Ticks::every(watchdog_period(manager.watchdog_usec.as_deref(), manager.watchdog_pid.as_deref()));
+    let mut daemon = Daemon { service: started, notifier, signals };
+
+    let outcome = daemon.serve(&mut watchdog).await;
+    let interrupted = daemon.drain(&outcome).await;
+    match (interrupted, outcome) {
+        (Some(interrupted), _) => Ok(interrupted),
+        (None, outcome) => outcome.map(|_| End::Stopped),
+    }
+}
+
+struct Daemon<E> {
+    service: Service<E>,
+    notifier: Notifier,
+    signals: Signals,
+}
+
+impl<E: Error + Send + 'static> Daemon<E> {
+    /// Finishes the start and serves until a signal asks to stop.
+    async fn serve(&mut self, watchdog: &mut Ticks) -> Result<Stop, LifecycleError<E>> {
+        self.tell_status();
+        tokio::select! {
+            biased;
+            stop = self.signals.stop() => return Ok(stop),
+            outcome = &mut self.service.http => return Err(http_failed(outcome)),
+            outcome = &mut self.service.finish_start => outcome.map_err(LifecycleError::Start)?,
+        }
+        self.service.health.set_phase(Phase::Running);
+        self.tell_status();
+        self.notifier.ready();
+        info!("running");
+
+        let mut tasks = self.service.supervisor.subscribe();
+        tasks.mark_changed();
+        let mut status = Ticks::every(self.notifier.is_connected().then_some(STATUS_PERIOD));
+        loop {
+            tokio::select! {
+                biased;
+                request = self.signals.request() => match request {
+                    Request::Stop(stop) => return Ok(stop),
+                    Request::Reload => {
+                        if let Some(stop) = self.reload().await {
+                            return Ok(stop);
+                        }
+                    }
+                },
+                outcome = &mut self.service.http => return Err(http_failed(outcome)),
+                () = watchdog.next() => {
+                    // That this line runs shows that the event loop turns.
+                    if self.service.health.verdicts_flow() {
+                        self.notifier.watchdog();
+                    }
+                }
+                _ = tasks.changed() => show_tasks(&self.service.health, &tasks.borrow_and_update()),
+                () = status.next() => {
+                    self.notifier.retry();
+                    self.tell_status();
+                }
+            }
+        }
+    }
+
+    /// SIGHUP. A stop that comes meanwhile is obeyed at once.
+    async fn reload(&mut self) -> Option<Stop> {
+        self.notifier.reloading();
+        // The function comes back with its result; only a stop in between leaves it behind.
+        let mut reload = std::mem::replace(&mut self.service.reload, Box::new(|| Ok(())));
+        let reloading = tokio::task::spawn_blocking(move || {
+            let outcome = reload();
+            (reload, outcome)
+        });
+        tokio::select! {
+            biased;
+            stop = self.signals.stop() => return Some(stop),
+            done = reloading => match done {
+                Ok((reload, outcome)) => {
+                    self.service.reload = reload;
+                    match outcome {
+                        Ok(()) => self.tell_status(),
+                        Err(failure) => {
+                            error!(error = &failure as &dyn Error, "reload failed, nothing was changed");
+                            self.notifier.status(&format!("{}; last reload failed: {failure}", self.status()));
+                        }
+                    }
+                }
+                Err(failure) => error!("reload failed, and cannot be tried again before a restart: {failure}"),
+            },
+        }
+        self.notifier.ready();
+        None
+    }
+
+    /// Ends everything in order; returns early, and says so, on a second SIGINT.
+    async fn drain(&mut self, outcome: &Result<Stop, LifecycleError<E>>) -> Option<End> {
+        let begun = Instant::now();
+        let Self { service, notifier, signals } = self;
+        let deadline = begun + service.shutdown_timeout;
+        service.health.set_phase(Phase::Stopping);
+        notifier.stopping();
+        notifier.status(&format!("stopping, {}", (service.status)()));
+        match outcome {
+            Ok(stop) => info!("{stop}: stopping, for {:?} at most", service.shutdown_timeout),
+            Err(_) => warn!("stopping after a failure, for {:?} at most", service.shutdown_timeout),
+        }
+
+        let orderly = async {
+            service.http_stop.cancel();
+            // Told now, awaited after the requests: a scan need not go on while a slow client reads.
+            service.supervisor.stop();
+            let mut left = Vec::new();
+            if !service.http.is_finished() && timeout_at(deadline, &mut service.http).await.is_err() {
+                left.push("requests in progress".to_owned());
+                service.http.abort();
+            }
+            left.extend(service.supervisor.drain(deadline).await);
+            if !left.is_empty() {
+                warn!("cancelled after {:?}: {}", service.shutdown_timeout, left.join(", "));
+            }
+
+            let patience = deadline.max(Instant::now() + LEAST_TIME_TO_CLOSE);
+            let close = std::mem::replace(&mut service.close, Box::new(|| ()));
+            let closed = async {
+                service.health.stop_watching().await;
+                tokio::task::spawn_blocking(close).await
+            };
+            match timeout_at(patience, closed).await {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => error!("closing failed: {failure}"),
+                Err(_) => warn!("not closed in time: the disk does not answer"),
+            }
+        };
+        tokio::select! {
+            biased;
+            () = signals.second_interrupt() => {
+                warn!("second SIGINT: leaving at once");
+                Some(End::Interrupted)
+            }
+            () = orderly => {
+                info!("stopped after {:?}", begun.elapsed());
+                None
+            }
+        }
+    }
+
+    fn status(&self) -> String {
+        let details = (self.service.status)();
+        let phase = self.service.health.phase().as_str();
+        if details.is_empty() { phase.to_owned() } else { format!("{phase}, {details}") }
+    }
+
+    fn tell_status(&self) {
+        self.notifier.status(&self.status());
+    }
+}
+
+fn http_failed<E: Error>(outcome: Result<(), JoinError>) -> LifecycleError<E> {
+    LifecycleError::Http(match outcome {
+        Ok(()) => "it ended by itself".into(),
+        Err(failure) => failure.to_string(),
+    })
+}
+
+/// Each task is a check: a task that does not run is something to look at, never the daemon's end.
+fn show_tasks(health: &Health, tasks: &[Task]) {
+    for task in tasks {
+        let why = || task.last_error.clone().unwrap_or_default();
+        let verdict = match task.state {
+            State::Running | State::Finished => Verdict::pass(),
+            State::Restarting => Verdict::warn("restarting", why()),
+            State::Failed => Verdict::warn("failed", why()),
+        };
+        health.set(format!("task:{}", task.name), verdict);
+    }
+}
+
+/// Ticks at a period, or never.
+struct Ticks(Option<Interval>);
+
+impl Ticks {
+    fn every(period: Option<Duration>) -> Self {
+        Self(period.map(|period| {
+            let mut ticks = interval_at(Instant::now() + period, period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        }))
+    }
+
+    async fn next(&mut self) {
+        match &mut self.0 {
+            Some(ticks) => {
+                ticks.tick().await;
+            }
+            None => pending().await,
+        }
+    }
+}

@@ -10,11 +10,10 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io;
-use std::net::TcpListener;
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -130,28 +129,19 @@ pub fn watchdog_period(usec: Option<&OsStr>, pid: Option<&OsStr>) -> Option<Dura
     Some(Duration::from_micros(usec) / 2)
 }
 
-/// A listening socket handed over by the service manager.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "the names are the kinds of socket")]
-pub enum PassedSocket {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
 /// What was passed cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum PassedSocketError {
+    /// There is one address to publish, and one listener to drain.
     #[error(
         "LISTEN_FDS passes {0} sockets, and this daemon serves one: keep a single ListenStream= in the .socket unit"
     )]
     TooMany(usize),
+    /// A file, a datagram socket, or nothing at all.
     #[error(
-        "LISTEN_FDS passes something that is no stream socket ({0}): use ListenStream= with an address, a port or a path in the .socket unit"
+        "LISTEN_FDS passes something that is no TCP or Unix stream socket ({0}): use ListenStream= with an address, a port or a path in the .socket unit"
     )]
     NotAStream(#[source] io::Error),
-    #[error("LISTEN_FDS passes a socket that does not listen: use Accept=no in the .socket unit")]
-    NotListening,
 }
 
 /// Takes the socket of `$LISTEN_FDS`, if there is one and `$LISTEN_PID` says that it is for us.
@@ -160,31 +150,22 @@ pub enum PassedSocketError {
 /// before anything opens a descriptor that could be mistaken for a passed one.
 ///
 /// # Errors
-/// More than one socket, or one that is no listening TCP or Unix stream socket.
-pub fn take_socket(listen_pid: Option<&OsStr>) -> Result<Option<PassedSocket>, PassedSocketError> {
+/// More than one socket, or one that is no TCP or Unix stream socket.
+pub fn take_socket(listen_pid: Option<&OsStr>) -> Result<Option<OwnedFd>, PassedSocketError> {
     // `listenfd` takes a missing LISTEN_PID as ours; sd_listen_fds(3) does not.
     if listen_pid.and_then(OsStr::to_str) != Some(&std::process::id().to_string()) {
         return Ok(None);
     }
     let mut passed = listenfd::ListenFd::from_env();
-    let socket = match passed.len() {
-        0 => return Ok(None),
+    match passed.len() {
+        0 => Ok(None),
         1 => match passed.take_tcp_listener(0) {
-            Ok(socket) => socket.map(PassedSocket::Tcp),
+            Ok(socket) => Ok(socket.map(OwnedFd::from)),
             Err(_) => {
-                passed.take_unix_listener(0).map_err(PassedSocketError::NotAStream)?.map(PassedSocket::Unix)
+                let socket = passed.take_unix_listener(0).map_err(PassedSocketError::NotAStream)?;
+                Ok(socket.map(OwnedFd::from))
             }
         },
-        count => return Err(PassedSocketError::TooMany(count)),
-    };
-    let listens = match &socket {
-        Some(PassedSocket::Tcp(socket)) => is_listening(socket),
-        Some(PassedSocket::Unix(socket)) => is_listening(socket),
-        None => true,
-    };
-    if listens { Ok(socket) } else { Err(PassedSocketError::NotListening) }
-}
-
-fn is_listening(socket: impl AsFd) -> bool {
-    rustix::net::sockopt::socket_acceptconn(socket).unwrap_or(false)
+        count => Err(PassedSocketError::TooMany(count)),
+    }
 }

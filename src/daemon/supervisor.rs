@@ -1,6 +1,7 @@
 //! Tasks that outlive their mistakes: `spawn(name, policy, |token| async …)`. A panic or an error becomes a
 //! state and a restart with backoff, never the daemon's end; a stop tells every task through its token and
-//! waits for it. Imports nothing of the crate, and does not know what a task does.
+//! waits for it. Imports nothing of the crate, and does not know what a task does. Failures are told through
+//! the list of tasks; whoever shows it as checks ([`Supervisor::subscribe`]) logs each change once.
 
 use std::any::Any;
 use std::error::Error;
@@ -13,7 +14,7 @@ use tokio::task::JoinError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
-use tracing::{error, info, warn};
+use tracing::{debug, warn};
 
 /// When a task is begun anew, and after how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,20 +132,20 @@ impl Supervisor {
                     return entry.fail(State::Failed, reason);
                 }
                 if !policy.restart {
-                    error!(task = name, "task failed: {reason}");
+                    debug!(task = name, "task failed for good: {reason}");
                     return entry.fail(State::Failed, reason);
                 }
                 if begun.elapsed() > policy.backoff_limit {
                     backoff = policy.backoff;
                 }
-                warn!(task = name, "task failed, next attempt in {backoff:?}: {reason}");
+                debug!(task = name, "task failed, next attempt in {backoff:?}: {reason}");
                 entry.fail(State::Restarting, reason);
                 tokio::select! {
                     () = tokio::time::sleep(backoff) => {}
                     () = stop.cancelled() => return entry.set(State::Finished),
                 }
                 backoff = (backoff * 2).min(policy.backoff_limit);
-                info!(task = name, "task restarted");
+                debug!(task = name, "task restarted");
                 entry.restart();
             }
         };

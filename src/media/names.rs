@@ -2,7 +2,6 @@
 
 mod language;
 mod rate;
-pub(crate) mod riff;
 
 pub(crate) use language::{UNDETERMINED, language, primary_subtag};
 pub(crate) use rate::Rate;

@@ -45,13 +45,15 @@ impl Daemon {
     /// The address that the daemon wrote into the lock file, once it has.
     #[track_caller]
     pub(crate) fn address(&self) -> SocketAddr {
-        let lock = self.library.with_file_name("library.db.lock");
-        eventually("the daemon publishes its address", || {
-            let text = std::fs::read_to_string(&lock).ok()?;
-            let mut lines = text.lines();
-            (lines.next()? == self.pid().to_string())
-                .then(|| lines.next()?.strip_prefix("http://")?.parse().ok())?
-        })
+        eventually("the daemon publishes its address", || self.published())
+    }
+
+    /// The address, if it is published yet.
+    fn published(&self) -> Option<SocketAddr> {
+        let text = std::fs::read_to_string(self.library.with_file_name("library.db.lock")).ok()?;
+        let mut lines = text.lines();
+        (lines.next()? == self.pid().to_string())
+            .then(|| lines.next()?.strip_prefix("http://")?.parse().ok())?
     }
 
     /// A new connection to it.
@@ -73,6 +75,36 @@ impl Daemon {
         eventually("/health is 200", || {
             (Client::try_connect(address)?.try_get("/health")?.status == 200).then_some(())
         });
+    }
+
+    /// As [`Self::wait_healthy`]; `None` when the daemon has ended instead.
+    pub(crate) fn try_wait_healthy(&mut self) -> Option<()> {
+        eventually("/health is 200, or the end", || {
+            if self.try_wait().is_some() {
+                return Some(None);
+            }
+            let address = self.published()?;
+            (Client::try_connect(address)?.try_get("/health")?.status == 200).then_some(Some(()))
+        })
+    }
+
+    /// SIGSTOP, and the wait until every thread stands still.
+    #[track_caller]
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+        eventually("the daemon stands still", || {
+            let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).ok()?;
+            let stopped = |stat: String| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"));
+            threads
+                .flatten()
+                .all(|thread| std::fs::read_to_string(thread.path().join("stat")).is_ok_and(stopped))
+                .then_some(())
+        });
+    }
+
+    /// The exit status, if it has ended.
+    pub(crate) fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("waitable")
     }
 
     /// Sends a signal.

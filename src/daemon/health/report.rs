@@ -1,0 +1,111 @@
+//! What a probe is told, and its JSON.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::{Identity, Phase, Pushed, Seen, Status};
+
+/// The daemon's health at one moment.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Where the daemon is in its life.
+    pub phase: Phase,
+    /// Who answers.
+    pub identity: Identity,
+    /// Time since the start.
+    pub uptime: Duration,
+    /// The database check; `None` when nothing is watched.
+    pub database: Option<Arc<Seen>>,
+    /// The other checks.
+    pub pushed: Arc<Vec<Pushed>>,
+    /// The moment.
+    pub now: Instant,
+}
+
+impl Report {
+    /// Whether the database can be used.
+    #[must_use]
+    pub fn connected(&self) -> bool {
+        self.database.as_ref().is_some_and(|seen| seen.verdict.status != Status::Fail)
+    }
+
+    /// Whether the answer is 200.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.phase == Phase::Running && self.connected()
+    }
+
+    /// The public word for the whole.
+    #[must_use]
+    pub fn status(&self) -> &'static str {
+        match (self.phase, self.connected()) {
+            (Phase::Running, true) => "healthy",
+            (Phase::Running, false) => "degraded",
+            (Phase::Starting | Phase::Stopping, _) => "unhealthy",
+        }
+    }
+
+    /// The body of `/health`; without `detail` for those who may not know paths and causes.
+    #[must_use]
+    pub fn to_json(&self, with_detail: bool) -> Vec<u8> {
+        let database = self.database.iter().map(|seen| ("database", seen.as_ref()));
+        let others = self.pushed.iter().map(|pushed| (pushed.name.as_ref(), &pushed.seen));
+        let checks = database.chain(others);
+        let body = Body {
+            status: self.status(),
+            database: if self.connected() { "connected" } else { "disconnected" },
+            uptime_seconds: seconds(self.uptime),
+            version: self.identity.version,
+            shutting_down: self.phase == Phase::Stopping,
+            phase: self.phase.as_str(),
+            schema_version: self.identity.schema_version,
+            checks: checks.map(|(name, seen)| Check::new(name, seen, self.now, with_detail)).collect(),
+        };
+        let mut json = Vec::with_capacity(384);
+        // Strings, numbers and lists into memory: nothing here can fail.
+        let _ = serde_json::to_writer(&mut json, &body);
+        json
+    }
+}
+
+/// The first five keys are the public contract and never change meaning.
+#[derive(Serialize)]
+struct Body<'a> {
+    status: &'static str,
+    database: &'static str,
+    uptime_seconds: f64,
+    version: &'static str,
+    shutting_down: bool,
+    phase: &'static str,
+    schema_version: u32,
+    checks: Vec<Check<'a>>,
+}
+
+#[derive(Serialize)]
+struct Check<'a> {
+    name: &'a str,
+    status: &'static str,
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<Option<&'a str>>,
+    age_seconds: f64,
+}
+
+impl<'a> Check<'a> {
+    fn new(name: &'a str, seen: &'a Seen, now: Instant, with_detail: bool) -> Self {
+        Self {
+            name,
+            status: seen.verdict.status.as_str(),
+            reason: seen.verdict.reason,
+            detail: with_detail.then_some(seen.verdict.detail.as_deref()),
+            age_seconds: seconds(now.saturating_duration_since(seen.at)),
+        }
+    }
+}
+
+/// Seconds to the millisecond: more digits would only be noise.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e3).round() / 1e3
+}

@@ -1,0 +1,217 @@
+//! The listening socket: bound here, or passed by the service manager; and accepting from it.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType, sockopt};
+use tokio::io::Interest;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+
+/// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// Where the daemon listens, as it is written into the lock file and the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket; the path is empty when it has none.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Why there is no listening socket.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {source}; {}", advice(source, *address))]
+    Bind {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// What was passed is not a listening stream socket.
+    #[error(
+        "the socket passed by the service manager is {found}, not a listening TCP or Unix stream socket; check the Listen… lines of the .socket unit"
+    )]
+    NotListening {
+        /// What it is.
+        found: &'static str,
+    },
+    /// The socket cannot be used.
+    #[error("cannot use the listening socket: {0}")]
+    Socket(#[source] io::Error),
+}
+
+fn advice(error: &io::Error, address: SocketAddr) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program listens there: choose another port (--port, VPO_SERVER_PORT), or 0 for any free one"
+        }
+        io::ErrorKind::PermissionDenied if address.port() < 1024 => {
+            "ports below 1024 are reserved: choose a higher one (--port, VPO_SERVER_PORT)"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface has this address: check server.bind (--bind, VPO_SERVER_BIND)"
+        }
+        _ => "check server.bind and server.port",
+    }
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Listener {
+    fd: OwnedFd,
+    address: Address,
+}
+
+impl Listener {
+    /// Binds and listens.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::Bind`] when the address cannot be had.
+    pub fn bind(bind: IpAddr, port: u16) -> Result<Self, BindError> {
+        let address = SocketAddr::new(bind, port);
+        let failed = |source| BindError::Bind { address, source };
+        let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+        // A second listen(2) changes the backlog, which the standard library does not let us choose.
+        rustix::net::listen(&listener, BACKLOG).map_err(|error| failed(error.into()))?;
+        let bound = listener.local_addr().map_err(failed)?;
+        Self::of(listener.into(), Address::Tcp(bound)).map_err(failed)
+    }
+
+    /// Takes a socket that the service manager passed, as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::NotListening`] when it is something else than a listening stream socket.
+    pub fn passed(fd: OwnedFd) -> Result<Self, BindError> {
+        let not = |found| BindError::NotListening { found };
+        match sockopt::socket_type(&fd) {
+            Ok(SocketType::STREAM) => {}
+            Ok(_) => return Err(not("a datagram or raw socket")),
+            Err(_) => return Err(not("no socket")),
+        }
+        if !sockopt::socket_acceptconn(&fd).unwrap_or(false) {
+            return Err(not("a connected socket"));
+        }
+        let address = match sockopt::socket_domain(&fd) {
+            Ok(AddressFamily::UNIX) => {
+                let listener =
+                    std::os::unix::net::UnixListener::from(fd.try_clone().map_err(BindError::Socket)?);
+                let address = listener.local_addr().map_err(BindError::Socket)?;
+                Address::Unix(address.as_pathname().map(PathBuf::from).unwrap_or_default())
+            }
+            Ok(AddressFamily::INET | AddressFamily::INET6) => {
+                let listener = std::net::TcpListener::from(fd.try_clone().map_err(BindError::Socket)?);
+                Address::Tcp(listener.local_addr().map_err(BindError::Socket)?)
+            }
+            _ => return Err(not("of another family")),
+        };
+        Self::of(fd, address).map_err(BindError::Socket)
+    }
+
+    fn of(fd: OwnedFd, address: Address) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Self { fd, address })
+    }
+
+    /// Where it really listens.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Hands it to the runtime.
+    pub(super) fn accepting(self) -> io::Result<Accepting> {
+        let nodelay = matches!(self.address, Address::Tcp(_));
+        Ok(Accepting { fd: AsyncFd::with_interest(self.fd, Interest::READABLE)?, nodelay })
+    }
+}
+
+/// A listening socket within the runtime. Dropping it closes the socket, and never shuts it down: a passed
+/// one lives on in the service manager, with all who wait there.
+#[derive(Debug)]
+pub(super) struct Accepting {
+    fd: AsyncFd<OwnedFd>,
+    nodelay: bool,
+}
+
+/// What accept(2) came to.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    /// A connection, non-blocking.
+    Connection(OwnedFd),
+    /// Nobody waits.
+    Nobody,
+    /// Someone waits, but there is no descriptor or memory left.
+    Exhausted(Errno),
+}
+
+impl Accepting {
+    /// Waits until someone may be waiting. The guard forgets that once nobody is found to be.
+    pub(super) async fn ready(&self) -> io::Result<AsyncFdReadyGuard<'_, OwnedFd>> {
+        self.fd.readable().await
+    }
+
+    /// Takes the next connection, now.
+    ///
+    /// # Errors
+    ///
+    /// When the listening socket itself is broken.
+    pub(super) fn accept(&self) -> io::Result<Accepted> {
+        let mut last = Errno::AGAIN;
+        for _ in 0..BACKLOG {
+            match accept_nonblocking(&self.fd) {
+                Ok(fd) => {
+                    if self.nodelay {
+                        // A second small answer to pipelined requests must not wait for the client's ACK.
+                        let _ = sockopt::set_tcp_nodelay(&fd, true);
+                    }
+                    return Ok(Accepted::Connection(fd));
+                }
+                Err(Errno::AGAIN) => return Ok(Accepted::Nobody),
+                Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
+                    return Ok(Accepted::Exhausted(error));
+                }
+                Err(
+                    error @ (Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::FAULT),
+                ) => {
+                    return Err(error.into());
+                }
+                // accept(2): pending network errors of the new connection come out here; each takes one
+                // connection off the queue, so this ends.
+                Err(error) => last = error,
+            }
+        }
+        Ok(Accepted::Exhausted(last))
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn accept_nonblocking(listener: impl AsFd) -> rustix::io::Result<OwnedFd> {
+    use rustix::net::SocketFlags;
+    rustix::net::accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn accept_nonblocking(listener: impl AsFd) -> rustix::io::Result<OwnedFd> {
+    let fd = rustix::net::accept(listener)?;
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(fd)
+}

@@ -1,0 +1,173 @@
+//! From the first moment to the last: signals at any time, reload, refusals.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::harness::{Client, Daemon, Sandbox, in_time};
+
+/// A `vpo serve` that is not waited for.
+fn begin(sandbox: &Sandbox) -> Daemon {
+    Daemon::spawn(sandbox.vpo(["serve", "--port", "0"]), &sandbox.library())
+}
+
+/// Ended as asked, or by the signal's default action before there were handlers.
+fn ended_well(status: ExitStatus) -> bool {
+    status.code() == Some(0) || status.signal() == Some(Signal::TERM.as_raw())
+}
+
+#[test]
+fn sigterm_at_any_moment_of_the_start_ends_cleanly() {
+    const MOMENTS: u32 = 240;
+    let sandbox = Sandbox::new();
+    let start = Instant::now();
+    let mut daemon = begin(&sandbox);
+    daemon.wait_healthy();
+    let span = start.elapsed() * 2;
+    daemon.stop();
+    let mut by_handler = 0;
+    for moment in 0..MOMENTS {
+        // Every other one starts without a library: the signal may then fall into its creation.
+        let fresh = Sandbox::new();
+        let sandbox = if moment % 2 == 0 { &fresh } else { &sandbox };
+        let mut daemon = begin(sandbox);
+        let moment = span * moment / MOMENTS;
+        std::thread::sleep(moment);
+        let status = daemon.stop();
+        assert!(ended_well(status), "SIGTERM after {moment:?}: {status}\n{}", daemon.log());
+        assert!(!daemon.log().contains(" error "), "{}", daemon.log());
+        by_handler += u32::from(status.code() == Some(0));
+        let mut again = begin(sandbox);
+        if again.try_wait_healthy().is_none() {
+            panic!("after SIGTERM at {moment:?} the next start fails:\n{}", again.log());
+        }
+        assert_eq!(again.stop().code(), Some(0), "{}", again.log());
+    }
+    assert!(by_handler > MOMENTS / 2, "only {by_handler} of {MOMENTS} signals met a handler");
+}
+
+#[test]
+fn any_number_of_sigterms_is_one_request() {
+    let sandbox = Sandbox::new();
+    let mut daemon = sandbox.serve([""; 0]);
+    let mut sent = 0;
+    let status = loop {
+        // A hundred in a burst, and then more until there is nobody left to receive them.
+        daemon.signal(Signal::TERM);
+        sent += 1;
+        if sent >= 100
+            && let Some(status) = daemon.try_wait()
+        {
+            break status;
+        }
+    };
+    assert_eq!(status.code(), Some(0), "{}", daemon.log());
+    assert_eq!(daemon.log().matches("SIGTERM").count(), 1, "{}", daemon.log());
+}
+
+#[test]
+fn sigint_stops_as_sigterm_does() {
+    let sandbox = Sandbox::new();
+    let mut daemon = sandbox.serve([""; 0]);
+    daemon.signal(Signal::INT);
+    assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
+}
+
+#[test]
+fn second_sigint_leaves_at_once() {
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        let mut daemon = sandbox.serve(["--shutdown-timeout", "60"]);
+        let _reader = Client::that_does_not_read(daemon.address());
+        daemon.signal(Signal::INT);
+        daemon.wait_log("stopping");
+        assert!(daemon.try_wait().is_none(), "a request in progress holds the exit:\n{}", daemon.log());
+        let start = Instant::now();
+        daemon.signal(Signal::INT);
+        assert_eq!(daemon.wait().code(), Some(130), "{}", daemon.log());
+        let took = start.elapsed();
+        if took < Duration::from_millis(200) { Ok(()) } else { Err(format!("left after {took:?}")) }
+    });
+}
+
+#[test]
+fn sigpipe_and_unknown_signals_change_nothing() {
+    let sandbox = Sandbox::new();
+    let mut daemon = sandbox.serve([""; 0]);
+    daemon.signal(Signal::PIPE);
+    daemon.signal(Signal::WINCH);
+    daemon.signal(Signal::CHILD);
+    assert_eq!(daemon.get("/health").status, 200);
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[test]
+fn sighup_applies_the_level_and_names_what_needs_a_restart() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.write(".vpo/config.toml", "[logging]\nlevel = \"info\"\n");
+    let mut daemon = sandbox.serve([""; 0]);
+    assert!(!daemon.log().contains(" debug "), "{}", daemon.log());
+
+    std::fs::write(
+        &config,
+        "[logging]\nlevel = \"debug\"\n[server]\nmax_connections = 7\nbind = \"127.0.0.2\"\n",
+    )
+    .expect("writable");
+    daemon.signal(Signal::HUP);
+    let line = daemon.wait_log("need a restart");
+    assert!(line.contains("server.bind") && line.contains("server.max_connections"), "{line}");
+    assert!(!line.contains("logging"), "{line}");
+    daemon.wait_log("reloaded");
+    daemon.get("/livez");
+    daemon.wait_log(" debug ");
+    assert_eq!(daemon.log().matches("need a restart").count(), 1, "{}", daemon.log());
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[test]
+fn sighup_with_a_bad_file_changes_nothing() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.write(".vpo/config.toml", "[logging]\nlevel = \"info\"\n");
+    let mut daemon = sandbox.serve([""; 0]);
+    std::fs::write(&config, "[logging]\nlevel = \"debug\"\n[server]\nport = \"many\"\nbnd = 1\n")
+        .expect("writable");
+    daemon.signal(Signal::HUP);
+    let line = daemon.wait_log("reload failed");
+    assert!(line.contains(" error ") && line.contains("config.toml:"), "{line}");
+    assert_eq!(daemon.get("/health").status, 200);
+    assert!(!daemon.log().contains(" debug "), "{}", daemon.log());
+
+    std::fs::write(&config, "[logging]\nlevel = \"debug\"\n").expect("writable");
+    daemon.signal(Signal::HUP);
+    daemon.wait_log("reloaded");
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_line() {
+    let sandbox = Sandbox::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("bound").port().to_string();
+    let output = sandbox.run(["serve", "--port", &port]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    let errors: Vec<_> = stderr.lines().filter(|line| line.contains(" error ")).collect();
+    assert!(errors.len() == 1 && errors[0].contains(&port) && errors[0].contains("server.port"), "{stderr}");
+}
+
+#[test]
+fn exposed_without_a_token_is_warned_about_once() {
+    let sandbox = Sandbox::new();
+    let mut daemon = sandbox.serve(["--bind", "0.0.0.0"]);
+    daemon.stop();
+    assert_eq!(daemon.log().matches("server.auth_token").count(), 1, "{}", daemon.log());
+
+    let mut command = sandbox.vpo(["serve", "--port", "0", "--bind", "0.0.0.0"]);
+    command.env("VPO_SERVER_AUTH_TOKEN", "correct-horse");
+    let mut daemon = Daemon::spawn(command, &sandbox.library());
+    daemon.wait_healthy();
+    daemon.stop();
+    assert!(!daemon.log().contains("auth_token") && !daemon.log().contains("horse"), "{}", daemon.log());
+}

@@ -1,0 +1,165 @@
+//! The stop: what reached the daemon is answered whole, and nothing holds the exit longer than it may.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::harness::{Client, Daemon, Sandbox, eventually, in_time};
+
+/// Stops the daemon and holds its exit against a deadline of the product.
+fn stops_within(daemon: &mut Daemon, limit: Duration) -> Result<(), String> {
+    let start = Instant::now();
+    let status = daemon.stop();
+    let took = start.elapsed();
+    assert_eq!(status.code(), Some(0), "{}", daemon.log());
+    if took < limit { Ok(()) } else { Err(format!("stopped after {took:?} instead of {limit:?}")) }
+}
+
+#[test]
+fn idle_it_stops_in_milliseconds() {
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        stops_within(&mut sandbox.serve([""; 0]), Duration::from_millis(50))
+    });
+}
+
+#[test]
+fn every_request_that_reached_it_is_answered_whole() {
+    const OPEN: usize = 200;
+    const NEW: usize = 200;
+    let sandbox = Sandbox::new();
+    let mut daemon = sandbox.serve([""; 0]);
+    let address = daemon.address();
+    let mut clients: Vec<Client> = (0..OPEN).map(|_| Client::connect(address)).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/livez").status, 200);
+    }
+    daemon.freeze();
+    clients.extend((0..NEW).map(|_| Client::connect(address)));
+    for client in &mut clients {
+        client.send(b"GET /livez HTTP/1.1\r\nHost: vpo\r\n\r\n").expect("sent");
+    }
+    daemon.signal(Signal::TERM);
+    daemon.signal(Signal::CONT);
+    let answers: Vec<_> = clients.iter_mut().map(|client| client.receive(false)).collect();
+    let whole = answers.iter().flatten().filter(|answer| answer.status == 200).count();
+    let (open, new) = answers.split_at(OPEN);
+    assert_eq!(
+        whole,
+        OPEN + NEW,
+        "lost on open connections: {}, on new ones: {}\n{}",
+        open.iter().filter(|answer| answer.is_none()).count(),
+        new.iter().filter(|answer| answer.is_none()).count(),
+        daemon.log()
+    );
+    assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
+}
+
+#[test]
+fn under_load_no_request_is_dropped() {
+    let sandbox = Sandbox::new();
+    for _ in 0..5 {
+        let mut daemon = sandbox.serve([""; 0]);
+        let address = daemon.address();
+        let clients: Vec<_> = (0..8).map(|_| std::thread::spawn(move || load(address))).collect();
+        let seen = |daemon: &Daemon| daemon.get("/metrics").body.len();
+        eventually("the load has begun", || (seen(&daemon) > 0).then_some(()));
+        assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.log());
+        for client in clients {
+            client.join().expect("no request is dropped");
+        }
+    }
+}
+
+/// A connection for each request, until nobody listens any more. What was accepted must be answered.
+fn load(address: SocketAddr) {
+    while let Some(mut client) = Client::try_connect(address) {
+        let Some(()) = client.send(b"GET /livez HTTP/1.1\r\nHost: vpo\r\nConnection: close\r\n\r\n") else {
+            return;
+        };
+        match client.receive(false) {
+            Some(answer) => assert_eq!(answer.status, 200),
+            // Completed by the kernel in the instant in which the listener was closed: refused by a reset.
+            None => assert!(Client::try_connect(address).is_none(), "dropped while still listening"),
+        }
+    }
+}
+
+#[test]
+fn probes_learn_of_the_stop_on_open_connections() {
+    let sandbox = Sandbox::new();
+    let mut daemon = sandbox.serve(["--shutdown-timeout", "60"]);
+    let address = daemon.address();
+    let mut probe = Client::connect(address);
+    assert_eq!(probe.get("/health").status, 200);
+    daemon.freeze();
+    probe.send(b"GET /health HTTP/1.1\r\nHost: vpo\r\n\r\n").expect("sent");
+    daemon.signal(Signal::TERM);
+    daemon.signal(Signal::CONT);
+    let answer = probe.receive(false).expect("an answer");
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert_eq!(answer.json()["shutting_down"], true);
+    assert_eq!(answer.json()["phase"], "stopping");
+    assert_eq!(daemon.wait().code(), Some(0));
+}
+
+#[test]
+fn idle_connections_do_not_hold_the_exit() {
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        let mut daemon = sandbox.serve(["--shutdown-timeout", "60"]);
+        let mut clients: Vec<Client> = (0..1000).map(|_| Client::connect(daemon.address())).collect();
+        for client in &mut clients {
+            assert_eq!(client.get("/livez").status, 200);
+        }
+        stops_within(&mut daemon, Duration::from_millis(500))
+    });
+}
+
+#[test]
+fn half_sent_requests_and_slow_bodies_do_not_hold_the_exit() {
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        let mut daemon = sandbox.serve(["--shutdown-timeout", "2"]);
+        let mut clients = Vec::new();
+        for part in [
+            "GET /health HTTP/1.1\r\nHo",
+            "G",
+            "POST /health HTTP/1.1\r\nHost: vpo\r\nContent-Length: 1000\r\n\r\nhalf",
+        ] {
+            for _ in 0..20 {
+                let mut stream = TcpStream::connect(daemon.address()).expect("connects");
+                stream.write_all(part.as_bytes()).expect("sent");
+                clients.push(stream);
+            }
+        }
+        assert_eq!(daemon.get("/livez").status, 200);
+        stops_within(&mut daemon, Duration::from_millis(2700))
+    });
+}
+
+#[test]
+fn clients_that_do_not_read_are_cut_at_the_timeout_and_named() {
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        let mut daemon = sandbox.serve(["--shutdown-timeout", "0.3"]);
+        let _readers: Vec<Client> = (0..4).map(|_| Client::that_does_not_read(daemon.address())).collect();
+        let stopped = stops_within(&mut daemon, Duration::from_millis(1000));
+        let log = daemon.log();
+        assert!(log.contains("cancelled after 300ms"), "{log}");
+        stopped
+    });
+}
+
+#[test]
+fn a_locked_database_does_not_hold_the_exit() {
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        let mut daemon = sandbox.serve(["--shutdown-timeout", "0.5"]);
+        let neighbour = rusqlite::Connection::open(sandbox.library()).expect("opens");
+        neighbour.execute_batch("PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE;").expect("locks");
+        stops_within(&mut daemon, Duration::from_millis(1200))
+    });
+}
