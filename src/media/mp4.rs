@@ -1,9 +1,193 @@
-//! ISO base media file format (ISO/IEC 14496-12) and QuickTime.
+//! ISO base media file format (ISO/IEC 14496-12) and QuickTime (QuickTime File Format Specification): MP4, M4V,
+//! MOV, 3GP, fragmented or not.
+//!
+//! Boxes are hopped over by their headers until `moov` is found, at either end of the file; `mdat` and the
+//! sample tables beyond their head are never read. Everything is taken as ffprobe takes it: see
+//! `docs/probing.md` for the few differences.
 
+mod audio_config;
+mod bits;
+mod boxes;
+mod codecs;
+mod fragments;
+mod frame_rate;
+mod language;
+mod metadata;
+mod movie;
+mod pcm;
+mod sample_entry;
+mod sample_table;
+mod video_config;
+
+use boxes::{Boxes, four_cc_at};
+use fragments::{Fragmented, Timeline};
+use frame_rate::Timing;
+use metadata::Cover;
+use movie::{Movie, MovieTrack, Stream};
+
+use super::names::{Rate, UNDETERMINED, channel_layout};
 use super::reader::Reader;
-use super::{Error, MediaInfo};
+use super::{Error, MediaInfo, Track, TrackType};
+
+/// ffprobe's name of the family.
+const FORMAT: &str = "mov,mp4,m4a,3gp,3g2,mj2";
 
 /// Reads an ISO base media file's tracks.
-pub(crate) fn parse(_reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
-    Err(Error::NoTracks)
+///
+/// # Errors
+///
+/// [`Error::Truncated`] when the file ends within or before `moov`, [`Error::Malformed`] when there is none,
+/// [`Error::NoTracks`], and those of the reader.
+pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
+    let (movie, boxes) = find_movie(reader)?;
+    let timeline = match &movie.fragments {
+        Some(fragments) => Some(fragments::read(reader, &movie, fragments, boxes)?),
+        None => None,
+    };
+    let mut of_track = timeline.iter().flat_map(|timeline| &timeline.tracks);
+    let tracks: Vec<Track> = movie
+        .streams
+        .iter()
+        .map(|stream| match stream {
+            Stream::Track(track) => describe(&movie, track, of_track.next()),
+            Stream::Cover(cover) => describe_cover(*cover),
+        })
+        .collect();
+    if tracks.is_empty() {
+        return Err(Error::NoTracks);
+    }
+    let duration_seconds = match &timeline {
+        Some(timeline) => fragmented_duration(&movie, timeline),
+        None => duration(&movie),
+    };
+    Ok(MediaInfo { container_format: FORMAT, duration_seconds, tracks })
+}
+
+/// Hops to `moov`; also the boxes behind it.
+fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
+    let length = reader.length();
+    let mut boxes = Boxes::new(0, length);
+    let mut is_quicktime = true;
+    let mut end = 0;
+    while let Some(found) = boxes.next(reader)? {
+        end = found.end;
+        match &found.kind {
+            b"ftyp" => {
+                let brands = found.head(reader, 256)?;
+                let is_brand = |brand: &[u8]| brand == b"qt  ";
+                is_quicktime = brands.get(..4).is_some_and(is_brand)
+                    || brands.get(8..).unwrap_or_default().chunks_exact(4).any(is_brand);
+            }
+            b"moov" if found.is_cut => return Err(Error::Truncated { what: "movie box (moov)", length }),
+            b"moov" => return Ok((movie::parse(reader, &found, is_quicktime)?, boxes)),
+            // Files were found that keep it in a box which is meant to be skipped.
+            b"free" | b"hoov" if four_cc_at(found.head(reader, 8)?, 4) == Some(*b"mvhd") => {
+                return Ok((movie::parse(reader, &found, is_quicktime)?, boxes));
+            }
+            _ if found.is_cut => return Err(Error::Truncated { what: "media data", length }),
+            _ => {}
+        }
+    }
+    Err(Error::Malformed { offset: end, what: "there is no movie box (moov): the file was never finished" })
+}
+
+fn describe(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) -> Track {
+    let entry = &track.entry;
+    let mut track_type = track.kind();
+    let mut codec = entry.codec;
+    let is_chapters = movie.chapters.contains(&track.id);
+    if is_chapters && track_type != TrackType::Video {
+        track_type = TrackType::Other;
+        codec = Some("bin_data");
+    }
+    let is_video = track_type == TrackType::Video;
+    let size = entry.size.filter(|_| is_video);
+    let channels = entry.channels.filter(|_| track_type == TrackType::Audio);
+    // The pictures of chapters are stills, as a cover is.
+    let rate = if is_video && !is_chapters { frame_rate(movie, track, fragmented) } else { None };
+    Track {
+        track_type,
+        codec: codec.map(str::to_owned),
+        language: Some(track.language.clone().unwrap_or_else(|| UNDETERMINED.to_owned())),
+        title: None,
+        is_default: track.is_enabled && !entry.is_associated_service,
+        is_forced: track.is_forced && !entry.is_associated_service,
+        channels,
+        channel_layout: channels.and_then(channel_layout),
+        width: size.map(|(width, _)| width),
+        height: size.map(|(_, height)| height),
+        frame_rate: rate.map(|rate| rate.to_string()),
+    }
+}
+
+fn describe_cover(cover: Cover) -> Track {
+    Track {
+        track_type: TrackType::Video,
+        codec: Some(cover.codec.to_owned()),
+        language: Some(UNDETERMINED.to_owned()),
+        title: None,
+        is_default: false,
+        is_forced: false,
+        channels: None,
+        channel_layout: None,
+        width: cover.size.map(|(width, _)| width),
+        height: cover.size.map(|(_, height)| height),
+        frame_rate: None,
+    }
+}
+
+/// Constant by the sample table's word, else estimated from the first frames' times.
+fn frame_rate(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) -> Option<Rate> {
+    if let Some(rate) = track.durations.constant_rate(track.timescale) {
+        return Some(rate);
+    }
+    let times = match fragmented {
+        Some(fragmented) if track.durations.is_empty() => fragmented.times.clone(),
+        _ => track.durations.times(track.shift(movie.timescale).saturating_neg()),
+    };
+    let is_fine = matches!(track.entry.codec, Some("h264" | "hevc" | "mpeg2video" | "gif"))
+        || track.entry.format == *b"mp4v"
+        || !(5..=100).contains(&track.timescale);
+    frame_rate::estimate(Timing {
+        timescale: track.timescale,
+        times: &times,
+        claimed: track.entry.claimed_rate,
+        is_fine,
+    })
+}
+
+/// What the movie header says, else the longest track.
+fn duration(movie: &Movie) -> Option<f64> {
+    let of_tracks = || {
+        let lengths = movie.tracks().filter_map(|track| Some(seconds(track.duration?, track.timescale)));
+        lengths.reduce(f64::max)
+    };
+    movie.duration.map(|duration| seconds(duration, movie.timescale)).or_else(of_tracks)
+}
+
+/// From the first frame of any track to the last one's end.
+fn fragmented_duration(movie: &Movie, timeline: &Timeline) -> Option<f64> {
+    if let Some(stated) = timeline.stated {
+        return Some(seconds(stated, movie.timescale));
+    }
+    let (mut longest, mut first, mut last) = (0.0_f64, f64::INFINITY, 0.0_f64);
+    for (track, fragmented) in movie.tracks().zip(&timeline.tracks) {
+        let length = track.duration.unwrap_or(0).max(u64::try_from(fragmented.end).unwrap_or(0));
+        let length = seconds(length, track.timescale);
+        longest = longest.max(length);
+        if let Some(start) = fragmented.start {
+            let begin = seconds(start.unsigned_abs(), track.timescale) * if start < 0 { -1.0 } else { 1.0 };
+            first = first.min(begin);
+            last = last.max(begin + length);
+        }
+    }
+    let shown = if first.is_finite() { last - first } else { 0.0 };
+    Some(longest.max(shown)).filter(|duration| *duration > 0.0)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a length beyond 2^53 units is no length")]
+fn seconds(units: u64, timescale: u32) -> f64 {
+    let microseconds =
+        (u128::from(units) * 1_000_000 + u128::from(timescale) / 2) / u128::from(timescale.max(1));
+    microseconds as f64 / 1e6
 }

@@ -4,7 +4,7 @@ mod language;
 mod rate;
 
 pub(crate) use language::{UNDETERMINED, language, primary_subtag};
-pub(crate) use rate::Rate;
+pub(crate) use rate::{Rate, gcd};
 
 /// The name of a layout by its number of channels; what speakers they are is not looked at.
 pub(crate) fn channel_layout(channels: u32) -> Option<String> {

@@ -1,0 +1,345 @@
+//! Movie fragments: when the tracks of a fragmented file begin and end, and the times of the first frames.
+//!
+//! The first fragments are read for their frames. Where the file ends is told by a segment index that covers
+//! it, else by the last fragment that the random access table (`mfra`) names, else by `mehd`, else by a walk.
+
+use super::boxes::{BoxHeader, Boxes, u16_at, u32_at, u64_at};
+use super::movie::{Fragments, Movie};
+use super::sample_table::{FRAMES, accumulate};
+use crate::media::reader::Reader;
+use crate::media::{Error, TrackType};
+
+/// Fragments from the start that are read in any case.
+const FIRST: u32 = 4;
+/// Fragments that a walk to the end may take.
+const WALK: u32 = 1000;
+/// Bytes of one run's entries that are read: more than a fragment of any sane length has.
+const MAX_RUN: usize = 128 * 1024;
+/// Bytes of the last index entries that are read from `mfra`, per track.
+const MAX_TRACKS_IN_INDEX: u32 = 64;
+
+/// What a track's fragments tell; times are in units of the track.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fragmented {
+    pub(crate) id: u32,
+    /// Decoding times of the first frames.
+    pub(crate) times: Vec<i64>,
+    /// When the first frame is shown.
+    pub(crate) start: Option<i64>,
+    /// Where the last frame ends.
+    pub(crate) end: i64,
+    /// How much earlier than the media the presentation begins.
+    shift: i64,
+    has_index: bool,
+}
+
+/// The tracks' times, in the order of the movie's tracks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timeline {
+    pub(crate) tracks: Vec<Fragmented>,
+    /// Where the walk did not get to the end: what `mehd` says, in units of the movie.
+    pub(crate) stated: Option<u64>,
+}
+
+/// Reads the fragments of a movie; `boxes` are those that follow the movie box.
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+    movie: &Movie,
+    fragments: &Fragments,
+    mut boxes: Boxes,
+) -> Result<Timeline, Error> {
+    let mut timeline = Timeline::of(movie);
+    let mut count = 0;
+    let mut is_indexed = false;
+    while let Some(found) = boxes.next(reader)? {
+        match &found.kind {
+            b"sidx" => is_indexed |= timeline.segment_index(reader, &found)?,
+            b"moof" => {
+                count += 1;
+                timeline.fragment(reader, &found, fragments, None)?;
+            }
+            _ => {}
+        }
+        if count < FIRST && !timeline.has_frames(movie) || count == 0 {
+            continue;
+        }
+        if is_indexed {
+            timeline.spread_index(movie);
+            break;
+        }
+        if count == FIRST {
+            if timeline.last_fragments(reader, fragments)? {
+                break;
+            }
+            if fragments.duration.is_some_and(|duration| duration > 0) {
+                timeline.stated = fragments.duration;
+                break;
+            }
+        }
+        if count >= WALK {
+            // Longer than anything that is left without an index; what was found so far would be a lie.
+            timeline.tracks.iter_mut().for_each(|track| track.end = 0);
+            break;
+        }
+    }
+    Ok(timeline)
+}
+
+impl Timeline {
+    fn of(movie: &Movie) -> Self {
+        let track = |track: &super::movie::MovieTrack| {
+            let sampled = if track.durations.is_empty() { 0 } else { track.duration.unwrap_or(0) };
+            Fragmented {
+                id: track.id,
+                end: i64::try_from(sampled).unwrap_or(i64::MAX),
+                shift: track.shift(movie.timescale),
+                ..Fragmented::default()
+            }
+        };
+        Self { tracks: movie.tracks().map(track).collect(), stated: None }
+    }
+
+    /// Whether enough frames are known to tell each video's rate.
+    fn has_frames(&self, movie: &Movie) -> bool {
+        movie
+            .tracks()
+            .zip(&self.tracks)
+            .all(|(track, found)| track.kind() != TrackType::Video || found.times.len() > FRAMES / 2)
+    }
+
+    /// ISO/IEC 14496-12, 8.16.3; whether the index reaches to the end of the file.
+    fn segment_index(&mut self, reader: &mut Reader<'_>, sidx: &BoxHeader) -> Result<bool, Error> {
+        let head = sidx.head(reader, 32)?;
+        let long = head.first() == Some(&1);
+        let entries = if long { 32 } else { 24 };
+        let times = if long {
+            u64_at(head, 12).zip(u64_at(head, 20))
+        } else {
+            u32_at(head, 12).map(u64::from).zip(u32_at(head, 16).map(u64::from))
+        };
+        let (Some(id), Some((mut time, first)), Some(count)) =
+            (u32_at(head, 4), times, u16_at(head, entries - 2))
+        else {
+            return Ok(false);
+        };
+        let mut position = sidx.end.saturating_add(first);
+        let size = usize::from(count) * 12;
+        let Some(references) = sidx.head(reader, entries + size)?.get(entries..) else { return Ok(false) };
+        for reference in references.chunks_exact(12) {
+            let (Some(size), Some(duration)) = (u32_at(reference, 0), u32_at(reference, 4)) else { break };
+            if size >> 31 == 1 {
+                return Ok(false); // an index of indexes
+            }
+            position = position.saturating_add(u64::from(size));
+            time = time.saturating_add(u64::from(duration));
+        }
+        if let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) {
+            track.end = i64::try_from(time).unwrap_or(i64::MAX);
+            track.has_index = true;
+        }
+        let length = reader.length();
+        Ok(position == length || position < length && position == length - random_access_size(reader)?)
+    }
+
+    /// An index of one track tells of the others, too.
+    fn spread_index(&mut self, movie: &Movie) {
+        let timescales: Vec<u32> = movie.tracks().map(|track| track.timescale).collect();
+        let indexed = self.tracks.iter().zip(&timescales).find(|(track, _)| track.has_index);
+        let Some((end, from)) = indexed.map(|(track, timescale)| (track.end, *timescale)) else { return };
+        for (track, to) in self.tracks.iter_mut().zip(timescales).filter(|(track, _)| !track.has_index) {
+            let scaled = i128::from(end) * i128::from(to) / i128::from(from.max(1));
+            track.end = i64::try_from(scaled).unwrap_or(i64::MAX);
+        }
+    }
+
+    /// Reads the last fragment of each track that `mfra` knows of; whether there is such a table.
+    fn last_fragments(&mut self, reader: &mut Reader<'_>, fragments: &Fragments) -> Result<bool, Error> {
+        let length = reader.length();
+        let size = random_access_size(reader)?;
+        let Some(start) = length.checked_sub(size).filter(|_| size > 0) else { return Ok(false) };
+        let Some(table) = Boxes::new(start, length).find(reader, *b"mfra")? else { return Ok(false) };
+        let mut boxes = table.children(0);
+        let mut last = Vec::new();
+        for _ in 0..MAX_TRACKS_IN_INDEX {
+            let Some(found) = boxes.next(reader)? else { break };
+            if found.kind == *b"tfra" {
+                last.extend(last_entry(reader, &found)?);
+            }
+        }
+        let mut is_found = false;
+        for entry in last {
+            // Behind the last fragment with a key frame of its own there may be more of the same track.
+            let mut boxes = Boxes::new(entry.fragment, start);
+            let mut time = Some(entry);
+            while let Some(found) = boxes.next(reader)? {
+                match &found.kind {
+                    b"moof" => self.fragment(reader, &found, fragments, time.take())?,
+                    b"mdat" | b"styp" | b"sidx" | b"emsg" | b"free" | b"prft" => continue,
+                    _ => break,
+                }
+                is_found = true;
+            }
+        }
+        Ok(is_found)
+    }
+
+    /// ISO/IEC 14496-12, 8.8.4 to 8.8.8 and 8.8.12.
+    fn fragment(
+        &mut self,
+        reader: &mut Reader<'_>,
+        moof: &BoxHeader,
+        fragments: &Fragments,
+        known: Option<IndexEntry>,
+    ) -> Result<(), Error> {
+        let mut boxes = moof.children(0);
+        while let Some(found) = boxes.next(reader)? {
+            if found.kind == *b"traf" {
+                self.track_fragment(reader, &found, fragments, known)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn track_fragment(
+        &mut self,
+        reader: &mut Reader<'_>,
+        traf: &BoxHeader,
+        fragments: &Fragments,
+        known: Option<IndexEntry>,
+    ) -> Result<(), Error> {
+        let mut boxes = traf.children(0);
+        let mut current = None;
+        while let Some(found) = boxes.next(reader)? {
+            match &found.kind {
+                b"tfhd" => {
+                    let head = found.head(reader, 24)?;
+                    let (Some(flags), Some(id)) = (u32_at(head, 0), u32_at(head, 4)) else { return Ok(()) };
+                    let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) else {
+                        return Ok(());
+                    };
+                    let at = 8 + if flags & 1 == 1 { 8 } else { 0 } + if flags & 2 == 2 { 4 } else { 0 };
+                    let stated = if flags & 8 == 8 { u32_at(head, at) } else { None };
+                    let default = fragments.sample_durations.iter().find(|(known, _)| *known == id);
+                    let duration = stated.or(default.map(|(_, duration)| *duration)).unwrap_or(0);
+                    let indexed = known.filter(|entry| entry.id == id).map(|entry| entry.time);
+                    let time = indexed.unwrap_or(track.end);
+                    current = Some((track, duration, time));
+                }
+                b"tfdt" => {
+                    let head = found.head(reader, 12)?;
+                    let time = match head.first() {
+                        Some(1) => u64_at(head, 4).map(u64::cast_signed),
+                        _ => u32_at(head, 4).map(i64::from),
+                    };
+                    if let (Some((_, _, now)), Some(time)) = (&mut current, time) {
+                        *now = time;
+                    }
+                }
+                b"trun" => {
+                    if let Some((track, duration, now)) = &mut current {
+                        *now = track.run(reader, &found, *duration, *now)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Fragmented {
+    /// One run of samples, the first of which is decoded at `time`; where the last one ends.
+    fn run(
+        &mut self,
+        reader: &mut Reader<'_>,
+        trun: &BoxHeader,
+        default: u32,
+        time: i64,
+    ) -> Result<i64, Error> {
+        let head = trun.head(reader, MAX_RUN.min(8 + 8 + FRAMES * 16))?;
+        let (Some(flags), Some(count)) = (u32_at(head, 0), u32_at(head, 4)) else { return Ok(time) };
+        if count == 0 {
+            return Ok(time);
+        }
+        let has = |flag: u32| flags & flag == flag;
+        let entries = 8 + 4 * [0x1, 0x4].into_iter().filter(|flag| has(*flag)).count();
+        let entry = 4 * [0x100, 0x200, 0x400, 0x800].into_iter().filter(|flag| has(*flag)).count();
+        let offset = entry.saturating_sub(4);
+        let composed = if has(0x800) { u32_at(head, entries + offset) } else { None };
+        let shown =
+            time.saturating_sub(self.shift).saturating_add(composed.map_or(0, |by| by.cast_signed().into()));
+        self.start.get_or_insert(shown);
+        let end = if has(0x100) {
+            let size = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(entry);
+            let payload = trun.head(reader, size.saturating_add(entries).min(MAX_RUN))?;
+            let each = payload.get(entries..).unwrap_or_default().chunks_exact(entry);
+            let durations: Vec<u32> = each.filter_map(|entry| u32_at(entry, 0)).collect();
+            self.collect(time, durations.iter().copied());
+            let sum: u64 = durations.iter().copied().map(u64::from).sum();
+            // Beyond what is read, the rest of a run lasts as long as its beginning.
+            let read = u128::try_from(durations.len()).unwrap_or(1).max(1);
+            u64::try_from(u128::from(sum) * u128::from(count).max(read) / read).unwrap_or(u64::MAX)
+        } else {
+            let frames = usize::try_from(count).unwrap_or(FRAMES).min(FRAMES);
+            self.collect(time, std::iter::repeat_n(default, frames));
+            u64::from(default).saturating_mul(u64::from(count))
+        };
+        let end = time.saturating_add(i64::try_from(end).unwrap_or(i64::MAX));
+        if !self.has_index {
+            self.end = self.end.max(end);
+        }
+        Ok(end)
+    }
+
+    fn collect(&mut self, time: i64, durations: impl Iterator<Item = u32>) {
+        let room = FRAMES.saturating_sub(self.times.len());
+        self.times.extend(accumulate(time.saturating_sub(self.shift), durations.take(room)));
+    }
+}
+
+/// The last entry of a `tfra`.
+#[derive(Clone, Copy, Debug)]
+struct IndexEntry {
+    id: u32,
+    time: i64,
+    /// Where its fragment begins.
+    fragment: u64,
+}
+
+/// ISO/IEC 14496-12, 8.8.10.
+fn last_entry(reader: &mut Reader<'_>, tfra: &BoxHeader) -> Result<Option<IndexEntry>, Error> {
+    let head = tfra.head(reader, 16)?;
+    let (Some(version), Some(id), Some(lengths), Some(count)) =
+        (head.first().copied(), u32_at(head, 4), u32_at(head, 8), u32_at(head, 12))
+    else {
+        return Ok(None);
+    };
+    if count == 0 {
+        return Ok(None);
+    }
+    let numbers: u32 = [4, 2, 0].into_iter().map(|shift| (lengths >> shift & 3) + 1).sum();
+    let size = u64::from(numbers) + if version == 1 { 16 } else { 8 };
+    let at = tfra.start.saturating_add(16).saturating_add(size * u64::from(count - 1));
+    if at.saturating_add(size) > tfra.end {
+        return Ok(None);
+    }
+    let entry = reader.at_most(at, 16)?;
+    let times = if version == 1 {
+        u64_at(entry, 0).zip(u64_at(entry, 8))
+    } else {
+        u32_at(entry, 0).map(u64::from).zip(u32_at(entry, 4).map(u64::from))
+    };
+    Ok(times.map(|(time, fragment)| IndexEntry {
+        id,
+        time: i64::try_from(time).unwrap_or(i64::MAX),
+        fragment,
+    }))
+}
+
+/// What the file's last four bytes say of the size of `mfra`, which they end; 0 when it cannot be.
+fn random_access_size(reader: &mut Reader<'_>) -> Result<u64, Error> {
+    let length = reader.length();
+    let Some(at) = length.checked_sub(4) else { return Ok(0) };
+    let size = u32_at(reader.at_most(at, 4)?, 0).map_or(0, u64::from);
+    Ok(if size <= length { size } else { 0 })
+}

@@ -1,0 +1,172 @@
+//! The frame rate from decoding times, as ffprobe estimates `r_frame_rate`: the lowest rate at which all
+//! times can be represented, else the standard rate that fits best.
+
+use crate::media::names::{Rate, gcd};
+
+/// What a track tells of its frames.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing<'a> {
+    /// Units of the times a second.
+    pub(crate) timescale: u32,
+    /// Decoding times of the first frames.
+    pub(crate) times: &'a [i64],
+    /// Frames a second that the codec itself claims, a fraction.
+    pub(crate) claimed: Option<(u32, u32)>,
+    /// Whether the times may be finer than the rate: ffprobe thinks so of some codecs, and of all that are
+    /// measured in many units a second.
+    pub(crate) is_fine: bool,
+}
+
+/// Rates that a jittering video is likely to mean: all in 1001/12 of a frame a second.
+fn standard_rates() -> impl Iterator<Item = u32> {
+    let twelfths = (1..=360).map(|twelfth| twelfth * 1001);
+    let high = (31..=60).map(|rate| rate * 1001 * 12);
+    let odd = [80, 120, 240].into_iter().map(|rate| rate * 1001 * 12);
+    let film = [24, 30, 60, 12, 15, 48].into_iter().map(|rate| rate * 1000 * 12);
+    twelfths.chain(high).chain(odd).chain(film)
+}
+
+/// Units of [`standard_rates`] in a frame a second.
+const UNIT: u32 = 12 * 1001;
+
+/// How many differences ffprobe looks at: more where the times are coarse.
+fn sufficient(timescale: u32) -> usize {
+    if timescale < 2000 { 40 } else { 20 }
+}
+
+/// The rate; the codec's claim and at last the timescale itself stand in where the times tell nothing.
+pub(crate) fn estimate(timing: Timing<'_>) -> Option<Rate> {
+    let sample = Sample::of(timing);
+    if timing.is_fine {
+        if let Some(rate) = sample.by_common_divisor() {
+            return Some(rate);
+        }
+        if let Some(rate) = sample.by_standard_rate() {
+            return Some(rate);
+        }
+    }
+    let timescale = u64::from(timing.timescale);
+    match timing.claimed {
+        Some((frames, seconds)) if u64::from(frames) <= timescale.saturating_mul(u64::from(seconds)) => {
+            Rate::new(u64::from(frames), u64::from(seconds))
+        }
+        _ => Rate::new(timescale, 1),
+    }
+}
+
+/// The first differences of a track's times, and how well each standard rate fits them.
+struct Sample {
+    timescale: u32,
+    count: usize,
+    sum: i64,
+    divisor: u64,
+    /// Per standard rate, for a grid with a frame at zero and one shifted by half a frame: the sum of the
+    /// errors and of their squares.
+    errors: Vec<[(f64, f64); 2]>,
+}
+
+impl Sample {
+    #[expect(clippy::cast_precision_loss, reason = "times of the first seconds are far below 2^52")]
+    fn of(timing: Timing<'_>) -> Self {
+        let rates: Vec<u32> = standard_rates().collect();
+        let mut sample = Self {
+            timescale: timing.timescale,
+            count: 0,
+            sum: 0,
+            divisor: 0,
+            errors: vec![[(0.0, 0.0); 2]; rates.len()],
+        };
+        for pair in timing.times.windows(2) {
+            let difference = pair[1].saturating_sub(pair[0]);
+            if difference <= 0 {
+                continue;
+            }
+            let time = pair[1] as f64 / f64::from(timing.timescale);
+            for (rate, errors) in rates.iter().zip(&mut sample.errors) {
+                let frames = time * f64::from(*rate) / f64::from(UNIT);
+                for (shift, (sum, squares)) in [0.0, 0.5].into_iter().zip(errors) {
+                    let error = frames + shift - (frames + shift).round_ties_even();
+                    *sum += error;
+                    *squares += error * error;
+                }
+            }
+            sample.count += 1;
+            sample.sum = sample.sum.saturating_add(difference);
+            // The first ones may jitter.
+            if sample.count > 3 {
+                sample.divisor = gcd(sample.divisor, difference.unsigned_abs());
+            }
+            if sample.count >= sufficient(timing.timescale) {
+                break;
+            }
+        }
+        sample
+    }
+
+    fn by_common_divisor(&self) -> Option<Rate> {
+        let finest = (u64::from(self.timescale) / 500).max(1);
+        (self.count > 15 && self.divisor > finest)
+            .then(|| Rate::new(u64::from(self.timescale), self.divisor))?
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "sums of a few differences")]
+    fn by_standard_rate(&self) -> Option<Rate> {
+        if self.count < 2 {
+            return None;
+        }
+        let seconds = self.sum as f64 / f64::from(self.timescale);
+        let count = self.count as f64;
+        let mut best = (0.01, None);
+        for (rate, errors) in standard_rates().zip(&self.errors) {
+            let frame = f64::from(UNIT) / f64::from(rate);
+            if seconds < frame * 11.5 / 12.0 || seconds / count < frame * 0.8 {
+                continue;
+            }
+            for (sum, squares) in errors {
+                let mean = sum / count;
+                let error = squares / count - mean * mean;
+                if error < best.0 && best.0 > 1e-9 {
+                    best = (error, Some(rate));
+                }
+            }
+        }
+        let rate = best.1?;
+        // A standard rate above what the times can hold is none.
+        let possible = f64::from(rate) / f64::from(UNIT) < 1.01 * f64::from(self.timescale);
+        possible.then(|| Rate::new(u64::from(rate), u64::from(UNIT)))?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(timescale: u32, times: &[i64]) -> String {
+        let timing = Timing { timescale, times, claimed: None, is_fine: true };
+        estimate(timing).unwrap().to_string()
+    }
+
+    #[test]
+    fn regular_times_give_the_exact_rate() {
+        let times: Vec<i64> = (0..30).map(|frame| frame * 1001).collect();
+        assert_eq!(rate(30_000, &times), "30000/1001");
+    }
+
+    #[test]
+    fn jitter_gives_the_nearest_standard_rate() {
+        let times: Vec<i64> = (0..30).map(|frame| frame * 1000 / 30).collect();
+        assert_eq!(rate(1000, &times), "30/1");
+        let film: Vec<i64> = (0..60).map(|frame| frame * 1001 * 1000 / 24_000).collect();
+        assert_eq!(rate(1000, &film), "24000/1001");
+    }
+
+    #[test]
+    fn a_claim_stands_in_for_times() {
+        let timing = Timing { timescale: 90_000, times: &[], claimed: Some((50, 2)), is_fine: true };
+        assert_eq!(estimate(timing).unwrap().to_string(), "25/1");
+        assert_eq!(estimate(Timing { claimed: None, ..timing }).unwrap().to_string(), "90000/1");
+        assert_eq!(estimate(Timing { timescale: 0, claimed: None, ..timing }), None);
+        let negative: Vec<i64> = vec![i64::MAX, i64::MIN, 0, i64::MAX];
+        let _ = rate(1, &negative);
+    }
+}

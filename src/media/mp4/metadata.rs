@@ -1,0 +1,95 @@
+//! Metadata beside the tracks: covers, and what a track's own user data says of its role.
+
+use super::boxes::{BoxHeader, four_cc_at, u16_at, u32_at};
+use crate::media::Error;
+use crate::media::reader::Reader;
+
+/// More covers than anyone embeds.
+const MAX_COVERS: usize = 32;
+/// Segments of a JPEG image that are passed over to find its size.
+const MAX_SEGMENTS: usize = 64;
+
+/// A picture in `covr`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cover {
+    pub(crate) codec: &'static str,
+    pub(crate) size: Option<(u32, u32)>,
+}
+
+/// The covers in an item list (`udta`/`meta`/`ilst`, the iTunes way), in their order.
+pub(crate) fn covers(reader: &mut Reader<'_>, meta: &BoxHeader) -> Result<Vec<Cover>, Error> {
+    // A full box in MP4, a plain one in QuickTime.
+    let skip = if four_cc_at(meta.head(reader, 8)?, 4) == Some(*b"hdlr") { 0 } else { 4 };
+    let mut covers = Vec::new();
+    let Some(list) = meta.children(skip).find(reader, *b"ilst")? else { return Ok(covers) };
+    let mut items = list.children(0);
+    while let Some(item) = items.next(reader)? {
+        if item.kind != *b"covr" {
+            continue;
+        }
+        let mut values = item.children(0);
+        while let Some(value) = values.next(reader)? {
+            if value.kind == *b"data" && covers.len() < MAX_COVERS {
+                covers.extend(cover(reader, &value)?);
+            }
+        }
+    }
+    Ok(covers)
+}
+
+/// One value: a type, a locale and the picture. `None` for what is no picture of a known kind.
+fn cover(reader: &mut Reader<'_>, value: &BoxHeader) -> Result<Option<Cover>, Error> {
+    let head = value.head(reader, 8 + 32)?.to_vec();
+    let (Some(stated), Some(picture)) = (u32_at(&head, 0), head.get(8..)) else { return Ok(None) };
+    let is_png = picture.starts_with(b"\x89PNG\r\n\x1A\n");
+    let cover = match stated {
+        27 => Cover { codec: "bmp", size: bmp_size(picture) },
+        13 | 14 if is_png => Cover { codec: "png", size: png_size(picture) },
+        13 | 14 => Cover { codec: "mjpeg", size: jpeg_size(reader, value.start + 8, value.end)? },
+        _ => return Ok(None),
+    };
+    Ok(Some(cover))
+}
+
+/// From the `IHDR` chunk, which is always the first.
+fn png_size(picture: &[u8]) -> Option<(u32, u32)> {
+    Some((u32_at(picture, 16)?, u32_at(picture, 20)?))
+}
+
+fn bmp_size(picture: &[u8]) -> Option<(u32, u32)> {
+    let number = |at: usize| Some(i32::from_le_bytes(*picture.get(at..)?.first_chunk()?).unsigned_abs());
+    Some((number(18)?, number(22)?))
+}
+
+/// From the frame header, found by passing over the segments before it (ISO/IEC 10918-1, B.1.1).
+fn jpeg_size(reader: &mut Reader<'_>, start: u64, end: u64) -> Result<Option<(u32, u32)>, Error> {
+    let mut at = start + 2;
+    for _ in 0..MAX_SEGMENTS {
+        if at.saturating_add(9) > end {
+            break;
+        }
+        let segment = reader.at_most(at, 9)?;
+        let (Some(0xFF), Some(marker)) = (segment.first(), segment.get(1)) else { break };
+        match marker {
+            0xFF => at += 1,
+            0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
+                let size = u16_at(segment, 7).zip(u16_at(segment, 5));
+                return Ok(size.map(|(width, height)| (u32::from(width), u32::from(height))));
+            }
+            0x01 | 0xD0..=0xD8 => at += 2,
+            _ => at += 2 + u64::from(u16_at(segment, 2).unwrap_or(0)),
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a `kind` box gives the role of forced subtitles (ISO/IEC 14496-12, 8.10.4; the DASH role scheme).
+pub(crate) fn is_forced(reader: &mut Reader<'_>, kind: &BoxHeader) -> Result<bool, Error> {
+    let payload = kind.head(reader, 256)?;
+    let mut texts = payload.get(4..).unwrap_or_default().split(|byte| *byte == 0);
+    let scheme = texts.next().unwrap_or_default();
+    let value = texts.next().unwrap_or_default();
+    Ok(payload.starts_with(&[0; 4])
+        && scheme.starts_with(b"urn:mpeg:dash:role:2011")
+        && value.starts_with(b"forced-subtitle"))
+}

@@ -1,0 +1,266 @@
+//! Sample descriptions (`stsd`): which codec a track holds, and what its header says of it.
+
+use super::audio_config::{self, DolbyConfig, ElementaryStream};
+use super::boxes::{BoxHeader, Boxes, FourCc, four_cc_at, u16_at, u32_at};
+use super::video_config::{self, VideoConfig};
+use super::{codecs, pcm};
+use crate::media::reader::Reader;
+use crate::media::{Error, TrackType};
+
+/// The most that is read of a codec's header; those of real files are far smaller.
+const MAX_CONFIG: usize = 64 * 1024;
+/// Entries in one `stsd` and boxes in one entry that are looked at.
+const MAX_BOXES: usize = 256;
+
+/// What the first sample entry of a track tells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct SampleEntry {
+    /// The entry's type, or the original one of an encrypted entry.
+    pub(crate) format: FourCc,
+    pub(crate) kind: Option<TrackType>,
+    pub(crate) codec: Option<&'static str>,
+    pub(crate) channels: Option<u32>,
+    pub(crate) size: Option<(u32, u32)>,
+    /// Frames a second that the codec's header claims.
+    pub(crate) claimed_rate: Option<(u32, u32)>,
+    /// An audio service for the impaired, a commentary or karaoke: ffprobe drops the other flags of such.
+    pub(crate) is_associated_service: bool,
+}
+
+/// What a sample entry's meaning depends on outside of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context {
+    /// By the handler: ffprobe lets the format overrule it, but for video and audio.
+    pub(crate) kind: TrackType,
+    /// Sound descriptions have QuickTime's extensions.
+    pub(crate) is_quicktime: bool,
+}
+
+/// Reads the first entry of `stsd`; `None` when there is none.
+pub(crate) fn parse(
+    reader: &mut Reader<'_>,
+    table: &BoxHeader,
+    context: Context,
+) -> Result<Option<SampleEntry>, Error> {
+    let Some(version) = table.head(reader, 8)?.first().copied() else { return Ok(None) };
+    let Some(entry) = table.children(8).next(reader)? else { return Ok(None) };
+    let mut found = SampleEntry { format: entry.kind, ..SampleEntry::default() };
+    found.identify(context.kind);
+    let fixed = entry.head(reader, 128)?.to_vec();
+    let children = match found.kind {
+        Some(TrackType::Video) => found.video(&fixed),
+        Some(TrackType::Audio) => {
+            let extended = context.is_quicktime || version == 0 && u16_at(&fixed, 8) > Some(0);
+            found.audio(&fixed, extended)
+        }
+        // An MPEG-4 systems entry has boxes; other text and data entries have fields of their own.
+        _ if entry.kind == *b"mp4s" => 8,
+        _ => return Ok(Some(found)),
+    };
+    let mut boxes = 0;
+    found.configuration(reader, entry.children(children), &mut boxes, 0)?;
+    found.settle();
+    Ok(Some(found))
+}
+
+impl SampleEntry {
+    /// Codec and kind by format, where the handler leaves the choice.
+    fn identify(&mut self, kind: TrackType) {
+        let format = self.format;
+        let audio = codecs::audio(format);
+        self.kind = Some(kind);
+        self.codec = audio;
+        if kind != TrackType::Video && audio.is_some() {
+            self.kind = Some(TrackType::Audio);
+        } else if kind != TrackType::Audio && format != [0; 4] && format != *b"mp4s" {
+            self.codec = codecs::video(format);
+            if self.codec.is_some() {
+                self.kind = Some(TrackType::Video);
+            } else if kind != TrackType::Video {
+                self.codec = codecs::subtitle(format);
+                if self.codec.is_some() {
+                    self.kind = Some(TrackType::Subtitle);
+                } else {
+                    self.codec = codecs::data(format);
+                }
+            }
+        }
+    }
+
+    /// The fixed part of a video entry (ISO/IEC 14496-12, 12.1.3); the offset of the boxes in it.
+    fn video(&mut self, fixed: &[u8]) -> u64 {
+        if let (Some(width), Some(height)) = (u16_at(fixed, 24), u16_at(fixed, 26)) {
+            self.size = Some((u32::from(width), u32::from(height)));
+        }
+        let name = fixed.get(42..).and_then(|name| name.get(1..=usize::from(*name.first()?))).unwrap_or(&[]);
+        if self.format == *b"H263" && name.starts_with(b"Sorenson H263") {
+            self.codec = Some("flv1");
+        }
+        78
+    }
+
+    /// The fixed part of an audio entry (ISO/IEC 14496-12, 12.2.3; QuickTime sound descriptions of version 1
+    /// and 2 are longer); the offset of the boxes in it.
+    fn audio(&mut self, fixed: &[u8], extended: bool) -> u64 {
+        let mut channels = u32::from(u16_at(fixed, 16).unwrap_or(0));
+        let mut bits = u32::from(u16_at(fixed, 18).unwrap_or(0));
+        let mut children = 28;
+        match u16_at(fixed, 8) {
+            Some(1) if extended => children = 44,
+            Some(2) if extended => {
+                children = 64;
+                channels = u32_at(fixed, 40).unwrap_or(0);
+                bits = u32_at(fixed, 48).unwrap_or(0);
+                if self.format == *b"lpcm" {
+                    self.codec = pcm::linear(bits, u32_at(fixed, 52).unwrap_or(0));
+                }
+            }
+            _ => {}
+        }
+        if self.format == [0; 4] {
+            self.codec = match bits {
+                8 => codecs::audio(*b"raw "),
+                16 => codecs::audio(*b"twos"),
+                _ => self.codec,
+            };
+        }
+        self.codec = pcm::with_sample_size(self.codec, bits);
+        self.channels = Some(channels);
+        children
+    }
+
+    /// The boxes behind the fixed part, and in those that only hold others.
+    fn configuration(
+        &mut self,
+        reader: &mut Reader<'_>,
+        mut boxes: Boxes,
+        seen: &mut usize,
+        depth: u32,
+    ) -> Result<(), Error> {
+        while let Some(found) = boxes.next(reader)? {
+            *seen += 1;
+            if *seen > MAX_BOXES {
+                return Ok(());
+            }
+            match &found.kind {
+                b"wave" | b"sinf" if depth < 3 => {
+                    self.configuration(reader, found.children(0), seen, depth + 1)?;
+                }
+                _ if is_configuration(found.kind) => {
+                    let payload = found.head(reader, MAX_CONFIG)?;
+                    self.configure(found.kind, payload);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What one box tells.
+    fn configure(&mut self, kind: FourCc, payload: &[u8]) {
+        match &kind {
+            b"frma" => self.original_format(payload),
+            b"esds" => self.elementary_stream(payload),
+            b"avcC" => self.take_video(video_config::avc(payload, self.size.unwrap_or_default())),
+            b"hvcC" => {
+                // The type is shared with a DV codec.
+                if self.format == *b"dvh1" {
+                    self.codec = Some("hevc");
+                }
+                self.take_video(video_config::hevc(payload));
+            }
+            b"dac3" => self.take_dolby(DolbyConfig::ac3(payload)),
+            b"dec3" => self.take_dolby(DolbyConfig::eac3(payload)),
+            b"ddts" => self.take_channels(audio_config::dts_channels(payload)),
+            b"dmlp" => self.take_channels(audio_config::truehd_channels(payload)),
+            b"dOps" => self.take_channels(audio_config::opus_channels(payload)),
+            b"dfLa" => self.take_channels(audio_config::flac_channels(payload)),
+            b"alac" if self.codec == Some("alac") => {
+                self.take_channels(payload.get(4..).and_then(audio_config::alac_channels));
+            }
+            b"enda" if u16_at(payload, 0).is_some_and(|flag| flag & 0xFF == 1) => {
+                self.codec = pcm::little_endian(self.codec);
+            }
+            b"pcmC" if payload.get(4) == Some(&1) => self.codec = pcm::little_endian(self.codec),
+            _ => {}
+        }
+    }
+
+    /// `frma`: what an encrypted entry held before. Elsewhere (QuickTime's `wave`) it says nothing new.
+    fn original_format(&mut self, payload: &[u8]) {
+        let (Some(kind), Some(original)) = (self.kind, four_cc_at(payload, 0)) else { return };
+        if matches!(&self.format, b"encv" | b"enca") {
+            let mut entry = Self { format: original, ..Self::default() };
+            entry.identify(kind);
+            if self.codec.is_none() || self.codec == entry.codec {
+                self.codec = entry.codec;
+                self.kind = entry.kind;
+            }
+            self.format = original;
+        }
+    }
+
+    fn elementary_stream(&mut self, payload: &[u8]) {
+        let Some(stream) = ElementaryStream::parse(payload) else { return };
+        let config = stream.audio();
+        self.codec = config.codec.or(self.codec);
+        self.take_channels(config.channels);
+        if self.kind == Some(TrackType::Video) && self.codec == Some("mpeg4") {
+            self.take_video(video_config::mpeg4(stream.specific));
+        }
+    }
+
+    fn take_video(&mut self, config: Option<VideoConfig>) {
+        if let Some(config) = config.filter(|_| self.kind == Some(TrackType::Video)) {
+            self.size = config.size.or(self.size);
+            self.claimed_rate = config.rate.or(self.claimed_rate);
+        }
+    }
+
+    fn take_channels(&mut self, channels: Option<u32>) {
+        if self.kind == Some(TrackType::Audio) {
+            self.channels = channels.or(self.channels);
+        }
+    }
+
+    fn take_dolby(&mut self, config: Option<DolbyConfig>) {
+        self.take_channels(config.map(|config| config.channels));
+        self.is_associated_service = config.is_some_and(DolbyConfig::is_associated);
+    }
+
+    /// What holds for a codec whatever its header says.
+    fn settle(&mut self) {
+        match self.codec {
+            Some("qcelp" | "amr_nb" | "amr_wb") => self.take_channels(Some(1)),
+            Some("dvaudio") => self.codec = Some("pcm_s16le"),
+            _ => {}
+        }
+        // The object type alone tells what an MPEG-4 systems entry is.
+        if self.format == *b"mp4s" && self.kind != Some(TrackType::Subtitle) {
+            self.kind = match self.codec {
+                Some("dvd_subtitle" | "mov_text") => Some(TrackType::Subtitle),
+                _ => self.kind,
+            };
+        }
+    }
+}
+
+/// The boxes that [`SampleEntry::configure`] knows.
+fn is_configuration(kind: FourCc) -> bool {
+    matches!(
+        &kind,
+        b"frma"
+            | b"esds"
+            | b"avcC"
+            | b"hvcC"
+            | b"dac3"
+            | b"dec3"
+            | b"ddts"
+            | b"dmlp"
+            | b"dOps"
+            | b"dfLa"
+            | b"alac"
+            | b"enda"
+            | b"pcmC"
+    )
+}
