@@ -1,0 +1,35 @@
+# What the four managers that run a container share. A suite sets NAME, the container's.
+UIDS='65532 65532 65532'
+WRITE_FIX=':U'
+
+main_pid() { podman inspect --format '{{.State.Pid}}' "$NAME" 2>/dev/null; }
+messages() { since CONTAINER_NAME="$NAME" -o cat; }
+health_status() { podman inspect --format '{{.State.Health.Status}}' "$NAME" 2>/dev/null; }
+healthy() { [ "$(health_status)" = healthy ]; }
+unhealthy() { [ "$(health_status)" = unhealthy ]; }
+probe_now() { podman healthcheck run "$NAME"; }
+data() { if [ -n "$DATA" ]; then echo "$DATA"; else podman volume inspect --format '{{.Mountpoint}}' "$VOLUME"; fi; }
+reload() { podman kill --signal HUP "$NAME"; }
+exit_code() { podman inspect --format '{{.State.ExitCode}}' "$NAME"; }
+given_up() { [ "$(podman inspect --format '{{.State.Status}}' "$NAME")" = exited ]; }
+ended_well() { given_up && is "$(exit_code)" 0 'the exit code'; }
+comes_back() { up; }
+
+# Networks, namespaces, mounts, timers and volumes: one line that must be the same before and after.
+leftovers() {
+    echo "containers=$(podman ps -aq | wc -l)" "volumes=$(podman volume ls -q | wc -l)" \
+        "links=$(ip -o link | wc -l)" "netns=$(find /run/netns -type f 2>/dev/null | wc -l)" \
+        "mounts=$(wc -l < /proc/self/mountinfo)" \
+        "timers=$(systemctl list-units --all --plain --no-legend --type=timer | grep -cE '^[0-9a-f]{64}' || true)"
+}
+
+every_line_of_the_log_is_json() {
+    fresh
+    down
+    local lines
+    lines=$(messages | wc -l)
+    [ "$lines" -ge 3 ]
+    is "$(messages | jq -c 'select(.timestamp and .level and .logger and .message)' | wc -l)" "$lines" 'lines of JSON with their keys'
+    # Standard output, so that journald files them under info, not under err.
+    is "$(since CONTAINER_NAME="$NAME" -o json | jq -r .PRIORITY | sort -u)" 6 'the priorities'
+}

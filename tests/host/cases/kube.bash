@@ -1,0 +1,52 @@
+# systemd/kube.yaml, run by `podman kube play`.
+. /root/cases/container.bash
+NAME=vpo-vpo VOLUME=vpo
+CASES=("${SHARED[@]}" every_line_of_the_log_is_json a_wedged_daemon_is_restarted_by_the_liveness_probe)
+
+wipe() {
+    podman pod rm -f -i -t 5 vpo >/dev/null
+    podman volume rm -f vpo >/dev/null
+}
+
+up() {
+    if podman pod exists vpo; then podman pod start vpo; return; fi
+    local edit=() variable name
+    for variable in "${ENV[@]}"; do
+        name=${variable%%=*}
+        edit+=(-e "/^      env: &env/a\\        - {name: $name, value: \"${variable#*=}\"}")
+    done
+    edit+=(-e "s|args: \[serve\]|args: [$(IFS=,; echo "${ARGS[*]}")]|" -e "s|periodSeconds: 30|periodSeconds: $PROBE_EVERY|")
+    edit+=(-e "s|failureThreshold: 3$|failureThreshold: 1|")
+    if [ -n "$DATA" ]; then edit+=(-e "s|persistentVolumeClaim:|hostPath: {path: $DATA}|" -e '/claimName: vpo/d'); fi
+    if [ -n "$CONFIG" ]; then
+        edit+=(-e 's|^      volumeMounts:|&\n        - {name: config, mountPath: /etc/vpo, readOnly: true}|')
+        edit+=(-e "s|^  volumes:|&\n    - {name: config, hostPath: {path: $CONFIG}}|")
+    fi
+    sed "${edit[@]}" "$FILES/systemd/kube.yaml" > "$FILES/case.yaml"
+    podman kube play "$FILES/case.yaml"
+}
+
+down() { podman pod stop vpo; }
+healthy() { [ "$(health_status)" = healthy ] && podman exec "$NAME" /vpo healthcheck --route readyz; }
+unhealthy() { ! podman exec "$NAME" /vpo healthcheck --route readyz; }    # Podman runs no readiness probe
+
+a_wrong_configuration_does_not_loop() {
+    wipe
+    ENV=(VPO_SERVER_PORT=banana)
+    mark
+    if up; then echo 'the pod started' >&2; return 1; fi
+    since -o cat CONTAINER_NAME=vpo-check | grep VPO_SERVER_PORT
+    [ "$(podman inspect --format '{{.State.Status}} {{.RestartCount}}' "$NAME")" = 'created 0' ]
+}
+
+a_wedged_daemon_is_restarted_by_the_liveness_probe() {
+    wipe
+    PROBE_EVERY=1
+    up
+    within 15 healthy
+    local pid
+    pid=$(main_pid)
+    kill -STOP "$pid"
+    within 30 another_pid "$pid"
+    within 15 answers health 200
+}

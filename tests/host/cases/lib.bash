@@ -1,0 +1,97 @@
+# What every suite is written with. A suite is a file that says how one service manager is told to start and stop VPO,
+# and names its cases; a case is a function whose name states the behaviour, run in a shell of its own with errexit.
+
+URL=http://127.0.0.1:8321
+VIDEOS=/srv/videos
+FILES=/root/vpo                     # the project's compose.yaml, systemd/
+LOGS=/root/logs
+
+# What a case may change before `up`; each case begins with these.
+plain() {
+    ARGS=(serve)                    # the command line after `vpo`
+    ENV=()                          # VARIABLE=value
+    DATA=                           # a directory in place of the suite's own
+    CONFIG=                         # a directory in place of /etc/vpo
+    PROBE_EVERY=30                  # seconds between the manager's health probes
+}
+
+# within SECONDS COMMAND…: waits until the command succeeds.
+within() {
+    local limit=$1 deadline
+    shift
+    deadline=$(($(date +%s%N) + limit * 1000000000))
+    until "$@"; do
+        if [ "$(date +%s%N)" -gt "$deadline" ]; then echo "not within $limit s: $*" >&2; return 1; fi
+        sleep 0.05
+    done
+}
+
+# at_most SECONDS COMMAND…: the command succeeds, and takes no longer.
+at_most() {
+    local limit=$1 begin took
+    shift
+    begin=$(date +%s%N)
+    "$@"
+    took=$((($(date +%s%N) - begin) / 1000000))
+    if [ "$took" -gt $((limit * 1000)) ]; then echo "took $took ms, the limit is $limit s: $*" >&2; return 1; fi
+}
+
+is() { if [ "$1" != "$2" ]; then echo "'$1' is not '$2'${3:+: $3}" >&2; return 1; fi; }
+
+status() { curl -s -o /dev/null -m 5 -w '%{http_code}' "$URL/$1" || true; }
+answers() { [ "$(status "$1")" = "$2" ]; }
+refuses() { [ "$(status "$1")" = 000 ]; }
+
+# The journal from here on: `mark`, then `messages` (the daemon's) or `since journalctl's arguments`.
+mark() { CURSOR=$(journalctl -q -n 1 -o json | jq -r .__CURSOR); }
+since() { journalctl -q --sync; journalctl -q --after-cursor="$CURSOR" "$@"; }
+says() { messages | grep -qiE -- "$1"; }
+
+gone() { ! kill -0 "$1" 2>/dev/null; }
+state_of() { sed -nE 's/^State:\s+(.).*/\1/p' "/proc/$1/status" 2>/dev/null || echo gone; }
+another_pid() { local pid; pid=$(main_pid) && [ "${pid:-0}" -gt 0 ] && [ "$pid" != "$1" ]; }
+
+# A true fault, as from a bug: the program's text under a running process becomes zeros. (kill -SEGV is none: PID 1 of a
+# container ignores a signal sent to it whose action is the default.)
+break_text() {
+    local range begin end
+    range=$(awk '$2 ~ /x/ && $6 ~ /vpo$/ { print $1; exit }' "/proc/$1/maps")
+    begin=$((16#${range%-*})) end=$((16#${range#*-}))
+    dd if=/dev/zero of="/proc/$1/mem" bs=4096 seek=$((begin / 4096)) count=$(((end - begin) / 4096)) \
+        conv=notrunc status=none || true
+}
+
+# run_suite NAME: every function of the suite that `cases` lists; a line for each, and a file of what it did.
+run_suite() {
+    local suite=$1 name code begin took failed=0
+    mkdir -p "$LOGS" "$VIDEOS"
+    [ -e "$VIDEOS/film.mkv" ] || head -c 4096 /dev/zero > "$VIDEOS/film.mkv"
+    for name in "${CASES[@]}"; do
+        [ -z "${ONLY:-}" ] || [[ $name == *$ONLY* ]] || continue
+        begin=$(date +%s%N)
+        mark
+        set +e
+        (
+            set -euo pipefail
+            TMP=$(mktemp -d)
+            trap 'rm -rf "$TMP"' EXIT
+            plain
+            set -x
+            "$name"
+        ) >"$LOGS/$suite.$name" 2>&1
+        code=$?
+        set -e
+        took=$(awk -v ns=$(($(date +%s%N) - begin)) 'BEGIN { printf "%.1f", ns / 1e9 }')
+        [ $code -eq 0 ] && code=ok || code=FAIL
+        printf '%s\t%s\t%s\t%s\n' "$suite" "${name//_/ }" "$code" "$took" | tee -a "$LOGS/table"
+        if [ $code = FAIL ]; then
+            failed=1
+            echo "--- the end of its trace, and the journal meanwhile"
+            grep -vE '^\++ (within|local|sleep|date|curl|\[|deadline|status|answers)' "$LOGS/$suite.$name" | tail -25
+            since -o short-monotonic --no-hostname | tail -40
+            echo "---"
+        fi
+    done
+    set +e; ( set +eu; plain; wipe ) >/dev/null 2>&1; set -e
+    return $failed
+}

@@ -1,0 +1,35 @@
+# `podman run`, with the Containerfile's own HEALTHCHECK.
+. /root/cases/container.bash
+NAME=vpo VOLUME=vpo
+CASES=("${SHARED[@]}" every_line_of_the_log_is_json the_image_is_small_and_says_what_it_is the_simplest_command_is_healthy)
+
+wipe() { podman rm -f -i -t 5 -v vpo >/dev/null; podman volume rm -f vpo >/dev/null; }
+
+up() {
+    if podman container exists vpo; then podman start vpo; return; fi
+    local options=(-e VPO_LIBRARY_ROOTS=/videos) variable
+    for variable in "${ENV[@]}"; do options+=(-e "$variable"); done
+    [ -z "$CONFIG" ] || options+=(-v "$CONFIG:/etc/vpo:ro")
+    podman run -d --name vpo --read-only --cap-drop all --security-opt no-new-privileges --restart on-failure:3 \
+        --stop-timeout 40 -p 127.0.0.1:8321:8321 -v "${DATA:-vpo}:/data" -v "$VIDEOS:/videos:ro,rslave" \
+        --health-interval "${PROBE_EVERY}s" --health-retries 1 "${options[@]}" localhost/vpo "${ARGS[@]}"
+}
+
+down() { podman stop vpo; }
+
+the_image_is_small_and_says_what_it_is() {
+    local format
+    [ "$(podman image inspect --format '{{.Size}}' localhost/vpo)" -lt 7000000 ]
+    format='{{.User}} {{json .Config.Entrypoint}} {{json .Config.Cmd}} {{json .HealthCheck.Test}} {{.Config.StopSignal}}'
+    is "$(podman image inspect --format "$format" localhost/vpo)" \
+        '65532:65532 ["/vpo"] ["serve"] ["CMD","/vpo","healthcheck"] SIGTERM'
+    podman image inspect --format '{{json .Labels}}' localhost/vpo | jq -e '."org.opencontainers.image.title" == "vpo"'
+}
+
+the_simplest_command_is_healthy() {
+    wipe
+    podman run -d --name vpo localhost/vpo serve
+    within 10 podman healthcheck run vpo
+    podman stop vpo
+    ended_well
+}

@@ -1,0 +1,103 @@
+# systemd/vpo.service and vpo.socket with the bare binary.
+CASES=("${SHARED[@]}" the_journal_has_lines_with_their_priorities kill_segv_restarts_it
+    a_wedged_daemon_is_restarted_by_the_watchdog a_restart_behind_the_socket_refuses_no_connection)
+WRITE_FIX='ReadWritePaths='
+UNITS=/etc/systemd/system
+DROPIN=$UNITS/vpo.service.d/case.conf
+
+systemd-sysusers "$FILES/systemd/vpo.sysusers"
+UIDS=$(id -u vpo); UIDS="$UIDS $UIDS $UIDS"
+
+wipe() {
+    systemctl stop vpo.socket vpo.service 2>/dev/null || true
+    rm -rf "$UNITS"/vpo.service "$UNITS"/vpo.socket "$UNITS/vpo.service.d" /var/lib/vpo /etc/vpo
+    systemctl daemon-reload
+    systemctl reset-failed 2>/dev/null || true
+}
+
+up() {
+    mkdir -p "$(dirname "$DROPIN")"
+    cp "$FILES"/systemd/vpo.service "$FILES"/systemd/vpo.socket "$UNITS"
+    {
+        printf '[Service]\nRestartSec=1\nEnvironment=VPO_LIBRARY_ROOTS=%s\n' "$VIDEOS"
+        local variable
+        for variable in "${ENV[@]}"; do echo "Environment=$variable"; done
+        [ "${ARGS[*]}" = serve ] || printf 'ExecStart=\nExecStart=/usr/local/bin/vpo %s\n' "${ARGS[*]}"
+        [ -z "$CONFIG" ] || echo "BindReadOnlyPaths=$CONFIG:/etc/vpo"
+        [ -z "$DATA" ] || echo "Environment=VPO_DATABASE_PATH=$DATA/library.db"
+        [ -z "${WATCHDOG:-}" ] || echo "WatchdogSec=$WATCHDOG"
+    } > "$DROPIN"
+    systemctl daemon-reload
+    systemctl start vpo
+}
+
+down() { systemctl stop vpo; }
+reload() { systemctl reload vpo; }
+comes_back() { :; }
+property() { systemctl show -p "$1" --value vpo; }
+main_pid() { property MainPID; }
+data() { echo "${DATA:-/var/lib/vpo}"; }
+messages() { since -u vpo _COMM=vpo -o cat; }
+# The manager knows that READY=1 came; the verdict is the probe's.
+probe_now() { vpo healthcheck --database "$(data)/library.db"; }
+healthy() { [ "$(property ActiveState)" = active ] && probe_now; }
+unhealthy() { ! probe_now; }
+exit_code() { property ExecMainStatus; }
+given_up() { [ "$(property ActiveState)" = failed ] && is "$(property NRestarts)" 0 restarts; }
+ended_well() { is "$(property ActiveState) $(property Result) $(property ExecMainStatus)" 'inactive success 0'; }
+leftovers() { echo "fds=$(find /proc/1/fd | wc -l)" "runtime=$(find /run/vpo 2>/dev/null | wc -l)"; }
+
+the_journal_has_lines_with_their_priorities() {
+    fresh
+    mv "$(data)/library.db" "$(data)/library.away"
+    within 5 answers health 503
+    mv "$(data)/library.away" "$(data)/library.db"
+    within 5 answers health 200
+    down
+    # Info is 6, a warning 4. The prefix <N> is journald's to take away, the time is its own.
+    is "$(since -u vpo _COMM=vpo -o json | jq -r .PRIORITY | sort -u | tr '\n' ' ')" '4 6 '
+    since -u vpo _COMM=vpo -o json | jq -e 'select(.PRIORITY == "4") | .MESSAGE | test("missing")'
+    ! messages | grep -E '^<[0-7]>|^[0-9]{4}-[0-9]{2}-[0-9]{2}T'
+}
+
+kill_segv_restarts_it() {
+    fresh
+    local pid
+    pid=$(main_pid)
+    # Rust's runtime takes the first for a guard-page fault to look at, and leaves the next one to the default action.
+    within 10 eval "kill -SEGV $pid 2>/dev/null; another_pid $pid"
+    within 10 answers health 200
+    is "$(property NRestarts)" 1 restarts
+}
+
+a_wedged_daemon_is_restarted_by_the_watchdog() {
+    wipe
+    WATCHDOG=2
+    up
+    answers health 200
+    local pid
+    pid=$(main_pid)
+    sleep 3            # longer than the watchdog: a daemon that feeds it is left alone
+    is "$(main_pid)" "$pid" 'the same process'
+    mark
+    kill -STOP "$pid"
+    within 15 another_pid "$pid"
+    within 10 answers health 200
+    since -u vpo -o cat | grep -q 'Watchdog timeout'
+}
+
+a_restart_behind_the_socket_refuses_no_connection() {
+    wipe
+    up
+    systemctl stop vpo
+    systemctl start vpo.socket
+    systemctl is-active vpo && return 1
+    answers health 200                    # the first connection starts it
+    local asking
+    curl -s -m 20 -H 'Connection: close' -o /dev/null -w '%{http_code}\n' "$URL/livez?[1-1000]" > "$TMP/codes" & asking=$!
+    local restarts=0
+    while kill -0 "$asking" 2>/dev/null; do systemctl restart vpo; restarts=$((restarts + 1)); done
+    wait "$asking"
+    [ "$restarts" -ge 2 ]
+    is "$(sort "$TMP/codes" | uniq -c | awk '{ print $1, $2 }')" '1000 200'
+}
