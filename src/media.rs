@@ -5,6 +5,7 @@
 mod avi;
 mod error;
 mod guard;
+mod image;
 mod matroska;
 mod mp4;
 mod names;
@@ -14,6 +15,9 @@ mod reader;
 pub use error::Error;
 pub use probe::{measure, open, probe, probe_file};
 pub use reader::{Source, Usage};
+
+/// Bytes of a name that are kept: longer ones are no names.
+const MAX_TEXT: usize = 16 * 1024;
 
 /// What a container holds.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,9 +1,303 @@
-//! AVI and OpenDML (RIFF): `hdrl` only.
+//! AVI and OpenDML (RIFF): `hdrl` only, up to the `movi` list.
+//!
+//! Sources: Microsoft's AVI RIFF File Reference and the OpenDML AVI File Format Extensions 1.02. Like ffprobe,
+//! and unlike the reference, this enters every list and believes no list's size: writers get them wrong.
 
+use super::names::riff::{self, WaveFormat};
+use super::names::{Rate, UNDETERMINED, channel_layout, text};
 use super::reader::Reader;
-use super::{Error, MediaInfo};
+use super::{Error, MAX_TEXT, MediaInfo, Track, TrackType};
+
+/// The header of a chunk: its name and its size.
+const CHUNK: u64 = 8;
+/// A chunk of the header beyond this size is damage; what follows is taken for the videos' data.
+const MAX_CHUNK: u32 = 1_000_000;
+/// Bytes of a stream format that are looked at.
+const MAX_FORMAT: usize = 1024;
 
 /// Reads an AVI file's streams.
-pub(crate) fn parse(_reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
-    Err(Error::NoTracks)
+pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
+    let riff = reader.array::<12>(0, "RIFF header")?;
+    let mut header = Header {
+        is_amv: riff.starts_with(b"AMV "),
+        riff_end: u64::from(u32_at(&riff, 4)) + CHUNK,
+        ..Header::default()
+    };
+    let is_whole = header.read(reader)?;
+    let length = reader.length();
+    if header.streams.is_empty() {
+        return Err(if is_whole { Error::NoTracks } else { Error::Truncated { what: "headers", length } });
+    }
+    let duration = header.duration(length);
+    Ok(MediaInfo {
+        container_format: "avi",
+        duration_seconds: duration,
+        tracks: header.streams.into_iter().flat_map(Stream::tracks).collect(),
+    })
+}
+
+/// `hdrl`, as far as it was read.
+#[derive(Debug, Default)]
+struct Header {
+    is_amv: bool,
+    riff_end: u64,
+    /// `dwMicroSecPerFrame`, width and height of `avih`.
+    frame_period: u32,
+    size: (u32, u32),
+    streams: Vec<Stream>,
+}
+
+/// What a `strl` list tells.
+#[derive(Debug)]
+struct Stream {
+    kind: Kind,
+    handler: [u8; 4],
+    scale: u32,
+    rate: u32,
+    length: u32,
+    sample_size: u32,
+    title: Option<String>,
+    format: Option<Format>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Video,
+    Audio,
+    Subtitle,
+    /// Video and audio in one stream, as DV cameras have it.
+    Interleaved,
+    Other,
+}
+
+/// What a `strf` chunk tells.
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Bitmap { codec: Option<&'static str>, width: u32, height: u32 },
+    Wave(WaveFormat),
+}
+
+impl Header {
+    /// Reads chunks up to `movi`; whether that was found.
+    fn read(&mut self, reader: &mut Reader<'_>) -> Result<bool, Error> {
+        let mut offset = 12;
+        loop {
+            reader.visit()?;
+            let Ok(head) = reader.array::<12>(offset, "headers") else { return Ok(false) };
+            let size = u32_at(&head, 4);
+            let body = offset + CHUNK;
+            let name: &[u8; 4] = &[head[0], head[1], head[2], head[3]];
+            match name {
+                b"LIST" if head.ends_with(b"movi") => return Ok(true),
+                b"LIST" => {
+                    offset = body + 4;
+                    if head.ends_with(b"INFO") {
+                        offset = body + padded(size);
+                    }
+                    continue;
+                }
+                b"avih" | b"amvh" => self.main(reader, body, size)?,
+                b"strh" => self.stream(reader, body, size)?,
+                b"strf" => self.format(reader, body, size)?,
+                b"strn" | b"inam" => {
+                    if let Some(stream) = self.streams.last_mut() {
+                        let size = usize::try_from(size).unwrap_or(usize::MAX).min(MAX_TEXT);
+                        stream.title = text(reader.at_most(body, size)?);
+                    }
+                }
+                b"idx1" | b"indx" | b"strd" | b"vprp" | b"dmlh" | b"JUNK" => {}
+                _ if size > MAX_CHUNK => return Ok(true),
+                _ => {}
+            }
+            offset = body + padded(size);
+        }
+    }
+
+    /// `AVIMAINHEADER`.
+    fn main(&mut self, reader: &mut Reader<'_>, body: u64, size: u32) -> Result<(), Error> {
+        if size >= 40 {
+            let main = reader.array::<40>(body, "headers")?;
+            self.frame_period = u32_at(&main, 0);
+            self.size = (u32_at(&main, 32), u32_at(&main, 36));
+        }
+        Ok(())
+    }
+
+    /// `AVISTREAMHEADER`.
+    fn stream(&mut self, reader: &mut Reader<'_>, body: u64, size: u32) -> Result<(), Error> {
+        if size < 48 {
+            return Ok(());
+        }
+        let header = reader.array::<48>(body, "headers")?;
+        let [k0, k1, k2, k3, h0, h1, h2, h3, ..] = header;
+        let kind = match &[k0, k1, k2, k3] {
+            // A placeholder without a stream.
+            b"pads" => return Ok(()),
+            _ if self.is_amv => {
+                if self.streams.is_empty() {
+                    Kind::Video
+                } else {
+                    Kind::Audio
+                }
+            }
+            b"vids" => Kind::Video,
+            b"auds" => Kind::Audio,
+            b"txts" => Kind::Subtitle,
+            b"iavs" | b"ivas" => Kind::Interleaved,
+            _ => Kind::Other,
+        };
+        let (mut scale, mut rate) = (u32_at(&header, 20), u32_at(&header, 24));
+        if scale == 0 || rate == 0 {
+            (scale, rate) = if self.frame_period > 0 { (self.frame_period, 1_000_000) } else { (1, 25) };
+        }
+        self.streams.push(Stream {
+            kind,
+            handler: [h0, h1, h2, h3],
+            scale,
+            rate,
+            length: u32_at(&header, 32),
+            sample_size: if kind == Kind::Video { 0 } else { u32_at(&header, 44) },
+            title: None,
+            format: None,
+        });
+        Ok(())
+    }
+
+    /// `BITMAPINFOHEADER` or `WAVEFORMATEX`, by the kind of stream.
+    fn format(&mut self, reader: &mut Reader<'_>, body: u64, size: u32) -> Result<(), Error> {
+        let Some(stream) = self.streams.last_mut().filter(|stream| stream.format.is_none()) else {
+            return Ok(());
+        };
+        let size = usize::try_from(size).unwrap_or(usize::MAX).min(MAX_FORMAT);
+        let bytes = reader.at_most(body, size)?;
+        stream.format = match stream.kind {
+            Kind::Video if self.is_amv => {
+                let (width, height) = self.size;
+                Some(Format::Bitmap { codec: Some("amv"), width, height })
+            }
+            Kind::Video if bytes.len() >= 20 => {
+                let four_cc = [bytes[16], bytes[17], bytes[18], bytes[19]];
+                Some(Format::Bitmap {
+                    codec: bitmap_codec(four_cc, bytes),
+                    width: u32_at(bytes, 4),
+                    // Negative for pictures that are stored top down.
+                    height: u32_at(bytes, 8).cast_signed().unsigned_abs(),
+                })
+            }
+            Kind::Audio => WaveFormat::parse(bytes).map(|mut wave| {
+                match &stream.handler {
+                    _ if self.is_amv => wave.codec = Some("adpcm_ima_amv"),
+                    // Declared as PCM.
+                    b"Axan" => wave.codec = Some("xan_dpcm"),
+                    _ => {}
+                }
+                Format::Wave(wave)
+            }),
+            _ => None,
+        };
+        Ok(())
+    }
+
+    /// The longest stream's length, of those that count frames; less what a truncated file lacks.
+    fn duration(&self, file: u64) -> Option<f64> {
+        let streams = self.streams.iter().filter(|stream| stream.sample_size == 0);
+        let seconds = streams.map(|stream| {
+            let mut frames = u128::from(stream.length);
+            if self.riff_end > file {
+                let (file, riff_end) = (u128::from(file), u128::from(self.riff_end));
+                frames = (frames * file + riff_end / 2) / riff_end;
+            }
+            let frames = u32::try_from(frames).unwrap_or(u32::MAX);
+            f64::from(frames) * f64::from(stream.scale) / f64::from(stream.rate)
+        });
+        seconds.reduce(f64::max).filter(|seconds| *seconds > 0.0)
+    }
+}
+
+/// ffprobe tells subtitles that are drawn as video, and one camera's JPEGs, by the format itself.
+fn bitmap_codec(four_cc: [u8; 4], format: &[u8]) -> Option<&'static str> {
+    match &four_cc {
+        b"DXSB" | b"DXSA" => Some("xsub"),
+        b"AVRn" if format.get(68..71) != Some(b"1:1") => Some("mjpeg"),
+        _ => riff::video(four_cc),
+    }
+}
+
+impl Stream {
+    fn tracks(self) -> Vec<Track> {
+        let mut track = Track {
+            track_type: TrackType::Other,
+            codec: None,
+            language: Some(UNDETERMINED.to_owned()),
+            title: self.title.clone(),
+            is_default: false,
+            is_forced: false,
+            channels: None,
+            channel_layout: None,
+            width: None,
+            height: None,
+            frame_rate: None,
+        };
+        match (self.kind, self.format) {
+            (Kind::Video, Some(Format::Bitmap { codec: Some("xsub"), .. })) => {
+                track.track_type = TrackType::Subtitle;
+                track.codec = Some("xsub".to_owned());
+            }
+            (Kind::Video, Some(Format::Bitmap { codec, width, height })) => {
+                track.track_type = TrackType::Video;
+                track.codec = codec.map(str::to_owned);
+                track.width = Some(width).filter(|width| *width > 0);
+                track.height = Some(height).filter(|height| *height > 0);
+                track.frame_rate = self.frame_rate(codec);
+            }
+            (Kind::Audio, Some(Format::Wave(wave))) => {
+                track.track_type = TrackType::Audio;
+                track.codec = wave.codec.map(str::to_owned);
+                track.channels = Some(wave.channels).filter(|channels| *channels > 0);
+                track.channel_layout = track.channels.and_then(channel_layout);
+            }
+            (Kind::Subtitle, _) => track.track_type = TrackType::Subtitle,
+            (Kind::Interleaved, _) => return self.interleaved(track),
+            _ => {}
+        }
+        vec![track]
+    }
+
+    fn frame_rate(&self, _codec: Option<&str>) -> Option<String> {
+        Rate::new(u64::from(self.rate), u64::from(self.scale)).map(|rate| rate.to_string())
+    }
+
+    /// DV type 1: the one stream is a picture and, in all but the oldest files, a pair of channels (IEC 61834).
+    fn interleaved(self, track: Track) -> Vec<Track> {
+        let is_ntsc = u64::from(self.rate) > u64::from(self.scale) * 27;
+        let (height, rate) = if is_ntsc { (480, "30000/1001") } else { (576, "25/1") };
+        let video = Track {
+            track_type: TrackType::Video,
+            codec: Some("dvvideo".to_owned()),
+            width: Some(720),
+            height: Some(height),
+            frame_rate: Some(rate.to_owned()),
+            ..track.clone()
+        };
+        let audio = Track {
+            track_type: TrackType::Audio,
+            codec: Some("pcm_s16le".to_owned()),
+            title: None,
+            channels: Some(2),
+            channel_layout: channel_layout(2),
+            ..track
+        };
+        vec![video, audio]
+    }
+}
+
+/// Chunks begin at even offsets.
+fn padded(size: u32) -> u64 {
+    u64::from(size) + u64::from(size & 1)
+}
+
+/// A little-endian number in a header whose length was checked; 0 behind its end.
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    let four = bytes.get(at..at + 4).and_then(|four| four.try_into().ok());
+    four.map_or(0, u32::from_le_bytes)
 }

@@ -2,6 +2,7 @@
 
 mod language;
 mod rate;
+pub(crate) mod riff;
 
 pub(crate) use language::{UNDETERMINED, language, primary_subtag};
 pub(crate) use rate::{Rate, gcd};

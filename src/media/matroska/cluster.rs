@@ -1,0 +1,98 @@
+//! Timestamps of the first blocks, for the few tracks that do not state their rate. Only the headers of
+//! blocks are read.
+
+use super::ebml::{Children, Element, variable};
+use super::ids;
+use crate::media::Error;
+use crate::media::reader::Reader;
+
+/// Blocks looked at, of all tracks together.
+const MAX_BLOCKS: u32 = 1_000;
+/// How far from the first Cluster ffprobe looks.
+const MAX_DISTANCE: u64 = 5_000_000;
+
+/// Collects up to `wanted` timestamps of each of `tracks` (by number), in units of the timestamp scale.
+pub(super) fn timestamps(
+    reader: &mut Reader<'_>,
+    first: u64,
+    end: u64,
+    tracks: &[u64],
+    wanted: usize,
+) -> Vec<Vec<i64>> {
+    let mut walk = Walk { tracks, wanted, times: vec![Vec::new(); tracks.len()], blocks: 0 };
+    let end = end.min(first.saturating_add(MAX_DISTANCE));
+    // A damaged or endless walk leaves what it has.
+    let _ = walk.clusters(reader, first, end);
+    walk.times
+}
+
+struct Walk<'a> {
+    tracks: &'a [u64],
+    wanted: usize,
+    times: Vec<Vec<i64>>,
+    blocks: u32,
+}
+
+impl Walk<'_> {
+    fn clusters(&mut self, reader: &mut Reader<'_>, first: u64, end: u64) -> Result<(), Error> {
+        let mut offset = first;
+        while let Some(element) = Element::at(reader, offset, end)?
+            && !self.is_done()
+        {
+            let mut next = element.end;
+            if element.id == ids::CLUSTER {
+                let stop = self.blocks(reader, element.children(end, ids::TOP_LEVEL))?;
+                next = next.or(Some(stop));
+            }
+            match next.filter(|next| *next > offset) {
+                Some(next) => offset = next,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn blocks(&mut self, reader: &mut Reader<'_>, mut children: Children) -> Result<u64, Error> {
+        let mut cluster = 0;
+        while let Some(child) = children.next(reader)?
+            && !self.is_done()
+        {
+            match child.id {
+                ids::TIMESTAMP => cluster = child.unsigned(reader)?.unwrap_or(0),
+                ids::SIMPLE_BLOCK => self.block(reader, child, cluster)?,
+                ids::BLOCK_GROUP => {
+                    let mut inner = child.children(children.position(), &[]);
+                    while let Some(child) = inner.next(reader)? {
+                        if child.id == ids::BLOCK {
+                            self.block(reader, child, cluster)?;
+                            break;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(children.position())
+    }
+
+    /// A block begins with its track's number and its time from its Cluster's (RFC 9559, 10.1).
+    fn block(&mut self, reader: &mut Reader<'_>, block: Element, cluster: u64) -> Result<(), Error> {
+        self.blocks += 1;
+        let header = block.head(reader, 10)?;
+        let Some((Some(number), length)) = variable(header) else { return Ok(()) };
+        let Some([high, low]) = header.get(length..length + 2) else { return Ok(()) };
+        let time = i64::try_from(cluster)
+            .unwrap_or(i64::MAX)
+            .saturating_add(i64::from(i16::from_be_bytes([*high, *low])));
+        if let Some(index) = self.tracks.iter().position(|track| *track == number)
+            && let Some(times) = self.times.get_mut(index)
+        {
+            times.push(time);
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.blocks >= MAX_BLOCKS || self.times.iter().all(|times| times.len() >= self.wanted)
+    }
+}

@@ -1,0 +1,162 @@
+//! `TrackEntry` (RFC 9559, 5.1.4): what a track says of itself, with the defaults of the format.
+
+use super::ebml::{Children, Element};
+use super::ids;
+use crate::media::Error;
+use crate::media::reader::Reader;
+
+/// Bytes of `CodecPrivate` that are looked at: the headers of codecs are far shorter.
+const MAX_PRIVATE: usize = 16 * 1024;
+
+/// A track as the file has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    pub(super) number: u64,
+    pub(super) kind: Kind,
+    pub(super) codec_id: String,
+    pub(super) codec_private: Vec<u8>,
+    pub(super) language: Option<String>,
+    pub(super) language_bcp47: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) is_default: bool,
+    pub(super) is_forced: bool,
+    /// Nanoseconds a frame.
+    pub(super) default_duration: Option<u64>,
+    /// Of the clock's ticks: other than 1 only in old files.
+    pub(super) timestamp_scale: f64,
+    pub(super) width: Option<u32>,
+    pub(super) height: Option<u32>,
+    pub(super) channels: u32,
+    pub(super) bit_depth: u32,
+}
+
+/// The track types that ffprobe knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Video,
+    Audio,
+    Subtitle,
+    Metadata,
+}
+
+impl Kind {
+    fn of(number: u64) -> Option<Self> {
+        Some(match number {
+            0x01 => Self::Video,
+            0x02 => Self::Audio,
+            0x11 => Self::Subtitle,
+            0x21 => Self::Metadata,
+            _ => return None,
+        })
+    }
+
+    /// Whether a codec identifier's prefix (RFC 9559, 5.1.4.1.21) suits; ffprobe leaves a track out else.
+    fn admits(self, codec_id: &str) -> bool {
+        let prefixes: &[u8] = match self {
+            Self::Video => b"V",
+            Self::Audio => b"A",
+            Self::Subtitle | Self::Metadata => b"DS",
+        };
+        codec_id.bytes().next().is_some_and(|prefix| prefixes.contains(&prefix))
+    }
+}
+
+/// Reads the entries of `Tracks`, and keeps those that it has when one is damaged.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    mut children: Children,
+    entries: &mut Vec<Entry>,
+) -> Result<u64, Error> {
+    while let Some(child) = children.next(reader)? {
+        if child.id == ids::TRACK_ENTRY {
+            let inner = child.children(children.position(), ids::TOP_LEVEL);
+            entries.extend(entry(reader, inner)?);
+        }
+    }
+    Ok(children.position())
+}
+
+fn entry(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Entry>, Error> {
+    let mut kind = None;
+    let mut private = None;
+    let mut entry = Entry {
+        number: 0,
+        kind: Kind::Metadata,
+        codec_id: String::new(),
+        codec_private: Vec::new(),
+        language: None,
+        language_bcp47: None,
+        name: None,
+        is_default: true,
+        is_forced: false,
+        default_duration: None,
+        timestamp_scale: 1.0,
+        width: None,
+        height: None,
+        channels: 1,
+        bit_depth: 0,
+    };
+    while let Some(child) = children.next(reader)? {
+        match child.id {
+            ids::TRACK_NUMBER => entry.number = child.unsigned(reader)?.unwrap_or(0),
+            ids::TRACK_TYPE => kind = child.unsigned(reader)?.and_then(Kind::of),
+            ids::CODEC_ID => entry.codec_id = child.text(reader)?.unwrap_or_default(),
+            ids::CODEC_PRIVATE => private = Some(child),
+            ids::LANGUAGE => entry.language = child.text(reader)?,
+            ids::LANGUAGE_BCP47 => entry.language_bcp47 = child.text(reader)?,
+            ids::NAME => entry.name = child.text(reader)?,
+            ids::FLAG_DEFAULT => entry.is_default = child.flag(reader)?.unwrap_or(true),
+            ids::FLAG_FORCED => entry.is_forced = child.flag(reader)?.unwrap_or(false),
+            ids::DEFAULT_DURATION => {
+                entry.default_duration = child.unsigned(reader)?.filter(|duration| *duration > 0);
+            }
+            ids::TRACK_TIMESTAMP_SCALE => {
+                entry.timestamp_scale = child.float(reader)?.filter(|scale| *scale >= 0.01).unwrap_or(1.0);
+            }
+            ids::VIDEO => video(reader, child, &mut entry)?,
+            ids::AUDIO => audio(reader, child, &mut entry)?,
+            _ => {}
+        }
+    }
+    let Some(kind) = kind.filter(|kind| kind.admits(&entry.codec_id)) else { return Ok(None) };
+    entry.kind = kind;
+    if let Some(private) = private {
+        entry.codec_private = private.head(reader, MAX_PRIVATE)?.to_vec();
+    }
+    Ok(Some(entry))
+}
+
+fn video(reader: &mut Reader<'_>, video: Element, entry: &mut Entry) -> Result<(), Error> {
+    let mut children = video.children(video.end.unwrap_or(video.body), &[]);
+    while let Some(child) = children.next(reader)? {
+        match child.id {
+            ids::PIXEL_WIDTH => entry.width = child.small(reader)?,
+            ids::PIXEL_HEIGHT => entry.height = child.small(reader)?,
+            // Withdrawn from the format, but alone in old files.
+            ids::FRAME_RATE if entry.default_duration.is_none() => {
+                let rate = child.float(reader)?.filter(|rate| *rate > 0.0);
+                entry.default_duration = rate.and_then(nanoseconds);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+fn nanoseconds(rate: f64) -> Option<u64> {
+    let duration = 1e9 / rate;
+    (1.0..1e15).contains(&duration).then_some(duration as u64)
+}
+
+fn audio(reader: &mut Reader<'_>, audio: Element, entry: &mut Entry) -> Result<(), Error> {
+    let mut children = audio.children(audio.end.unwrap_or(audio.body), &[]);
+    while let Some(child) = children.next(reader)? {
+        match child.id {
+            ids::CHANNELS => entry.channels = child.small(reader)?.unwrap_or(1),
+            ids::BIT_DEPTH => entry.bit_depth = child.small(reader)?.unwrap_or(0),
+            _ => {}
+        }
+    }
+    Ok(())
+}
