@@ -16,12 +16,13 @@ pub mod open;
 pub mod schema;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
 
 pub use check::{Finding, Reason};
+use connection::{Reader, Writer};
 pub use lock::Lock;
 use open::Pin;
 pub use open::{OpenError, Options};
@@ -31,6 +32,10 @@ pub const SCHEMA_VERSION: u32 = 7;
 
 /// How long one try for a lock of the database may take; in between, the caller is asked whether to go on.
 const SLICE: Duration = Duration::from_millis(100);
+
+/// The least that a database has: one page of the smallest size. SQLite takes a shorter file for an empty
+/// database, and then removes a `-wal` beside it, even when it was opened for reading only.
+const SHORTEST: u64 = 512;
 
 /// How long a writer outside a scan waits for the other writers (and a reader for a neighbour's commit).
 pub const BUSY_LIMIT: Duration = Duration::from_secs(10);
@@ -77,7 +82,10 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Library {
     path: PathBuf,
+    /// Where the path led, all links followed, when the library was opened and locked.
+    real: PathBuf,
     lock: Option<Lock>,
+    reader: Reader,
     /// Whoever uses SQLite holds this shared, so that the file behind the path changes hands
     /// ([`Library::check`]) and the end comes ([`Library::close`]) only while no connection is open: a
     /// connection to the old file and one to the new would share one `-shm` and undo each other's locks.
@@ -93,7 +101,7 @@ struct State {
     /// When the last one was adopted.
     adopted: Option<Instant>,
     /// With roots; `None` while a new file waits to be adopted, and after the end.
-    writer: Option<Mutex<Connection>>,
+    writer: Option<Writer>,
     /// Whether there are roots to record: only then is anything written.
     with_roots: bool,
     closed: bool,
@@ -122,12 +130,11 @@ impl<'a> Patience<'a> {
     }
 
     /// Repeats `attempt`, each of which waits [`SLICE`] inside SQLite, while the database is locked.
-    fn retry<T>(self, path: &Path, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> Result<T, Error> {
+    fn retry<T>(self, path: &Path, mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
         let start = Instant::now();
         loop {
             match attempt() {
-                Ok(value) => return Ok(value),
-                Err(error) if is_busy(&error) => {
+                Err(Error::Sqlite { source, .. }) if is_busy(&source) => {
                     if (self.cancelled)() {
                         return Err(Error::Cancelled);
                     }
@@ -138,7 +145,7 @@ impl<'a> Patience<'a> {
                     // would be a deadlock, is told at once.
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                Err(source) => return Err(Error::Sqlite { path: path.to_owned(), source }),
+                other => return other,
             }
         }
     }
@@ -172,7 +179,8 @@ impl Library {
         self.state.read().unwrap_or_else(PoisonError::into_inner).generation
     }
 
-    /// Runs `work` in one read transaction on a connection of its own.
+    /// Runs `work` in one read transaction on a connection of its own; again from its start, when the library was
+    /// locked or someone came between.
     ///
     /// # Errors
     /// [`Error::Replaced`] and [`Error::Unreachable`] when the file at the path is not the open one;
@@ -180,19 +188,15 @@ impl Library {
     pub fn read<T>(
         &self,
         patience: Patience<'_>,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+        mut work: impl FnMut(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        self.still_there(&state)?;
-        let sqlite = |source| Error::Sqlite { path: self.path.clone(), source };
-        let connection = connection::reader(&self.path, SLICE).map_err(sqlite)?;
-        let transaction = patience.retry(&self.path, || {
-            let transaction = connection.unchecked_transaction()?;
-            // BEGIN alone takes no lock and sees no state: the first read does.
-            transaction.query_row("SELECT 1 FROM _meta LIMIT 1", [], |_| Ok(()))?;
-            Ok(transaction)
-        })?;
-        work(&transaction).map_err(sqlite)
+        patience.retry(&self.path, || {
+            self.still_there(&state)?;
+            self.reader
+                .read(SLICE, |connection| work(&connection.unchecked_transaction()?))
+                .map_err(|source| self.failed(source))
+        })
     }
 
     /// Runs `work` in one write transaction and commits it; an error of `work` rolls it back.
@@ -209,14 +213,15 @@ impl Library {
             return Err(Error::ReadOnly(self.path.clone()));
         }
         let Some(writer) = &state.writer else { return Err(Error::Replaced(self.path.clone())) };
-        let connection = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        // SQLite writes happily, and in vain, into a deleted library.
-        self.still_there(&state)?;
-        let sqlite = |source| Error::Sqlite { path: self.path.clone(), source };
-        let transaction = patience
-            .retry(&self.path, || Transaction::new_unchecked(&connection, TransactionBehavior::Immediate))?;
-        let value = work(&transaction).map_err(sqlite)?;
-        transaction.commit().map_err(sqlite)?;
+        let connection = writer.connection();
+        let transaction = patience.retry(&self.path, || {
+            // SQLite writes happily, and in vain, into a deleted library.
+            self.still_there(&state)?;
+            Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)
+                .map_err(|source| self.failed(source))
+        })?;
+        let value = work(&transaction).map_err(|source| self.failed(source))?;
+        transaction.commit().map_err(|source| self.failed(source))?;
         Ok(value)
     }
 
@@ -227,16 +232,19 @@ impl Library {
     /// When the last checkpoint failed; the log is then left beside the library, and nothing is lost.
     pub fn close(&self) -> Result<(), Error> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.closed = true;
         let still_there = self.still_there(&state);
+        state.closed = true;
         let Some(writer) = state.writer.take() else { return Ok(()) };
-        let writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
         match still_there {
-            Ok(()) => connection::finish(writer),
-            Err(Error::Replaced(_)) => connection::abandon(writer, true),
-            Err(_) => connection::abandon(writer, false),
+            Ok(()) => writer.finish(),
+            Err(Error::Replaced(_)) => writer.abandon(true),
+            Err(_) => writer.abandon(false),
         }
-        .map_err(|source| Error::Sqlite { path: self.path.clone(), source })
+        .map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: rusqlite::Error) -> Error {
+        Error::Sqlite { path: self.path.clone(), source }
     }
 
     /// Whether the file at the path is the one that was opened.

@@ -4,5 +4,6 @@
 
 mod architecture;
 mod harness;
+mod library;
 mod lifecycle;
 mod shutdown;

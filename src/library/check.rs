@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode};
 use tracing::warn;
 
+use super::connection::{self, Reader};
 use super::open::{Pin, open_writer};
 use super::schema::{self, Mismatch};
-use super::{Library, OpenError, State, connection, diagnose, is_busy};
+use super::{Library, OpenError, SHORTEST, State, diagnose, is_busy, lock};
 
 /// How long a look waits for a neighbour's commit: less than the 80 ms after which a check counts as late.
 const BUSY: Duration = Duration::from_millis(50);
@@ -123,7 +124,7 @@ impl Library {
         let found = stat(&self.path)?;
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         if state.pin.is(&found) || state.closed {
-            return examine(&self.path, &found, state);
+            return examine(&self.reader, &self.path, &found);
         }
         drop(state);
         self.adopt()
@@ -136,6 +137,16 @@ impl Library {
 
     /// Another file is at the path: let go of the old one, and take the new one if it is a library.
     fn adopt(&self) -> Result<(), Fault> {
+        let real = lock::real_path(&self.path);
+        if real != self.real {
+            let detail = format!(
+                "{} now leads to {}, which this daemon has not locked (it did to {}): restart it to use that library",
+                self.path.display(),
+                real.display(),
+                self.real.display()
+            );
+            return Err(Fault::new(Reason::Missing, detail));
+        }
         // Reads and writes in progress find out for themselves; until they have, look again later.
         let start = Instant::now();
         let mut state = loop {
@@ -152,11 +163,10 @@ impl Library {
                 }
             }
         };
-        if let Some(writer) = state.writer.take() {
-            let writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = connection::abandon(writer, true) {
-                warn!(path = %self.path.display(), %error, "the library that was replaced could not be closed cleanly");
-            }
+        if let Some(writer) = state.writer.take()
+            && let Err(error) = writer.abandon(true)
+        {
+            warn!(path = %self.path.display(), %error, "the library that was replaced could not be closed cleanly");
         }
         let pin = Pin::new(&self.path).map_err(|error| io_fault(&self.path, &error))?;
         let found = stat(&self.path)?;
@@ -168,9 +178,9 @@ impl Library {
                 busy: true,
             });
         }
-        examine(&self.path, &found, ())?;
+        examine(&self.reader, &self.path, &found)?;
         let writer = if state.with_roots {
-            Some(open_writer(&self.path, &|| start.elapsed() > BUSY).map_err(writer_fault)?.into())
+            Some(open_writer(&self.reader, &self.path, &|| start.elapsed() > BUSY).map_err(writer_fault)?)
         } else {
             None
         };
@@ -195,19 +205,34 @@ fn stat(path: &Path) -> Result<Metadata, Fault> {
         let detail = format!("{} is {}", path.display(), diagnose::kind(&found));
         return Err(Fault::new(Reason::NotADatabase, detail));
     }
-    if found.len() == 0 {
-        return Err(Fault::new(Reason::NotADatabase, format!("{} is empty (zero bytes)", path.display())));
+    if found.len() < SHORTEST {
+        let detail = format!("{} has {} bytes, fewer than any database", path.display(), found.len());
+        return Err(Fault::new(Reason::NotADatabase, detail));
     }
     Ok(found)
 }
 
-/// Opens, reads, closes. `_held` is kept until the connection is gone.
-fn examine<T>(path: &Path, found: &Metadata, _held: T) -> Result<(), Fault> {
-    let connection = connection::reader(path, BUSY).map_err(|error| sqlite_fault(path, &error))?;
-    match read(&connection).map_err(|error| sqlite_fault(path, &error))? {
-        Ok(extent) => whole(&connection, path, found.len(), &extent),
-        Err(mismatch) => Err(Fault::new(Reason::WrongSchema, format!("{} {mismatch}", path.display()))),
+/// Opens, reads, closes.
+fn examine(reader: &Reader, path: &Path, found: &Metadata) -> Result<(), Fault> {
+    let sight = reader.read(BUSY, |connection| {
+        Ok(match read(connection)? {
+            Ok(extent) => Sight::Library { cut: cut(connection, path, found.len(), &extent) },
+            Err(mismatch) => Sight::Other(mismatch),
+        })
+    });
+    match sight.map_err(|error| sqlite_fault(path, &error))? {
+        Sight::Library { cut: None } => Ok(()),
+        Sight::Library { cut: Some(detail) } => Err(Fault::new(Reason::Corrupt, detail)),
+        Sight::Other(mismatch) => {
+            Err(Fault::new(Reason::WrongSchema, format!("{} {mismatch}", path.display())))
+        }
     }
+}
+
+/// What a look through SQLite shows.
+enum Sight {
+    Library { cut: Option<String> },
+    Other(Mismatch),
 }
 
 /// How long a database says it is.
@@ -234,27 +259,24 @@ fn read(connection: &Connection) -> rusqlite::Result<Result<Extent, Mismatch>> {
     Ok(Ok(Extent { pages: pragma("PRAGMA page_count")?, page_size: pragma("PRAGMA page_size")? }))
 }
 
-/// Whether the file is as long as it must be. Without a write-ahead log SQLite has seen to that itself; with
-/// one it takes the log's word for the length. Pages that are not in the file yet must all be among those
+/// Says so when the file is shorter than it must be. Without a write-ahead log SQLite has seen to that itself;
+/// with one it takes the log's word for the length. Pages that are not in the file yet must all be among those
 /// frames of the log that no checkpoint has copied: fewer frames than pages means that the file was cut.
-fn whole(connection: &Connection, path: &Path, length: u64, extent: &Extent) -> Result<(), Fault> {
+fn cut(connection: &Connection, path: &Path, length: u64, extent: &Extent) -> Option<String> {
     let &Extent { pages, page_size } = extent;
     if length >= pages * page_size {
-        return Ok(());
+        return None;
     }
+    // A log that we may not write does not tell.
     let frames = connection.query_row("PRAGMA wal_checkpoint = NOOP", [], |row| {
         Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
     });
-    // A log that we may not write does not tell.
-    let Ok((log, copied)) = frames else { return Ok(()) };
+    let (log, copied) = frames.ok()?;
     let pending = u64::try_from(log - copied).unwrap_or(0);
     // A checkpoint may have made the file longer since.
     let length = std::fs::metadata(path).map_or(length, |found| found.len());
-    if pages.saturating_sub(length / page_size) > pending {
-        let detail = format!("{} was cut short: {length} bytes of {}", path.display(), pages * page_size);
-        return Err(Fault::new(Reason::Corrupt, detail));
-    }
-    Ok(())
+    (pages.saturating_sub(length / page_size) > pending)
+        .then(|| format!("{} was cut short: {length} bytes of {}", path.display(), pages * page_size))
 }
 
 fn io_fault(path: &Path, error: &io::Error) -> Fault {

@@ -2,62 +2,205 @@
 //! writer. Nothing but SQLite ever opens `library.db`, `-wal` or `-shm`: closing a descriptor of our own
 //! would drop the POSIX locks that SQLite holds on the file.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
+use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
-
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 
 use super::diagnose;
 
-/// A new connection that only reads. It leaves `library.db` and `-wal` as they are, whatever happens.
+/// After this long a file that changes again shows another mtime on every file system (FAT counts in 2 s).
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// Reads without a trace: `library.db` and `-wal` stay as they are, and no file appears beside them.
 ///
-/// On a read-only mount nobody can write, and SQLite could make no `-shm`: `immutable=1`. Not so when a `-wal`
-/// with content or a `-journal` lies there: `immutable` would not look into them and show a state that never was.
-pub(super) fn reader(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let settled = || {
-        diagnose::on_read_only_mount(path)
-            && ["-wal", "-journal"].into_iter().all(|suffix| {
-                std::fs::metadata(companion(path, suffix)).map_or(true, |found| found.len() == 0)
-            })
-    };
-    let connection = if settled() {
-        Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?
-    } else {
-        Connection::open_with_flags(path, flags)?
-    };
-    connection.busy_timeout(busy)?;
-    Ok(connection)
+/// An ordinary read-only connection to a WAL library makes a `-wal` and a `-shm`, cannot remove them again, and so
+/// may leave the library's owner with files of ours that he cannot write. So where nobody has such a library
+/// open (there is no `-wal`), it is read as `immutable`, and what was read counts only if still nobody has it open
+/// afterwards. Everywhere else the connection is an ordinary one, which sees the locks of others.
+#[derive(Debug)]
+pub(super) struct Reader {
+    path: PathBuf,
+    wal: PathBuf,
+    gate: Arc<Gate>,
+    /// Whether the file of that stamp is in WAL mode.
+    known: Mutex<Option<(Stamp, bool)>>,
 }
 
-/// A new connection that writes; the file must be there.
-pub(super) fn writer(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
+/// Another stamp, another content.
+type Stamp = (u64, u64, u64, i64, i64);
+
+impl Reader {
+    pub(super) fn new(path: &Path) -> Self {
+        let wal = companion(path, "-wal");
+        Self { path: path.to_owned(), wal, gate: Arc::default(), known: Mutex::default() }
+    }
+
+    /// Runs `work` on a new connection, which waits at most `busy` for a lock; where someone comes between, once
+    /// more.
+    pub(super) fn read<T>(
+        &self,
+        busy: Duration,
+        mut work: impl FnMut(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        if let Some(found) = self.read_without_locks(busy, &mut work) {
+            return found;
+        }
+        let _turn = Gate::locking(&self.gate);
+        work(&open(self.path.as_os_str(), busy)?)
+    }
+
+    /// `None` where that must not be, or has not worked.
+    fn read_without_locks<T>(
+        &self,
+        busy: Duration,
+        work: &mut impl FnMut(&Connection) -> rusqlite::Result<T>,
+    ) -> Option<rusqlite::Result<T>> {
+        let look = |work: &mut dyn FnMut(&Connection) -> rusqlite::Result<T>| {
+            work(&open(&immutable(&self.path), busy)?)
+        };
+        if diagnose::on_read_only_mount(&self.path) && self.is_complete() {
+            // Nobody can write here, and SQLite could make no `-shm`. Somebody may through another mount, though:
+            // what looks wrong is looked at again with locks.
+            let _turn = Gate::lockless(&self.gate)?;
+            return look(work).ok().map(Ok);
+        }
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        if self.wal.exists() || !diagnose::directory_writable(directory) {
+            return None;
+        }
+        let _turn = Gate::lockless(&self.gate)?;
+        let before = self.wal_stamp()?;
+        let found = look(work);
+        (self.stamp() == Some(before) && !self.wal.exists()).then_some(found)
+    }
+
+    /// Whether `library.db` alone is the whole library: what lies in a `-wal` or a `-journal` counts too, and
+    /// `immutable` would not look into them and show a state that never was.
+    fn is_complete(&self) -> bool {
+        let empty = |file: &Path| std::fs::metadata(file).map_or(true, |found| found.len() == 0);
+        empty(&self.wal) && empty(&companion(&self.path, "-journal"))
+    }
+
+    /// The file's stamp, if it is in WAL mode.
+    fn wal_stamp(&self) -> Option<Stamp> {
+        let found = std::fs::metadata(&self.path).ok()?;
+        let stamp = stamp(&found);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_wal = match *known {
+            Some((of, is_wal)) if of == stamp => is_wal,
+            _ => {
+                let is_wal = is_wal(&self.path).ok()?;
+                let age = found.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
+                *known = age.is_some_and(|age| age > SETTLED).then_some((stamp, is_wal));
+                is_wal
+            }
+        };
+        is_wal.then_some(stamp)
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        std::fs::metadata(&self.path).ok().map(|found| stamp(&found))
+    }
+}
+
+/// Who of this process has the library open: connections that take locks, or connections that take none, never both.
+/// Closing any descriptor of a file drops all POSIX locks that the process holds on it; SQLite sees to that
+/// among the connections that lock, and not for the others.
+#[derive(Debug, Default)]
+struct Gate {
+    inside: Mutex<Inside>,
+    left: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    locking: usize,
+    lockless: usize,
+    /// Who waits to lock: nobody may go in before them.
+    waiting: usize,
+}
+
+/// Being inside, until dropped.
+#[derive(Debug)]
+struct Turn {
+    gate: Arc<Gate>,
+    locking: bool,
+}
+
+impl Gate {
+    fn locking(gate: &Arc<Self>) -> Turn {
+        let mut inside = gate.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.waiting += 1;
+        inside = gate
+            .left
+            .wait_while(inside, |inside| inside.lockless > 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        inside.waiting -= 1;
+        inside.locking += 1;
+        Turn { gate: Arc::clone(gate), locking: true }
+    }
+
+    /// `None` while others lock, or wait to.
+    fn lockless(gate: &Arc<Self>) -> Option<Turn> {
+        let mut inside = gate.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        if inside.locking > 0 || inside.waiting > 0 {
+            return None;
+        }
+        inside.lockless += 1;
+        Some(Turn { gate: Arc::clone(gate), locking: false })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut inside = self.gate.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.locking {
+            inside.locking -= 1;
+        } else {
+            inside.lockless -= 1;
+        }
+        self.gate.left.notify_all();
+    }
+}
+
+fn stamp(found: &Metadata) -> Stamp {
+    (found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec())
+}
+
+/// Whether the file says that it is in WAL mode, learnt without making a `-wal`: without locks SQLite cannot use
+/// one, and refuses (<https://www.sqlite.org/uri.html>, `nolock`).
+fn is_wal(path: &Path) -> rusqlite::Result<bool> {
+    let connection = open(&uri(path, "nolock=1"), Duration::ZERO)?;
+    let looked = connection.query_row("SELECT 1 FROM sqlite_master LIMIT 1", [], |_| Ok(()));
+    Ok(looked.is_err_and(|error| error.sqlite_error_code() == Some(ErrorCode::CannotOpen)))
+}
+
+/// A connection that only reads.
+fn open(name: &OsStr, busy: Duration) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        Path::new(name),
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI,
     )?;
     connection.busy_timeout(busy)?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
     Ok(connection)
 }
 
-/// The file that SQLite keeps beside the library under its (real) name and a suffix.
-pub(super) fn companion(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = super::lock::real_path(path).into_os_string();
-    name.push(suffix);
-    name.into()
+fn immutable(path: &Path) -> OsString {
+    uri(path, "immutable=1")
 }
 
-/// `file:` URI of a path of any bytes (<https://www.sqlite.org/uri.html>).
-fn immutable(path: &Path) -> OsString {
+/// `file:` URI of an absolute path of any bytes.
+fn uri(path: &Path, parameter: &str) -> OsString {
     let mut uri = String::from("file://");
     for byte in path.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
@@ -66,33 +209,73 @@ fn immutable(path: &Path) -> OsString {
             let _ = write!(uri, "%{byte:02X}");
         }
     }
-    uri.push_str("?immutable=1");
+    let _ = write!(uri, "?{parameter}");
     uri.into()
 }
 
-/// Brings the write-ahead log into the library and removes it, unless another program still uses it.
-pub(super) fn finish(writer: Connection) -> rusqlite::Result<()> {
-    let checkpointed = checkpoint(&writer);
-    writer.close().map_err(|(_, error)| error)?;
-    checkpointed
+/// The one writer, kept for as long as there are roots.
+#[derive(Debug)]
+pub(super) struct Writer {
+    connection: Mutex<Connection>,
+    // After the connection: readers must not think themselves alone before it is closed.
+    _turn: Turn,
 }
 
-/// Lets go of a file that is no longer the one at the path. SQLite removes the `-wal` *by name* when the last
-/// connection closes, and that name may belong to the next library by now: so it must not.
-///
-/// With `replaced`, what the log still holds is brought into the old file first (it is the same `-wal` that the
-/// new library would otherwise take for its own).
-pub(super) fn abandon(writer: Connection, replaced: bool) -> rusqlite::Result<()> {
-    writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    let checkpointed = if replaced { checkpoint(&writer) } else { Ok(()) };
-    writer.close().map_err(|(_, error)| error)?;
-    checkpointed
+impl Writer {
+    /// A new one, each try of which waits at most `busy` for a lock; the file must be there.
+    pub(super) fn open(reader: &Reader, busy: Duration) -> rusqlite::Result<Self> {
+        let turn = Gate::locking(&reader.gate);
+        let connection = Connection::open_with_flags(
+            &reader.path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        connection.busy_timeout(busy)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        Ok(Self { connection: Mutex::new(connection), _turn: turn })
+    }
+
+    /// The connection, when it is the caller's turn.
+    pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings the write-ahead log into the library and removes it, unless another program still uses it.
+    pub(super) fn finish(self) -> rusqlite::Result<()> {
+        let checkpointed = checkpoint(&self.connection());
+        self.close()?;
+        checkpointed
+    }
+
+    /// Lets go of a file that is no longer the one at the path. SQLite removes the `-wal` *by name* when the
+    /// last connection closes, and that name may belong to the next library by now: so it must not.
+    ///
+    /// With `replaced`, what the log still holds is brought into the old file first (it is the same `-wal` that
+    /// the new library would otherwise take for its own).
+    pub(super) fn abandon(self, replaced: bool) -> rusqlite::Result<()> {
+        self.connection().set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        let checkpointed = if replaced { checkpoint(&self.connection()) } else { Ok(()) };
+        self.close()?;
+        checkpointed
+    }
+
+    fn close(self) -> rusqlite::Result<()> {
+        let connection = self.connection.into_inner().unwrap_or_else(PoisonError::into_inner);
+        connection.close().map_err(|(_, error)| error)
+    }
 }
 
 /// Everything into the library and the log to length zero; what a reader of another program holds back stays
 /// in the log, which is no error.
-pub(super) fn checkpoint(writer: &Connection) -> rusqlite::Result<()> {
+fn checkpoint(writer: &Connection) -> rusqlite::Result<()> {
     writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+/// The file that SQLite keeps beside the library under its (real) name and a suffix.
+pub(super) fn companion(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = super::lock::real_path(path).into_os_string();
+    name.push(suffix);
+    name.into()
 }
 
 /// Whether SQLite could read the library and what lies beside it, as far as modes and lists tell.

@@ -10,7 +10,7 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, RwLock};
+use std::sync::RwLock;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -19,10 +19,10 @@ use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use tracing::{info, warn};
 
-use super::connection::{self, companion};
+use super::connection::{self, Reader, Writer, companion};
 use super::lock::{self, Lock, LockError};
 use super::schema::{self, Mismatch};
-use super::{Error, Library, Patience, SLICE, State, diagnose};
+use super::{Error, Library, Patience, SHORTEST, SLICE, State, diagnose};
 
 /// How to open.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,12 +83,18 @@ pub enum OpenError {
         /// What is there, in words.
         kind: &'static str,
     },
-    /// Zero length.
+    /// Nothing, or next to nothing, in it.
     #[error(
-        "the library {} is empty (zero bytes), so it is no library: restore a backup of it, or remove it to begin anew",
-        .0.display()
+        "the library {} {}, so it is no library: restore a backup of it, or remove it to begin anew",
+        path.display(),
+        if *length == 0 { "is empty (zero bytes)".to_owned() } else { format!("has {length} bytes, fewer than any database") }
     )]
-    Empty(PathBuf),
+    TooShort {
+        /// The library.
+        path: PathBuf,
+        /// Bytes.
+        length: u64,
+    },
     /// Not SQLite's.
     #[error("the file {} is not a SQLite database: restore a backup of the library, or correct `database.path`", path.display())]
     NotADatabase {
@@ -265,7 +271,8 @@ impl Library {
     ) -> Result<Self, OpenError> {
         let found = look(&path)?;
         let pin = Pin::new(&path).map_err(|error| access_error(&path, error.to_string()))?;
-        recognise(&path, cancelled)?;
+        let reader = Reader::new(&path);
+        recognise(&reader, &path, cancelled)?;
         if let Some(found) = found.filter(|found| found.nlink() > 1) {
             warn!(
                 path = %path.display(),
@@ -273,9 +280,9 @@ impl Library {
                 "the library has more than one name (hard links): programs that open it by different names destroy it"
             );
         }
-        let writer = if with_roots { Some(Mutex::new(open_writer(&path, cancelled)?)) } else { None };
+        let writer = if with_roots { Some(open_writer(&reader, &path, cancelled)?) } else { None };
         let state = State { pin, generation: 0, adopted: None, writer, with_roots, closed: false };
-        Ok(Self { path, lock, state: RwLock::new(state) })
+        Ok(Self { real: lock::real_path(&path), path, lock, reader, state: RwLock::new(state) })
     }
 }
 
@@ -287,7 +294,9 @@ fn look(path: &Path) -> Result<Option<Metadata>, OpenError> {
             Err(OpenError::NotAFile { path: path.to_owned(), kind: diagnose::kind(&found) })
         }
         // Even an opening for reading would make SQLite remove a `-wal` beside it.
-        Ok(found) if found.len() == 0 => Err(OpenError::Empty(path.to_owned())),
+        Ok(found) if found.len() < SHORTEST => {
+            Err(OpenError::TooShort { path: path.to_owned(), length: found.len() })
+        }
         Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if let Ok(target) = path.read_link() {
@@ -309,11 +318,11 @@ fn access_error(path: &Path, problem: String) -> OpenError {
 }
 
 /// Looks inside, through a connection that only reads.
-fn recognise(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<(), OpenError> {
+fn recognise(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Result<(), OpenError> {
     let found = Patience::brief(cancelled).retry(path, || {
-        let connection = connection::reader(path, SLICE)?;
-        let transaction = connection.unchecked_transaction()?;
-        schema::verify(&transaction)
+        reader
+            .read(SLICE, |connection| schema::verify(&*connection.unchecked_transaction()?))
+            .map_err(|source| Error::Sqlite { path: path.to_owned(), source })
     });
     match found {
         Ok(Ok(())) => Ok(()),
@@ -343,7 +352,11 @@ fn refusal(path: &Path, source: rusqlite::Error) -> OpenError {
 }
 
 /// The one writer, on a library in WAL mode.
-pub(super) fn open_writer(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Connection, OpenError> {
+pub(super) fn open_writer(
+    reader: &Reader,
+    path: &Path,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Writer, OpenError> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     if !diagnose::writable(path) || !diagnose::directory_writable(directory) {
         return Err(OpenError::ReadOnly { path: path.to_owned(), diagnosis: diagnose::access(path) });
@@ -352,10 +365,15 @@ pub(super) fn open_writer(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<C
         Error::Sqlite { source, .. } => refusal(path, source),
         other => other.into(),
     };
-    let connection = connection::writer(path, SLICE).map_err(|source| refusal(path, source))?;
+    let writer = Writer::open(reader, SLICE).map_err(|source| refusal(path, source))?;
     let mode = |sql: &str| {
         Patience::brief(cancelled)
-            .retry(path, || connection.query_row(sql, [], |row| row.get::<_, String>(0)))
+            .retry(path, || {
+                writer
+                    .connection()
+                    .query_row(sql, [], |row| row.get::<_, String>(0))
+                    .map_err(|source| Error::Sqlite { path: path.to_owned(), source })
+            })
             .map_err(sqlite)
     };
     let before = mode("PRAGMA journal_mode")?;
@@ -367,7 +385,7 @@ pub(super) fn open_writer(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<C
         }
         info!(path = %path.display(), before, "library converted to WAL mode");
     }
-    Ok(connection)
+    Ok(writer)
 }
 
 /// Makes a library where there has never been one.
