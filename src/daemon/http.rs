@@ -1,57 +1,33 @@
-//! stub
+//! The HTTP side: our own accept loop, warp's filters on hyper's HTTP/1 connections, limits, drain, and
+//! authentication as a filter.
+//!
+//! warp makes the routes ([`routes`]) but does not serve them: its server has no header timeout and no
+//! connection limit, sleeps a second on any accept error and panics on a failed bind. What serves them:
+//!
+//! - [`listener`]: binds, or takes the socket that systemd passes; accepts.
+//! - [`server`]: the accept loop; what happens at the connection limit, and when the daemon stops.
+//! - [`registry`]: the open connections, and which of them may be closed in favour of a new one.
+//! - [`connection`]: one connection: hyper between our socket and our service.
+//! - [`framing`]: where one request's head ends, so that we know of every request that a client has sent.
+//! - [`service`]: what every request must satisfy, whatever its route.
+
+pub mod auth;
+pub mod counters;
+pub mod exposition;
 pub mod listener;
-use crate::daemon::health::Health;
+pub mod reply;
+pub mod routes;
+
+mod connection;
+mod framing;
+mod registry;
+mod server;
+mod service;
+mod socket;
+
+pub use auth::Token;
+pub use counters::Counters;
+pub use exposition::exposition;
 pub use listener::{Address, BindError, Listener};
-use tokio_util::sync::CancellationToken;
-use warp::Filter;
-/// stub
-pub fn routes(
-    health: Health,
-) -> impl Filter<Extract = (impl warp::Reply,), Error = warp::Rejection> + Clone + Send + Sync + 'static {
-    warp::path!(String).then(move |_p: String| {
-        let health = health.clone();
-        async move {
-            let report = health.report().await;
-            let text = report.to_json(true);
-            warp::reply::with_status(
-                text,
-                warp::http::StatusCode::from_u16(if report.ok() { 200 } else { 503 }).expect("valid"),
-            )
-        }
-    })
-}
-/// stub
-pub async fn serve<F>(listener: Listener, routes: F, stop: CancellationToken)
-where
-    F: Filter<Error = warp::Rejection> + Clone + Send + Sync + 'static,
-    F::Extract: warp::Reply,
-{
-    let accepting = listener.accepting().expect("a runtime");
-    let service = hyper_util::service::TowerToHyperService::new(warp::service(routes));
-    let mut tasks = tokio::task::JoinSet::new();
-    loop {
-        tokio::select! {
-            guard = accepting.ready() => {
-                let mut guard = guard.expect("ready");
-                match accepting.accept().expect("accept") {
-                    listener::Accepted::Connection(fd) => {
-                        let stream = tokio::net::TcpStream::from_std(std::net::TcpStream::from(fd)).expect("tcp");
-                        let service = service.clone();
-                        let stop = stop.clone();
-                        tasks.spawn(async move {
-                            let conn = hyper::server::conn::http1::Builder::new().serve_connection(hyper_util::rt::TokioIo::new(stream), service);
-                            let mut conn = std::pin::pin!(conn);
-                            tokio::select! {
-                                _ = &mut conn => {}
-                                () = stop.cancelled() => { conn.as_mut().graceful_shutdown(); let _ = conn.await; }
-                            }
-                        });
-                    }
-                    _ => guard.clear_ready(),
-                }
-            }
-            () = stop.cancelled() => break,
-        }
-    }
-    while tasks.join_next().await.is_some() {}
-}
+pub use routes::{nothing, routes};
+pub use server::{Limits, ServeError, serve};

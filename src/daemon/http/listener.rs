@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, sockopt};
-use tokio::io::Interest;
-use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::net::{TcpListener, UnixListener};
+
+use super::socket::Socket;
 
 /// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -138,67 +139,86 @@ impl Listener {
 
     /// Hands it to the runtime.
     pub(super) fn accepting(self) -> io::Result<Accepting> {
-        let nodelay = matches!(self.address, Address::Tcp(_));
-        Ok(Accepting { fd: AsyncFd::with_interest(self.fd, Interest::READABLE)?, nodelay })
+        match self.address {
+            Address::Tcp(_) => TcpListener::from_std(self.fd.into()).map(Accepting::Tcp),
+            Address::Unix(_) => UnixListener::from_std(self.fd.into()).map(Accepting::Unix),
+        }
     }
 }
 
-/// A listening socket within the runtime. Dropping it closes the socket, and never shuts it down: a passed
-/// one lives on in the service manager, with all who wait there.
+/// A listening socket within the runtime.
 #[derive(Debug)]
-pub(super) struct Accepting {
-    fd: AsyncFd<OwnedFd>,
-    nodelay: bool,
-}
-
-/// What accept(2) came to.
-#[derive(Debug)]
-pub(super) enum Accepted {
-    /// A connection, non-blocking.
-    Connection(OwnedFd),
-    /// Nobody waits.
-    Nobody,
-    /// Someone waits, but there is no descriptor or memory left.
-    Exhausted(Errno),
+pub(super) enum Accepting {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
 impl Accepting {
-    /// Waits until someone may be waiting. The guard forgets that once nobody is found to be.
-    pub(super) async fn ready(&self) -> io::Result<AsyncFdReadyGuard<'_, OwnedFd>> {
-        self.fd.readable().await
+    /// Waits for a connection.
+    pub(super) async fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Socket::Tcp(stream)),
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Socket::Unix(stream)),
+        }
+        .inspect(no_delay)
     }
 
-    /// Takes the next connection, now.
-    ///
-    /// # Errors
-    ///
-    /// When the listening socket itself is broken.
-    pub(super) fn accept(&self) -> io::Result<Accepted> {
-        let mut last = Errno::AGAIN;
-        for _ in 0..BACKLOG {
-            match accept_nonblocking(&self.fd) {
-                Ok(fd) => {
-                    if self.nodelay {
-                        // A second small answer to pipelined requests must not wait for the client's ACK.
-                        let _ = sockopt::set_tcp_nodelay(&fd, true);
-                    }
-                    return Ok(Accepted::Connection(fd));
-                }
-                Err(Errno::AGAIN) => return Ok(Accepted::Nobody),
-                Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
-                    return Ok(Accepted::Exhausted(error));
-                }
-                Err(
-                    error @ (Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::FAULT),
-                ) => {
-                    return Err(error.into());
-                }
-                // accept(2): pending network errors of the new connection come out here; each takes one
-                // connection off the queue, so this ends.
-                Err(error) => last = error,
+    /// Takes it back from the runtime: what follows must ask the kernel itself who waits, since what the
+    /// runtime knows may be older than the signal that ends it all.
+    pub(super) fn closing(self) -> io::Result<Closing> {
+        Ok(match self {
+            Self::Tcp(listener) => Closing { fd: listener.into_std()?.into(), socket: Socket::tcp },
+            Self::Unix(listener) => Closing { fd: listener.into_std()?.into(), socket: Socket::unix },
+        })
+    }
+}
+
+/// A listening socket that is about to be closed. Dropping it closes it and never shuts it down: a passed one
+/// lives on in the service manager, with all who wait there.
+#[derive(Debug)]
+pub(super) struct Closing {
+    fd: OwnedFd,
+    socket: fn(OwnedFd) -> io::Result<Socket>,
+}
+
+impl Closing {
+    /// Takes the next who waits; `WouldBlock` when there is nobody.
+    pub(super) fn accept(&self) -> io::Result<Socket> {
+        (self.socket)(accept_nonblocking(&self.fd)?).inspect(no_delay)
+    }
+}
+
+/// A second small answer to pipelined requests must not wait for the client's ACK.
+fn no_delay(socket: &Socket) {
+    if matches!(socket, Socket::Tcp(_)) {
+        let _ = sockopt::set_tcp_nodelay(socket, true);
+    }
+}
+
+/// What to do about an error of accept(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AcceptError {
+    /// Nobody waits.
+    Nobody,
+    /// The connection is gone, or could not be had; the next may.
+    Connection,
+    /// Descriptors or memory have run out.
+    Exhausted,
+    /// The listening socket itself is broken.
+    Broken,
+}
+
+impl AcceptError {
+    pub(super) fn of(error: &io::Error) -> Self {
+        match Errno::from_io_error(error) {
+            Some(Errno::AGAIN) => Self::Nobody,
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Exhausted,
+            Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::FAULT) => {
+                Self::Broken
             }
+            // accept(2): errors of the network that wait on the new connection come out here.
+            _ => Self::Connection,
         }
-        Ok(Accepted::Exhausted(last))
     }
 }
 

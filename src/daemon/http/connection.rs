@@ -1,0 +1,235 @@
+//! One connection: hyper between our socket and our service, and what comes after hyper.
+//!
+//! hyper's own `graceful_shutdown` forgets requests that lie in the socket or behind the one it is answering.
+//! So it is never used: here hyper gets one request head at a time, and the end of the stream in place of an
+//! empty wait once the daemon stops. Every request that has arrived is answered, the last with
+//! `Connection: close`, and an idle connection ends at once.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::rt::ReadBufCursor;
+use hyper::server::conn::http1;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::counters::Counters;
+use super::framing::{Found, Framing, MAX_HEAD};
+use super::registry::{Connection, Place, Stage};
+use super::reply;
+use super::service::{Routed, Service};
+
+/// One read: most requests are far smaller, and it lives on the stack.
+const READ: usize = 2 * 1024;
+/// How long we go on reading after an answer that the client may not have waited for: closing with bytes
+/// unread would reset the connection, and the answer with it (RFC 9112, section 9.6).
+const LINGER: Duration = Duration::from_secs(1);
+/// What is read of that once the daemon stops.
+const MOST_DISCARDED: usize = 1024 * 1024;
+
+/// What a connection's socket side and its service tell each other.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) connection: Arc<Connection>,
+    stop: CancellationToken,
+    /// Bytes of a further request wait on our side of the kernel.
+    behind: AtomicBool,
+    /// The client has sent, or may still send, what nobody will read.
+    overrun: AtomicBool,
+}
+
+impl Exchange {
+    /// Whether the answer under way is the connection's last: what follows will not be read, or the daemon
+    /// stops and nothing more has arrived.
+    pub(super) fn is_last(&self) -> bool {
+        self.overrun.load(Ordering::Relaxed)
+            || self.stop.is_cancelled()
+                && !self.behind.load(Ordering::Relaxed)
+                && !self.connection.socket.unread()
+    }
+
+    /// Notes that the client sends a body, which is not read.
+    pub(super) fn overrun(&self) {
+        self.overrun.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The socket as hyper sees it.
+struct Io {
+    exchange: Arc<Exchange>,
+    framing: Framing,
+    /// What was read behind the head that hyper has got.
+    behind: Vec<u8>,
+    /// Set instead of passing on what is too long.
+    refused: Option<Found>,
+}
+
+/// Serves one connection to its end.
+pub(super) async fn run<R: Routed>(
+    place: Place,
+    routes: R,
+    counters: Arc<Counters>,
+    stop: CancellationToken,
+) {
+    let exchange = Arc::new(Exchange {
+        connection: Arc::clone(&place.connection),
+        stop,
+        behind: AtomicBool::new(false),
+        overrun: AtomicBool::new(false),
+    });
+    let io = Io {
+        exchange: Arc::clone(&exchange),
+        framing: Framing::default(),
+        behind: Vec::new(),
+        refused: None,
+    };
+    let service = Service::new(routes, Arc::clone(&exchange), Arc::clone(&counters));
+    let mut http = http1::Builder::new()
+        // Deadlines are kept by the accept loop, in one place for all stages of a connection.
+        .header_read_timeout(None)
+        .max_buf_size(2 * MAX_HEAD)
+        // A client may close its side after its request and still wants the answer.
+        .half_close(true)
+        .serve_connection(io, service);
+    let ended = {
+        let mut stopped = std::pin::pin!(exchange.stop.cancelled());
+        let mut listening = false;
+        std::future::poll_fn(|cx| {
+            // Asked once, so that the stop wakes this task; hyper's next read then sees it.
+            if !listening {
+                listening = true;
+                let _ = stopped.as_mut().poll(cx);
+            }
+            Pin::new(&mut http).poll(cx)
+        })
+        .await
+    };
+    let io = http.into_parts().io;
+    if let Err(error) = &ended {
+        debug!(error = error as &dyn std::error::Error, "connection ended early");
+        if let Some(found) = io.refused {
+            let answer = match found {
+                Found::LineTooLong => reply::URI_TOO_LONG,
+                _ => reply::HEAD_TOO_LONG,
+            };
+            exchange.connection.socket.try_write(answer.as_bytes());
+        }
+        if error.is_parse() || io.refused.is_some() {
+            counters.malformed();
+            exchange.overrun();
+        }
+    }
+    if exchange.overrun.load(Ordering::Relaxed) || !io.behind.is_empty() {
+        exchange.connection.socket.close_write();
+        exchange.connection.enter(Stage::Receiving);
+        let _ = tokio::time::timeout(LINGER, discard(&exchange)).await;
+    }
+    drop(place);
+}
+
+/// Reads until the client hangs up; when the daemon stops, only what is there.
+async fn discard(exchange: &Exchange) {
+    let socket = &exchange.connection.socket;
+    let mut space = [0; READ];
+    while !exchange.stop.is_cancelled() {
+        let read = std::future::poll_fn(|cx| socket.poll_read(cx, &mut space));
+        tokio::select! {
+            read = read => if !matches!(read, Ok(1..)) { return },
+            () = exchange.stop.cancelled() => {}
+        }
+    }
+    for _ in 0..MOST_DISCARDED / READ {
+        if !matches!(socket.try_read(&mut space), Ok(Some(1..))) {
+            return;
+        }
+    }
+}
+
+impl Io {
+    /// Hands hyper the bytes up to the end of a head and keeps the others.
+    fn hand_over(&mut self, bytes: &[u8], mut buf: ReadBufCursor<'_>) -> io::Result<()> {
+        let count = match self.framing.advance(bytes) {
+            Found::Head(count) => count,
+            Found::Partial => bytes.len(),
+            found => {
+                self.refused = Some(found);
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        };
+        let (head, behind) = bytes.split_at(count);
+        buf.put_slice(head);
+        self.behind.extend_from_slice(behind);
+        self.exchange.behind.store(!self.behind.is_empty(), Ordering::Relaxed);
+        if self.framing.partial() && self.exchange.connection.stage() == Stage::Idle {
+            self.exchange.connection.enter(Stage::Receiving);
+        }
+        Ok(())
+    }
+}
+
+impl hyper::rt::Read for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        match this.exchange.connection.stage() {
+            Stage::Idle | Stage::Receiving => {}
+            // Only a request's body would be read now, and there is none that we want.
+            Stage::Handling | Stage::Answering | Stage::Stalled => return Poll::Pending,
+        }
+        if !this.behind.is_empty() {
+            let behind = std::mem::take(&mut this.behind);
+            // hyper always has room for more than we ever keep.
+            let count = behind.len().min(buf.remaining());
+            return Poll::Ready(this.hand_over(&behind[..count], buf));
+        }
+        let mut space = [0; READ];
+        let room = READ.min(buf.remaining());
+        let exchange = Arc::clone(&this.exchange);
+        let count = match exchange.connection.socket.poll_read(cx, &mut space[..room]) {
+            Poll::Ready(count) => count?,
+            Poll::Pending if exchange.stop.is_cancelled() => {
+                // Not even the kernel has anything: between two requests that is the end.
+                match exchange.connection.socket.try_read(&mut space[..room])? {
+                    Some(count) => count,
+                    None if this.framing.partial() => return Poll::Pending,
+                    None => 0,
+                }
+            }
+            Poll::Pending => return Poll::Pending,
+        };
+        Poll::Ready(this.hand_over(&space[..count], buf))
+    }
+}
+
+impl hyper::rt::Write for Io {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let connection = &self.exchange.connection;
+        let written = connection.socket.poll_write(cx, bytes);
+        match (connection.stage(), &written) {
+            (Stage::Answering, Poll::Pending) => connection.enter(Stage::Stalled),
+            (Stage::Stalled, Poll::Ready(_)) => connection.enter(Stage::Answering),
+            _ => {}
+        }
+        written
+    }
+
+    /// Called when all that hyper has to write is written.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.exchange.connection.stage() == Stage::Answering {
+            self.exchange.connection.enter(Stage::Idle);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.exchange.connection.socket.close_write();
+        Poll::Ready(Ok(()))
+    }
+}

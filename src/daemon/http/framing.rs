@@ -1,0 +1,140 @@
+//! Where the head of one request ends.
+//!
+//! hyper keeps what it has read to itself. Handing it one head at a time, we always know whether a client has
+//! sent more than what was answered: when the daemon stops, that is the difference between closing an idle
+//! connection and dropping a request.
+
+/// Longest request line.
+pub(super) const MAX_LINE: usize = 8 * 1024;
+/// Longest head: request line and header fields.
+pub(super) const MAX_HEAD: usize = 16 * 1024;
+
+/// Follows the bytes of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Framing {
+    /// Bytes of the head under way, blank lines before it left out.
+    head: usize,
+    /// Whole lines of it.
+    lines: usize,
+    /// What the line under way holds so far.
+    line: Line,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Line {
+    #[default]
+    Empty,
+    /// A carriage return only: empty, if the line ends here.
+    CarriageReturn,
+    Text,
+}
+
+/// What the bytes amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A head ends after that many bytes.
+    Head(usize),
+    /// No end yet.
+    Partial,
+    /// The request line has more than [`MAX_LINE`] bytes.
+    LineTooLong,
+    /// The head has more than [`MAX_HEAD`] bytes.
+    HeadTooLong,
+}
+
+impl Framing {
+    /// Looks for the end of the head in the next bytes: an empty line, as lenient as HTTP allows (RFC 9112,
+    /// section 2.2: a line may end in LF alone, and empty lines before a request are skipped).
+    pub(super) fn advance(&mut self, bytes: &[u8]) -> Found {
+        let mut start = 0;
+        while let Some(length) = bytes[start..].iter().position(|byte| *byte == b'\n') {
+            self.text(&bytes[start..start + length]);
+            start += length + 1;
+            if self.line == Line::Text {
+                self.head += 1;
+                self.lines += 1;
+                self.line = Line::Empty;
+                if let Some(excess) = self.excess() {
+                    return excess;
+                }
+            } else if self.lines > 0 {
+                *self = Self::default();
+                return Found::Head(start);
+            } else {
+                self.line = Line::Empty;
+            }
+        }
+        self.text(&bytes[start..]);
+        self.excess().unwrap_or(Found::Partial)
+    }
+
+    /// Whether a request has begun that is not complete.
+    pub(super) fn partial(&self) -> bool {
+        self.lines > 0 || self.line != Line::Empty
+    }
+
+    fn text(&mut self, bytes: &[u8]) {
+        self.line = match (self.line, bytes) {
+            (line, []) => line,
+            (Line::Empty, b"\r") => Line::CarriageReturn,
+            _ => Line::Text,
+        };
+        if self.line == Line::Text {
+            self.head += bytes.len();
+        }
+    }
+
+    fn excess(&self) -> Option<Found> {
+        if self.lines == 0 && self.head > MAX_LINE {
+            Some(Found::LineTooLong)
+        } else if self.head > MAX_HEAD {
+            Some(Found::HeadTooLong)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_each_head_of_a_pipeline() {
+        let mut framing = Framing::default();
+        let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\n";
+        assert_eq!(framing.advance(bytes), Found::Head(27));
+        assert!(!framing.partial());
+        assert_eq!(framing.advance(&bytes[27..]), Found::Partial);
+        assert!(framing.partial());
+        assert_eq!(framing.advance(b"\n"), Found::Head(1));
+    }
+
+    #[test]
+    fn is_the_same_byte_by_byte() {
+        let mut framing = Framing::default();
+        let bytes = b"\r\n\nGET / HTTP/1.0\nHost: a\r\n\r\n";
+        for (index, byte) in bytes.iter().enumerate() {
+            let found = framing.advance(&[*byte]);
+            let expected = if index + 1 == bytes.len() { Found::Head(1) } else { Found::Partial };
+            assert_eq!(found, expected, "at byte {index}");
+        }
+    }
+
+    #[test]
+    fn blank_lines_alone_are_no_request() {
+        let mut framing = Framing::default();
+        assert_eq!(framing.advance(b"\r\n\n\r\n"), Found::Partial);
+        assert!(!framing.partial());
+    }
+
+    #[test]
+    fn has_an_end_to_its_patience() {
+        let mut framing = Framing::default();
+        assert_eq!(framing.advance(&[b'a'; MAX_LINE]), Found::Partial);
+        assert_eq!(framing.advance(b"a"), Found::LineTooLong);
+        let mut framing = Framing::default();
+        assert_eq!(framing.advance(b"GET / HTTP/1.1\r\n"), Found::Partial);
+        assert_eq!(framing.advance(&b"a: b\r\n".repeat(MAX_HEAD / 6)), Found::HeadTooLong);
+    }
+}

@@ -1,0 +1,92 @@
+//! Answers: everything is JSON, errors as `{"error": …}`. What a filter rejects becomes an answer here and
+//! nowhere else.
+
+use std::convert::Infallible;
+
+use warp::http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use warp::http::{HeaderValue, StatusCode};
+use warp::reject::Reject;
+use warp::reply::Response;
+use warp::{Rejection, Reply};
+
+/// Written by hand, because hyper never sees the request: the request line is too long.
+pub(super) const URI_TOO_LONG: &str = "HTTP/1.1 414 URI Too Long\r\nContent-Type: application/json\r\n\
+    Cache-Control: no-store\r\nContent-Length: 40\r\nConnection: close\r\n\r\n{\"error\":\"the request line is too long\"}";
+/// Written by hand, because hyper never sees the request: the head is too long.
+pub(super) const HEAD_TOO_LONG: &str = "HTTP/1.1 431 Request Header Fields Too Large\r\n\
+    Content-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: 41\r\nConnection: close\r\n\r\n\
+    {\"error\":\"the request head is too large\"}";
+/// Written by hand to whom there is no room for.
+pub(super) const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
+    Cache-Control: no-store\r\nRetry-After: 1\r\nContent-Length: 32\r\nConnection: close\r\n\r\n{\"error\":\"too many connections\"}";
+
+/// A JSON answer.
+pub fn json<T>(status: StatusCode, body: T) -> Response
+where
+    warp::http::Response<T>: Reply,
+{
+    let mut response = warp::http::Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.into_response()
+}
+
+/// An error's answer.
+#[must_use]
+pub fn error(status: StatusCode, message: &str) -> Response {
+    json(status, serde_json::json!({ "error": message }).to_string())
+}
+
+/// The method is not one that the route has.
+#[derive(Debug)]
+pub(super) struct MethodNotAllowed;
+impl Reject for MethodNotAllowed {}
+
+/// The access token is missing or wrong.
+#[derive(Debug)]
+pub(super) struct Unauthorized;
+impl Reject for Unauthorized {}
+
+/// Says why a request was rejected.
+pub(super) async fn rejected(rejection: Rejection) -> Result<Response, Infallible> {
+    Ok(answer(&rejection))
+}
+
+fn answer(rejection: &Rejection) -> Response {
+    use warp::reject::{InvalidHeader, InvalidQuery, MethodNotAllowed as NotAllowed, MissingHeader};
+    if rejection.find::<MethodNotAllowed>().is_some() || rejection.find::<NotAllowed>().is_some() {
+        let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed here");
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        answer
+    } else if rejection.find::<Unauthorized>().is_some() {
+        let mut answer = error(StatusCode::UNAUTHORIZED, "the access token is missing or wrong");
+        let challenge = HeaderValue::from_static("Basic realm=\"vpo\", charset=\"UTF-8\"");
+        answer.headers_mut().append(WWW_AUTHENTICATE, challenge);
+        answer.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"vpo\""));
+        answer
+    } else if rejection.find::<InvalidQuery>().is_some() {
+        error(StatusCode::BAD_REQUEST, "the query string is not valid")
+    } else if let Some(header) = rejection.find::<InvalidHeader>() {
+        error(StatusCode::BAD_REQUEST, &format!("the header {} is not valid", header.name()))
+    } else if let Some(header) = rejection.find::<MissingHeader>() {
+        error(StatusCode::BAD_REQUEST, &format!("the header {} is missing", header.name()))
+    } else if rejection.is_not_found() {
+        error(StatusCode::NOT_FOUND, "there is nothing here")
+    } else {
+        tracing::error!(?rejection, "a request was rejected for a reason that has no answer");
+        error(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handwritten_answers_are_as_long_as_they_say() {
+        for answer in [URI_TOO_LONG, HEAD_TOO_LONG, TOO_MANY] {
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{answer}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The core's routes as warp filters: `/health`, `/readyz`, `/livez`, `/metrics`, and whatever else the
+//! composition root brings, behind the access token. `docs/openapi.yaml` is their contract.
+//!
+//! An unknown path is 401 without the token: who has none learns nothing, not even what is not there.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::sync::Arc;
+
+use warp::filters::BoxedFilter;
+use warp::http::header::CONTENT_TYPE;
+use warp::http::{HeaderValue, Method, StatusCode};
+use warp::path::FullPath;
+use warp::reply::Response;
+use warp::{Filter, Rejection, Reply};
+
+use super::auth::{self, Access, Token};
+use super::reply::{self, MethodNotAllowed, rejected};
+use crate::daemon::health::Health;
+use crate::daemon::metrics::{self, Registry};
+
+/// All routes. `others` are tried last, behind the token; what they reject becomes a JSON error.
+pub fn routes(
+    health: Health,
+    metrics: Arc<Registry>,
+    token: Option<Token>,
+    others: BoxedFilter<(Response,)>,
+) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
+    let report =
+        at("/health").or(at("/readyz")).unify().and(get_or_head()).and(auth::access(token.clone())).then(
+            move |access| {
+                let health = health.clone();
+                async move {
+                    let report = health.report().await;
+                    let status = if report.ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+                    reply::json(status, report.to_json(access == Access::Full))
+                }
+            },
+        );
+    let alive = at("/livez").and(get_or_head()).map(|| reply::json(StatusCode::OK, "{\"status\":\"alive\"}"));
+    let scrape = at("/metrics").and(get_or_head()).map(move || {
+        let mut response = metrics.render().into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+        response
+    });
+    let guarded = auth::required(token).and(no_trailing_slash()).and(scrape.or(others).unify());
+    report.or(alive).unify().or(guarded).unify().recover(rejected).unify()
+}
+
+/// No routes besides the core's.
+#[must_use]
+pub fn nothing() -> BoxedFilter<(Response,)> {
+    warp::any().and_then(|| ready(Err::<Response, _>(warp::reject::not_found()))).boxed()
+}
+
+/// Exactly this path; warp's own path filters also take a trailing slash.
+fn at(path: &'static str) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
+    matching(move |full| full == path)
+}
+
+fn no_trailing_slash() -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
+    matching(|full| !full.ends_with('/'))
+}
+
+fn matching(
+    matches: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
+) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
+    warp::path::full()
+        .and_then(move |full: FullPath| {
+            ready(if matches(full.as_str()) { Ok(()) } else { Err(warp::reject::not_found()) })
+        })
+        .untuple_one()
+}
+
+/// To be put behind the path: only then is it the method that is wrong.
+fn get_or_head() -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
+    warp::method()
+        .and_then(|method: Method| {
+            let allowed = method == Method::GET || method == Method::HEAD;
+            ready(if allowed { Ok(()) } else { Err(warp::reject::custom(MethodNotAllowed)) })
+        })
+        .untuple_one()
+}

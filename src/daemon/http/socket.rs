@@ -1,0 +1,116 @@
+//! A connected stream socket, TCP or Unix, that several owners may look at.
+//!
+//! tokio's streams want to be borrowed mutably to be read; here the service that answers a request must see,
+//! while hyper holds the stream, whether more of it lies unread.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll, ready};
+
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use tokio::io::Interest;
+use tokio::net::{TcpStream, UnixStream};
+
+/// Our end of a connection.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    /// Takes a connected, non-blocking socket.
+    pub(super) fn tcp(fd: OwnedFd) -> io::Result<Self> {
+        TcpStream::from_std(fd.into()).map(Self::Tcp)
+    }
+
+    /// Takes a connected, non-blocking socket.
+    pub(super) fn unix(fd: OwnedFd) -> io::Result<Self> {
+        UnixStream::from_std(fd.into()).map(Self::Unix)
+    }
+
+    /// Reads what is there, at most `space`; 0 at the end of the stream.
+    pub(super) fn poll_read(&self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_ready(cx, Interest::READABLE))?;
+            let mut read = None;
+            let result = self.try_io(Interest::READABLE, || {
+                let (count, _) = rustix::net::recv(self, &mut *space, RecvFlags::DONTWAIT)?;
+                read = Some(count);
+                // Fewer bytes than asked for means that the kernel has no more (epoll is edge-triggered here).
+                // Telling tokio so now spares the call that would only say it.
+                if (1..space.len()).contains(&count) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            match (read, result) {
+                (Some(count), _) => return Poll::Ready(Ok(count)),
+                (None, Err(error)) if !is_transient(&error) => return Poll::Ready(Err(error)),
+                (None, _) => {}
+            }
+        }
+    }
+
+    /// Reads what is there now, whatever the readiness says; `None` when there is nothing.
+    pub(super) fn try_read(&self, space: &mut [u8]) -> io::Result<Option<usize>> {
+        match rustix::net::recv(self, space, RecvFlags::DONTWAIT) {
+            Ok((count, _)) => Ok(Some(count)),
+            Err(error) if is_transient(&error.into()) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes what fits.
+    pub(super) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_ready(cx, Interest::WRITABLE))?;
+            let write = || Ok(rustix::net::send(self, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?);
+            match self.try_io(Interest::WRITABLE, write) {
+                Err(error) if is_transient(&error) => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    /// Writes what fits now, or nothing.
+    pub(super) fn try_write(&self, bytes: &[u8]) {
+        let _ = rustix::net::send(self, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+    }
+
+    /// Whether bytes lie unread, asked of the kernel itself: readiness may be older than a signal.
+    pub(super) fn unread(&self) -> bool {
+        rustix::io::ioctl_fionread(self).is_ok_and(|bytes| bytes > 0)
+    }
+
+    /// Says that nothing more will be written.
+    pub(super) fn close_write(&self) {
+        let _ = rustix::net::shutdown(self, Shutdown::Write);
+    }
+
+    fn poll_ready(&self, cx: &mut Context<'_>, interest: Interest) -> Poll<io::Result<()>> {
+        match (self, interest.is_readable()) {
+            (Self::Tcp(stream), true) => stream.poll_read_ready(cx),
+            (Self::Tcp(stream), false) => stream.poll_write_ready(cx),
+            (Self::Unix(stream), true) => stream.poll_read_ready(cx),
+            (Self::Unix(stream), false) => stream.poll_write_ready(cx),
+        }
+    }
+
+    fn try_io<T>(&self, interest: Interest, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match self {
+            Self::Tcp(stream) => stream.try_io(interest, work),
+            Self::Unix(stream) => stream.try_io(interest, work),
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
