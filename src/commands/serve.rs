@@ -20,8 +20,9 @@ use super::{EXIT_FAILURE, output, refuse};
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, ConfigError, Environment, Layer};
 use crate::daemon::health::{Health, Identity, Verdict};
-use crate::daemon::http::{self, Listener};
+use crate::daemon::http::{self, Counters, Limits, Listener, Token};
 use crate::daemon::lifecycle::{self, LifecycleError, Manager, Service};
+use crate::daemon::metrics::Kind;
 use crate::daemon::notify::{self, PassedSocketError};
 use crate::daemon::supervisor::{State, Supervisor};
 use crate::library::lock::{self, LockError};
@@ -128,8 +129,12 @@ async fn start(
     warn_if_exposed(&config.server, &address);
     let supervisor = Supervisor::default();
     let http_stop = CancellationToken::new();
-    let routes = http::routes(health.clone());
-    let http = tokio::spawn(http::serve(listener, routes, http_stop.clone()));
+    let http = tokio::spawn(serve_http(
+        listener,
+        Http { health: health.clone(), supervisor: supervisor.clone(), telemetry: telemetry.clone() },
+        &config.server,
+        http_stop.clone(),
+    ));
 
     let (library_settings, _) = watch::channel(config.library.clone());
     let published = Arc::clone(&library);
@@ -199,6 +204,39 @@ fn level(level: config::Level) -> telemetry::Level {
         config::Level::Info => telemetry::Level::Info,
         config::Level::Warning => telemetry::Level::Warning,
         config::Level::Error => telemetry::Level::Error,
+    }
+}
+
+/// What the HTTP side shows.
+struct Http {
+    health: Health,
+    supervisor: Supervisor,
+    telemetry: Telemetry,
+}
+
+fn serve_http(
+    listener: Listener,
+    shown: Http,
+    server: &config::Server,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let counters = Arc::new(Counters::default());
+    let mut metrics = http::exposition(shown.health.clone(), Arc::clone(&counters), shown.supervisor);
+    metrics.add(move |text| {
+        text.family(
+            "vpo_log_lines_dropped_total",
+            Kind::Counter,
+            "Log lines that could not be written in time.",
+        )
+        .sample(&[], shown.telemetry.dropped());
+    });
+    let token = server.auth_token.as_ref().map(|secret| Token::new(secret.expose()));
+    let routes = http::routes(shown.health, Arc::new(metrics), token, http::nothing());
+    let limits = Limits::fitted(server.max_connections);
+    async move {
+        if let Err(failure) = http::serve(listener, routes, stop, limits, counters).await {
+            error!("{}", telemetry::chain(&failure));
+        }
     }
 }
 

@@ -7,8 +7,6 @@ use super::{Kind, Text};
 
 pub(super) fn collect(text: &mut Text) {
     let Some(stat) = Stat::read() else { return };
-    // The kernel counts in clock ticks for user space, 100 a second on every Linux.
-    let seconds = |ticks: u64| seconds(ticks);
     text.family("process_cpu_seconds_total", Kind::Counter, "CPU time spent, user and system, in seconds.")
         .sample(&[], seconds(stat.cpu_ticks));
     text.family("process_resident_memory_bytes", Kind::Gauge, "Resident memory.")
@@ -17,9 +15,9 @@ pub(super) fn collect(text: &mut Text) {
         .sample(&[], stat.virtual_bytes);
     text.family("process_threads", Kind::Gauge, "Threads of the process.").sample(&[], stat.threads);
     if let Some(boot) = boot_time() {
-        let start = seconds(stat.start_ticks.saturating_add(boot.saturating_mul(TICKS)));
+        let since_epoch = seconds(stat.start_ticks.saturating_add(boot.saturating_mul(TICKS)));
         text.family("process_start_time_seconds", Kind::Gauge, "Start of the process, as Unix time.")
-            .sample(&[], start);
+            .sample(&[], since_epoch);
     }
     if let Ok(entries) = fs::read_dir("/proc/self/fd") {
         // One of them is the directory itself.
@@ -32,6 +30,7 @@ pub(super) fn collect(text: &mut Text) {
     }
 }
 
+/// The kernel counts in clock ticks for user space, 100 a second on every Linux.
 const TICKS: u64 = 100;
 
 fn seconds(ticks: u64) -> String {
