@@ -51,13 +51,10 @@ pub fn configure(flags: &Layer) -> Result<Resolved, ExitCode> {
     Config::resolve(flags, &Environment::from_process()).map_err(|error| refuse(&error))
 }
 
-/// Says every problem of a configuration on standard error, and gives the code to exit with.
-fn refuse(error: &ConfigError) -> ExitCode {
-    for warning in &error.warnings {
-        output::warn(warning);
-    }
-    for problem in &error.problems {
-        output::complain(problem);
-    }
-    ExitCode::from(if error.is_usage() { EXIT_USAGE } else { EXIT_CONFIG })
+/// Says every problem of the configuration, each on its line, and gives the exit code.
+#[must_use]
+pub fn refuse(error: &ConfigError) -> ExitCode {
+    error.warnings.iter().for_each(|warning| output::warn(warning));
+    error.problems.iter().for_each(|problem| output::complain(problem));
+    ExitCode::from(EXIT_CONFIG)
 }

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use environment::Environment;
-pub use error::{ConfigError, Finding};
+pub use error::{ConfigError, Finding, Subject};
 pub use layer::Layer;
 pub use origin::{Origin, Origins};
 pub use value::{Format, Level, Output, Secret};
@@ -128,6 +128,15 @@ impl Config {
     /// Every problem of every layer.
     pub fn resolve(flags: &Layer, environment: &Environment) -> Result<Resolved, ConfigError> {
         resolve::resolve(flags, environment)
+    }
+
+    /// The library's path alone, whatever is wrong with other keys: a probe must find a daemon that runs well, also
+    /// after someone saved a typo, and without being allowed to read the token's file.
+    ///
+    /// # Errors
+    /// Every problem that leaves the path in doubt.
+    pub fn library_path(flags: &Layer, environment: &Environment) -> Result<PathBuf, ConfigError> {
+        resolve::library_path(flags, environment)
     }
 
     /// What differs between the configuration in force and one read anew.

@@ -3,6 +3,8 @@
 //! One binary with a module per subject, so that it links once and runs in parallel.
 
 mod architecture;
+mod cli;
+mod config;
 mod harness;
 mod library;
 mod lifecycle;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::error::{Finding, nearest};
+use super::error::{Finding, Subject, nearest};
 use super::file::FOREIGN_KEYS;
 use super::keys::{KEYS, Key, SECTIONS, section_prefix};
 use super::layer::Layer;
@@ -71,25 +71,33 @@ impl Environment {
             if name == "VPO_CONFIG_PATH" {
                 match value.to_str() {
                     Some("") => {
-                        layer.problems.push(Finding::new(origin, "it is empty", "give a path, or unset it"))
+                        let problem = Finding::new(
+                            Subject::File,
+                            origin,
+                            "the path is empty",
+                            "give a path, or unset it",
+                        );
+                        layer.problems.push(problem);
                     }
                     Some(path) => layer.file = Some((path.into(), origin)),
-                    None => layer.problems.push(not_utf8(name)),
+                    None => layer.problems.push(not_utf8(Subject::File, name)),
                 }
                 continue;
             }
-            if !SECTIONS.iter().any(|section| name.starts_with(&section_prefix(section))) {
+            let Some(section) = SECTIONS.iter().find(|section| name.starts_with(&section_prefix(section)))
+            else {
                 continue;
-            }
+            };
             match KEYS.iter().find(|key| key.variable() == name) {
                 Some(key) => read(&mut layer, key, name, value),
                 None if is_service_link(name, value) => {}
                 None if is_foreign(name) => foreign.push(name),
-                None => layer.warnings.push(unknown(name)),
+                None => layer.warnings.push(unknown(section, name)),
             }
         }
         if let [first, ..] = foreign[..] {
             layer.warnings.push(Finding::new(
+                Subject::Name,
                 Origin::Variable(first.to_owned()),
                 format!("not supported here: {}", foreign.join(", ")),
                 "they are skipped; other VPO programs may use them",
@@ -102,11 +110,12 @@ impl Environment {
 fn read(layer: &mut Layer, key: &'static Key, name: &str, value: &OsStr) {
     let origin = Origin::Variable(name.to_owned());
     let Some(value) = value.to_str() else {
-        layer.problems.push(not_utf8(name));
+        layer.problems.push(not_utf8(Subject::Key(key.name), name));
         return;
     };
     if key.name == "server.port" && value.contains("://") {
         layer.warnings.push(Finding::new(
+            Subject::Key(key.name),
             origin,
             format!("{value:?} is a Kubernetes service link, not a port"),
             "it is skipped; set enableServiceLinks: false on the pod, or rename the Service",
@@ -121,13 +130,16 @@ fn read(layer: &mut Layer, key: &'static Key, name: &str, value: &OsStr) {
     }
 }
 
-fn unknown(name: &str) -> Finding {
-    let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
-    let advice = match nearest(name, known.iter().map(String::as_str)) {
-        Some(meant) => format!("it is skipped; did you mean {meant}?"),
-        None => "it is skipped; `vpo config` shows the keys, docs/configuration.md their variables".into(),
+fn unknown(section: &str, name: &str) -> Finding {
+    // Without the prefix, which would make unlike names look alike.
+    let prefix = section_prefix(section);
+    let field = name.strip_prefix(&prefix).unwrap_or(name).to_ascii_lowercase();
+    let advice = match nearest(&field, KEYS.iter().filter(|key| key.section == section).map(|key| key.field))
+    {
+        Some(meant) => format!("it is skipped; did you mean {prefix}{}?", meant.to_ascii_uppercase()),
+        None => "it is skipped; docs/configuration.md lists those that there are".into(),
     };
-    Finding::new(Origin::Variable(name.to_owned()), "unknown variable", advice)
+    Finding::new(Subject::Name, Origin::Variable(name.to_owned()), "unknown variable", advice)
 }
 
 fn is_foreign(name: &str) -> bool {

@@ -7,6 +7,8 @@ use super::origin::{OneLine, Origin};
 /// One thing to say about the configuration: what, where, and what to do, on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
+    /// What it concerns.
+    pub subject: Subject,
     /// What was found.
     pub what: String,
     /// Where.
@@ -15,9 +17,25 @@ pub struct Finding {
     pub advice: String,
 }
 
+/// What a finding concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The value of the key with this name.
+    Key(&'static str),
+    /// A name that is no key's.
+    Name,
+    /// The file as a whole: any key may be set in it.
+    File,
+}
+
 impl Finding {
-    pub(super) fn new(origin: Origin, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { what: what.into(), origin, advice: advice.into() }
+    pub(super) fn new(
+        subject: Subject,
+        origin: Origin,
+        what: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self { subject, what: what.into(), origin, advice: advice.into() }
     }
 }
 
@@ -35,14 +53,6 @@ pub struct ConfigError {
     pub problems: Vec<Finding>,
     /// What else was noticed; it may explain a problem.
     pub warnings: Vec<Finding>,
-}
-
-impl ConfigError {
-    /// Only the command line is at fault: a usage error (64) rather than one of configuration (78).
-    #[must_use]
-    pub fn is_usage(&self) -> bool {
-        self.problems.iter().all(|problem| matches!(problem.origin, Origin::Flag(_)))
-    }
 }
 
 fn lines(problems: &[Finding]) -> String {

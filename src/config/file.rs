@@ -14,11 +14,11 @@ use serde::de::value::MapDeserializer;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Finding, nearest};
+use super::error::{Finding, Subject, nearest};
 use super::keys::{KEYS, Key, OneKey, SECTIONS};
 use super::layer::Layer;
 use super::origin::Origin;
-use super::paths::Paths;
+use super::paths::{NoHome, Paths};
 
 /// Sections of other VPO programs.
 const FOREIGN_SECTIONS: &[&str] = &[
@@ -47,7 +47,7 @@ pub(super) const FOREIGN_KEYS: &[(&str, &str)] = &[
 const MAX_BYTES: u64 = 1 << 20;
 
 /// The file to read: the one that `named` (`--config`, else `VPO_CONFIG_PATH`) says, else the first of the default
-/// locations that exists, else none.
+/// locations that exists, else none. A place that cannot be looked at is a warning.
 ///
 /// # Errors
 /// When a named file's path cannot be resolved.
@@ -55,25 +55,39 @@ pub(super) fn find(
     named: Option<&(PathBuf, Origin)>,
     paths: &Paths<'_>,
     warnings: &mut Vec<Finding>,
-) -> Result<Option<(PathBuf, Origin)>, Finding> {
+) -> Result<Option<PathBuf>, Finding> {
     if let Some((path, origin)) = named {
         return match paths.absolute(path) {
-            Ok(path) => Ok(Some((path, origin.clone()))),
-            Err(advice) => Err(Finding::new(origin.clone(), format!("{:?}", path.to_string_lossy()), advice)),
+            Ok(path) => Ok(Some(path)),
+            Err(advice) => {
+                let what = format!("configuration file {:?}", path.to_string_lossy());
+                Err(Finding::new(Subject::File, origin.clone(), what, advice))
+            }
         };
     }
-    let directories = paths.directories("CONFIGURATION_DIRECTORY")?;
+    let directories = paths.directories("CONFIGURATION_DIRECTORY", Subject::File)?;
+    let in_home = match paths.in_home("config.toml") {
+        Ok(place) => Some(place),
+        Err(NoHome::Unset) => None,
+        Err(why) => {
+            let origin = Origin::Variable("HOME".into());
+            let advice = "correct it; ~/.vpo/config.toml is not looked for";
+            warnings.push(Finding::new(Subject::File, origin, why.to_string(), advice));
+            None
+        }
+    };
     let places = directories
         .into_iter()
         .map(|directory| directory.join("config.toml"))
-        .chain(paths.in_home("config.toml").ok())
+        .chain(in_home)
         .chain(iter::once(PathBuf::from("/etc/vpo/config.toml")));
     for place in places {
         // Of the link itself: a dangling one is there, and someone meant it to be read.
         match fs::symlink_metadata(&place) {
-            Ok(_) => return Ok(Some((place.clone(), Origin::File(place)))),
+            Ok(_) => return Ok(Some(place)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             Err(error) => warnings.push(Finding::new(
+                Subject::File,
                 Origin::File(place),
                 format!("cannot look for it: {error}"),
                 "it is skipped; name the file with --config, or correct its directory's permissions",
@@ -83,40 +97,62 @@ pub(super) fn find(
     Ok(None)
 }
 
-/// Reads a small regular file as text.
-///
-/// # Errors
-/// What is wrong with it.
-pub(super) fn read_text(path: &Path) -> Result<String, String> {
-    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
-    // Looked at first, for opening a FIFO without a writer never returns.
-    let kind = fs::metadata(path).map_err(cannot)?.file_type();
-    if kind.is_dir() {
-        return Err("is a directory, not a file".into());
-    }
-    if !kind.is_file() && path != Path::new("/dev/null") {
-        return Err("is not a regular file".into());
-    }
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(cannot)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err("is larger than 1 MiB".into());
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
-        format!("is not UTF-8 in line {line}")
-    })
+/// Why a file cannot be read as text.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("is a directory, not a file")]
+    Directory,
+    #[error("is not a regular file")]
+    NotRegular,
+    #[error("is larger than 1 MiB")]
+    TooLarge,
+    /// With what is UTF-8 before the first byte that is not.
+    #[error("is not UTF-8")]
+    NotUtf8(String),
 }
 
-/// The layer that a file makes; `origin` is who named it.
-pub(super) fn layer(path: &Path, origin: Origin) -> Layer {
+/// Reads a small regular file as text.
+pub(super) fn read_text(path: &Path) -> Result<String, Unreadable> {
+    // Looked at first, for opening a FIFO without a writer never returns.
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_dir() {
+        return Err(Unreadable::Directory);
+    }
+    if !kind.is_file() && path != Path::new("/dev/null") {
+        return Err(Unreadable::NotRegular);
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Unreadable::TooLarge);
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        Unreadable::NotUtf8(String::from_utf8_lossy(valid).into_owned())
+    })?;
+    // A byte order mark would count as a column.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// The layer that a file makes; `named` says who named it, if someone did.
+pub(super) fn layer(path: &Path, named: Option<&Origin>) -> Layer {
     let mut layer = Layer::default();
     let text = match read_text(path) {
         Ok(text) => text,
-        Err(what) => {
-            let what = format!("the configuration file {} {what}", path.display());
-            let advice = "name a readable TOML file, or none";
-            layer.problems.push(Finding::new(origin, what, advice));
+        Err(error) => {
+            let origin = match &error {
+                Unreadable::NotUtf8(valid) => Origin::place(path, valid, valid.len()),
+                _ => Origin::File(path.to_owned()),
+            };
+            let (what, advice) = match named {
+                Some(named) => {
+                    (format!("configuration file from {named} {error}"), "name a readable TOML file")
+                }
+                None => (format!("configuration file {error}"), "make it a readable TOML file, or remove it"),
+            };
+            layer.problems.push(Finding::new(Subject::File, origin, what, advice));
             return layer;
         }
     };
@@ -125,7 +161,10 @@ pub(super) fn layer(path: &Path, origin: Origin) -> Layer {
         (table, errors) if errors.is_empty() => reader.table(table.into_inner()),
         (_, errors) => reader.syntax(&errors),
     }
-    reader.layer
+    let mut layer = reader.layer;
+    // In the order of the file, for that is how people go through it.
+    layer.problems.sort_by_key(|problem| problem.origin.position());
+    layer
 }
 
 struct Reader<'a> {
@@ -140,14 +179,22 @@ impl Reader<'_> {
         Origin::place(self.path, self.text, span.start)
     }
 
-    fn problem(&mut self, span: &Range<usize>, what: impl Into<String>, advice: impl Into<String>) {
-        self.layer.problems.push(Finding::new(self.place(span), what, advice));
+    fn problem(
+        &mut self,
+        subject: Subject,
+        span: &Range<usize>,
+        what: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
+        self.layer.problems.push(Finding::new(subject, self.place(span), what, advice));
     }
 
     fn syntax(&mut self, errors: &[toml::de::Error]) {
         for error in errors {
             let span = error.span().unwrap_or(0..0);
-            self.problem(&span, format!("not TOML: {}", error.message()), "correct the file here");
+            let message = error.message().trim_end_matches(", expected nothing");
+            let advice = "correct it; text must be in quotes";
+            self.problem(Subject::File, &span, format!("not TOML: {message}"), advice);
         }
     }
 
@@ -172,11 +219,8 @@ impl Reader<'_> {
     fn section(&mut self, section: &str, value: Spanned<DeValue<'_>>) {
         let span = value.span();
         let DeValue::Table(table) = value.into_inner() else {
-            self.problem(
-                &span,
-                format!("{section} is no section"),
-                format!("write [{section}] on a line of its own"),
-            );
+            let advice = format!("write [{section}] on a line of its own");
+            self.problem(Subject::File, &span, format!("{section} is no section"), advice);
             return;
         };
         for (name, value) in table {
@@ -191,7 +235,7 @@ impl Reader<'_> {
                     Some(meant) => format!("did you mean {meant}?"),
                     None => format!("remove it; [{section}] has {}", known.collect::<Vec<_>>().join(", ")),
                 };
-                self.problem(&span, format!("unknown key {section}.{name}"), advice);
+                self.problem(Subject::Name, &span, format!("unknown key {section}.{name}"), advice);
             }
         }
     }
@@ -209,11 +253,9 @@ impl Reader<'_> {
         let newer = self.layer.values.database.path.take();
         self.key(key, value);
         if newer.is_some() && newer != self.layer.values.database.path {
-            self.problem(
-                &span,
-                "database_path and database.path differ",
-                "remove database_path, the older spelling",
-            );
+            let what = "database_path and database.path differ";
+            let advice = "remove database_path, the older spelling";
+            self.problem(Subject::Key(key.name), &span, what, advice);
         }
     }
 
@@ -232,13 +274,15 @@ impl Reader<'_> {
             Some(meant) => format!("did you mean {meant}?"),
             None => format!("remove it; the sections are {}", SECTIONS.join(", ")),
         };
-        self.problem(span, what, advice);
+        self.problem(Subject::Name, span, what, advice);
     }
 
     fn warn_of_foreign_keys(&mut self) {
+        self.foreign.sort_by_key(|(_, origin)| origin.position());
         if let [(_, origin), ..] = &self.foreign[..] {
             let names: Vec<&str> = self.foreign.iter().map(|(name, _)| name.as_str()).collect();
             self.layer.warnings.push(Finding::new(
+                Subject::Name,
                 origin.clone(),
                 format!("not supported here: {}", names.join(", ")),
                 "they are skipped; other VPO programs may use them",

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::value::{Extension, Format, Level, Output, Seconds, Secret};
+use super::value::{Extensions, Format, Level, Output, Seconds, Secret};
 
 /// A key of the configuration.
 #[derive(Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ keys! {
         rescan_interval: Seconds<31_536_000>, None,
             "give seconds from 0 to 31536000, such as 3600 (0 = never)";
         /// File name extensions of videos.
-        extensions: Vec<Extension>, None,
+        extensions: Extensions, None,
             "give file name extensions such as mkv, mp4 (in the file, a list of strings)";
     }
 }

@@ -1,8 +1,8 @@
 //! One source of configuration as it was read: its values, where each stands, and what was wrong with it.
 
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 
-use super::error::Finding;
+use super::error::{Finding, Subject};
 use super::keys::{Key, OneKey, Values};
 use super::origin::{OneLine, Origin, Origins};
 use super::paths::Paths;
@@ -66,11 +66,11 @@ impl Layer {
     /// Notes that a value does not fit; `shown` is how it was written.
     pub(super) fn refuse(&mut self, key: &'static Key, shown: &str, origin: Origin) {
         let what = if key.is_secret() {
-            format!("{} does not fit", key.name)
+            format!("{} is no usable token", key.name)
         } else {
             format!("{} = {}", key.name, abbreviated(shown))
         };
-        self.problems.push(Finding::new(origin, what, key.expects));
+        self.problems.push(Finding::new(Subject::Key(key.name), origin, what, key.expects));
     }
 
     /// Makes every path absolute, and notes those that cannot be.
@@ -81,7 +81,8 @@ impl Layer {
             Err(advice) => {
                 let origin = origins.get(name).cloned().unwrap_or(Origin::Default);
                 let shown = format!("{:?}", path.to_string_lossy());
-                problems.push(Finding::new(origin, format!("{name} = {}", abbreviated(&shown)), advice));
+                let what = format!("{name} = {}", abbreviated(&shown));
+                problems.push(Finding::new(Subject::Key(name), origin, what, advice));
             }
         };
         if let Some(path) = &mut values.server.auth_token_file {
@@ -99,11 +100,21 @@ impl Layer {
     pub(super) fn check_together(&mut self) {
         let server = &self.values.server;
         if server.auth_token.is_some() && server.auth_token_file.is_some() {
+            let what = format!(
+                "server.auth_token_file is set beside server.auth_token ({})",
+                self.origin("server.auth_token")
+            );
+            let origin = self.origin("server.auth_token_file");
             self.problems.push(Finding::new(
-                self.origin("server.auth_token_file"),
-                format!("server.auth_token is set beside it, at {}", self.origin("server.auth_token")),
+                Subject::Key("server.auth_token"),
+                origin,
+                what,
                 "remove one of the two",
             ));
+        }
+        let origin = self.origin("library.roots");
+        for (what, advice) in overlaps(self.values.library.roots.as_deref().unwrap_or_default()) {
+            self.problems.push(Finding::new(Subject::Key("library.roots"), origin.clone(), what, advice));
         }
     }
 
@@ -111,6 +122,32 @@ impl Layer {
     pub(super) fn origin(&self, name: &str) -> Origin {
         self.origins.get(name).cloned().unwrap_or(Origin::Default)
     }
+}
+
+/// What is wrong between roots, and what to do: they must be apart, for a video under two of them would be counted,
+/// moved and missed twice.
+fn overlaps(roots: &[PathBuf]) -> Vec<(String, &'static str)> {
+    let mut found = Vec::new();
+    for (index, root) in roots.iter().enumerate() {
+        let shown = root.display();
+        if root.components().any(|part| part == Component::ParentDir) {
+            found.push((format!("library.roots: {shown} has .. in it"), "give the path without it"));
+        }
+        for earlier in &roots[..index] {
+            let (inner, outer) = match (root.starts_with(earlier), earlier.starts_with(root)) {
+                (false, false) => continue,
+                (true, true) => {
+                    found.push((format!("library.roots: {shown} is there twice"), "remove one of the two"));
+                    continue;
+                }
+                (true, false) => (root, earlier),
+                (false, true) => (earlier, root),
+            };
+            let what = format!("library.roots: {} is inside {}", inner.display(), outer.display());
+            found.push((what, "remove the inner one: the outer one covers it"));
+        }
+    }
+    found
 }
 
 /// A value given as text, which `envy` reads.

@@ -39,6 +39,14 @@ impl Origin {
             column: before[start..].chars().count() + 1,
         }
     }
+
+    /// Line and column, for sorting.
+    pub(super) fn position(&self) -> Option<(usize, usize)> {
+        match self {
+            Self::Place { line, column, .. } => Some((*line, *column)),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Origin {

@@ -2,9 +2,20 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::environment::Environment;
-use super::error::Finding;
+use super::environment::{Environment, NotUtf8};
+use super::error::{Finding, Subject};
 use super::origin::Origin;
+
+/// Why there is no home directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoHome {
+    #[error("$HOME is not set")]
+    Unset,
+    #[error("$HOME is not an absolute path")]
+    Relative,
+    #[error("$HOME is not UTF-8")]
+    NotUtf8,
+}
 
 /// Resolves paths by what the environment says.
 pub(super) struct Paths<'a> {
@@ -30,7 +41,8 @@ impl<'a> Paths<'a> {
             return Err("give a path without a NUL byte".into());
         }
         if let Some(below) = below_home(text) {
-            return Ok(tidy(&self.home()?.join(below)));
+            let home = self.home().map_err(|why| format!("{why}: correct it, or give an absolute path"))?;
+            return Ok(tidy(&home.join(below)));
         }
         if text.starts_with('~') {
             return Err(
@@ -51,20 +63,17 @@ impl<'a> Paths<'a> {
     }
 
     /// The home directory.
-    ///
-    /// # Errors
-    /// What to do when there is none.
-    fn home(&self) -> Result<PathBuf, String> {
+    fn home(&self) -> Result<PathBuf, NoHome> {
         match self.environment.text("HOME") {
             Ok(Some(home)) if Path::new(home).is_absolute() => Ok(PathBuf::from(home)),
-            Ok(Some(_)) => Err("$HOME is not absolute: correct it, or give an absolute path".into()),
-            Ok(None) => Err("$HOME is not set: set it, or give an absolute path".into()),
-            Err(_) => Err("$HOME is not UTF-8: correct it, or give an absolute path".into()),
+            Ok(Some(_)) => Err(NoHome::Relative),
+            Ok(None) => Err(NoHome::Unset),
+            Err(NotUtf8) => Err(NoHome::NotUtf8),
         }
     }
 
     /// `~/.vpo/NAME`, if there is a home.
-    pub(super) fn in_home(&self, name: &str) -> Result<PathBuf, String> {
+    pub(super) fn in_home(&self, name: &str) -> Result<PathBuf, NoHome> {
         Ok(tidy(&self.home()?.join(".vpo").join(name)))
     }
 
@@ -72,20 +81,29 @@ impl<'a> Paths<'a> {
     ///
     /// # Errors
     /// When the variable is not UTF-8.
-    pub(super) fn directories(&self, variable: &'static str) -> Result<Vec<PathBuf>, Finding> {
+    pub(super) fn directories(
+        &self,
+        variable: &'static str,
+        subject: Subject,
+    ) -> Result<Vec<PathBuf>, Finding> {
         match self.environment.text(variable) {
             Ok(text) => {
                 let names = text.unwrap_or("").split(':').filter(|name| !name.is_empty());
                 Ok(names.filter_map(|name| self.absolute(Path::new(name)).ok()).collect())
             }
-            Err(_) => Err(not_utf8(variable)),
+            Err(NotUtf8) => Err(not_utf8(subject, variable)),
         }
     }
 }
 
 /// What to say of a variable whose value is not UTF-8.
-pub(super) fn not_utf8(variable: &str) -> Finding {
-    Finding::new(Origin::Variable(variable.to_owned()), "not UTF-8", "give a value in UTF-8, or unset it")
+pub(super) fn not_utf8(subject: Subject, variable: &str) -> Finding {
+    Finding::new(
+        subject,
+        Origin::Variable(variable.to_owned()),
+        "the value is not UTF-8",
+        "give a value in UTF-8, or unset it",
+    )
 }
 
 fn below_home(text: &str) -> Option<&str> {

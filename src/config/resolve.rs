@@ -1,46 +1,48 @@
 //! Four layers → one configuration, or every problem that they have.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::environment::Environment;
-use super::error::{ConfigError, Finding};
+use super::error::{ConfigError, Finding, Subject};
 use super::file;
 use super::keys::Values;
 use super::layer::Layer;
 use super::origin::{Origin, Origins};
 use super::paths::Paths;
-use super::value::{Extension, Format, Level, Output, Seconds, Secret};
+use super::value::{Extensions, Format, Level, Output, Seconds, Secret};
 use super::{Config, Database, Library, Logging, Resolved, Server};
+
+/// The variables in which systemd names the directories of a unit (systemd.exec(5)).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+const STATE: &str = "STATE_DIRECTORY";
 
 const EXTENSIONS: [&str; 6] = ["mkv", "mp4", "avi", "webm", "m4v", "mov"];
 
 pub(super) fn resolve(flags: &Layer, environment: &Environment) -> Result<Resolved, ConfigError> {
-    let paths = Paths::new(environment);
-    let mut resolution = Resolution {
-        paths,
-        values: Values::default(),
-        origins: Origins::new(),
-        problems: vec![],
-        warnings: vec![],
-    };
-    let variables = environment.layer();
-    let named = flags.file.as_ref().or(variables.file.as_ref());
-    let file = match file::find(named, &resolution.paths, &mut resolution.warnings) {
-        Ok(file) => file,
-        Err(problem) => {
-            resolution.problems.push(problem);
-            None
-        }
-    };
-    let file = file.map(|(path, origin)| (file::layer(&path, origin), path));
-    let (file_layer, file) = file.unzip();
-    for layer in [file_layer.unwrap_or_default(), variables, flags.clone()] {
-        resolution.add(layer);
+    Resolution::new(flags, environment).finish()
+}
+
+/// The library's path alone.
+pub(super) fn library_path(flags: &Layer, environment: &Environment) -> Result<PathBuf, ConfigError> {
+    let mut resolution = Resolution::new(flags, environment);
+    let database = resolution.database();
+    // Where a flag or a variable names it, the file has no say.
+    let file_matters =
+        !matches!(resolution.origins.get("database.path"), Some(Origin::Flag(_) | Origin::Variable(_)));
+    resolution.problems.retain(|problem| match (problem.subject, &problem.origin) {
+        (_, Origin::Place { .. } | Origin::File(_)) if !file_matters => false,
+        (Subject::Key(name), _) => name == "database.path",
+        (Subject::File, _) => file_matters,
+        (Subject::Name, _) => false,
+    });
+    match database {
+        Some(database) if resolution.problems.is_empty() => Ok(database.path),
+        _ => Err(ConfigError { problems: resolution.problems, warnings: resolution.warnings }),
     }
-    resolution.finish(file)
 }
 
 struct Resolution<'a> {
@@ -49,9 +51,35 @@ struct Resolution<'a> {
     origins: Origins,
     problems: Vec<Finding>,
     warnings: Vec<Finding>,
+    file: Option<PathBuf>,
 }
 
-impl Resolution<'_> {
+impl<'a> Resolution<'a> {
+    /// Reads the layers and lays them over each other.
+    fn new(flags: &Layer, environment: &'a Environment) -> Self {
+        let mut resolution = Self {
+            paths: Paths::new(environment),
+            values: Values::default(),
+            origins: Origins::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            file: None,
+        };
+        let variables = environment.layer();
+        let named = flags.file.as_ref().or(variables.file.as_ref());
+        match file::find(named, &resolution.paths, &mut resolution.warnings) {
+            Ok(Some(file)) => {
+                resolution.add(file::layer(&file, named.map(|(_, origin)| origin)));
+                resolution.file = Some(file);
+            }
+            Ok(None) => {}
+            Err(problem) => resolution.problems.push(problem),
+        }
+        resolution.add(variables);
+        resolution.add(flags.clone());
+        resolution
+    }
+
     /// Lays a layer over those before it.
     fn add(&mut self, mut layer: Layer) {
         layer.resolve_paths(&self.paths);
@@ -69,7 +97,7 @@ impl Resolution<'_> {
         self.warnings.extend(layer.warnings);
     }
 
-    fn finish(mut self, file: Option<PathBuf>) -> Result<Resolved, ConfigError> {
+    fn finish(mut self) -> Result<Resolved, ConfigError> {
         let server = self.server();
         let database = self.database();
         let library = self.library();
@@ -78,7 +106,7 @@ impl Resolution<'_> {
             format: self.values.logging.format.unwrap_or(Format::Text),
             output: self.values.logging.output.unwrap_or(Output::Stderr),
         };
-        let Self { origins, problems, warnings, .. } = self;
+        let Self { origins, problems, warnings, file, .. } = self;
         match database {
             Some(database) if problems.is_empty() => {
                 let config = Config { server, database, logging, library };
@@ -112,22 +140,24 @@ impl Resolution<'_> {
         if let Some(file) = &self.values.server.auth_token_file {
             return Some(file.clone());
         }
-        let directories = self.paths.directories("CREDENTIALS_DIRECTORY").unwrap_or_else(|problem| {
+        let subject = Subject::Key("server.auth_token_file");
+        let directories = self.paths.directories(CREDENTIALS, subject).unwrap_or_else(|problem| {
             self.problems.push(problem);
             Vec::new()
         });
-        let file = directories
-            .into_iter()
-            .map(|directory| directory.join("auth_token"))
-            .find(|file| file.exists())?;
-        self.origins.insert("server.auth_token_file", Origin::Directory("CREDENTIALS_DIRECTORY"));
+        let files = directories.into_iter().map(|directory| directory.join("auth_token"));
+        // One that cannot be looked at may be there: better an error than a daemon without its token.
+        let absent = |error: &std::io::Error| error.kind() == ErrorKind::NotFound;
+        let file =
+            files.into_iter().find(|file| !file.symlink_metadata().is_err_and(|error| absent(&error)))?;
+        self.origins.insert("server.auth_token_file", Origin::Directory(CREDENTIALS));
         Some(file)
     }
 
     fn token_in(&mut self, file: &Path) -> Option<Secret> {
         let origin = self.origins.get("server.auth_token_file").cloned().unwrap_or(Origin::Default);
         let (what, advice) = match file::read_text(file) {
-            Err(what) => (what, "name a readable file that holds the token on one line"),
+            Err(error) => (error.to_string(), "name a readable file that holds the token on one line"),
             Ok(text) => {
                 let line = text.strip_suffix('\n').unwrap_or(&text);
                 match Secret::new(line.strip_suffix('\r').unwrap_or(line)) {
@@ -139,11 +169,8 @@ impl Resolution<'_> {
                 }
             }
         };
-        self.problems.push(Finding::new(
-            origin,
-            format!("the token's file {} {what}", file.display()),
-            advice,
-        ));
+        let what = format!("server.auth_token_file {} {what}", file.display());
+        self.problems.push(Finding::new(Subject::Key("server.auth_token_file"), origin, what, advice));
         None
     }
 
@@ -169,17 +196,18 @@ impl Resolution<'_> {
     }
 
     fn default_library(&self) -> Result<(PathBuf, Origin), Finding> {
-        if let Some(directory) = self.paths.directories("STATE_DIRECTORY")?.first() {
-            return Ok((directory.join("library.db"), Origin::Directory("STATE_DIRECTORY")));
+        let subject = Subject::Key("database.path");
+        if let Some(directory) = self.paths.directories(STATE, subject)?.first() {
+            return Ok((directory.join("library.db"), Origin::Directory(STATE)));
         }
-        self.paths.in_home("library.db").map(|path| (path, Origin::Default)).map_err(|advice| {
-            let advice = format!("{advice} as database.path (VPO_DATABASE_PATH, --database)");
-            Finding::new(Origin::Default, "database.path has no default", advice)
+        self.paths.in_home("library.db").map(|path| (path, Origin::Default)).map_err(|why| {
+            let what = format!("database.path has no default: {why}");
+            let advice = "correct it, or give database.path (VPO_DATABASE_PATH, --database)";
+            Finding::new(subject, Origin::Variable("HOME".into()), what, advice)
         })
     }
 
-    fn library(&mut self) -> Library {
-        self.check_roots();
+    fn library(&self) -> Library {
         let library = &self.values.library;
         Library {
             roots: library.roots.clone().unwrap_or_default(),
@@ -188,51 +216,12 @@ impl Resolution<'_> {
                 .rescan_interval
                 .map_or(Some(Duration::from_secs(3600)), |time| Some(time.get()))
                 .filter(|time| !time.is_zero()),
-            extensions: extensions(library.extensions.clone()),
+            extensions: library
+                .extensions
+                .clone()
+                .map_or_else(|| EXTENSIONS.map(str::to_owned).to_vec(), Extensions::into_vec),
         }
     }
-
-    /// Roots must be apart: a video under two of them would be counted, moved and missed twice.
-    fn check_roots(&mut self) {
-        let roots = self.values.library.roots.as_deref().unwrap_or_default();
-        let origin = self.origins.get("library.roots").cloned().unwrap_or(Origin::Default);
-        for (index, root) in roots.iter().enumerate() {
-            let shown = root.display();
-            if root.components().any(|part| part == std::path::Component::ParentDir) {
-                let what = format!("library.roots: {shown} has .. in it");
-                self.problems.push(Finding::new(origin.clone(), what, "give the path without it"));
-            }
-            for earlier in &roots[..index] {
-                let (inner, outer) = match (root.starts_with(earlier), earlier.starts_with(root)) {
-                    (false, false) => continue,
-                    (true, false) => (root, earlier),
-                    (false, true) => (earlier, root),
-                    (true, true) => {
-                        let what = format!("library.roots: {shown} is there twice");
-                        self.problems.push(Finding::new(origin.clone(), what, "remove one of the two"));
-                        continue;
-                    }
-                };
-                let what = format!("library.roots: {} is inside {}", inner.display(), outer.display());
-                self.problems.push(Finding::new(
-                    origin.clone(),
-                    what,
-                    "remove the inner one: the outer one covers it",
-                ));
-            }
-        }
-    }
-}
-
-fn extensions(given: Option<Vec<Extension>>) -> Vec<String> {
-    let Some(given) = given else { return EXTENSIONS.map(str::to_owned).to_vec() };
-    let mut extensions: Vec<String> = Vec::new();
-    for extension in given.into_iter().map(Extension::into_string) {
-        if !extensions.contains(&extension) {
-            extensions.push(extension);
-        }
-    }
-    extensions
 }
 
 fn to_usize(number: NonZero<u32>) -> usize {

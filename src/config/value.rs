@@ -106,27 +106,37 @@ impl<'de, const MAX: u64> Deserialize<'de> for Seconds<MAX> {
     }
 }
 
-/// A file name extension: lower case, without the dot.
+/// File name extensions: lower case, without the dot, at least one, none twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extension(String);
+pub struct Extensions(Vec<String>);
 
-impl Extension {
-    /// The extension.
+impl Extensions {
+    /// The extensions.
     #[must_use]
-    pub fn into_string(self) -> String {
+    pub fn into_vec(self) -> Vec<String> {
         self.0
+    }
+
+    fn normalised(extension: &str) -> Option<String> {
+        let extension = extension.trim();
+        let extension = extension.strip_prefix('.').unwrap_or(extension);
+        // A name's extension is what follows its last dot, so one with a dot in it would match nothing.
+        let fits = !extension.is_empty()
+            && !extension.contains(|c: char| c == '.' || c == '/' || c.is_whitespace() || c.is_control());
+        fits.then(|| extension.to_lowercase())
     }
 }
 
-impl<'de> Deserialize<'de> for Extension {
+impl<'de> Deserialize<'de> for Extensions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let text = text.trim();
-        let text = text.strip_prefix('.').unwrap_or(text);
-        // A name's extension is what follows its last dot, so one with a dot in it would match nothing.
-        let fits = !text.is_empty()
-            && !text.contains(|c: char| c == '.' || c == '/' || c.is_whitespace() || c.is_control());
-        fits.then(|| Self(text.to_lowercase())).ok_or_else(|| de::Error::custom("not an extension"))
+        let mut extensions = Vec::new();
+        for given in Vec::<String>::deserialize(deserializer)? {
+            let extension = Self::normalised(&given).ok_or_else(|| de::Error::custom("not an extension"))?;
+            if !extensions.contains(&extension) {
+                extensions.push(extension);
+            }
+        }
+        if extensions.is_empty() { Err(de::Error::custom("no extension")) } else { Ok(Self(extensions)) }
     }
 }
 

@@ -1,0 +1,120 @@
+//! The command line: what is understood, what is refused, and how the process ends.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Output, Stdio};
+
+use super::harness::Sandbox;
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+/// The one line on stderr that a refused command line ends in.
+#[track_caller]
+fn usage_error<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> String {
+    let output = Sandbox::new().run(args);
+    let stderr = text(&output.stderr).to_owned();
+    assert_eq!(output.status.code(), Some(64), "{stderr}");
+    assert_eq!(text(&output.stdout), "");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("vpo: ") && stderr.contains("--help` for what there is"), "{stderr}");
+    stderr
+}
+
+#[track_caller]
+fn succeeds<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> String {
+    let Output { status, stdout, stderr } = Sandbox::new().run(args);
+    assert_eq!(status.code(), Some(0), "{}", text(&stderr));
+    assert_eq!(text(&stderr), "");
+    text(&stdout).to_owned()
+}
+
+#[test]
+fn version_names_program_version_and_schema() {
+    let expected = format!("vpo {} (library schema 7)\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(succeeds(["--version"]), expected);
+    assert_eq!(succeeds(["-V"]), expected);
+}
+
+#[test]
+fn help_is_a_success_for_vpo_and_each_command() {
+    for command in ["serve", "healthcheck", "config", "scan", "inspect"] {
+        assert!(succeeds(["--help"]).contains(command));
+        for flag in ["--help", "-h"] {
+            let help = succeeds([command, flag]);
+            assert!(help.starts_with(&format!("Usage: vpo {command}")), "{help}");
+        }
+    }
+    assert_eq!(succeeds(["help"]), succeeds(["-h"]));
+}
+
+#[test]
+fn a_wrong_command_line_is_64_and_one_line_with_a_pointer_to_help() {
+    assert!(
+        usage_error::<&str>([]).contains("no command: give one of serve, healthcheck, config, scan, inspect")
+    );
+    assert!(usage_error(["srve"]).contains("unknown argument srve, did you mean serve?"));
+    assert!(usage_error(["frobnicate"]).contains("unknown argument frobnicate: "));
+    assert!(usage_error(["--prot"]).contains("run `vpo --help`"));
+    assert!(
+        usage_error(["serve", "--prot", "80"])
+            .contains("--prot, did you mean --port?: run `vpo serve --help`")
+    );
+    assert!(usage_error(["serve", "surplus"]).contains("surplus"));
+    assert!(usage_error(["serve", "--port"]).contains("'--port'"));
+    assert!(usage_error(["serve", "--port", "1", "--port", "2"]).contains("'--port'"));
+    assert!(usage_error(["config", "--check=yes"]).contains("--check=yes"));
+    assert!(usage_error(["inspect"]).contains("no file to inspect"));
+    assert!(usage_error(["healthcheck", "--route", "metrics"]).contains("readyz"));
+    for timeout in ["0", "-1", "nan", "inf", "1e300", "soon", ""] {
+        assert!(usage_error(["healthcheck", "--timeout", timeout]).contains("give seconds above 0"));
+    }
+}
+
+#[test]
+fn arguments_that_are_not_utf8_are_64() {
+    let bytes = OsStr::from_bytes(b"/videos/\xff");
+    assert!(usage_error([OsStr::new("serve"), OsStr::new("--library"), bytes]).contains(r"\xFF"));
+    assert!(usage_error([OsStr::new("inspect"), bytes]).contains("not UTF-8"));
+    assert!(usage_error([bytes]).contains("not UTF-8"));
+}
+
+#[test]
+fn a_value_may_follow_its_flag_after_an_equals_sign() {
+    let shown = succeeds(["config", "--port=9000", "--library=/a=b"]);
+    assert!(shown.contains("port = 9000 # --port\n"), "{shown}");
+    assert!(shown.contains("roots = [\"/a=b\"] # --library\n"), "{shown}");
+}
+
+#[test]
+fn a_reader_that_wants_no_more_is_no_failure() {
+    for args in [&["config"][..], &["--help"], &["--version"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = Sandbox::new().vpo(args).stdout(writer).output().expect("vpo runs");
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{args:?}");
+    }
+}
+
+#[test]
+fn output_that_is_lost_is_a_failure() {
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+    let output = Sandbox::new().vpo(["config"]).stdout(full).output().expect("vpo runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("vpo: cannot write to standard output: "));
+}
+
+#[test]
+fn a_full_or_closed_stderr_changes_no_exit_code() {
+    for (args, code) in [(&["serv"][..], 64), (&["config", "--port", "x"], 78)] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+        let status = Sandbox::new().vpo(args).stderr(full).status().expect("vpo runs");
+        assert_eq!(status.code(), Some(code));
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let status =
+            Sandbox::new().vpo(args).stderr(writer).stdout(Stdio::null()).status().expect("vpo runs");
+        assert_eq!(status.code(), Some(code));
+    }
+}

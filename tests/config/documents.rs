@@ -1,0 +1,280 @@
+//! What is written about the configuration is true: `vpo config` reads what it prints, the documentation's table
+//! and the example file say what the code does; and what a reload takes over.
+
+use std::path::Path;
+
+use super::{Said, Sandbox};
+use vpo::config::keys::KEYS;
+use vpo::config::{Config, Environment, Layer, Resolved, Secret};
+
+fn documentation(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    std::fs::read_to_string(path).expect("documentation")
+}
+
+/// The configuration of a file with this content and this home.
+fn resolved(sandbox: &Sandbox, content: &str) -> Resolved {
+    let path = sandbox.write("resolved.toml", content);
+    let flags = Layer::from_flags(path.to_str(), [], &[]);
+    let environment = Environment::new([("HOME", sandbox.home())], sandbox.path(""));
+    Config::resolve(&flags, &environment).unwrap_or_else(|error| panic!("{error}\n{content}"))
+}
+
+#[test]
+fn the_table_in_the_documentation_is_the_code() {
+    let sandbox = Sandbox::new();
+    let defaults = sandbox.config(&[]).quietly();
+    let text = documentation("configuration.md");
+    let rows: Vec<Vec<String>> = text
+        .lines()
+        .filter(|line| {
+            line.starts_with("| `server.")
+                || KEYS.iter().any(|key| line.starts_with(&format!("| `{}`", key.name)))
+        })
+        .map(|line| line.trim_matches('|').split(" | ").map(|cell| cell.trim().replace('`', "")).collect())
+        .collect();
+    let expected: Vec<Vec<String>> = KEYS
+        .iter()
+        .map(|key| {
+            let default = match defaults.value(key.name) {
+                Some((value, _)) => value.replace(&sandbox.home(), "~"),
+                None => "none".into(),
+            };
+            vec![key.name.into(), key.variable(), key.flag.unwrap_or("–").into(), default]
+        })
+        .collect();
+    let given: Vec<Vec<String>> = rows.iter().map(|row| row[..4].to_vec()).collect();
+    assert_eq!(given, expected);
+    for (row, key) in rows.iter().zip(KEYS) {
+        let applied = if is_live(key.name) { "reload" } else { "restart" };
+        assert_eq!(row[4], applied, "{}", key.name);
+    }
+}
+
+fn is_live(key: &str) -> bool {
+    key == "logging.level" || key.starts_with("library.")
+}
+
+#[test]
+fn the_example_file_has_every_key_and_says_the_defaults() {
+    let sandbox = Sandbox::new();
+    let text = documentation("vpo.toml");
+    let defaults = resolved(&sandbox, "");
+    // As it is: everything commented out.
+    let as_it_is = resolved(&sandbox, &text);
+    assert_eq!((&as_it_is.config, as_it_is.origins.len()), (&defaults.config, 0));
+    // With each `# key = value` made real.
+    let mut section = "";
+    let mut made_real = Vec::new();
+    let mut uncommented = String::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']');
+        }
+        let real = line.strip_prefix("# ").filter(|line| {
+            let field = line.split(" = ").next().unwrap_or("");
+            KEYS.iter().any(|key| key.section == section && key.field == field)
+        });
+        if let Some(line) = real {
+            made_real.push(format!("{section}.{}", line.split(" = ").next().unwrap_or("")));
+        }
+        uncommented += real.unwrap_or(line);
+        uncommented += "\n";
+    }
+    assert_eq!(resolved(&sandbox, &uncommented).config, defaults.config);
+    // Keys without a default are there too, with two signs.
+    let without: Vec<&str> = ["auth_token", "auth_token_file"]
+        .into_iter()
+        .filter(|field| text.contains(&format!("\n## {field} = ")))
+        .collect();
+    assert_eq!(without.len(), 2);
+    let missing: Vec<&str> =
+        KEYS.iter().map(|key| key.name).filter(|name| !made_real.iter().any(|real| real == name)).collect();
+    assert_eq!(missing, ["server.auth_token", "server.auth_token_file"]);
+}
+
+/// A small generator of numbers (xorshift): the same configurations in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[usize::try_from(self.below(from.len() as u64)).expect("small")]
+    }
+
+    fn name(&mut self) -> String {
+        (0..=self.below(5))
+            .map(|_| {
+                self.pick(&[
+                    "a", "Z", "ä", "日", " ", "\"", "'", "\\", "#", "\t", "\n", "=", "[", "]", "%", "\u{7f}",
+                    "~", "$HOME", "\"\"\"", "😀", "\r\n",
+                ])
+            })
+            .collect()
+    }
+
+    fn path(&mut self) -> String {
+        let start = self.pick(&["/", "~/", "./", "/x/"]);
+        format!("{start}p{}", self.name())
+    }
+
+    fn configuration(&mut self, token: &str) -> toml::Table {
+        let mut table = toml::Table::new();
+        for key in KEYS {
+            if self.below(2) == 0 {
+                continue;
+            }
+            let value: toml::Value = match key.name {
+                "server.bind" => self.pick(&["0.0.0.0", "::", "::1", "10.1.2.3", "::ffff:1.2.3.4"]).into(),
+                "server.port" => i64::try_from(self.below(65536)).expect("small").into(),
+                "server.shutdown_timeout" => {
+                    (f64::from(u32::try_from(self.below(86_400_000)).expect("small")) / 1000.0).into()
+                }
+                "server.max_connections" => {
+                    i64::try_from(self.below(4_294_967_295) + 1).expect("fits").into()
+                }
+                "server.auth_token_file" => token.into(),
+                "server.auth_token" => continue,
+                "database.path" => self.path().into(),
+                "logging.level" => self.pick(&["debug", "INFO", "Warning", "error"]).into(),
+                "logging.format" => self.pick(&["text", "json"]).into(),
+                "logging.output" => self.pick(&["stderr", "stdout"]).into(),
+                "library.roots" => (0..self.below(4))
+                    .map(|index| format!("/{index}{}", self.path()))
+                    .collect::<Vec<_>>()
+                    .into(),
+                "library.watch" => (self.below(2) == 0).into(),
+                "library.rescan_interval" => {
+                    if self.below(4) == 0 {
+                        0.into()
+                    } else {
+                        (f64::from(u32::try_from(self.below(31_536_000)).expect("small")) + 0.1)
+                            .min(31_536_000.0)
+                            .into()
+                    }
+                }
+                "library.extensions" => (0..=self.below(3))
+                    .map(|_| self.pick(&["mkv", ".TS", "ÄÖ", "3gp", "m-v", "a#b", "\"q"]))
+                    .collect::<Vec<_>>()
+                    .into(),
+                other => panic!("{other} is new: give it values"),
+            };
+            let section = table.entry(key.section).or_insert_with(|| toml::Table::new().into());
+            section.as_table_mut().expect("a section").insert(key.field.into(), value);
+        }
+        table
+    }
+}
+
+#[test]
+fn what_vpo_config_prints_leads_to_the_same_configuration() {
+    let sandbox = Sandbox::new();
+    let token = sandbox.write("the token", "swordfish");
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..100 {
+        let original = dice.configuration(token.to_str().expect("UTF-8")).to_string();
+        let file = sandbox.write("original # 1.toml", &original);
+        let printed = Said::by(sandbox.vpo(["config", "--config"]).arg(&file)).quietly().stdout;
+        assert_eq!(
+            resolved(&sandbox, &printed).config,
+            resolved(&sandbox, &original).config,
+            "{original}\n{printed}"
+        );
+        // And prints itself again, but for the origins.
+        let again = sandbox.write("printed.toml", &printed);
+        let again = Said::by(sandbox.vpo(["config", "--config"]).arg(&again)).quietly().stdout;
+        let tables = [&printed, &again].map(|text| text.parse::<toml::Table>().expect("TOML"));
+        assert_eq!(tables[0], tables[1]);
+        assert_eq!(
+            tables[0].values().filter_map(toml::Value::as_table).map(toml::Table::len).sum::<usize>()
+                + unset(&printed),
+            KEYS.len()
+        );
+    }
+}
+
+/// How many keys are only there as comments.
+fn unset(printed: &str) -> usize {
+    printed.lines().filter(|line| line.starts_with("# ") && line.ends_with(" is not set")).count()
+}
+
+#[test]
+fn a_reload_takes_over_the_level_and_the_library_and_names_the_rest() {
+    let sandbox = Sandbox::new();
+    let (one, two) = (sandbox.write("one", "1"), sandbox.write("two", "2"));
+    let old = resolved(&sandbox, &format!("server.auth_token_file = {one:?}")).config;
+    for (key, value) in [
+        ("server.bind", "'::1'".to_owned()),
+        ("server.port", "0".into()),
+        ("server.shutdown_timeout", "0.5".into()),
+        ("server.max_connections", "7".into()),
+        ("database.path", "'/x'".into()),
+        ("logging.level", "'debug'".into()),
+        ("logging.format", "'json'".into()),
+        ("logging.output", "'stdout'".into()),
+        ("library.roots", "['/x']".into()),
+        ("library.watch", "false".into()),
+        ("library.rescan_interval", "0".into()),
+        ("library.extensions", "['mkv']".into()),
+    ] {
+        let new = resolved(&sandbox, &format!("server.auth_token_file = {one:?}\n{key} = {value}")).config;
+        let changes = Config::changes(&old, &new);
+        let expected = if is_live(key) { (vec![key], vec![]) } else { (vec![], vec![key]) };
+        assert_eq!((changes.live, changes.restart), expected);
+    }
+    let new = resolved(&sandbox, &format!("server.auth_token_file = {two:?}")).config;
+    assert_eq!(Config::changes(&old, &new).restart, ["server.auth_token", "server.auth_token_file"]);
+    let new = resolved(&sandbox, "server.auth_token = '1'").config;
+    assert_eq!(Config::changes(&old, &new).restart, ["server.auth_token_file"]);
+    sandbox.write("one", "3");
+    let new = resolved(&sandbox, &format!("server.auth_token_file = {one:?}")).config;
+    assert_eq!(Config::changes(&old, &new).restart, ["server.auth_token"]);
+    assert_eq!(Config::changes(&old, &old), vpo::config::Changes::default());
+}
+
+#[test]
+fn a_probe_finds_the_library_whatever_else_is_wrong() {
+    let sandbox = Sandbox::new();
+    let environment = |path: Option<&str>| {
+        let variables = [("HOME", sandbox.home())]
+            .into_iter()
+            .chain(path.map(|path| ("VPO_DATABASE_PATH", path.to_owned())));
+        Environment::new(variables, sandbox.path(""))
+    };
+    let find = |content: &str, path: Option<&str>| {
+        let file = sandbox.write("c.toml", content);
+        let flags = Layer::from_flags(file.to_str(), [], &[]);
+        Config::library_path(&flags, &environment(path)).ok()
+    };
+    let elsewhere = Some("/data/library.db".into());
+    assert_eq!(
+        find("database.path = '/data/library.db'\nserver.port = -1\nserver.auth_token_file = '/none'", None),
+        elsewhere
+    );
+    assert_eq!(find("[servr]\nx = 1", None), Some(sandbox.library()));
+    // What leaves the path in doubt …
+    assert_eq!(find("database.path = 1", None), None);
+    assert_eq!(find("database.path = '~x'", None), None);
+    assert_eq!(find("not TOML", None), None);
+    // … does not where a variable says it.
+    assert_eq!(find("database.path = 1", Some("/data/library.db")), elsewhere);
+    assert_eq!(find("not TOML", Some("/data/library.db")), elsewhere);
+    assert_eq!(find("", Some("")), None);
+}
+
+#[test]
+fn a_secret_matches_itself_only_and_is_not_shown() {
+    let secret = Secret::new("swordfish").expect("a token");
+    assert!(secret.matches(b"swordfish"));
+    for other in ["", "s", "swordfisH", "swordfish ", "Swordfish", "swordfishswordfish"] {
+        assert!(!secret.matches(other.as_bytes()), "{other}");
+    }
+    assert_eq!(secret.expose(), "swordfish");
+    assert_eq!(format!("{secret:?} {:#?}", Some(&secret)), "*** Some(\n    ***,\n)");
+}

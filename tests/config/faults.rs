@@ -1,0 +1,347 @@
+//! Everything that can be wrong: exit 78, every problem of every layer in one report, each with its exact origin.
+
+use std::os::unix::ffi::OsStrExt;
+
+use super::{Said, Sandbox};
+
+/// `vpo config --config c.toml` with this content must be refused with these lines; `@` stands for the file.
+#[track_caller]
+fn file(content: &str, lines: &[&str]) {
+    let sandbox = Sandbox::new();
+    let path = sandbox.write("c.toml", content).to_str().expect("UTF-8").to_owned();
+    let lines: Vec<String> = lines.iter().map(|line| line.replace('@', &path)).collect();
+    sandbox.config(&["--config", "c.toml"]).refused(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+/// A variable with this value must be refused: what is said before the origin, and after it.
+#[track_caller]
+fn variable(name: &str, value: &str, what: &str, advice: &str) {
+    let line = format!("{what}: {name}: {advice}");
+    Sandbox::new().config_with(&[], &[(name, value)]).refused(&[&line]);
+}
+
+const BIND: &str = "give an IP address such as 127.0.0.1, 0.0.0.0 or ::1";
+const PORT: &str = "give a whole number from 0 to 65535 (0 = any free port)";
+const TIMEOUT: &str = "give seconds from 0 to 86400, such as 30 or 2.5";
+const CONNECTIONS: &str = "give a whole number from 1 to 4294967295";
+const TOKEN: &str = "give 1 to 1024 printable ASCII characters, without a space at either end";
+const LEVEL: &str = "give debug, info, warning or error";
+const ROOTS: &str = "give directories (in the file, a list of strings)";
+const INTERVAL: &str = "give seconds from 0 to 31536000, such as 3600 (0 = never)";
+const EXTENSIONS: &str = "give file name extensions such as mkv, mp4 (in the file, a list of strings)";
+
+#[test]
+fn every_value_in_the_file_that_does_not_fit_is_named_with_line_and_column() {
+    for (section, field, values, advice) in [
+        ("server", "bind", &["\"localhost\"", "\"\"", "1", "\"127.0.0.256\"", "[]"][..], BIND),
+        (
+            "server",
+            "port",
+            &["-1", "65536", "99999999999999999999", "80.0", "nan", "\"80\"", "true", "{}"],
+            PORT,
+        ),
+        (
+            "server",
+            "shutdown_timeout",
+            &["nan", "-nan", "inf", "-inf", "-0.5", "-1", "86400.1", "1e300", "\"30\""],
+            TIMEOUT,
+        ),
+        ("server", "max_connections", &["0", "-1", "4294967296", "1.0", "\"\""], CONNECTIONS),
+        ("logging", "level", &["\"verbose\"", "\"\"", "1", "[\"info\"]"], LEVEL),
+        ("logging", "format", &["\"xml\"", "false"], "give text or json"),
+        ("logging", "output", &["\"file\"", "0"], "give stderr or stdout"),
+        ("database", "path", &["1", "[]", "1979-05-27"], "give the path of the library's file"),
+        ("library", "roots", &["\"/videos\"", "[1]", "{}"], ROOTS),
+        ("library", "watch", &["\"true\"", "1", "0.0"], "give true or false"),
+        ("library", "rescan_interval", &["-1", "nan", "31536001", "\"1h\"", "true"], INTERVAL),
+        (
+            "library",
+            "extensions",
+            &["[]", "[\"\"]", "[\".\"]", "[\"tar.gz\"]", "[\"a/b\"]", "[\"a b\"]", "\"mkv\"", "[1]"],
+            EXTENSIONS,
+        ),
+    ] {
+        for value in values {
+            let column = field.len() + 4;
+            let line = format!("{section}.{field} = {value}: @:3:{column}: {advice}");
+            file(&format!("# ours\n[{section}]\n{field} = {value}\n"), &[&line]);
+        }
+    }
+}
+
+#[test]
+fn every_variable_that_does_not_fit_is_named() {
+    for (name, key, values, advice) in [
+        ("VPO_SERVER_BIND", "server.bind", &["localhost", "", "[::1]"][..], BIND),
+        ("VPO_SERVER_PORT", "server.port", &["", " 80", "80 ", "-1", "65536", "0x50", "8e1", "eighty"], PORT),
+        (
+            "VPO_SERVER_SHUTDOWN_TIMEOUT",
+            "server.shutdown_timeout",
+            &["NaN", "inf", "infinity", "-0.1", "86401", "1e999", "30s", ""],
+            TIMEOUT,
+        ),
+        (
+            "VPO_SERVER_MAX_CONNECTIONS",
+            "server.max_connections",
+            &["0", "-1", "4294967296", "1.5"],
+            CONNECTIONS,
+        ),
+        ("VPO_LOGGING_LEVEL", "logging.level", &["verbose", ""], LEVEL),
+        ("VPO_LIBRARY_WATCH", "library.watch", &["yes", "1", ""], "give true or false"),
+        ("VPO_LIBRARY_RESCAN_INTERVAL", "library.rescan_interval", &["never", "-1"], INTERVAL),
+        ("VPO_LIBRARY_EXTENSIONS", "library.extensions", &["", "mkv,", ".", "tar.gz"], EXTENSIONS),
+    ] {
+        for value in values {
+            variable(name, value, &format!("{key} = {value:?}"), advice);
+        }
+    }
+}
+
+#[test]
+fn every_flag_that_does_not_fit_is_named() {
+    for (flag, key, value, advice) in [
+        ("--bind", "server.bind", "example.org", BIND),
+        ("--port", "server.port", "70000", PORT),
+        ("-p", "server.port", "x", PORT),
+        ("--shutdown-timeout", "server.shutdown_timeout", "NaN", TIMEOUT),
+        ("--log-level", "logging.level", "trace", LEVEL),
+        ("--log-format", "logging.format", "yaml", "give text or json"),
+    ] {
+        let origin = if flag == "-p" { "--port" } else { flag };
+        let line = format!("{key} = {value:?}: {origin}: {advice}");
+        Sandbox::new().config(&[flag, value]).refused(&[&line]);
+    }
+    Sandbox::new()
+        .config(&["--database", ""])
+        .refused(&["database.path = \"\": --database: it is empty: give a path"]);
+}
+
+#[test]
+fn every_problem_of_every_layer_is_in_one_report() {
+    let sandbox = Sandbox::new();
+    let content = "[server]\nport = -1\nprot = 1\n[loging]\n[library]\nwatch = 0\n";
+    let path = sandbox.write("c.toml", content);
+    let path = path.display();
+    let variables = [
+        ("VPO_SERVER_PORT", "x"),
+        ("VPO_LOGGING_LEVEL", "loud"),
+        ("VPO_SERVER_PROT", "1"),
+        ("VPO_SERVER_AUTH_TOKEN", " "),
+    ];
+    let said = sandbox.config_with(&["--config", "c.toml", "--port", "y", "--bind", "z"], &variables);
+    said.refused(&[
+        "warning: unknown variable: VPO_SERVER_PROT: it is skipped; did you mean VPO_SERVER_PORT?",
+        &format!("server.port = -1: {path}:2:8: {PORT}"),
+        &format!("unknown key server.prot: {path}:3:1: did you mean port?"),
+        &format!("unknown section [loging]: {path}:4:2: did you mean [logging]?"),
+        &format!("library.watch = 0: {path}:6:9: give true or false"),
+        &format!("logging.level = \"loud\": VPO_LOGGING_LEVEL: {LEVEL}"),
+        &format!("server.auth_token is no usable token: VPO_SERVER_AUTH_TOKEN: {TOKEN}"),
+        &format!("server.port = \"x\": VPO_SERVER_PORT: {PORT}"),
+        &format!("server.bind = \"z\": --bind: {BIND}"),
+        &format!("server.port = \"y\": --port: {PORT}"),
+    ]);
+}
+
+#[test]
+fn unknown_names_get_a_did_you_mean_or_what_there_is() {
+    file(
+        "prot = 1",
+        &["unknown key prot: @:1:1: remove it; the sections are server, database, logging, library"],
+    );
+    file("port = 1", &["unknown key port: @:1:1: did you mean server.port?"]);
+    file("[databse]", &["unknown section [databse]: @:1:2: did you mean [database]?"]);
+    file("[library]\nrots = []", &["unknown key library.rots: @:2:1: did you mean roots?"]);
+    file(
+        "library.recsan_interval = 1",
+        &["unknown key library.recsan_interval: @:1:9: did you mean rescan_interval?"],
+    );
+    file("[database]\nzzz = 1", &["unknown key database.zzz: @:2:1: remove it; [database] has path"]);
+    file("database_pth = ''", &["unknown key database_pth: @:1:1: did you mean database.path?"]);
+}
+
+#[test]
+fn what_is_not_toml_is_named_with_line_and_column() {
+    let quoted = "correct it; text must be in quotes";
+    file("[server]\nbind = 0.0.0.0\n", &[&format!("not TOML: invalid float: @:2:11: {quoted}")]);
+    file("[server]\nport = 1\nport = 2\n", &[&format!("not TOML: duplicate key: @:3:1: {quoted}")]);
+    file("server = 1", &["server is no section: @:1:10: write [server] on a line of its own"]);
+    file("[[server]]\nport = 1", &["server is no section: @:1:1: write [server] on a line of its own"]);
+    // Columns are characters, not bytes, and a byte order mark is none.
+    file(
+        "\u{feff}server = { port = 1, 'ä' = 1, prt = 1 }",
+        &[
+            "unknown key server.ä: @:1:22: remove it; [server] has bind, port, shutdown_timeout, max_connections, auth_token, auth_token_file",
+            "unknown key server.prt: @:1:31: did you mean port?",
+        ],
+    );
+}
+
+#[test]
+fn a_long_or_many_lined_value_is_shown_in_part() {
+    let long = "x".repeat(100);
+    file(
+        &format!("logging.level = \"{long}\""),
+        &[&format!("logging.level = \"{}…: @:1:17: {LEVEL}", &long[..59])],
+    );
+    file("library.extensions = [\n1]", &[&format!("library.extensions = […: @:1:22: {EXTENSIONS}")]);
+    variable("VPO_LOGGING_LEVEL", "a\nb\u{1b}", r#"logging.level = "a\nb\u{1b}""#, LEVEL);
+}
+
+#[test]
+fn a_token_is_never_shown_not_even_a_wrong_one() {
+    for content in [
+        "auth_token = \"swordfish \"",
+        "auth_token = \"swordfish\\n\"",
+        "auth_token = [\"swordfish\"]",
+        "auth_token = \"\"",
+    ] {
+        file(
+            &format!("[server]\n{content}"),
+            &[&format!("server.auth_token is no usable token: @:2:14: {TOKEN}")],
+        );
+    }
+    for value in ["", " x", "x ", "a\tb", "a\nb", "ä", &"x".repeat(1025)] {
+        variable("VPO_SERVER_AUTH_TOKEN", value, "server.auth_token is no usable token", TOKEN);
+    }
+}
+
+#[test]
+fn a_token_and_its_file_in_one_layer_are_refused() {
+    let line =
+        "server.auth_token_file is set beside server.auth_token (@:2:14): @:3:19: remove one of the two";
+    file("[server]\nauth_token = \"a\"\nauth_token_file = \"/b\"", &[line]);
+    let variables = [("VPO_SERVER_AUTH_TOKEN", "a"), ("VPO_SERVER_AUTH_TOKEN_FILE", "/b")];
+    Sandbox::new().config_with(&[], &variables).refused(&[
+        "server.auth_token_file is set beside server.auth_token (VPO_SERVER_AUTH_TOKEN): VPO_SERVER_AUTH_TOKEN_FILE: \
+         remove one of the two",
+    ]);
+}
+
+#[test]
+fn roots_must_be_apart() {
+    file(
+        "library.roots = ['/a', '/a/b']",
+        &["library.roots: /a/b is inside /a: @:1:17: remove the inner one: the outer one covers it"],
+    );
+    file(
+        "library.roots = ['/a/b/', '/a']",
+        &["library.roots: /a/b is inside /a: @:1:17: remove the inner one: the outer one covers it"],
+    );
+    file(
+        "library.roots = ['/a', '/a/.']",
+        &["library.roots: /a is there twice: @:1:17: remove one of the two"],
+    );
+    file(
+        "library.roots = ['/a/../b']",
+        &["library.roots: /a/../b has .. in it: @:1:17: give the path without it"],
+    );
+    Sandbox::new()
+        .config(&["--library", "/a", "--library", "/a"])
+        .refused(&["library.roots: /a is there twice: --library: remove one of the two"]);
+    // Neighbours whose names begin alike are apart.
+    Sandbox::new().config(&["--library", "/a", "--library", "/ab"]).quietly();
+}
+
+#[test]
+fn variables_that_are_not_utf8_are_named_and_those_of_others_do_no_harm() {
+    let bytes = std::ffi::OsStr::from_bytes(b"/\xff");
+    for name in [
+        "VPO_DATABASE_PATH",
+        "VPO_SERVER_PORT",
+        "VPO_LIBRARY_ROOTS",
+        "VPO_SERVER_AUTH_TOKEN",
+        "VPO_CONFIG_PATH",
+    ] {
+        let said = Said::by(Sandbox::new().vpo(["config"]).env(name, bytes));
+        said.refused(&[&format!("the value is not UTF-8: {name}: give a value in UTF-8, or unset it")]);
+    }
+    for name in ["CONFIGURATION_DIRECTORY", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY"] {
+        let said = Said::by(Sandbox::new().vpo(["config"]).env(name, bytes));
+        said.refused(&[&format!("the value is not UTF-8: {name}: give a value in UTF-8, or unset it")]);
+    }
+    Said::by(Sandbox::new().vpo(["config"]).env("OTHER", bytes).env(bytes, "x").env("VPO_OTHER", bytes))
+        .quietly();
+    let said = Said::by(Sandbox::new().vpo(["config", "--database", "/library.db"]).env("HOME", bytes));
+    assert_eq!(said.code, Some(0));
+    assert_eq!(
+        said.stderr,
+        "vpo: warning: $HOME is not UTF-8: HOME: correct it; ~/.vpo/config.toml is not looked for\n"
+    );
+}
+
+#[test]
+fn unknown_variables_under_a_sections_prefix_are_warnings() {
+    let variables =
+        [("VPO_LIBRARY_ROOT", "/a"), ("VPO_SERVER_XYZZY", "1"), ("VPO_TOOLS_FFMPEG", "x"), ("VPO_PORT", "1")];
+    let said = Sandbox::new().config_with(&["--check"], &variables);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(0), "OK: valid, without a configuration file\n"));
+    assert_eq!(
+        said.stderr,
+        "vpo: warning: unknown variable: VPO_LIBRARY_ROOT: it is skipped; did you mean VPO_LIBRARY_ROOTS?\n\
+         vpo: warning: unknown variable: VPO_SERVER_XYZZY: it is skipped; docs/configuration.md lists those that there are\n"
+    );
+}
+
+#[test]
+fn the_file_may_hold_what_other_vpo_programs_want() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.write(
+        ".vpo/config.toml",
+        "database_path = '/data/library.db'\njobs = 3\n[tools]\nffmpeg = 'x'\n[detection]\n[behavior]\n[plugins]\n[worker]\n\
+         [transcription]\n[language]\n[processing]\n[profiles.a]\n[logging]\nlevel = 'DEBUG'\nmax_bytes = 1\nfile = '/x'\n\
+         include_stderr = true\nbackup_count = 5\n[server.rate_limit]\nx = 1\n",
+    );
+    let said = sandbox.config_with(&[], &[("VPO_LOGGING_FILE", "/x"), ("VPO_SERVER_RATE_LIMIT", "1")]);
+    let skipped = "they are skipped; other VPO programs may use them";
+    assert_eq!(
+        said.stderr,
+        format!(
+            "vpo: warning: not supported here: logging.max_bytes, logging.file, logging.include_stderr, logging.backup_count, \
+             server.rate_limit: {}:15:1: {skipped}\n\
+             vpo: warning: not supported here: VPO_LOGGING_FILE, VPO_SERVER_RATE_LIMIT: VPO_LOGGING_FILE: {skipped}\n",
+            path.display()
+        )
+    );
+    let origin = format!("{}:1:17", path.display());
+    assert_eq!(said.value("database.path"), Some((r#""/data/library.db""#, origin.as_str())));
+    file(
+        "database_path = '/a'\ndatabase.path = '/b'",
+        &["database_path and database.path differ: @:1:17: remove database_path, the older spelling"],
+    );
+}
+
+#[test]
+fn kubernetes_service_links_are_survived() {
+    // What a Service called vpo-server with the named ports http and metrics, and one called vpo-server-admin, leave
+    // in every pod of the namespace.
+    let links = [
+        ("VPO_SERVER_SERVICE_HOST", "10.0.0.1"),
+        ("VPO_SERVER_SERVICE_PORT", "8321"),
+        ("VPO_SERVER_SERVICE_PORT_HTTP", "8321"),
+        ("VPO_SERVER_SERVICE_PORT_METRICS", "9"),
+        ("VPO_SERVER_PORT", "tcp://10.0.0.1:8321"),
+        ("VPO_SERVER_PORT_8321_TCP", "tcp://10.0.0.1:8321"),
+        ("VPO_SERVER_PORT_8321_TCP_PROTO", "tcp"),
+        ("VPO_SERVER_PORT_8321_TCP_PORT", "8321"),
+        ("VPO_SERVER_PORT_8321_TCP_ADDR", "10.0.0.1"),
+        ("VPO_SERVER_PORT_53_UDP", "udp://10.0.0.1:53"),
+        ("VPO_SERVER_ADMIN_SERVICE_HOST", "10.0.0.2"),
+        ("VPO_SERVER_ADMIN_PORT", "tcp://10.0.0.2:1"),
+        ("VPO_SERVER_ADMIN_PORT_1_TCP_ADDR", "10.0.0.2"),
+        ("VPO_DATABASE_PORT", "tcp://10.0.0.3:1"),
+        ("VPO_LIBRARY_SERVICE_PORT", "1"),
+    ];
+    let said = Sandbox::new().config_with(&[], &links);
+    assert_eq!(said.code, Some(0));
+    assert_eq!(
+        said.stderr,
+        "vpo: warning: \"tcp://10.0.0.1:8321\" is a Kubernetes service link, not a port: VPO_SERVER_PORT: it is skipped; set \
+         enableServiceLinks: false on the pod, or rename the Service\n"
+    );
+    assert_eq!(said.value("server.port"), Some(("8321", "default")));
+    // Names that only look like it are still unknown.
+    let said =
+        Sandbox::new().config_with(&[], &[("VPO_SERVER_PORT_HTTP", "1"), ("VPO_SERVER_PORT_1_TCP_X", "1")]);
+    assert_eq!(said.stderr.lines().count(), 2);
+}
