@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("lib.rs", &["cli", "commands"]),
     ("main.rs", &[]),
-    ("cli.rs", &["config"]),
+    ("cli", &["config"]),
     ("config", &["config"]),
     ("telemetry", &["telemetry"]),
     ("commands.rs", &["cli", "commands", "config", "telemetry", "library", "scan", "media"]),

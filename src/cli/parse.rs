@@ -36,7 +36,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageEr
     let mut words = Vec::new();
     for arg in args.into_iter().skip(1) {
         words.push(arg.into_string().map_err(|arg| UsageError {
-            what: format!("argument {arg:?} is not UTF-8"),
+            what: format!("argument \"{}\" is not UTF-8", arg.as_encoded_bytes().escape_ascii()),
             command: String::new(),
         })?);
     }

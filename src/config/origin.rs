@@ -1,4 +1,4 @@
-//! Where a value came from: default, file:line:column, variable, flag.
+//! Where a value came from: default, `file:line:column`, variable, flag.
 
 use std::collections::BTreeMap;
 use std::fmt;

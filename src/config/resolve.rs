@@ -127,7 +127,7 @@ impl<'a> Resolution<'a> {
             bind: server.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             port: server.port.unwrap_or(8321),
             shutdown_timeout: server.shutdown_timeout.map_or(Duration::from_secs(30), Seconds::get),
-            max_connections: server.max_connections.map_or(1024, |most| to_usize(most)),
+            max_connections: server.max_connections.map_or(1024, to_usize),
             auth_token,
             auth_token_file,
         }
