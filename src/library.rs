@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod lock;
 pub mod open;
 pub mod schema;
+pub mod timestamp;
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};

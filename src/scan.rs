@@ -1,7 +1,93 @@
-//! Keeps the library true to the roots: discover → settle → read → store, and the watch that asks for it.
+//! Keeps the library true to the roots: discover → compare → read → store, and the watch that asks for it.
 //! Knows [`crate::library`] and [`crate::media`]; knows nothing of the daemon, HTTP or configuration files.
+//!
+//! A scan runs on plain threads and blocks on whatever disks and shares block on; it looks at its token for
+//! every file and every batch. [`job`] is one scan from beginning to end; [`scheduler`] is the daemon's side:
+//! it decides when what is scanned, and publishes a [`state::ScanState`].
 
+mod compare;
 pub mod discover;
+pub mod hash;
+pub mod hashing;
+pub mod job;
+mod name;
+pub mod progress;
+mod read;
+pub mod root;
 pub mod settle;
-pub mod store;
-pub mod watch;
+mod store;
+
+use std::io::Read;
+use std::path::PathBuf;
+
+pub use job::{Context, Report, Summary, Task};
+
+use crate::library;
+
+/// Why a scan ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The root is not what it should be.
+    #[error("the root {} {why}", root.display())]
+    Offline {
+        /// The root.
+        root: PathBuf,
+        /// What is wrong with it.
+        why: root::Offline,
+    },
+    /// Too many files would go missing at once.
+    #[error(
+        "{gone} of the {known} files of {} would go missing at once, which is no accident: nothing was changed. \
+         Mount or restore what belongs there; if they are really gone, confirm with `vpo scan --accept-missing`",
+        root.display()
+    )]
+    Mass {
+        /// The root.
+        root: PathBuf,
+        /// Files that are gone.
+        gone: u64,
+        /// Files that were there.
+        known: u64,
+    },
+    /// The library could not be read or written.
+    #[error(transparent)]
+    Library(#[from] library::Error),
+    /// The threads that read files did not start.
+    #[error("cannot start a thread: {0}; raise the limit on tasks (ulimit -u, TasksMax=)")]
+    Threads(#[source] std::io::Error),
+    /// Told to stop.
+    #[error("told to stop; what was stored is kept, and the next scan goes on from there")]
+    Cancelled,
+    /// The job's row is no longer there to take.
+    #[error("the job {0} was taken or cancelled by another program")]
+    Taken(String),
+}
+
+/// An error with what led to it, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// A new job's id: a random UUID (RFC 9562, version 4), as other VPO programs use.
+///
+/// # Errors
+/// When the kernel's random numbers cannot be read.
+pub fn new_job_id() -> std::io::Result<String> {
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let mut id = u128::from_be_bytes(bytes);
+    id = id & !(0xF << 76) | 4 << 76;
+    id = id & !(0b11 << 62) | 0b10 << 62;
+    let hex = format!("{id:032x}");
+    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+}

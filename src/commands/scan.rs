@@ -1,13 +1,163 @@
 //! `vpo scan [PATH…]`: one scan now, in the foreground or as a job for the running daemon.
+//!
+//! Whoever holds the library's lock scans: this process where no daemon does, else the daemon, for which a job
+//! is queued. A PATH below a configured root is looked at as a part of it; one that is under none is a root of
+//! its own for this one scan.
 
+mod beside;
+mod foreground;
+mod show;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::output;
+use super::{EXIT_FAILURE, EXIT_USAGE, configure, output};
 use crate::cli::ScanArgs;
+use crate::config::{self, Config, Environment};
+use crate::library::lock::LockError;
+use crate::library::{self, Library, OpenError};
+use crate::telemetry::{self, Telemetry};
+
+/// Interrupted from the terminal (128 + SIGINT), as shells have it; SIGTERM likewise.
+const EXIT_INTERRUPTED: u8 = 130;
+const EXIT_TERMINATED: u8 = 143;
 
 /// Runs `vpo scan`.
 #[must_use]
-pub fn run(_args: &ScanArgs) -> ExitCode {
-    output::complain(&"scan is not built yet");
-    ExitCode::from(70)
+pub fn run(args: &ScanArgs) -> ExitCode {
+    let resolved = match configure(&args.layer()) {
+        Ok(resolved) => resolved,
+        Err(code) => return code,
+    };
+    for warning in &resolved.warnings {
+        output::warn(warning);
+    }
+    let config = resolved.config;
+    let telemetry = match start_logging(&config) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return output::fail(&error, EXIT_FAILURE),
+    };
+    let code = choose(args, &config);
+    telemetry.flush(std::time::Duration::from_millis(100));
+    code
+}
+
+fn choose(args: &ScanArgs, config: &Config) -> ExitCode {
+    let tasks = match tasks(&args.paths, &config.library.roots) {
+        Ok(tasks) => tasks,
+        Err(complaint) => {
+            output::complain(&complaint);
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    if args.dry_run {
+        return foreground::preview(args, config, &tasks);
+    }
+    let environment = Environment::from_process();
+    let options = library::Options {
+        write: true,
+        create_directory: config.database.is_default,
+        runtime_directory: environment.get("RUNTIME_DIRECTORY").map(Path::new),
+    };
+    match Library::open(&config.database.path, options, &|| false) {
+        Ok(library) => foreground::scan(args, config, tasks, library),
+        Err(OpenError::Lock(LockError::Held { holder, .. })) => beside::scan(args, config, &tasks, &holder),
+        Err(error) => output::fail(&error, EXIT_FAILURE),
+    }
+}
+
+/// A root and what of it to scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    root: PathBuf,
+    targets: Vec<PathBuf>,
+}
+
+/// What the arguments mean: every root without any; else each PATH with the root that it belongs to.
+fn tasks(paths: &[String], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
+    let whole = |root: &PathBuf| Part { root: root.clone(), targets: vec![root.clone()] };
+    if paths.is_empty() {
+        if roots.is_empty() {
+            return Err("nothing to scan: name a PATH, or set library.roots".to_owned());
+        }
+        return Ok(roots.iter().map(whole).collect());
+    }
+    let mut parts: Vec<Part> = Vec::new();
+    for path in paths {
+        let path = std::path::absolute(path).map_err(|error| format!("the path {path:?}: {error}"))?;
+        // Without a trailing slash and dots, as roots are written.
+        let path: PathBuf = path.components().collect();
+        // The innermost of nested roots.
+        let root =
+            roots.iter().filter(|root| path.starts_with(root)).max_by_key(|root| root.as_os_str().len());
+        match root {
+            Some(root) => match parts.iter_mut().find(|part| part.root == *root) {
+                Some(part) => part.targets.push(path.clone()),
+                None => parts.push(Part { root: root.clone(), targets: vec![path.clone()] }),
+            },
+            None if path.is_file() => {
+                let root = path.parent().unwrap_or(Path::new("/")).to_owned();
+                parts.push(Part { root, targets: vec![path.clone()] });
+            }
+            None => parts.push(whole(&path)),
+        }
+        // A walk does not enter another root; who names a directory above one means that one too.
+        parts.extend(roots.iter().filter(|root| root.starts_with(&path) && **root != path).map(whole));
+    }
+    for part in &mut parts {
+        if part.targets.contains(&part.root) {
+            part.targets = vec![part.root.clone()];
+        }
+        part.targets.sort();
+        part.targets.dedup();
+        let all = part.targets.clone();
+        part.targets.retain(|path| !all.iter().any(|other| other != path && path.starts_with(other)));
+    }
+    parts.dedup();
+    Ok(parts)
+}
+
+/// Warnings to standard error; `info` would only repeat the summary.
+fn start_logging(config: &Config) -> Result<Telemetry, telemetry::InitError> {
+    Telemetry::init(telemetry::Options {
+        level: match config.logging.level {
+            config::Level::Debug => telemetry::Level::Debug,
+            config::Level::Info | config::Level::Warning => telemetry::Level::Warning,
+            config::Level::Error => telemetry::Level::Error,
+        },
+        format: match config.logging.format {
+            config::Format::Text => telemetry::Format::Text,
+            config::Format::Json => telemetry::Format::Json,
+        },
+        output: telemetry::Output::Stderr,
+        journal_stream: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(root: &str, targets: &[&str]) -> Part {
+        Part { root: root.into(), targets: targets.iter().map(PathBuf::from).collect() }
+    }
+
+    #[test]
+    fn a_path_belongs_to_the_innermost_root() {
+        let roots = [PathBuf::from("/media"), PathBuf::from("/media/films"), PathBuf::from("/other")];
+        let parts = |paths: &[&str]| {
+            tasks(&paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>(), &roots).expect("valid")
+        };
+        assert_eq!(parts(&["/media/films/a/"]), [part("/media/films", &["/media/films/a"])]);
+        assert_eq!(
+            parts(&["/other/a", "/other/a/b", "/other/c"]),
+            [part("/other", &["/other/a", "/other/c"])]
+        );
+        assert_eq!(
+            parts(&["/media"]),
+            [part("/media", &["/media"]), part("/media/films", &["/media/films"])]
+        );
+        assert_eq!(parts(&["/elsewhere"]), [part("/elsewhere", &["/elsewhere"])]);
+        assert!(tasks(&[], &[]).is_err());
+    }
 }

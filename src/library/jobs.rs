@@ -1,1 +1,243 @@
 //! Rows of `jobs`: a scan's life from queued to completed, failed or cancelled.
+//!
+//! Only rows of `job_type` scan whose `policy_json` says `"by": "vpo-serve"` are ours; those of other
+//! programs are listed but never touched.
+
+pub mod listing;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::timestamp::Timestamp;
+
+/// The value of `by` in `policy_json` that makes a row ours.
+pub const BY: &str = "vpo-serve";
+
+/// What a scan was asked to do, as `policy_json` records it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// Who asked and who may take it: [`BY`].
+    by: String,
+    /// Why the scan was made: `start`, `interval`, `watch`, `request`, …
+    #[serde(default)]
+    pub reason: String,
+    /// Confirmed by the user: what is gone is gone.
+    #[serde(default)]
+    pub accept_missing: bool,
+    /// Look again at files that are still being written before the job ends.
+    #[serde(default)]
+    pub wait: bool,
+}
+
+impl Options {
+    /// Plain options for `reason`.
+    #[must_use]
+    pub fn new(reason: &str) -> Self {
+        Self { by: BY.to_owned(), reason: reason.to_owned(), accept_missing: false, wait: false }
+    }
+}
+
+/// A queued row of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// `jobs.id`
+    pub id: String,
+    /// What to scan: a root or a path below one.
+    pub path: String,
+    /// `policy_json`
+    pub options: Options,
+}
+
+/// Where a job of ours stands, for who follows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// `queued`, `running`, `completed`, `failed`, `cancelled`
+    pub status: String,
+    /// 0 to 100
+    pub percent: f64,
+    /// `progress_json`
+    pub progress: Option<String>,
+    /// `error_message`
+    pub error: Option<String>,
+    /// `summary_json`
+    pub summary: Option<String>,
+}
+
+impl Standing {
+    /// Nothing more will happen to it.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.status.as_str(), "completed" | "failed" | "cancelled")
+    }
+}
+
+/// Queues a scan of `path` under the id `id`.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn queue(conn: &Connection, id: &str, path: &str, options: &Options) -> rusqlite::Result<()> {
+    conn.execute(
+        "INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at)
+         VALUES (?1, ?2, 'scan', 'queued', ?3, ?4)",
+        params![id, path, json(options), Timestamp::now()],
+    )?;
+    Ok(())
+}
+
+/// Our queued rows, oldest first.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn queued(conn: &Connection) -> rusqlite::Result<Vec<Queued>> {
+    let mut statement = conn.prepare(QUEUED)?;
+    let mut rows = statement.query([])?;
+    let mut ours = Vec::new();
+    while let Some(row) = rows.next()? {
+        let options = row.get_ref(2)?.as_str_or_null()?.and_then(|text| serde_json::from_str(text).ok());
+        if let Some(options) = options.filter(|options: &Options| options.by == BY) {
+            ours.push(Queued { id: row.get(0)?, path: row.get(1)?, options });
+        }
+    }
+    Ok(ours)
+}
+
+const QUEUED: &str = "SELECT id, file_path, policy_json FROM jobs
+    WHERE status = 'queued' AND job_type = 'scan' ORDER BY priority, created_at";
+
+/// Begins a job: inserts its row, or takes the queued one. `false` when the queued one is no longer there
+/// to take.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn begin(conn: &Connection, job: &Queued, queued: bool, pid: u32) -> rusqlite::Result<bool> {
+    let now = Timestamp::now();
+    let changed = if queued {
+        conn.execute(
+            "UPDATE jobs SET status = 'running', started_at = ?2, worker_pid = ?3, worker_heartbeat = ?2
+             WHERE id = ?1 AND status = 'queued'",
+            params![job.id, now, pid],
+        )?
+    } else {
+        conn.execute(
+            "INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at, started_at,
+                worker_pid, worker_heartbeat)
+             VALUES (?1, ?2, 'scan', 'running', ?3, ?4, ?4, ?5, ?4)",
+            params![job.id, job.path, json(&job.options), now, pid],
+        )?
+    };
+    Ok(changed > 0)
+}
+
+/// Heartbeat and progress of a running job.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn progress(conn: &Connection, id: &str, percent: f64, progress: &str) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE jobs SET progress_percent = ?2, progress_json = ?3, worker_heartbeat = ?4
+         WHERE id = ?1 AND status = 'running'",
+        params![id, percent.clamp(0.0, 100.0), progress, Timestamp::now()],
+    )?;
+    Ok(())
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It did what it was asked to.
+    Completed,
+    /// It could not, for this reason.
+    Failed(String),
+    /// It was told to stop, for this reason.
+    Cancelled(String),
+}
+
+/// The end of a job.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn end(conn: &Connection, id: &str, end: &End, summary: Option<&str>) -> rusqlite::Result<()> {
+    let (status, error) = match end {
+        End::Completed => ("completed", None),
+        End::Failed(reason) => ("failed", Some(reason)),
+        End::Cancelled(reason) => ("cancelled", Some(reason)),
+    };
+    conn.execute(
+        "UPDATE jobs SET status = ?2, error_message = ?3, summary_json = ?4, completed_at = ?5,
+            progress_percent = CASE ?2 WHEN 'completed' THEN 100.0 ELSE progress_percent END
+         WHERE id = ?1 AND status IN ('queued', 'running')",
+        params![id, status, error, summary, Timestamp::now()],
+    )?;
+    Ok(())
+}
+
+/// Fails what a scanner that died left running. Right only while holding the library's lock. How many.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn fail_abandoned(conn: &Connection) -> rusqlite::Result<usize> {
+    conn.execute(
+        "UPDATE jobs SET status = 'failed', completed_at = ?1,
+            error_message = 'the scanner ended without a word (killed, or the machine went down); what it '
+                || 'had stored is kept, and the next scan goes on from there'
+         WHERE status = 'running' AND job_type = 'scan' AND json_valid(policy_json)
+            AND json_extract(policy_json, '$.by') = ?2",
+        params![Timestamp::now(), BY],
+    )
+}
+
+/// The summary of the latest completed scan of exactly the root `path`.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn last_summary(conn: &Connection, path: &str) -> rusqlite::Result<Option<String>> {
+    conn.query_row(
+        "SELECT summary_json FROM jobs
+         WHERE status = 'completed' AND job_type = 'scan' AND file_path = ?1
+            AND json_valid(summary_json) AND json_extract(summary_json, '$.root') IS NOT NULL
+         ORDER BY created_at DESC LIMIT 1",
+        [path],
+        |row| row.get(0),
+    )
+    .optional()
+}
+
+/// When the latest scan of exactly the root `path` completed.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn last_success(conn: &Connection, path: &str) -> rusqlite::Result<Option<Timestamp>> {
+    let text: Option<String> = conn.query_one(
+        "SELECT max(completed_at) FROM jobs
+         WHERE status = 'completed' AND job_type = 'scan' AND file_path = ?1",
+        [path],
+        |row| row.get(0),
+    )?;
+    Ok(text.as_deref().and_then(Timestamp::parse))
+}
+
+/// Where the job `id` stands; `None` when there is no such row.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn standing(conn: &Connection, id: &str) -> rusqlite::Result<Option<Standing>> {
+    conn.query_row(
+        "SELECT status, progress_percent, progress_json, error_message, summary_json
+         FROM jobs WHERE id = ?1",
+        [id],
+        |row| {
+            Ok(Standing {
+                status: row.get(0)?,
+                percent: row.get(1)?,
+                progress: row.get(2)?,
+                error: row.get(3)?,
+                summary: row.get(4)?,
+            })
+        },
+    )
+    .optional()
+}
+
+fn json(options: &Options) -> String {
+    serde_json::to_string(options).unwrap_or_default()
+}

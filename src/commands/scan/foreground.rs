@@ -1,0 +1,238 @@
+//! The scan in this process: no daemon runs, and the library's lock is ours.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::show::{Bar, Ended, ended, plural};
+use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, output};
+use crate::cli::ScanArgs;
+use crate::config::Config;
+use crate::library::jobs::{self, Queued};
+use crate::library::{Library, Patience};
+use crate::scan::hashing::{self, Hashed};
+use crate::scan::progress::Progress;
+use crate::scan::{self, Context, Task, chain, job};
+
+/// How long a scan that was told to stop may take to record its end.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Scans, shows how far it is, and ends on Ctrl-C with what was stored.
+pub(super) fn scan(args: &ScanArgs, config: &Config, parts: Vec<Part>, library: Library) -> ExitCode {
+    let context = context(config, library);
+    let shown = Arc::new(Mutex::new((String::new(), Arc::clone(&context.progress))));
+    let (done, ending) = oneshot::channel();
+    let worker = {
+        let (context, shown, accept) = (context.clone(), Arc::clone(&shown), args.accept_missing);
+        move || {
+            let _ = done.send(scan_all(&context, &parts, accept, &shown));
+        }
+    };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        output::complain(&"cannot start the runtime; raise the limits on open files and tasks");
+        return ExitCode::from(EXIT_FAILURE);
+    };
+    if let Err(error) = std::thread::Builder::new().name("scan".into()).spawn(worker) {
+        return output::fail(&scan::Error::Threads(error), EXIT_FAILURE);
+    }
+    let (outcome, stopped) = runtime.block_on(wait(ending, &context.stop, &shown));
+    let code = outcome.map_or(ExitCode::SUCCESS, |outcome| outcome.show(args.json));
+    match stopped {
+        Some(code) => ExitCode::from(code),
+        None => code,
+    }
+}
+
+type Shown = Mutex<(String, Arc<Progress>)>;
+
+/// Waits for the scan's end or a signal; draws in between. With the code to exit with after a signal.
+async fn wait(
+    mut ending: oneshot::Receiver<Outcome>,
+    stop: &CancellationToken,
+    shown: &Shown,
+) -> (Option<Outcome>, Option<u8>) {
+    let mut bar = Bar::new();
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return (ending.await.ok(), None);
+    };
+    let mut stopped = None;
+    let far = Instant::now() + Duration::from_secs(365 * 24 * 3600);
+    let mut deadline = far;
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut ending => break outcome.ok(),
+            _ = interrupt.recv() => {
+                // Asked twice: at once.
+                if stopped.replace(EXIT_INTERRUPTED).is_some() {
+                    break None;
+                }
+                stop.cancel();
+                deadline = Instant::now() + STOP_PATIENCE;
+            }
+            _ = terminate.recv() => {
+                stopped = Some(EXIT_TERMINATED);
+                stop.cancel();
+                deadline = deadline.min(Instant::now() + STOP_PATIENCE);
+            }
+            () = sleep_until(deadline) => break None,
+            _ = tick.tick() => {
+                let (root, progress) = &*shown.lock().unwrap_or_else(PoisonError::into_inner);
+                bar.show(root, &progress.snapshot());
+            }
+        }
+    };
+    bar.clear();
+    (outcome, stopped)
+}
+
+/// How all of it ended.
+struct Outcome {
+    ends: Vec<Ended>,
+    hashed: Hashed,
+}
+
+impl Outcome {
+    fn show(&self, as_json: bool) -> ExitCode {
+        let printed = if as_json {
+            let scans: Vec<_> = self.ends.iter().map(Ended::json).collect();
+            let value =
+                json!({"scans": scans, "hashed": self.hashed.files, "hash_seconds": self.hashed.seconds});
+            output::print(&format!("{value}\n"))
+        } else {
+            let mut text: String = self.ends.iter().map(Ended::text).collect();
+            if self.hashed.files > 0 {
+                let hashed = plural(self.hashed.files, "file");
+                let _ = writeln!(text, "{hashed} hashed in {:.1} s", self.hashed.seconds);
+            }
+            output::print(&text)
+        };
+        let mut failed = false;
+        for reason in self.ends.iter().filter_map(|end| end.error.as_ref()) {
+            output::complain(reason);
+            failed = true;
+        }
+        if failed { ExitCode::from(EXIT_FAILURE) } else { printed }
+    }
+}
+
+fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Shown) -> Outcome {
+    let cancelled = || context.stop.is_cancelled();
+    // The lock is ours: whoever left these running is dead.
+    if let Err(error) = context.library.write(Patience::endless(&cancelled), |tx| jobs::fail_abandoned(tx)) {
+        warn!(error = chain(&error), "jobs of an earlier scan could not be closed");
+    }
+    let mut outcome = Outcome { ends: Vec::new(), hashed: Hashed::default() };
+    for part in parts {
+        if cancelled() {
+            break;
+        }
+        let context = Context { progress: Arc::default(), ..context.clone() };
+        let root = part.root.to_string_lossy().into_owned();
+        *shown.lock().unwrap_or_else(PoisonError::into_inner) = (root, Arc::clone(&context.progress));
+        outcome.ends.push(scan_one(&context, part, accept_missing));
+    }
+    if !cancelled() {
+        let roots: Vec<_> = parts.iter().map(|part| &part.root).collect();
+        *shown.lock().unwrap_or_else(PoisonError::into_inner) =
+            (String::new(), Arc::clone(&context.progress));
+        match hashing::pass(context, &roots) {
+            Ok(hashed) => outcome.hashed = hashed,
+            Err(scan::Error::Cancelled) => {}
+            Err(error) => warn!(error = chain(&error), "files could not be hashed"),
+        }
+    }
+    if let Err(error) = context.library.close() {
+        warn!(error = chain(&error), "the library was not closed cleanly; nothing is lost");
+    }
+    outcome
+}
+
+fn scan_one(context: &Context, part: &Part, accept_missing: bool) -> Ended {
+    let failed = |error: String| Ended {
+        root: part.root.to_string_lossy().into_owned(),
+        job: String::new(),
+        summary: scan::Summary::default(),
+        error: Some(error),
+        cancelled: false,
+    };
+    let id = match scan::new_job_id() {
+        Ok(id) => id,
+        Err(error) => return failed(format!("cannot read random numbers from /dev/urandom: {error}")),
+    };
+    let mut options = jobs::Options::new("request");
+    options.accept_missing = accept_missing;
+    options.wait = true;
+    let path = scan::discover::stored(&part.root);
+    let task = Task {
+        root: part.root.clone(),
+        targets: part.targets.clone(),
+        job: Queued { id: id.clone(), path, options },
+        queued: false,
+        quiet: false,
+    };
+    ended(&part.root, &id, job::run(context, &task))
+}
+
+fn context(config: &Config, library: Library) -> Context {
+    Context {
+        library: Arc::new(library),
+        roots: config.library.roots.clone().into(),
+        extensions: config.library.extensions.clone().into(),
+        stop: CancellationToken::new(),
+        progress: Arc::default(),
+    }
+}
+
+/// `--dry-run`: reads the roots and the library, and changes neither; takes no lock.
+pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitCode {
+    let library = match Library::view(&config.database.path, &|| false) {
+        Ok(library) => library,
+        Err(error) => return output::fail(&error, EXIT_FAILURE),
+    };
+    let context = context(config, library);
+    let mut previews = Vec::new();
+    let mut code = ExitCode::SUCCESS;
+    for part in parts {
+        match job::dry_run(&context, &part.root, &part.targets) {
+            Ok(preview) => previews.push(preview),
+            Err(error) => code = output::fail(&error, EXIT_FAILURE),
+        }
+    }
+    if previews.iter().any(|preview| preview.refusal.is_some()) {
+        code = ExitCode::from(EXIT_FAILURE);
+    }
+    let printed = if args.json {
+        output::print(&format!("{}\n", json!({"dry_run": true, "scans": previews})))
+    } else {
+        let lines = previews.iter().map(|preview| {
+            let mut line = format!(
+                "{}: {}; a scan would read {} new and {} changed, and find {} gone\n",
+                preview.root,
+                plural(preview.found, "video"),
+                preview.new,
+                preview.changed,
+                preview.gone
+            );
+            if preview.walk_errors > 0 {
+                let _ = writeln!(line, "  the walk met {}", plural(preview.walk_errors, "error"));
+            }
+            if let Some(refusal) = &preview.refusal {
+                let _ = writeln!(line, "  it would refuse: {refusal}");
+            }
+            line
+        });
+        output::print(&lines.collect::<String>())
+    };
+    if code == ExitCode::SUCCESS { printed } else { code }
+}

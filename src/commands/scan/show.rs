@@ -1,0 +1,165 @@
+//! What `vpo scan` shows: a progress bar on a terminal, a summary, JSON.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::scan::progress::{Phase, Snapshot};
+use crate::scan::root::Identity;
+use crate::scan::{Summary, chain};
+
+/// A bar on standard error; nothing where that is no terminal.
+pub(super) struct Bar {
+    bar: ProgressBar,
+    reading: bool,
+}
+
+impl Bar {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_style(spinner());
+        Self { bar, reading: false }
+    }
+
+    /// Shows where the scan of `what` is.
+    pub(super) fn show(&mut self, what: &str, now: &Snapshot) {
+        let reading = now.phase == Phase::Reading && now.to_read > 0;
+        if reading != self.reading {
+            self.reading = reading;
+            self.bar.set_style(if reading { files() } else { spinner() });
+            self.bar.reset_eta();
+        }
+        let doing = match now.phase {
+            _ if now.library_busy => "waiting: the library is locked by another program".to_owned(),
+            Phase::Walking => format!("looking: {} videos", now.found),
+            Phase::Reading => String::new(),
+            Phase::Settling => "waiting for files that are still being written".to_owned(),
+            Phase::Missing => "recording what is gone".to_owned(),
+            Phase::Hashing => "hashing, so that moved files are recognised (Ctrl-C does no harm)".to_owned(),
+        };
+        if reading {
+            self.bar.set_length(now.to_read);
+            self.bar.set_position(now.read.min(now.to_read));
+        }
+        self.bar.set_message(format!("{what} {doing}"));
+        self.bar.tick();
+    }
+
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn spinner() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn files() -> ProgressStyle {
+    let template = "{msg}[{bar:30}] {human_pos}/{human_len} files, {per_sec}, {eta} left";
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+/// One scan's end, from wherever it ran.
+pub(super) struct Ended {
+    pub(super) root: String,
+    pub(super) job: String,
+    pub(super) summary: Summary,
+    /// Why it did not complete.
+    pub(super) error: Option<String>,
+    pub(super) cancelled: bool,
+}
+
+impl Ended {
+    pub(super) fn text(&self) -> String {
+        let Summary { total_discovered, added, updated, moved, removed, errors, seconds, .. } = self.summary;
+        let mut text = format!("{}: {}", self.root, plural(total_discovered, "video"));
+        let counts = [(added, "new"), (updated, "changed"), (moved, "moved"), (removed, "missing")];
+        for (count, what) in counts {
+            if count > 0 {
+                let _ = write!(text, ", {count} {what}");
+            }
+        }
+        if added + updated + moved + removed == 0 {
+            text.push_str(", nothing new");
+        }
+        let troubles = [
+            (errors, "cannot be parsed"),
+            (self.summary.unreadable, "cannot be read"),
+            (self.summary.unsettled, "still being written"),
+            (self.summary.unmounted, "gone with their mount"),
+        ];
+        for (count, what) in troubles {
+            if count > 0 {
+                let _ = write!(text, ", {count} {what}");
+            }
+        }
+        let _ = write!(text, " ({}", time(seconds));
+        if self.summary.scanned > 1 && seconds > 0.0 {
+            let _ = write!(text, ", {:.0} files/s", self.summary.files_per_second);
+        }
+        text.push_str(")\n");
+        if self.summary.walk_errors > 0 {
+            let _ = writeln!(
+                text,
+                "  the walk met {}, so nothing was taken for missing:",
+                plural(self.summary.walk_errors, "error")
+            );
+            for example in &self.summary.walk_error_examples {
+                let _ = writeln!(text, "    {example}");
+            }
+        }
+        text
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let mut value = serde_json::to_value(&self.summary).unwrap_or_default();
+        if let Some(object) = value.as_object_mut() {
+            // As the job's row has it.
+            let identity: Option<Identity> = self.summary.root.clone();
+            object.remove("root");
+            object.insert("path".into(), json!(self.root));
+            object.insert("job_id".into(), json!(self.job));
+            object.insert("identity".into(), json!(identity));
+            let status = match &self.error {
+                None => "completed",
+                Some(_) if self.cancelled => "cancelled",
+                Some(_) => "failed",
+            };
+            object.insert("status".into(), json!(status));
+            object.insert("error".into(), json!(self.error));
+        }
+        value
+    }
+}
+
+/// The report of a scan as its end.
+pub(super) fn ended(root: &std::path::Path, job: &str, report: crate::scan::Report) -> Ended {
+    Ended {
+        root: root.to_string_lossy().into_owned(),
+        job: job.to_owned(),
+        cancelled: matches!(report.error, Some(crate::scan::Error::Cancelled)),
+        error: report.error.as_ref().map(|error| chain(error)),
+        summary: report.summary,
+    }
+}
+
+/// `1 video`, `2 videos`.
+pub(super) fn plural(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+fn time(seconds: f64) -> String {
+    if seconds < 1.0 {
+        return format!("{:.0} ms", seconds * 1000.0);
+    }
+    let whole = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
+    match (whole / 3600, whole / 60 % 60) {
+        (0, 0) => format!("{seconds:.1} s"),
+        (0, minutes) => format!("{minutes} min {} s", whole % 60),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}

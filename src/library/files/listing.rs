@@ -1,0 +1,1 @@
+//! Files as the API lists them: filters, pages, one file with its tracks.

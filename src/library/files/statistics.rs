@@ -1,0 +1,1 @@
+//! Counts and bytes over the whole library.

@@ -1,0 +1,102 @@
+//! The second pass: rows that have no hash yet get one, in the background, so that a file that moves later is
+//! recognised. Whatever interrupts it, the next pass goes on.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::hash::ContentHash;
+use super::job::Context;
+use super::progress::Phase;
+use super::{Error, discover, name, read};
+use crate::library::Patience;
+use crate::library::files::{self, Unhashed, Writer};
+use crate::library::timestamp::Timestamp;
+
+/// Rows asked for at a time, and hashes in one transaction.
+const BATCH: u32 = 500;
+const BATCH_AGE: Duration = Duration::from_secs(1);
+
+/// What a pass did.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Hashed {
+    /// Files hashed.
+    pub files: u64,
+    /// Wall-clock time.
+    pub seconds: f64,
+}
+
+/// Hashes what has no hash, under `roots`, until all have one or the context's token says stop.
+///
+/// # Errors
+/// Of the library; a file that cannot be read is left for the next pass.
+pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Error> {
+    let start = Instant::now();
+    let cancelled = || context.stop.is_cancelled();
+    let mut hashed = Hashed::default();
+    let mut after = 0;
+    context.progress.enter(Phase::Hashing);
+    loop {
+        let rows =
+            context.library.read(Patience::endless(&cancelled), |tx| files::unhashed(tx, after, BATCH))?;
+        let Some(last) = rows.last() else { break };
+        after = last.id;
+        let mut batch: Vec<(&Unhashed, String)> = Vec::new();
+        let mut oldest = Instant::now();
+        for row in &rows {
+            if cancelled() {
+                break;
+            }
+            let raw = name::decode(&row.path);
+            let path = Path::new(OsStr::from_bytes(&raw));
+            if !roots.iter().any(|root| path.starts_with(root)) {
+                continue;
+            }
+            if let Some(hash) = of(path, row) {
+                if batch.is_empty() {
+                    oldest = Instant::now();
+                }
+                batch.push((row, hash.to_string()));
+                context.progress.alive();
+            }
+            if oldest.elapsed() > BATCH_AGE {
+                hashed.files += store(context, &mut batch)?;
+            }
+        }
+        hashed.files += store(context, &mut batch)?;
+        if cancelled() {
+            return Err(Error::Cancelled);
+        }
+    }
+    hashed.seconds = start.elapsed().as_secs_f64();
+    Ok(hashed)
+}
+
+/// The hash of a row's file, if it still is the file that the row describes.
+fn of(path: &Path, row: &Unhashed) -> Option<ContentHash> {
+    let file = File::from(read::open(path).ok()?);
+    let before = rustix::fs::fstat(&file).ok()?;
+    let same_size = u64::try_from(before.st_size).ok() == Some(row.size);
+    let distance = Timestamp::parse(&row.modified)?.distance(discover::modified(&before));
+    if !same_size || distance > Duration::from_millis(1) {
+        return None;
+    }
+    let hash = ContentHash::of(&file, row.size).ok()?;
+    let after = rustix::fs::fstat(&file).ok()?;
+    read::same(&before, &after).then_some(hash)
+}
+
+fn store(context: &Context, batch: &mut Vec<(&Unhashed, String)>) -> Result<u64, Error> {
+    if batch.is_empty() {
+        return Ok(0);
+    }
+    // Even when told to stop: what was read is kept, if the library is free.
+    let cancelled = || context.stop.is_cancelled();
+    context.library.write(Patience::endless(&cancelled), |tx| {
+        let mut writer = Writer::new(tx)?;
+        batch.iter().try_for_each(|(row, hash)| writer.set_hash(row, hash))
+    })?;
+    Ok(batch.drain(..).count() as u64)
+}

@@ -1,0 +1,129 @@
+//! How far a scan is, for everyone who looks on: the job's row, the progress bar, the daemon's checks.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use serde::Serialize;
+
+/// What a scan is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Phase {
+    /// Walking the root and comparing it with the library.
+    Walking,
+    /// Reading files and storing what they hold.
+    Reading,
+    /// Waiting for files that were still being written.
+    Settling,
+    /// Recording what is gone.
+    Missing,
+    /// Hashing what has no hash yet.
+    Hashing,
+}
+
+impl Phase {
+    const ALL: [Self; 5] = [Self::Walking, Self::Reading, Self::Settling, Self::Missing, Self::Hashing];
+}
+
+/// Figures that many threads write and many read; each is right by itself.
+#[derive(Debug, Default)]
+pub struct Progress {
+    phase: AtomicU8,
+    found: AtomicU64,
+    to_read: AtomicU64,
+    read: AtomicU64,
+    stored: AtomicU64,
+    errors: AtomicU64,
+    library_busy: AtomicBool,
+    beat: AtomicU64,
+}
+
+/// [`Progress`] at one moment, as `progress_json` records it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Videos found by the walk.
+    pub found: u64,
+    /// Of them, those to be read.
+    pub to_read: u64,
+    /// Of them, those read.
+    pub read: u64,
+    /// Of them, those stored.
+    pub stored: u64,
+    /// Of them, those that could not be parsed.
+    pub errors: u64,
+    /// Waiting for another program that has locked the library.
+    pub library_busy: bool,
+}
+
+impl Snapshot {
+    /// How much of the reading is done, 0 to 100.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a percentage")]
+    pub fn percent(&self) -> f64 {
+        if self.to_read == 0 {
+            0.0
+        } else {
+            100.0 * self.stored.min(self.to_read) as f64 / self.to_read as f64
+        }
+    }
+}
+
+impl Progress {
+    /// The figures now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let get = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        Snapshot {
+            phase: Phase::ALL[usize::from(self.phase.load(Ordering::Relaxed)) % Phase::ALL.len()],
+            found: get(&self.found),
+            to_read: get(&self.to_read),
+            read: get(&self.read),
+            stored: get(&self.stored),
+            errors: get(&self.errors),
+            library_busy: self.library_busy.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Rises with every sign of life.
+    #[must_use]
+    pub fn beat(&self) -> u64 {
+        self.beat.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn alive(&self) {
+        self.beat.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+        self.alive();
+    }
+
+    pub(crate) fn found(&self, count: u64) {
+        self.found.store(count, Ordering::Relaxed);
+        self.alive();
+    }
+
+    pub(crate) fn expect(&self, more: u64) {
+        self.to_read.fetch_add(more, Ordering::Relaxed);
+        self.alive();
+    }
+
+    pub(crate) fn read(&self) {
+        self.read.fetch_add(1, Ordering::Relaxed);
+        self.alive();
+    }
+
+    pub(crate) fn stored(&self, count: u64, errors: u64) {
+        self.stored.fetch_add(count, Ordering::Relaxed);
+        self.errors.fetch_add(errors, Ordering::Relaxed);
+        self.alive();
+    }
+
+    pub(crate) fn library_busy(&self, busy: bool) -> bool {
+        self.alive();
+        self.library_busy.swap(busy, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,185 @@
+//! The pool that reads files: network shares are slow, not busy, so there are more threads than cores.
+//!
+//! The threads are on their own: who starts them may leave while one still hangs in a read of a dead share.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use rustix::fs::{FileType, Mode, OFlags, RawMode, Stat};
+use rustix::io::Errno;
+use tokio_util::sync::CancellationToken;
+
+use super::compare::Plan;
+use super::hash::ContentHash;
+use super::progress::Progress;
+use super::{discover, settle};
+use crate::library::timestamp::Timestamp;
+use crate::media::{self, MediaInfo};
+
+/// Readings that wait for the writer.
+const BACKLOG: usize = 256;
+
+/// What came of reading one file.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Its tracks.
+    Read(MediaInfo),
+    /// It is no video that can be parsed, for this reason.
+    Broken(String),
+    /// It could not be read at all.
+    Unreadable(String),
+    /// It is still being written.
+    Unsettled,
+    /// It is no longer there.
+    Gone,
+}
+
+/// One file read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// Which of the plan's changes.
+    pub(crate) index: usize,
+    /// What came of it.
+    pub(crate) outcome: Outcome,
+    /// Bytes, when it was read.
+    pub(crate) size: u64,
+    /// Its mtime, when it was read.
+    pub(crate) modified: Timestamp,
+    /// Its hash, where its size makes it a candidate.
+    pub(crate) hash: Option<ContentHash>,
+}
+
+/// What the pool works on.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) plan: Arc<Plan>,
+    /// Sizes of vanished files: a new file of such a size is hashed at once.
+    pub(crate) sizes: HashSet<u64>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) progress: Arc<Progress>,
+    next: AtomicUsize,
+}
+
+impl Work {
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        sizes: HashSet<u64>,
+        stop: CancellationToken,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self { plan, sizes, stop, progress, next: AtomicUsize::new(0) }
+    }
+}
+
+/// How many threads read: twice the cores, at least 4.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(4, |cores| (2 * cores.get()).max(4))
+}
+
+/// Starts the pool. The channel ends when all is read, or soon after `work.stop`.
+///
+/// # Errors
+/// When not even one thread could be started.
+pub(crate) fn start(work: &Arc<Work>) -> std::io::Result<Receiver<Reading>> {
+    let (sender, receiver) = sync_channel(BACKLOG);
+    let mut started = Err(std::io::ErrorKind::WouldBlock.into());
+    for number in 0..threads().min(work.plan.changes.len().max(1)) {
+        let (work, sender) = (Arc::clone(work), sender.clone());
+        let thread = std::thread::Builder::new().name(format!("read-{number}"));
+        match thread.spawn(move || read_all(&work, &sender)) {
+            Ok(_) => started = Ok(()),
+            // Fewer threads than wanted are enough.
+            Err(error) => {
+                started = started.or(Err(error));
+                break;
+            }
+        }
+    }
+    started.map(|()| receiver)
+}
+
+fn read_all(work: &Work, sender: &SyncSender<Reading>) {
+    loop {
+        let index = work.next.fetch_add(1, Ordering::Relaxed);
+        let Some(change) = work.plan.changes.get(index) else { return };
+        if work.stop.is_cancelled() {
+            return;
+        }
+        let wanted = |size| change.is_new && work.sizes.contains(&size);
+        let path = work.plan.path(change);
+        let reading =
+            catch_unwind(AssertUnwindSafe(|| read(index, path, &wanted))).unwrap_or_else(|_| Reading {
+                index,
+                outcome: Outcome::Broken("reading it failed inside vpo; please report this file".to_owned()),
+                size: change.size,
+                modified: change.modified,
+                hash: None,
+            });
+        work.progress.read();
+        if sender.send(reading).is_err() {
+            return;
+        }
+    }
+}
+
+fn read(index: usize, path: &Path, hash_wanted: &dyn Fn(u64) -> bool) -> Reading {
+    let mut reading =
+        Reading { index, outcome: Outcome::Gone, size: 0, modified: Timestamp::from_unix(0, 0), hash: None };
+    reading.outcome = match read_open(path, hash_wanted, &mut reading) {
+        Ok(outcome) => outcome,
+        // LOOP: a symbolic link has taken its place.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Outcome::Gone,
+        Err(error) => Outcome::Unreadable(std::io::Error::from(error).to_string()),
+    };
+    reading
+}
+
+fn read_open(
+    path: &Path,
+    hash_wanted: &dyn Fn(u64) -> bool,
+    reading: &mut Reading,
+) -> Result<Outcome, Errno> {
+    let file = File::from(open(path)?);
+    let before = rustix::fs::fstat(&file)?;
+    if FileType::from_raw_mode(before.st_mode as RawMode) != FileType::RegularFile {
+        return Ok(Outcome::Gone);
+    }
+    reading.size = u64::try_from(before.st_size).unwrap_or_default();
+    reading.modified = discover::modified(&before);
+    if !settle::is_quiet(reading.modified, Timestamp::now()) {
+        return Ok(Outcome::Unsettled);
+    }
+    let outcome = match media::probe(&file) {
+        Ok(info) => Outcome::Read(info),
+        Err(media::Error::Io(error)) => Outcome::Unreadable(error.to_string()),
+        Err(error) => Outcome::Broken(error.to_string()),
+    };
+    if hash_wanted(reading.size) {
+        reading.hash = ContentHash::of(&file, reading.size).ok();
+    }
+    let after = rustix::fs::fstat(&file)?;
+    Ok(if same(&before, &after) { outcome } else { Outcome::Unsettled })
+}
+
+/// Opens a file without following a link at its end, and without waiting for a FIFO's writer.
+pub(crate) fn open(path: &Path) -> Result<OwnedFd, Errno> {
+    loop {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+pub(crate) fn same(before: &Stat, after: &Stat) -> bool {
+    before.st_size == after.st_size
+        && before.st_mtime == after.st_mtime
+        && before.st_mtime_nsec == after.st_mtime_nsec
+}

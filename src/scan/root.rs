@@ -1,0 +1,175 @@
+//! Is a root really there? The guards against a share that was late to mount.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fd::AsFd;
+use rustix::fs::{CWD, Dir};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::{discover, name};
+
+/// What a root looked like, as each completed walk's `summary_json` records it. A device number is no part of
+/// it: it changes with every boot and every container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The file system's name, or its magic number where we know none (statfs(2)).
+    pub filesystem: String,
+    /// Whether the root is the top of a mount.
+    pub mount_point: bool,
+}
+
+/// One look at a root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// What it is.
+    pub identity: Identity,
+    /// Nothing visible is in it.
+    pub empty: bool,
+}
+
+/// Why a root is offline. The words complete the sentence "the root … ".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Offline {
+    /// Not there, or not to be entered.
+    #[error(
+        "cannot be read ({0}): mount it, or give the daemon's user permission, or take it out of library.roots"
+    )]
+    Unreadable(String),
+    /// Nothing in it, while the library knows files of it.
+    #[error(
+        "is empty, but the library knows files in it: mount what belongs there, or confirm with `vpo scan --accept-missing`"
+    )]
+    Empty,
+    /// Was a mount point.
+    #[error(
+        "was a mount point and is none now: mount what belongs there, or confirm with `vpo scan --accept-missing`"
+    )]
+    Unmounted,
+    /// Another kind of file system.
+    #[error(
+        "was on {before} and is on {now} now: mount what belongs there, or confirm with `vpo scan --accept-missing`"
+    )]
+    Changed {
+        /// At the last completed scan.
+        before: String,
+        /// At this look.
+        now: String,
+    },
+    /// Gave no answer.
+    #[error("does not answer (a dead network share?): nothing can be said of its files until it does")]
+    Silent,
+}
+
+impl Offline {
+    /// A stable code for checks and metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::Empty => "empty",
+            Self::Unmounted => "unmounted",
+            Self::Changed { .. } => "filesystem_changed",
+            Self::Silent => "silent",
+        }
+    }
+}
+
+/// Looks at a root. Blocks for as long as its file system does.
+///
+/// # Errors
+/// [`Offline::Unreadable`]
+pub fn look(root: &Path) -> Result<Look, Offline> {
+    let read = || -> Result<Look, Errno> {
+        let path = rustix::path::Arg::into_c_str(root)?;
+        let directory = discover::open_directory(CWD, &path, true)?;
+        let filesystem = filesystem_name(rustix::fs::fstatfs(&directory)?.f_type.cast_unsigned());
+        let mount_point = discover::is_mount_point(directory.as_fd())?;
+        let mut entries = Dir::read_from(&directory)?;
+        let empty = loop {
+            match entries.read() {
+                None => break true,
+                Some(entry) => {
+                    let entry = entry?;
+                    let name = entry.file_name().to_bytes();
+                    if !name::is_hidden(name) && !name::is_system(name) {
+                        break false;
+                    }
+                }
+            }
+        };
+        Ok(Look { identity: Identity { filesystem, mount_point }, empty })
+    };
+    read().map_err(|error| Offline::Unreadable(std::io::Error::from(error).to_string()))
+}
+
+/// Whether what was seen contradicts what the last completed scan recorded.
+///
+/// # Errors
+/// [`Offline::Unmounted`] and [`Offline::Changed`]
+pub fn compare(before: &Identity, now: &Identity) -> Result<(), Offline> {
+    if before.mount_point && !now.mount_point {
+        return Err(Offline::Unmounted);
+    }
+    if before.filesystem != now.filesystem {
+        return Err(Offline::Changed { before: before.filesystem.clone(), now: now.filesystem.clone() });
+    }
+    Ok(())
+}
+
+/// Whether inotify sees what other machines do there. It does not on network and user-space file systems.
+#[must_use]
+pub fn is_watchable(filesystem: &str) -> bool {
+    !matches!(
+        filesystem,
+        "nfs" | "cifs" | "smb2" | "smb" | "fuse" | "9p" | "ceph" | "afs" | "coda" | "vboxsf"
+    )
+}
+
+/// The name of a file system by statfs(2)'s magic number (linux/magic.h).
+fn filesystem_name(magic: u64) -> String {
+    let known = match magic & 0xFFFF_FFFF {
+        0xEF53 => "ext4",
+        0x5846_5342 => "xfs",
+        0x9123_683E => "btrfs",
+        0x2FC1_2FC1 => "zfs",
+        0xCA45_1A4E => "bcachefs",
+        0xF2F5_2010 => "f2fs",
+        0x0102_1994 => "tmpfs",
+        0x794C_7630 => "overlay",
+        0x4D44 => "vfat",
+        0x2011_BAB0 => "exfat",
+        0x5346_544E | 0x7366_746E => "ntfs",
+        0x6969 => "nfs",
+        0xFF53_4D42 => "cifs",
+        0xFE53_4D42 => "smb2",
+        0x517B => "smb",
+        0x6573_5546 => "fuse",
+        0x0102_1997 => "9p",
+        0x00C3_6400 => "ceph",
+        0x5346_414F => "afs",
+        0x7375_7245 => "coda",
+        0x786F_4256 => "vboxsf",
+        0x9660 => "iso9660",
+        0x7371_7368 => "squashfs",
+        0x0187 => "autofs",
+        other => return format!("{other:#x}"),
+    };
+    known.to_owned()
+}
+
+/// Whether `path` is `root` or lies below it.
+#[must_use]
+pub fn contains(root: &Path, path: &Path) -> bool {
+    path.starts_with(root)
+}
+
+/// Whether nothing is at `path` (in the kernel's bytes): `Ok(true)` only when the kernel says so plainly.
+pub(crate) fn is_gone(path: &[u8]) -> Result<bool, Errno> {
+    match rustix::fs::lstat(std::ffi::OsStr::from_bytes(path)) {
+        Ok(_) => Ok(false),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
