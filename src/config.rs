@@ -127,11 +127,23 @@ impl Config {
     /// # Errors
     /// Every problem of every layer.
     pub fn resolve(flags: &Layer, environment: &Environment) -> Result<Resolved, ConfigError> {
-        resolve::resolve(flags, environment)
+        resolve::resolve(flags, environment, true)
+    }
+
+    /// As [`Self::resolve`], but with the token's file left unread: for commands that need no secret, and whose
+    /// user may not be allowed to read it.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn resolve_without_secrets(
+        flags: &Layer,
+        environment: &Environment,
+    ) -> Result<Resolved, ConfigError> {
+        resolve::resolve(flags, environment, false)
     }
 
     /// The library's path alone, whatever is wrong with other keys: a probe must find a daemon that runs well, also
-    /// after someone saved a typo, and without being allowed to read the token's file.
+    /// after someone saved a typo.
     ///
     /// # Errors
     /// Every problem that leaves the path in doubt.

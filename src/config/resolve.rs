@@ -22,8 +22,12 @@ const STATE: &str = "STATE_DIRECTORY";
 
 const EXTENSIONS: [&str; 6] = ["mkv", "mp4", "avi", "webm", "m4v", "mov"];
 
-pub(super) fn resolve(flags: &Layer, environment: &Environment) -> Result<Resolved, ConfigError> {
-    Resolution::new(flags, environment).finish()
+pub(super) fn resolve(
+    flags: &Layer,
+    environment: &Environment,
+    read_secrets: bool,
+) -> Result<Resolved, ConfigError> {
+    Resolution::new(flags, environment).finish(read_secrets)
 }
 
 /// The library's path alone.
@@ -97,8 +101,8 @@ impl<'a> Resolution<'a> {
         self.warnings.extend(layer.warnings);
     }
 
-    fn finish(mut self) -> Result<Resolved, ConfigError> {
-        let server = self.server();
+    fn finish(mut self, read_secrets: bool) -> Result<Resolved, ConfigError> {
+        let server = self.server(read_secrets);
         let database = self.database();
         let library = self.library();
         let logging = Logging {
@@ -116,10 +120,11 @@ impl<'a> Resolution<'a> {
         }
     }
 
-    fn server(&mut self) -> Server {
+    fn server(&mut self, read_secrets: bool) -> Server {
         let auth_token_file = self.auth_token_file();
         let auth_token = match &auth_token_file {
-            Some(file) => self.token_in(file),
+            Some(file) if read_secrets => self.token_in(file),
+            Some(_) => None,
             None => self.values.server.auth_token.clone(),
         };
         let server = &self.values.server;

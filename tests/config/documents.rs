@@ -266,6 +266,12 @@ fn a_probe_finds_the_library_whatever_else_is_wrong() {
     assert_eq!(find("database.path = 1", Some("/data/library.db")), elsewhere);
     assert_eq!(find("not TOML", Some("/data/library.db")), elsewhere);
     assert_eq!(find("", Some("")), None);
+    // And where the rest matters too, the token's file may be out of reach.
+    let file = sandbox.write("c.toml", "server.port = 9\nserver.auth_token_file = '/none'");
+    let flags = Layer::from_flags(file.to_str(), [], &[]);
+    assert!(Config::resolve(&flags, &environment(None)).is_err());
+    let resolved = Config::resolve_without_secrets(&flags, &environment(None)).expect("without the token");
+    assert_eq!((resolved.config.server.port, resolved.config.server.auth_token), (9, None));
 }
 
 #[test]
