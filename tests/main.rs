@@ -8,4 +8,5 @@ mod config;
 mod harness;
 mod library;
 mod lifecycle;
+mod operations;
 mod shutdown;
