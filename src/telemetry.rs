@@ -12,6 +12,7 @@
 pub mod format;
 pub mod writer;
 
+use std::any::Any;
 use std::error::Error;
 use std::ffi::OsStr;
 use std::fmt::{Display, Write as _};
@@ -154,9 +155,9 @@ impl Telemetry {
         self.writer.dropped()
     }
 
-    /// Waits until all lines so far are written, but no longer than `patience`; says whether they are.
-    pub fn flush(&self, patience: Duration) -> bool {
-        self.writer.flush(patience)
+    /// Waits until all lines so far are written, but no longer than `patience`.
+    pub fn flush(&self, patience: Duration) {
+        self.writer.flush(patience);
     }
 
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
@@ -233,11 +234,19 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
 /// The panic hook: an error line instead of a blocking write to stderr; a backtrace at debug level only.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    let reason = panic.payload_as_str().unwrap_or("unknown reason");
+    let reason = panic_reason(panic.payload());
     tracing::error!(at = place, "panic: {reason}");
     if tracing::enabled!(tracing::Level::DEBUG) {
         tracing::debug!(backtrace = %std::backtrace::Backtrace::force_capture(), "panic: {reason}");
     }
+}
+
+fn panic_reason(payload: &dyn Any) -> &str {
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("unknown reason")
 }
 
 /// An error and its causes in one line: `what: why: why that`.

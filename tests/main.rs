@@ -8,5 +8,7 @@ mod config;
 mod harness;
 mod library;
 mod lifecycle;
-mod operations;
+mod logging;
+mod pid1;
 mod shutdown;
+mod systemd;

@@ -4,6 +4,7 @@
 //! check, a socket to serve, tasks to supervise, what SIGHUP rereads and what the end closes.
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -219,7 +220,7 @@ fn serve_http(
     shown: Http,
     server: &config::Server,
     stop: CancellationToken,
-) -> impl Future<Output = ()> + use<> {
+) -> impl Future<Output = Result<(), http::ServeError>> + use<> {
     let counters = Arc::new(Counters::default());
     let mut metrics = http::exposition(shown.health.clone(), Arc::clone(&counters), shown.supervisor);
     metrics.add(move |text| {
@@ -233,11 +234,7 @@ fn serve_http(
     let token = server.auth_token.as_ref().map(|secret| Token::new(secret.expose()));
     let routes = http::routes(shown.health, Arc::new(metrics), token, http::nothing());
     let limits = Limits::fitted(server.max_connections);
-    async move {
-        if let Err(failure) = http::serve(listener, routes, stop, limits, counters).await {
-            error!("{}", telemetry::chain(&failure));
-        }
-    }
+    http::serve(listener, routes, stop, limits, counters)
 }
 
 /// The passed socket, or one of our own.
@@ -284,7 +281,7 @@ fn status_line(supervisor: Supervisor) -> Box<dyn Fn() -> String + Send> {
         let mut line = format!("{} tasks", count(State::Running));
         for state in [State::Restarting, State::Failed] {
             if count(state) > 0 {
-                line.push_str(&format!(" ({} {})", count(state), state.as_str()));
+                let _ = write!(line, " ({} {})", count(state), state.as_str());
             }
         }
         line

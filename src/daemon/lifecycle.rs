@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::daemon::health::{Health, Phase, Verdict};
+use crate::daemon::http;
 use crate::daemon::notify::{Notifier, watchdog_period};
 use crate::daemon::supervisor::{State, Supervisor, Task};
 use signals::{Request, Signals, Stop};
@@ -60,7 +61,7 @@ pub struct Service<E> {
     /// The tasks.
     pub supervisor: Supervisor,
     /// The HTTP side; ends once `http_stop` is cancelled and every request is answered.
-    pub http: JoinHandle<()>,
+    pub http: JoinHandle<Result<(), http::ServeError>>,
     /// Tells the HTTP side to drain.
     pub http_stop: CancellationToken,
     /// The rest of the start: what may only happen once the daemon serves.
@@ -75,6 +76,9 @@ pub struct Service<E> {
     pub shutdown_timeout: Duration,
 }
 
+/// How the HTTP side's task came to its end.
+type HttpOutcome = Result<Result<(), http::ServeError>, JoinError>;
+
 /// Why the daemon ended with a failure.
 #[derive(Debug, thiserror::Error)]
 pub enum LifecycleError<E: Error + 'static> {
@@ -84,9 +88,12 @@ pub enum LifecycleError<E: Error + 'static> {
     /// The service did not start.
     #[error(transparent)]
     Start(E),
+    /// The HTTP side failed.
+    #[error(transparent)]
+    Http(http::ServeError),
     /// The HTTP side ended without being told to.
-    #[error("the HTTP side has failed: {0}; please report this as a bug")]
-    Http(String),
+    #[error("the HTTP side has ended: {0}; please report this as a bug")]
+    HttpEnded(String),
 }
 
 /// How a life without failure ended.
@@ -131,6 +138,7 @@ where
     E: Error + Send + 'static,
 {
     let notifier = Notifier::new(manager.notify_socket.as_deref());
+    notifier.status(Phase::Starting.as_str());
     let started = tokio::select! {
         biased;
         stop = signals.stop() => {
@@ -241,19 +249,23 @@ impl<E: Error + Send + 'static> Daemon<E> {
         service.health.set_phase(Phase::Stopping);
         notifier.stopping();
         notifier.status(&format!("stopping, {}", (service.status)()));
-        match outcome {
-            Ok(stop) => info!("{stop}: stopping, for {:?} at most", service.shutdown_timeout),
-            Err(_) => warn!("stopping after a failure, for {:?} at most", service.shutdown_timeout),
-        }
+        let why = outcome.as_ref().map_or_else(|_| "failed".to_owned(), ToString::to_string);
+        info!("{why}: stopping, for {:?} at most", service.shutdown_timeout);
 
         let orderly = async {
             service.http_stop.cancel();
             // Told now, awaited after the requests: a scan need not go on while a slow client reads.
             service.supervisor.stop();
             let mut left = Vec::new();
-            if !service.http.is_finished() && timeout_at(deadline, &mut service.http).await.is_err() {
-                left.push("requests in progress".to_owned());
-                service.http.abort();
+            if !service.http.is_finished() {
+                match timeout_at(deadline, &mut service.http).await {
+                    Ok(Ok(Ok(()))) => {}
+                    Ok(outcome) => error!("{}", http_failed::<E>(outcome)),
+                    Err(_) => {
+                        left.push("requests in progress".to_owned());
+                        service.http.abort();
+                    }
+                }
             }
             left.extend(service.supervisor.drain(deadline).await);
             if !left.is_empty() {
@@ -296,11 +308,12 @@ impl<E: Error + Send + 'static> Daemon<E> {
     }
 }
 
-fn http_failed<E: Error>(outcome: Result<(), JoinError>) -> LifecycleError<E> {
-    LifecycleError::Http(match outcome {
-        Ok(()) => "it ended by itself".into(),
-        Err(failure) => failure.to_string(),
-    })
+fn http_failed<E: Error>(outcome: HttpOutcome) -> LifecycleError<E> {
+    match outcome {
+        Ok(Err(failure)) => LifecycleError::Http(failure),
+        Ok(Ok(())) => LifecycleError::HttpEnded("nobody told it to".into()),
+        Err(failure) => LifecycleError::HttpEnded(failure.to_string()),
+    }
 }
 
 /// Each task is a check: a task that does not run is something to look at, never the daemon's end.

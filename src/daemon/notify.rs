@@ -159,13 +159,11 @@ pub fn take_socket(listen_pid: Option<&OsStr>) -> Result<Option<OwnedFd>, Passed
     let mut passed = listenfd::ListenFd::from_env();
     match passed.len() {
         0 => Ok(None),
-        1 => match passed.take_tcp_listener(0) {
-            Ok(socket) => Ok(socket.map(OwnedFd::from)),
-            Err(_) => {
-                let socket = passed.take_unix_listener(0).map_err(PassedSocketError::NotAStream)?;
-                Ok(socket.map(OwnedFd::from))
-            }
-        },
+        1 => {
+            let tcp = passed.take_tcp_listener(0).map(|socket| socket.map(OwnedFd::from));
+            tcp.or_else(|_| passed.take_unix_listener(0).map(|socket| socket.map(OwnedFd::from)))
+                .map_err(PassedSocketError::NotAStream)
+        }
         count => Err(PassedSocketError::TooMany(count)),
     }
 }

@@ -3,7 +3,6 @@
 //! waits for it. Imports nothing of the crate, and does not know what a task does. Failures are told through
 //! the list of tasks; whoever shows it as checks ([`Supervisor::subscribe`]) logs each change once.
 
-use std::any::Any;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -228,11 +227,7 @@ fn chain(error: &dyn Error) -> String {
 
 fn panic_message(error: JoinError) -> String {
     let Ok(payload) = error.try_into_panic() else { return "cancelled".into() };
-    let text = |payload: &dyn Any| {
-        payload
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-    };
-    format!("panic: {}", text(&*payload).unwrap_or_else(|| "unknown reason".into()))
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", text.unwrap_or("unknown reason"))
 }

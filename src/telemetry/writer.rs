@@ -116,13 +116,10 @@ impl Writer {
         self.0.lock().pending.len() < CAPACITY / 2
     }
 
-    pub(super) fn flush(&self, patience: Duration) -> bool {
-        let queue = self.0.lock();
-        let waited = self
-            .0
-            .emptied
-            .wait_timeout_while(queue, patience, |queue| queue.writing || !queue.pending.is_empty());
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    /// Waits until the queue is empty and written, or until `patience` ends.
+    pub(super) fn flush(&self, patience: Duration) {
+        let busy = |queue: &mut Queue| queue.writing || !queue.pending.is_empty();
+        drop(self.0.emptied.wait_timeout_while(self.0.lock(), patience, busy));
     }
 }
 
@@ -140,7 +137,7 @@ fn write_forever(shared: &Shared, stream: Stream) {
         drop(queue);
 
         let left = stream.with(|fd| write_all(fd, &batch, None));
-        let lost = left.iter().filter(|byte| **byte == b'\n').count();
+        let lost = left.split(|byte| *byte == b'\n').skip(1).count();
         shared.dropped.fetch_add(lost as u64, Ordering::Relaxed);
         batch.clear();
         batch.shrink_to(RESTING);

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -23,8 +24,13 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts `command` (a `vpo serve`); its stderr is collected as the log.
     pub(crate) fn spawn(mut command: Command, library: &Path) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("vpo serve starts");
+        command.stdin(Stdio::null());
+        Self::spawn_with_stdin(command, library)
+    }
+
+    /// As [`Self::spawn`], with standard input as the command has it.
+    pub(crate) fn spawn_with_stdin(mut command: Command, library: &Path) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("vpo serve starts");
         let log = Arc::new(Mutex::new(Vec::new()));
         let mut stderr = child.stderr.take().expect("piped");
         let sink = Arc::clone(&log);
@@ -35,6 +41,12 @@ impl Daemon {
             }
         });
         Self { child, library: library.to_owned(), log, reader: Some(reader) }
+    }
+
+    /// As [`Self::spawn`], with stderr going elsewhere: [`Self::log`] stays empty.
+    pub(crate) fn spawn_logging_to(mut command: Command, stderr: OwnedFd, library: &Path) -> Self {
+        let child = command.stdin(Stdio::null()).stderr(stderr).spawn().expect("vpo serve starts");
+        Self { child, library: library.to_owned(), log: Arc::default(), reader: None }
     }
 
     /// The child's pid.

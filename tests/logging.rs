@@ -1,0 +1,183 @@
+//! What is logged, where, and that a log nobody takes disturbs nothing.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::harness::{Daemon, Sandbox, in_time};
+
+/// `vpo serve` with its standard streams as the shell's redirections `streams` make them.
+fn redirected(sandbox: &Sandbox, streams: &str, arguments: &[&str]) -> Command {
+    let serve = sandbox.vpo(["serve", "--port", "0"].iter().chain(arguments));
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("exec \"$@\" {streams}"))
+        .arg("sh")
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .env_clear()
+        .env("HOME", sandbox.path(""))
+        .current_dir(sandbox.path(""));
+    command
+}
+
+#[test]
+fn every_json_line_parses_and_has_its_keys() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.write(".vpo/config.toml", "");
+    let mut daemon = sandbox.serve(["--log-format", "json", "--log-level", "debug"]);
+    std::fs::write(&config, "[server]\nmax_connections = 9\n").expect("writable");
+    daemon.signal(Signal::HUP);
+    daemon.wait_log("reloaded");
+    std::fs::write(&config, "\"new\\nline\" = 1\n").expect("writable");
+    daemon.signal(Signal::HUP);
+    daemon.wait_log("reload failed");
+    std::fs::remove_file(sandbox.library()).expect("removable");
+    daemon.wait_log("missing");
+    daemon.stop();
+    let log = daemon.log();
+    let levels = ["debug", "info", "warning", "error"];
+    let mut seen = Vec::new();
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let text = |key: &str| line[key].as_str().unwrap_or_else(|| panic!("no {key}: {line}")).to_owned();
+        let timestamp = text("timestamp");
+        assert!(
+            timestamp.len() == 24 && timestamp.ends_with('Z') && timestamp.as_bytes()[19] == b'.',
+            "{line}"
+        );
+        assert!(levels.contains(&text("level").as_str()), "{line}");
+        assert!(text("logger").starts_with("vpo::"), "other crates keep their debug lines: {line}");
+        assert_eq!(line["daemon"], true, "{line}");
+        text("message");
+        seen.push(text("level"));
+    }
+    for level in levels {
+        assert!(seen.iter().any(|seen| seen == level), "no line at {level}:\n{log}");
+    }
+}
+
+#[test]
+fn a_name_cannot_forge_a_line() {
+    let name = "evil\n2026-01-01T00:00:00.000Z error forged\u{1b}[2J\u{202e}";
+    for format in ["text", "json"] {
+        let sandbox = Sandbox::new();
+        let library = sandbox.path(name).join("library.db");
+        std::fs::create_dir(sandbox.path(name)).expect("a directory");
+        let mut command = sandbox.vpo(["serve", "--port", "0", "--log-format", format, "--database"]);
+        command.arg(&library);
+        let mut daemon = Daemon::spawn(command, &library);
+        daemon.wait_healthy();
+        daemon.stop();
+        let log = daemon.log();
+        assert!(log.contains("evil") && !log.contains('\u{1b}') && !log.contains('\u{202e}'), "{log:?}");
+        assert!(!log.lines().any(|line| line.starts_with("2026-01-01T")), "{log}");
+    }
+}
+
+#[test]
+fn the_journal_gets_priorities_and_no_timestamps() {
+    for (format, names_it) in [("text", true), ("json", true), ("text", false)] {
+        let sandbox = Sandbox::new();
+        let log = File::create(sandbox.path("journal")).expect("creates");
+        let stat = log.metadata().expect("metadata");
+        let inode = if names_it { stat.ino() } else { stat.ino() + 1 };
+        let mut command = sandbox.vpo(["serve", "--port", "0", "--bind", "0.0.0.0", "--log-format", format]);
+        command.env("JOURNAL_STREAM", format!("{}:{inode}", stat.dev()));
+        let mut daemon = Daemon::spawn_logging_to(command, log.into(), &sandbox.library());
+        daemon.wait_healthy();
+        daemon.stop();
+        let log = std::fs::read_to_string(sandbox.path("journal")).expect("readable");
+        for line in log.lines() {
+            assert_eq!(line.starts_with('<'), names_it, "{line}");
+            let rest = if names_it { line.get(3..).expect("a prefix") } else { line };
+            if format == "json" {
+                let parsed: Value = serde_json::from_str(rest).expect("JSON");
+                let priority = match parsed["level"].as_str() {
+                    Some("warning") => "<4>",
+                    Some("info") => "<6>",
+                    other => panic!("{other:?}: {line}"),
+                };
+                assert!(line.starts_with(priority), "{line}");
+            } else {
+                assert_eq!(rest.starts_with("20"), !names_it, "a timestamp is for those without: {line}");
+            }
+        }
+        assert!(log.contains(if names_it { "<4>" } else { " warning " }), "{log}");
+    }
+}
+
+#[test]
+fn standard_output_on_request() {
+    let sandbox = Sandbox::new();
+    let mut command = redirected(&sandbox, ">out 2>err", &[]);
+    command.env("VPO_LOGGING_OUTPUT", "stdout");
+    let mut daemon = Daemon::spawn(command, &sandbox.library());
+    daemon.wait_healthy();
+    assert_eq!(daemon.stop().code(), Some(0));
+    let read = |name| std::fs::read_to_string(sandbox.path(name)).expect("readable");
+    assert!(read("out").contains("running") && read("err").is_empty(), "{} / {}", read("out"), read("err"));
+}
+
+#[test]
+fn a_log_that_goes_nowhere_disturbs_nothing() {
+    for streams in ["2>&-", "2>/dev/full", ">&- 2>&- <&-"] {
+        for arguments in [&["--log-level", "debug"][..], &["--log-format", "json"]] {
+            let sandbox = Sandbox::new();
+            let mut daemon = Daemon::spawn(redirected(&sandbox, streams, arguments), &sandbox.library());
+            daemon.wait_healthy();
+            for _ in 0..50 {
+                assert_eq!(daemon.get("/health").status, 200);
+            }
+            assert_eq!(daemon.stop().code(), Some(0), "{streams} {arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_neither_probes_nor_the_exit() {
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let full = vec![b'.'; 1 << 20];
+        // Not a byte fits any more.
+        rustix::io::ioctl_fionbio(writer.as_fd(), true).expect("a pipe");
+        while rustix::io::write(&writer, &full).is_ok() {}
+        rustix::io::ioctl_fionbio(writer.as_fd(), false).expect("a pipe");
+        let command = sandbox.vpo(["serve", "--port", "0", "--log-level", "debug"]);
+        let mut daemon = Daemon::spawn_logging_to(command, writer.into(), &sandbox.library());
+        daemon.wait_healthy();
+        let mut client = daemon.client();
+        for _ in 0..200 {
+            assert_eq!(client.get("/health").status, 200);
+        }
+        let start = Instant::now();
+        assert_eq!(daemon.stop().code(), Some(0));
+        let took = start.elapsed();
+        drop(reader);
+        if took < Duration::from_millis(500) { Ok(()) } else { Err(format!("stopped after {took:?}")) }
+    });
+}
+
+#[test]
+fn a_refusal_into_a_stuck_pipe_still_ends() {
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        let (_reader, writer) = std::io::pipe().expect("a pipe");
+        rustix::io::ioctl_fionbio(writer.as_fd(), true).expect("a pipe");
+        while rustix::io::write(&writer, &[b'.'; 4096]).is_ok() {}
+        rustix::io::ioctl_fionbio(writer.as_fd(), false).expect("a pipe");
+        let start = Instant::now();
+        let mut command = sandbox.vpo(["serve", "--port", "no-number"]);
+        let status = command.stderr(Stdio::from(writer)).status().expect("runs");
+        assert!(status.code().is_some_and(|code| code != 0), "{status}");
+        let took = start.elapsed();
+        if took < Duration::from_secs(2) { Ok(()) } else { Err(format!("ended after {took:?}")) }
+    });
+}
