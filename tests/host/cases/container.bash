@@ -3,7 +3,7 @@ UIDS='65532 65532 65532'
 WRITE_FIX=':U'
 
 main_pid() { podman inspect --format '{{.State.Pid}}' "$NAME" 2>/dev/null; }
-messages() { since CONTAINER_NAME="$NAME" -o cat; }
+messages() { since _COMM=conmon CONTAINER_NAME="$NAME" -o cat; }
 health_status() { podman inspect --format '{{.State.Health.Status}}' "$NAME" 2>/dev/null; }
 healthy() { [ "$(health_status)" = healthy ]; }
 unhealthy() { [ "$(health_status)" = unhealthy ]; }
@@ -31,5 +31,5 @@ every_line_of_the_log_is_json() {
     [ "$lines" -ge 3 ]
     is "$(messages | jq -c 'select(.timestamp and .level and .logger and .message)' | wc -l)" "$lines" 'lines of JSON with their keys'
     # Standard output, so that journald files them under info, not under err.
-    is "$(since CONTAINER_NAME="$NAME" -o json | jq -r .PRIORITY | sort -u)" 6 'the priorities'
+    is "$(since _COMM=conmon CONTAINER_NAME="$NAME" -o json | jq -r .PRIORITY | sort -u)" 6 'the priorities'
 }

@@ -88,7 +88,8 @@ run_suite() {
             failed=1
             echo "--- the end of its trace, and the journal meanwhile"
             grep -vE '^\++ (within|local|sleep|date|curl|\[|deadline|status|answers)' "$LOGS/$suite.$name" | tail -25
-            since -o short-monotonic --no-hostname | tail -40
+            since -o short-monotonic --no-hostname |
+                grep -vE 'kernel:|podman\[|conmon\[|\.mount|\.scope|journald|[0-9a-f]{64}' | cut -c 1-300 | tail -20
             echo "---"
         fi
     done
