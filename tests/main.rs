@@ -9,6 +9,7 @@ mod harness;
 mod library;
 mod lifecycle;
 mod logging;
+mod operations;
 mod pid1;
 mod shutdown;
 mod systemd;

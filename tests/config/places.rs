@@ -2,19 +2,8 @@
 
 use std::fs::{Permissions, create_dir_all, set_permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 use super::{Said, Sandbox};
-
-/// Makes `vpo` run as somebody whom file permissions bind, also when the tests run as root.
-fn as_nobody<'a>(sandbox: &Sandbox, command: &'a mut Command) -> &'a mut Command {
-    if rustix::process::geteuid().is_root() {
-        set_permissions(sandbox.path(""), Permissions::from_mode(0o755)).expect("ours");
-        command.uid(65534).gid(65534);
-    }
-    command
-}
 
 fn with_port(sandbox: &Sandbox, name: &str, port: u16) -> String {
     sandbox.write(name, format!("server.port = {port}\n")).to_str().expect("UTF-8").to_owned()
@@ -88,7 +77,7 @@ fn a_file_that_may_not_be_read_is_refused_and_a_place_that_may_not_be_looked_at_
     let sandbox = Sandbox::new();
     let path = sandbox.write(".vpo/config.toml", "");
     set_permissions(&path, Permissions::from_mode(0o000)).expect("ours");
-    let said = Said::by(as_nobody(&sandbox, &mut sandbox.vpo(["config"])));
+    let said = Said::by(&mut sandbox.vpo_as_nobody(["config"]));
     let line = format!(
         "configuration file cannot be read: Permission denied (os error 13): {}: make it a readable TOML file, or remove it",
         path.display()
@@ -96,7 +85,7 @@ fn a_file_that_may_not_be_read_is_refused_and_a_place_that_may_not_be_looked_at_
     said.refused(&[&line]);
 
     set_permissions(sandbox.path(".vpo"), Permissions::from_mode(0o000)).expect("ours");
-    let said = Said::by(as_nobody(&sandbox, &mut sandbox.vpo(["config", "--database", "/data/library.db"])));
+    let said = Said::by(&mut sandbox.vpo_as_nobody(["config", "--database", "/data/library.db"]));
     set_permissions(sandbox.path(".vpo"), Permissions::from_mode(0o700)).expect("ours");
     assert_eq!(said.code, Some(0));
     assert_eq!(
@@ -252,9 +241,8 @@ fn a_credential_that_may_not_be_read_is_no_reason_to_go_without() {
     let credential = sandbox.write("credentials/auth_token", "swordfish\n");
     for (path, mode) in [(credential.as_path(), 0o000), (credential.parent().expect("a parent"), 0o000)] {
         set_permissions(path, Permissions::from_mode(mode)).expect("ours");
-        let mut command = sandbox.vpo(["config"]);
-        let said =
-            Said::by(as_nobody(&sandbox, command.env("CREDENTIALS_DIRECTORY", sandbox.path("credentials"))));
+        let mut command = sandbox.vpo_as_nobody(["config"]);
+        let said = Said::by(command.env("CREDENTIALS_DIRECTORY", sandbox.path("credentials")));
         assert_eq!(said.code, Some(78));
         assert!(said.stderr.contains("cannot be read: Permission denied"), "{}", said.stderr);
     }

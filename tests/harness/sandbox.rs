@@ -1,6 +1,9 @@
 //! A directory of its own for one test, and `vpo` run in it with an environment that holds nothing else.
 
 use std::ffi::OsStr;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -39,6 +42,27 @@ impl Sandbox {
     pub(crate) fn vpo<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vpo"));
         command.args(args).env_clear().env("HOME", self.dir.path()).current_dir(self.dir.path());
+        command
+    }
+
+    /// As [`Self::vpo`], by somebody whom file permissions bind, also when the tests run as root. The binary is
+    /// copied into the sandbox for that, because nobody may look into root's home.
+    pub(crate) fn vpo_as_nobody<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        const NOBODY: u32 = 65534;
+        if !rustix::process::geteuid().is_root() {
+            return self.vpo(args);
+        }
+        let program = self.path("vpo");
+        if !program.exists() {
+            // By another process: a descriptor of ours that is open for writing could be inherited by the child of
+            // a test running beside this one, and exec(2) would then find the text busy.
+            let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_vpo")).arg(&program).status();
+            assert!(copied.is_ok_and(|status| status.success()), "the binary is copied");
+            std::fs::set_permissions(self.dir.path(), Permissions::from_mode(0o755)).expect("ours");
+        }
+        let mut command = Command::new(program);
+        command.args(args).env_clear().env("HOME", self.dir.path()).current_dir(self.dir.path());
+        command.uid(NOBODY).gid(NOBODY);
         command
     }
 

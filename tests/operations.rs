@@ -1,0 +1,162 @@
+//! `docs/operations.md` says what the code does: every reason, metric, exit code and refusal is in it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::harness::Sandbox;
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn documentation() -> String {
+    std::fs::read_to_string(repository().join("docs/operations.md")).expect("documentation")
+}
+
+/// What stands in backquotes in the first column of a table's rows below a heading.
+fn first_column(heading: &str) -> BTreeSet<String> {
+    let text = documentation();
+    let (_, section) = text.split_once(&format!("\n## {heading}\n")).expect("the heading");
+    let section = section.split("\n## ").next().unwrap_or("");
+    let cells = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    cells
+        .flat_map(|cell| cell.split('`').step_by(2))
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The sources, without their unit tests.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut directories = vec![repository().join("src")];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).expect("readable") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("readable");
+                let code = text.split("#[cfg(test)]").next().unwrap_or("").to_owned();
+                found.push((path, code));
+            }
+        }
+    }
+    found
+}
+
+/// String literals in `code` that follow `before` directly.
+fn literals<'a>(code: &'a str, before: &str) -> impl Iterator<Item = &'a str> {
+    let before = format!("{before}\"");
+    code.match_indices(&before)
+        .map(|(start, found)| code[start + found.len()..].split('"').next().unwrap_or(""))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+#[test]
+fn every_metric_is_documented() {
+    let mut metrics = BTreeSet::new();
+    for (_, code) in sources() {
+        let names =
+            literals(&code, "").filter(|name| name.starts_with("vpo_") || name.starts_with("process_"));
+        let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        metrics.extend(names.filter(is_name).map(str::to_owned));
+    }
+    let documented = first_column("Metrics");
+    assert!(metrics.contains("vpo_build_info"));
+    assert_eq!(documented, metrics, "docs/operations.md (left) and the code (right) name different metrics");
+}
+
+#[test]
+fn every_reason_of_a_check_is_documented() {
+    let mut reasons = BTreeSet::new();
+    for (path, code) in sources() {
+        for constructor in ["warn", "fail", "busy"] {
+            reasons.extend(literals(&code, &format!("Verdict::{constructor}(")).map(str::to_owned));
+        }
+        if path.ends_with("library/check.rs") {
+            let (_, names) = code.split_once("impl Reason").expect("the reasons");
+            let names = names.split("_ =>").next().unwrap_or("");
+            reasons.extend(literals(names.split("\n}").next().unwrap_or(""), "=> ").map(str::to_owned));
+        }
+    }
+    assert!(reasons.contains("missing") && reasons.contains("timeout"));
+    let documented: BTreeSet<String> =
+        first_column("Health").into_iter().filter(|name| !name.starts_with('/')).collect();
+    assert_eq!(documented, reasons, "docs/operations.md (left) and the code (right) name different reasons");
+}
+
+#[test]
+fn every_exit_code_is_documented() {
+    use vpo::commands::{EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE};
+    let text = documentation();
+    for code in [0, EXIT_FAILURE, EXIT_USAGE, EXIT_CONFIG, 130] {
+        assert!(text.contains(&format!("\n| {code} | ")), "{code}");
+    }
+}
+
+#[test]
+fn what_is_said_when_it_does_not_start_is_what_is_documented() {
+    let phrases = first_column("When it does not start");
+    let mut seen = BTreeSet::new();
+    let mut refused = |sandbox: &Sandbox, arguments: &[&str], phrase: &str| {
+        let output = sandbox.vpo(["serve", "--port", "0"]).args(arguments).output().expect("vpo runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(phrase), "{phrase:?} is not in {said}");
+        assert!(phrases.contains(phrase), "{phrase:?} is not in the documentation");
+        seen.insert(phrase.to_owned());
+    };
+
+    let sandbox = Sandbox::new();
+    sandbox.write(".vpo/library.db.lock", "");
+    refused(&sandbox, &[], "it was lost, not never made");
+    sandbox.write("empty.db", "");
+    refused(&sandbox, &["--database", "empty.db"], "so it is no library");
+    sandbox.write("text.db", "text ".repeat(1000));
+    refused(&sandbox, &["--database", "text.db"], "is not a SQLite database");
+    rusqlite::Connection::open(sandbox.path("other.db"))
+        .and_then(|database| database.execute_batch("CREATE TABLE other (x)"))
+        .expect("a database");
+    refused(&sandbox, &["--database", "other.db"], "it was not touched");
+    refused(&sandbox, &["--database", "/nonexistent/library.db"], "of the library does not exist");
+    refused(&sandbox, &["--database", "/"], "must name a file");
+
+    let other = Sandbox::new();
+    let daemon = other.serve::<&str>([]);
+    refused(&other, &[], "is already in use by");
+    let port = daemon.address().port().to_string();
+    let taken = Sandbox::new();
+    let output = taken.vpo(["serve", "--port", &port]).output().expect("vpo runs");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another program listens there"));
+
+    let sandbox = Sandbox::new();
+    drop(sandbox.serve::<&str>([]));
+    let output = sandbox.vpo_as_nobody(["serve", "--library", "/videos"]).output().expect("vpo runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("can be read but not written") && said.contains("--userns=keep-id"), "{said}");
+
+    // The others are said in the configuration's report, which has tests of its own.
+    let elsewhere = ["another program listens there", "can be read but not written", "unknown key", "give …"];
+    seen.extend(elsewhere.map(str::to_owned));
+    assert_eq!(phrases, seen);
+}
+
+#[test]
+fn a_reload_says_what_the_documentation_shows() {
+    let sandbox = Sandbox::new();
+    let mut daemon = sandbox.serve::<&str>([]);
+    sandbox.write(".vpo/config.toml", "server.max_connections = 7\nlogging.level = 'debug'\n");
+    daemon.signal(rustix::process::Signal::HUP);
+    daemon.wait_log("reload: these keys need a restart to take effect: server.max_connections");
+    daemon.wait_log("reloaded changed=logging.level");
+    sandbox.write(".vpo/config.toml", "x");
+    daemon.signal(rustix::process::Signal::HUP);
+    let line = daemon.wait_log("reload failed, nothing was changed");
+    assert!(line.contains(".vpo/config.toml:1:2"), "{line}");
+    assert_eq!(daemon.get("/health").status, 200);
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert!(daemon.log().contains("SIGTERM: stopping, for 30s at most"), "{}", daemon.log());
+    assert!(daemon.log().contains("stopped after "));
+}
