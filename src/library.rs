@@ -17,6 +17,7 @@ pub mod schema;
 pub mod timestamp;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,9 @@ pub enum Error {
     /// It was opened for reading only.
     #[error("the library {} was opened for reading only", .0.display())]
     ReadOnly(PathBuf),
+    /// It was closed: the daemon is stopping.
+    #[error("the library {} is closed", .0.display())]
+    Closed(PathBuf),
     /// Other programs kept it locked.
     #[error("the library {} stayed locked by another program for {limit:?}", path.display())]
     Busy {
@@ -86,6 +90,9 @@ pub struct Library {
     /// Where the path led, all links followed, when the library was opened and locked.
     real: PathBuf,
     lock: Option<Lock>,
+    /// Whether there are roots to record: only then is anything written.
+    with_roots: bool,
+    closed: AtomicBool,
     reader: Reader,
     /// Whoever uses SQLite holds this shared, so that the file behind the path changes hands
     /// ([`Library::check`]) and the end comes ([`Library::close`]) only while no connection is open: a
@@ -103,9 +110,6 @@ struct State {
     adopted: Option<Instant>,
     /// With roots; `None` while a new file waits to be adopted, and after the end.
     writer: Option<Writer>,
-    /// Whether there are roots to record: only then is anything written.
-    with_roots: bool,
-    closed: bool,
 }
 
 /// How long to wait for a locked database.
@@ -210,10 +214,13 @@ impl Library {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        if !state.with_roots {
+        if !self.with_roots {
             return Err(Error::ReadOnly(self.path.clone()));
         }
-        let Some(writer) = &state.writer else { return Err(Error::Replaced(self.path.clone())) };
+        let Some(writer) = &state.writer else {
+            self.still_there(&state)?;
+            return Err(Error::Replaced(self.path.clone()));
+        };
         let connection = writer.connection();
         let transaction = patience.retry(&self.path, || {
             // SQLite writes happily, and in vain, into a deleted library.
@@ -226,17 +233,19 @@ impl Library {
         Ok(value)
     }
 
-    /// Ends it: with roots the write-ahead log is brought into the library and goes. Waits for reads and
-    /// writes in progress; later ones fail.
+    /// Ends it: later reads and writes fail. With roots it waits for those in progress, then the write-ahead log is
+    /// brought into the library and goes; without, there is nothing to wait for.
     ///
     /// # Errors
     /// When the last checkpoint failed; the log is then left beside the library, and nothing is lost.
     pub fn close(&self) -> Result<(), Error> {
+        let closed = self.closed.swap(true, Ordering::AcqRel);
+        if closed || !self.with_roots {
+            return Ok(());
+        }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let still_there = self.still_there(&state);
-        state.closed = true;
         let Some(writer) = state.writer.take() else { return Ok(()) };
-        match still_there {
+        match self.same_file(&state) {
             Ok(()) => writer.finish(),
             Err(Error::Replaced(_)) => writer.abandon(true),
             Err(_) => writer.abandon(false),
@@ -248,10 +257,17 @@ impl Library {
         Error::Sqlite { path: self.path.clone(), source }
     }
 
-    /// Whether the file at the path is the one that was opened.
+    /// Whether the library is open, and the file at the path is the one that was opened.
     fn still_there(&self, state: &State) -> Result<(), Error> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed(self.path.clone()));
+        }
+        self.same_file(state)
+    }
+
+    fn same_file(&self, state: &State) -> Result<(), Error> {
         match std::fs::metadata(&self.path) {
-            Ok(found) if state.pin.is(&found) && !state.closed => Ok(()),
+            Ok(found) if state.pin.is(&found) => Ok(()),
             Ok(_) => Err(Error::Replaced(self.path.clone())),
             Err(source) => Err(Error::Unreachable { path: self.path.clone(), source }),
         }

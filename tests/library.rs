@@ -501,10 +501,7 @@ fn with_roots_the_library_is_wal_and_whole_again_at_the_end() {
     assert_well(&opened.check());
     opened.close().expect("closes");
     assert_eq!(names(&sandbox.path("")), ["library.db", "library.db.lock"]);
-    assert!(matches!(
-        opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])),
-        Err(Error::Replaced(_))
-    ));
+    assert!(matches!(opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])), Err(Error::Closed(_))));
     assert_eq!(count(&sqlite(&path)).expect("read"), 1);
 }
 

@@ -9,6 +9,7 @@
 use std::fs::Metadata;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -123,7 +124,7 @@ impl Library {
     fn look(&self) -> Result<(), Fault> {
         let found = stat(&self.path)?;
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        if state.pin.is(&found) || state.closed {
+        if state.pin.is(&found) || self.closed.load(Ordering::Acquire) {
             return examine(&self.reader, &self.path, &found);
         }
         drop(state);
@@ -179,21 +180,14 @@ impl Library {
             });
         }
         examine(&self.reader, &self.path, &found)?;
-        let writer = if state.with_roots {
+        let writer = if self.with_roots {
             Some(open_writer(&self.reader, &self.path, &|| start.elapsed() > BUSY).map_err(writer_fault)?)
         } else {
             None
         };
         let generation = state.generation + 1;
         warn!(path = %self.path.display(), "another valid library has taken the place of the one before: it is used now");
-        *state = State {
-            pin,
-            generation,
-            adopted: Some(Instant::now()),
-            writer,
-            with_roots: state.with_roots,
-            closed: false,
-        };
+        *state = State { pin, generation, adopted: Some(Instant::now()), writer };
         Ok(())
     }
 }

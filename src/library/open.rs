@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -281,8 +282,16 @@ impl Library {
             );
         }
         let writer = if with_roots { Some(open_writer(&reader, &path, cancelled)?) } else { None };
-        let state = State { pin, generation: 0, adopted: None, writer, with_roots, closed: false };
-        Ok(Self { real: lock::real_path(&path), path, lock, reader, state: RwLock::new(state) })
+        let state = State { pin, generation: 0, adopted: None, writer };
+        Ok(Self {
+            real: lock::real_path(&path),
+            path,
+            lock,
+            with_roots,
+            closed: AtomicBool::new(false),
+            reader,
+            state: RwLock::new(state),
+        })
     }
 }
 
