@@ -5,6 +5,7 @@
 mod architecture;
 mod cli;
 mod config;
+mod faults;
 mod harness;
 mod library;
 mod lifecycle;

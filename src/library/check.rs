@@ -22,7 +22,7 @@ use super::schema::{self, Mismatch};
 use super::{Library, OpenError, SHORTEST, State, diagnose, is_busy, lock};
 
 /// How long a look waits for a neighbour's commit: less than the 80 ms after which a check counts as late.
-const BUSY: Duration = Duration::from_millis(50);
+const BUSY: Duration = Duration::from_millis(60);
 
 /// How long a replaced library is warned about.
 const REPLACED: Duration = Duration::from_secs(60);
@@ -125,6 +125,11 @@ impl Library {
         let found = stat(&self.path)?;
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         if state.pin.is(&found) || self.closed.load(Ordering::Acquire) {
+            // Beside a writer of our own SQLite takes a descriptor from before in place of a new one.
+            if !diagnose::readable(&self.path) {
+                let detail = format!("{}: {}", self.path.display(), diagnose::access(&self.path));
+                return Err(Fault::new(Reason::PermissionDenied, detail));
+            }
             return examine(&self.reader, &self.path, &found);
         }
         drop(state);

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -20,6 +20,9 @@ use super::diagnose;
 
 /// After this long a file that changes again shows another mtime on every file system (FAT counts in 2 s).
 const SETTLED: Duration = Duration::from_secs(3);
+
+/// Between two tries for a lock.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(50);
 
 /// Reads without a trace: `library.db` and `-wal` stay as they are, and no file appears beside them.
 ///
@@ -187,12 +190,30 @@ fn is_wal(path: &Path) -> rusqlite::Result<bool> {
 
 /// A connection that only reads.
 fn open(name: &OsStr, busy: Duration) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(
+    let mut connection = Connection::open_with_flags(
         Path::new(name),
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI,
     )?;
-    connection.busy_timeout(busy)?;
+    wait_when_busy(&mut connection, busy)?;
     Ok(connection)
+}
+
+/// Has `connection` try again for as long as `busy`. SQLite's own handler sleeps up to 25 ms between two tries; a neighbour
+/// that commits one transaction after the other leaves the library unlocked for a tenth of a millisecond at
+/// a time.
+fn wait_when_busy(connection: &mut Connection, busy: Duration) -> rusqlite::Result<()> {
+    let mut since = Instant::now();
+    connection.busy_handler(Some(move |tries| {
+        if tries == 0 {
+            since = Instant::now();
+        }
+        let waited = since.elapsed();
+        if waited >= busy {
+            return false;
+        }
+        std::thread::sleep((waited / 50).max(SHORTEST_PAUSE));
+        true
+    }))
 }
 
 fn immutable(path: &Path) -> OsString {
@@ -225,11 +246,11 @@ impl Writer {
     /// A new one, each try of which waits at most `busy` for a lock; the file must be there.
     pub(super) fn open(reader: &Reader, busy: Duration) -> rusqlite::Result<Self> {
         let turn = Gate::locking(&reader.gate);
-        let connection = Connection::open_with_flags(
+        let mut connection = Connection::open_with_flags(
             &reader.path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        connection.busy_timeout(busy)?;
+        wait_when_busy(&mut connection, busy)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         Ok(Self { connection: Mutex::new(connection), _turn: turn })

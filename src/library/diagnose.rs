@@ -68,6 +68,11 @@ pub(super) fn on_read_only_mount(path: &Path) -> bool {
     statvfs(path).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
+/// Whether we, as who we effectively are, may read `path`.
+pub(super) fn readable(path: &Path) -> bool {
+    accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS).is_ok()
+}
+
 /// Whether we, as who we effectively are, may write `path`: its mode, lists and mount all allow it.
 pub(super) fn writable(path: &Path) -> bool {
     accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
