@@ -3,13 +3,18 @@
 //! One binary with a module per subject, so that it links once and runs in parallel.
 
 mod architecture;
+mod auth;
 mod cli;
 mod config;
+mod crowd;
 mod faults;
 mod harness;
+mod healthcheck;
+mod http;
 mod library;
 mod lifecycle;
 mod logging;
+mod metrics;
 mod operations;
 mod pid1;
 mod shutdown;

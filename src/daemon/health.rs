@@ -208,12 +208,11 @@ impl Health {
         let before = {
             let mut pushed = self.0.pushed.lock().unwrap_or_else(PoisonError::into_inner);
             let list = Arc::make_mut(&mut pushed);
-            match list.iter_mut().find(|check| check.name == name) {
-                Some(check) => Some(std::mem::replace(&mut check.seen, seen.clone()).verdict),
-                None => {
-                    list.push(Pushed { name: name.clone(), seen: seen.clone() });
-                    None
-                }
+            if let Some(check) = list.iter_mut().find(|check| check.name == name) {
+                Some(std::mem::replace(&mut check.seen, seen.clone()).verdict)
+            } else {
+                list.push(Pushed { name: name.clone(), seen: seen.clone() });
+                None
             }
         };
         watch::log_change(&name, before.as_ref(), &seen.verdict);

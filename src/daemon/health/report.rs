@@ -88,9 +88,23 @@ struct Check<'a> {
     name: &'a str,
     status: &'static str,
     reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Detail::is_withheld")]
+    detail: Detail<'a>,
     age_seconds: f64,
+}
+
+/// `null` when there is nothing to say; withheld from those who may not know.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Detail<'a> {
+    Told(Option<&'a str>),
+    Withheld,
+}
+
+impl Detail<'_> {
+    fn is_withheld(&self) -> bool {
+        matches!(self, Self::Withheld)
+    }
 }
 
 impl<'a> Check<'a> {
@@ -99,7 +113,7 @@ impl<'a> Check<'a> {
             name,
             status: seen.verdict.status.as_str(),
             reason: seen.verdict.reason,
-            detail: with_detail.then_some(seen.verdict.detail.as_deref()),
+            detail: if with_detail { Detail::Told(seen.verdict.detail.as_deref()) } else { Detail::Withheld },
             age_seconds: seconds(now.saturating_duration_since(seen.at)),
         }
     }

@@ -20,6 +20,11 @@ pub enum Route {
 impl Route {
     const NAMES: [&'static str; 6] = ["/health", "/readyz", "/livez", "/metrics", "/api/v1", "other"];
 
+    /// The name that it is counted under.
+    pub(super) fn as_str(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
     /// The route that a path is counted under.
     #[must_use]
     pub fn of(path: &str) -> Self {

@@ -50,13 +50,13 @@ impl Framing {
         while let Some(length) = bytes[start..].iter().position(|byte| *byte == b'\n') {
             self.text(&bytes[start..start + length]);
             start += length + 1;
+            if let Some(excess) = self.excess() {
+                return excess;
+            }
             if self.line == Line::Text {
                 self.head += 1;
                 self.lines += 1;
                 self.line = Line::Empty;
-                if let Some(excess) = self.excess() {
-                    return excess;
-                }
             } else if self.lines > 0 {
                 *self = Self::default();
                 return Found::Head(start);
@@ -133,6 +133,10 @@ mod tests {
         let mut framing = Framing::default();
         assert_eq!(framing.advance(&[b'a'; MAX_LINE]), Found::Partial);
         assert_eq!(framing.advance(b"a"), Found::LineTooLong);
+        assert_eq!(
+            Framing::default().advance(&[&[b'a'; MAX_LINE + 1], &b"\n"[..]].concat()),
+            Found::LineTooLong
+        );
         let mut framing = Framing::default();
         assert_eq!(framing.advance(b"GET / HTTP/1.1\r\n"), Found::Partial);
         assert_eq!(framing.advance(&b"a: b\r\n".repeat(MAX_HEAD / 6)), Found::HeadTooLong);

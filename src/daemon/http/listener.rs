@@ -60,13 +60,13 @@ pub enum BindError {
 fn advice(error: &io::Error, address: SocketAddr) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "another program listens there: choose another port (--port, VPO_SERVER_PORT), or 0 for any free one"
+            "another program listens there; choose another server.port (--port, VPO_SERVER_PORT), or 0 for any free one"
         }
         io::ErrorKind::PermissionDenied if address.port() < 1024 => {
-            "ports below 1024 are reserved: choose a higher one (--port, VPO_SERVER_PORT)"
+            "ports below 1024 are reserved; choose a higher server.port (--port, VPO_SERVER_PORT)"
         }
         io::ErrorKind::AddrNotAvailable => {
-            "no interface has this address: check server.bind (--bind, VPO_SERVER_BIND)"
+            "no interface has this address; check server.bind (--bind, VPO_SERVER_BIND)"
         }
         _ => "check server.bind and server.port",
     }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use hyper::body::{Body, Incoming};
 use pin_project_lite::pin_project;
+use tracing::debug;
 use warp::http::header::{CACHE_CONTROL, CONNECTION, HOST};
 use warp::http::{HeaderValue, Request, StatusCode, Version};
 use warp::reply::Response;
@@ -127,7 +128,9 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
         if this.exchange.is_last() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        this.counters.request(*this.route, response.status().as_u16());
+        let status = response.status().as_u16();
+        debug!(route = this.route.as_str(), status, "request");
+        this.counters.request(*this.route, status);
         this.exchange.connection.enter(Stage::Answering);
         Poll::Ready(Ok(response))
     }

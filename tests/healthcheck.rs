@@ -1,0 +1,148 @@
+//! `vpo healthcheck`: finds the daemon, asks it, says why.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Sandbox, eventually};
+
+const NO_ARGS: [&str; 0] = [];
+
+/// The exit code and the one line, wherever it was said.
+#[track_caller]
+fn said(output: &Output) -> (i32, String) {
+    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    let text = String::from_utf8(text).expect("UTF-8");
+    assert_eq!(text.lines().count(), 1, "one line: {text:?}");
+    (output.status.code().expect("a code"), text.trim_end().to_owned())
+}
+
+#[test]
+fn it_follows_the_daemon_to_whatever_port_it_bound() {
+    let sandbox = Sandbox::new();
+    let _daemon = sandbox.serve(NO_ARGS);
+    assert_eq!(said(&sandbox.run(["healthcheck"])), (0, "healthy".into()));
+    assert_eq!(said(&sandbox.run(["healthcheck", "--route", "readyz"])), (0, "healthy".into()));
+    assert_eq!(said(&sandbox.run(["healthcheck", "--route", "livez"])), (0, "alive".into()));
+    let library = sandbox.library();
+    let library = library.to_str().expect("UTF-8");
+    let elsewhere = Sandbox::new();
+    assert_eq!(said(&elsewhere.run(["healthcheck", "--database", library])), (0, "healthy".into()));
+}
+
+#[test]
+fn it_reaches_a_daemon_that_listens_everywhere() {
+    for bind in ["0.0.0.0", "::"] {
+        let sandbox = Sandbox::new();
+        let mut command = sandbox.vpo(["serve", "--port", "0", "--bind", bind]);
+        let mut daemon = command.stderr(std::process::Stdio::null()).spawn().expect("vpo serve starts");
+        eventually("healthcheck is healthy", || sandbox.run(["healthcheck"]).status.success().then_some(()));
+        daemon.kill().expect("killed");
+        daemon.wait().expect("gone");
+    }
+}
+
+#[test]
+fn it_names_what_is_wrong() {
+    let sandbox = Sandbox::new();
+    let daemon = sandbox.serve(NO_ARGS);
+    std::fs::remove_file(sandbox.library()).expect("removed");
+    eventually("/health is 503", || (daemon.get("/health").status == 503).then_some(()));
+    let (code, line) = said(&sandbox.run(["healthcheck"]));
+    assert_eq!(code, 1);
+    assert!(line.contains("unhealthy: database missing ("), "{line}");
+    assert_eq!(said(&sandbox.run(["healthcheck", "--route", "livez"])).0, 0);
+}
+
+#[test]
+fn it_needs_no_secret() {
+    let sandbox = Sandbox::new();
+    let token = sandbox.write("token", "secret\n");
+    let config = sandbox.write("config.toml", format!("[server]\nauth_token_file = {token:?}\n"));
+    let config = config.to_str().expect("UTF-8");
+    let _daemon = sandbox.serve(["--config", config]);
+    // Neither given to it, nor readable for it, nor there.
+    std::fs::remove_file(&token).expect("removed");
+    assert_eq!(said(&sandbox.run(["healthcheck", "--config", config])), (0, "healthy".into()));
+}
+
+#[test]
+fn without_a_daemon_it_says_so() {
+    let sandbox = Sandbox::new();
+    let (code, line) = said(&sandbox.run(["healthcheck"]));
+    assert_eq!(code, 1);
+    assert!(
+        line.contains("no answer at http://127.0.0.1:8321") || line.contains("another program"),
+        "{line}"
+    );
+    sandbox.serve(NO_ARGS).stop();
+    let (code, line) = said(&sandbox.run(["healthcheck"]));
+    assert_eq!(code, 1);
+    assert!(line.contains("unhealthy: no daemon runs on ") && line.contains("library.db"), "{line}");
+}
+
+/// A server that answers each connection with `answer` a byte at a time, for ever if `endless`.
+fn impostor(answer: &'static [u8], endless: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let port = listener.local_addr().expect("an address").port().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(answer);
+            while endless && stream.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    });
+    port
+}
+
+fn configured(port: &str) -> (Sandbox, String) {
+    let sandbox = Sandbox::new();
+    let config = sandbox.write("config.toml", format!("[server]\nport = {port}\n"));
+    let config = config.to_str().expect("UTF-8").to_owned();
+    (sandbox, config)
+}
+
+#[test]
+fn an_answer_that_never_ends_does_not_hold_it() {
+    for answer in [b"".as_slice(), b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n"] {
+        let (sandbox, config) = configured(&impostor(answer, true));
+        let start = Instant::now();
+        let (code, line) = said(&sandbox.run(["healthcheck", "--config", &config, "--timeout", "0.3"]));
+        let took = start.elapsed();
+        assert_eq!(code, 1);
+        assert!(line.contains("no answer within 0.3 s"), "{line}");
+        assert!((Duration::from_millis(300)..Duration::from_millis(1300)).contains(&took), "{took:?}");
+    }
+}
+
+#[test]
+fn it_is_not_fooled_by_another_server() {
+    for answer in [
+        b"".as_slice(),
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\nwelcome",
+        b"HTTP/1.1 404 Not Found\r\n\r\n{}",
+        b"HTTP/1.1 503 Service Unavailable\r\n\r\n{}",
+    ] {
+        let (sandbox, config) = configured(&impostor(answer, false));
+        let (code, line) = said(&sandbox.run(["healthcheck", "--config", &config]));
+        assert_eq!(code, 1, "{line}");
+        assert!(line.contains("does another program listen there?"), "{line}");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_78_and_wrong_usage_64() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.write("config.toml", "nonsense = [\n");
+    let output = sandbox.run(["healthcheck", "--config", config.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(78));
+    for args in [["--timeout", "0"], ["--timeout", "soon"], ["--route", "metrics"]] {
+        let output = sandbox.run(["healthcheck", args[0], args[1]]);
+        assert_eq!(output.status.code(), Some(64), "{args:?}");
+    }
+}
