@@ -10,6 +10,7 @@ mod bits;
 mod boxes;
 mod codecs;
 mod fragments;
+mod frame_header;
 mod frame_rate;
 mod language;
 mod metadata;
@@ -102,7 +103,7 @@ fn describe(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) 
     }
     let is_video = track_type == TrackType::Video;
     let size = entry.size.filter(|_| is_video);
-    let channels = entry.channels.filter(|_| track_type == TrackType::Audio);
+    let channels = (track_type == TrackType::Audio).then(|| entry.channels.unwrap_or(0));
     // The pictures of chapters are stills, as a cover is.
     let rate = if is_video && !is_chapters { frame_rate(movie, track, fragmented) } else { None };
     Track {
@@ -138,20 +139,21 @@ fn describe_cover(cover: Cover) -> Track {
 
 /// Constant by the sample table's word, else estimated from the first frames' times.
 fn frame_rate(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) -> Option<Rate> {
-    if let Some(rate) = track.durations.constant_rate(track.timescale) {
-        return Some(rate);
+    if let Some(duration) = track.durations.constant() {
+        return Rate::new(u64::from(track.timescale), u64::from(duration));
     }
-    let times = match fragmented {
-        Some(fragmented) if track.durations.is_empty() => fragmented.times.clone(),
-        _ => track.durations.times(track.shift(movie.timescale).saturating_neg()),
-    };
+    let of_fragments = fragmented.filter(|_| track.durations.is_empty());
+    let times = of_fragments.map_or_else(|| track.durations.times(), |fragmented| fragmented.times.clone());
     let is_fine = matches!(track.entry.codec, Some("h264" | "hevc" | "mpeg2video" | "gif"))
         || track.entry.format == *b"mp4v"
         || !(5..=100).contains(&track.timescale);
     frame_rate::estimate(Timing {
         timescale: track.timescale,
         times: &times,
-        claimed: track.entry.claimed_rate,
+        shift: track.shift(movie.timescale),
+        is_table: of_fragments.is_none(),
+        // Unlike others, ffprobe's H.264 decoder asks the header only once it has a frame.
+        claimed: track.entry.claimed_rate.filter(|_| track.entry.codec != Some("h264") || !times.is_empty()),
         is_fine,
     })
 }

@@ -4,17 +4,18 @@
 //! QuickTime File Format Specification, and what ffprobe says for those that were never registered.
 
 use super::boxes::FourCc;
+use crate::media::names::riff;
 
-/// The codec of a video sample entry.
+/// The codec of a video sample entry; those of AVI stray into QuickTime files.
 pub(crate) fn video(format: FourCc) -> Option<&'static str> {
-    look_up(VIDEO, format).or_else(|| look_up(RIFF, format))
+    look_up(VIDEO, format).or_else(|| riff::video(format))
 }
 
 /// The codec of an audio sample entry; for PCM the one that the type alone tells.
 pub(crate) fn audio(format: FourCc) -> Option<&'static str> {
     look_up(AUDIO, format).or_else(|| match format {
         // QuickTime wraps WAVE's format tags: two letters and the tag.
-        [b'm', b's', high, low] | [b'T', b'S', high, low] => wave(u16::from_be_bytes([high, low])),
+        [b'm', b's', high, low] | [b'T', b'S', high, low] => riff::audio(u16::from_be_bytes([high, low]), 16),
         _ => None,
     })
 }
@@ -67,29 +68,6 @@ fn look_up(table: Table, format: FourCc) -> Option<&'static str> {
         table.iter().find(|(_, formats)| formats.iter().any(|known| same(known))).map(|(name, _)| *name)
     };
     find(&|known| *known == format).or_else(|| find(&|known| known.eq_ignore_ascii_case(&format)))
-}
-
-/// WAVE's format tags (mmreg.h).
-fn wave(tag: u16) -> Option<&'static str> {
-    Some(match tag {
-        0x0001 => "pcm_s16le",
-        0x0002 => "adpcm_ms",
-        0x0003 => "pcm_f32le",
-        0x0006 => "pcm_alaw",
-        0x0007 => "pcm_mulaw",
-        0x0011 | 0x0069 => "adpcm_ima_wav",
-        0x0020 => "adpcm_yamaha",
-        0x0031 | 0x0032 => "gsm_ms",
-        0x0050 => "mp2",
-        0x0055 => "mp3",
-        0x0161 => "wmav2",
-        0x0162 => "wmapro",
-        0x00FF | 0x1600 | 0x706D => "aac",
-        0x2000 => "ac3",
-        0x2001 => "dts",
-        0xF1AC => "flac",
-        _ => return None,
-    })
 }
 
 type Table = &'static [(&'static str, &'static [&'static FourCc])];
@@ -215,36 +193,6 @@ const VIDEO: Table = &[
     ("vp9", &[b"vp09"]),
     ("y41p", &[b"Y41P"]),
     ("yuv4", &[b"yuv4"]),
-];
-
-/// Video codecs of AVI that stray into QuickTime files.
-#[rustfmt::skip]
-const RIFF: Table = &[
-    ("cfhd", &[b"CFHD"]),
-    ("ffv1", &[b"FFV1"]),
-    ("flv1", &[b"FLV1"]),
-    ("h264", &[b"H264", b"X264", b"DAVC"]),
-    ("huffyuv", &[b"HFYU"]),
-    ("indeo3", &[b"IV31", b"IV32"]),
-    ("indeo4", &[b"IV41"]),
-    ("indeo5", &[b"IV50"]),
-    ("jpeg2000", &[b"MJ2C"]),
-    ("mjpeg", &[b"MJPG"]),
-    ("mpeg4", &[b"FMP4", b"DX50", b"MP4S", b"M4S2"]),
-    ("msmpeg4v2", &[b"MP42", b"DIV2"]),
-    ("msmpeg4v3", &[b"MP43", b"DIV3", b"DIV4"]),
-    ("msvideo1", &[b"CRAM", b"MSVC"]),
-    ("rawvideo", &[b"I420", b"IYUV", b"YV12", b"YUY2", b"UYVY", b"NV12", b"Y42B", b"YVYU", b"HDYC"]),
-    ("theora", &[b"theo"]),
-    ("tscc", &[b"tscc"]),
-    ("utvideo", &[b"ULRA", b"ULRG", b"ULY0", b"ULY2", b"ULY4", b"ULH0", b"ULH2", b"ULH4"]),
-    ("vp3", &[b"VP30"]),
-    ("vp6", &[b"VP60", b"VP61", b"VP62"]),
-    ("vp6f", &[b"VP6F", b"FLV4"]),
-    ("wmv1", &[b"WMV1"]),
-    ("wmv2", &[b"WMV2"]),
-    ("wmv3", &[b"WMV3"]),
-    ("vc1", &[b"WVC1", b"WMVA"]),
 ];
 
 #[cfg(test)]

@@ -4,15 +4,20 @@
 //! it, else by the last fragment that the random access table (`mfra`) names, else by `mehd`, else by a walk.
 
 use super::boxes::{BoxHeader, Boxes, u16_at, u32_at, u64_at};
+use super::frame_rate::FRAMES;
 use super::movie::{Fragments, Movie};
-use super::sample_table::{FRAMES, accumulate};
+use super::sample_table::accumulate;
 use crate::media::reader::Reader;
 use crate::media::{Error, TrackType};
 
 /// Fragments from the start that are read in any case.
 const FIRST: u32 = 4;
-/// Fragments that a walk to the end may take.
-const WALK: u32 = 1000;
+/// Fragments that are read rather than to trust `mehd`, which live recordings leave wrong.
+const SHORT: u32 = 16;
+/// Reads that a walk to the end may take.
+const MAX_READS: u32 = 600;
+/// Bytes at the end of the file in which the last fragments are searched: few, then more.
+const TAILS: [usize; 2] = [32 * 1024, 512 * 1024];
 /// Bytes of one run's entries that are read: more than a fragment of any sane length has.
 const MAX_RUN: usize = 128 * 1024;
 /// Bytes of the last index entries that are read from `mfra`, per track.
@@ -67,18 +72,21 @@ pub(crate) fn read(
             timeline.spread_index(movie);
             break;
         }
-        if count == FIRST {
-            if timeline.last_fragments(reader, fragments)? {
-                break;
-            }
+        if count == FIRST && timeline.last_fragments(reader, fragments)? {
+            break;
+        }
+        if count == SHORT {
             if fragments.duration.is_some_and(|duration| duration > 0) {
                 timeline.stated = fragments.duration;
                 break;
             }
+            if timeline.search_tail(reader, fragments, found.end)? {
+                break;
+            }
         }
-        if count >= WALK {
+        if reader.usage().reads >= MAX_READS {
             // Longer than anything that is left without an index; what was found so far would be a lie.
-            timeline.tracks.iter_mut().for_each(|track| track.end = 0);
+            timeline.forget_ends();
             break;
         }
     }
@@ -104,7 +112,7 @@ impl Timeline {
         movie
             .tracks()
             .zip(&self.tracks)
-            .all(|(track, found)| track.kind() != TrackType::Video || found.times.len() > FRAMES / 2)
+            .all(|(track, found)| track.kind() != TrackType::Video || found.times.len() > FRAMES / 3)
     }
 
     /// ISO/IEC 14496-12, 8.16.3; whether the index reaches to the end of the file.
@@ -181,6 +189,46 @@ impl Timeline {
             }
         }
         Ok(is_found)
+    }
+
+    /// Reads the last fragments of a file without an index, found by their look; whether there were any.
+    fn search_tail(
+        &mut self,
+        reader: &mut Reader<'_>,
+        fragments: &Fragments,
+        behind: u64,
+    ) -> Result<bool, Error> {
+        let length = reader.length();
+        for tail in TAILS {
+            let start = length.saturating_sub(tail as u64).max(behind);
+            let bytes = reader.at_most(start, tail)?;
+            let looks =
+                |window: &[u8]| window.get(4..8) == Some(b"moof") && window.get(12..16) == Some(b"mfhd");
+            let mut found: Vec<u64> = (0_u64..)
+                .zip(bytes.windows(16))
+                .filter(|(_, window)| looks(window))
+                .map(|(at, _)| at)
+                .collect();
+            // Each track may have fragments of its own.
+            let enough = found.len().saturating_sub(2 * self.tracks.len());
+            let Some(at) = found.drain(enough..).next() else { continue };
+            let mut boxes = Boxes::new(start + at, length);
+            while let Some(found) = boxes.next(reader)? {
+                if found.kind == *b"moof" {
+                    self.fragment(reader, &found, fragments, None)?;
+                }
+            }
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Leaves no track's end where the walk stopped.
+    fn forget_ends(&mut self) {
+        for track in &mut self.tracks {
+            track.end = 0;
+            track.start = None;
+        }
     }
 
     /// ISO/IEC 14496-12, 8.8.4 to 8.8.8 and 8.8.12.
@@ -265,10 +313,16 @@ impl Fragmented {
         let entries = 8 + 4 * [0x1, 0x4].into_iter().filter(|flag| has(*flag)).count();
         let entry = 4 * [0x100, 0x200, 0x400, 0x800].into_iter().filter(|flag| has(*flag)).count();
         let offset = entry.saturating_sub(4);
-        let composed = if has(0x800) { u32_at(head, entries + offset) } else { None };
-        let shown =
-            time.saturating_sub(self.shift).saturating_add(composed.map_or(0, |by| by.cast_signed().into()));
-        self.start.get_or_insert(shown);
+        if has(0x800) && self.start.is_none() {
+            let each = head.get(entries..).unwrap_or_default().chunks_exact(entry);
+            let composed: Vec<i64> =
+                each.filter_map(|entry| u32_at(entry, offset)).map(|by| by.cast_signed().into()).collect();
+            // Negative offsets shift all times, so that no frame is shown before it is decoded.
+            let earliest = composed.iter().copied().min().unwrap_or(0).min(0);
+            let first = composed.first().copied().unwrap_or(0);
+            self.start = Some(time.saturating_sub(self.shift).saturating_add(first).saturating_sub(earliest));
+        }
+        self.start.get_or_insert(time.saturating_sub(self.shift));
         let end = if has(0x100) {
             let size = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(entry);
             let payload = trun.head(reader, size.saturating_add(entries).min(MAX_RUN))?;
@@ -285,15 +339,13 @@ impl Fragmented {
             u64::from(default).saturating_mul(u64::from(count))
         };
         let end = time.saturating_add(i64::try_from(end).unwrap_or(i64::MAX));
-        if !self.has_index {
-            self.end = self.end.max(end);
-        }
+        self.end = self.end.max(end);
         Ok(end)
     }
 
     fn collect(&mut self, time: i64, durations: impl Iterator<Item = u32>) {
         let room = FRAMES.saturating_sub(self.times.len());
-        self.times.extend(accumulate(time.saturating_sub(self.shift), durations.take(room)));
+        self.times.extend(accumulate(time, durations.take(room)));
     }
 }
 

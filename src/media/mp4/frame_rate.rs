@@ -8,14 +8,21 @@ use crate::media::names::{Rate, gcd};
 pub(crate) struct Timing<'a> {
     /// Units of the times a second.
     pub(crate) timescale: u32,
-    /// Decoding times of the first frames.
+    /// Decoding times of the first frames, from zero on.
     pub(crate) times: &'a [i64],
+    /// When the first of them is presented: the times may be shifted against those of other tracks.
+    pub(crate) shift: i64,
+    /// The times come from a sample table, of which ffprobe looks at more.
+    pub(crate) is_table: bool,
     /// Frames a second that the codec itself claims, a fraction.
     pub(crate) claimed: Option<(u32, u32)>,
     /// Whether the times may be finer than the rate: ffprobe thinks so of some codecs, and of all that are
     /// measured in many units a second.
     pub(crate) is_fine: bool,
 }
+
+/// Frames of a sample table that count.
+pub(crate) const FRAMES: usize = 99;
 
 /// Rates that a jittering video is likely to mean: all in 1001/12 of a frame a second.
 fn standard_rates() -> impl Iterator<Item = u32> {
@@ -36,22 +43,20 @@ fn sufficient(timescale: u32) -> usize {
 
 /// The rate; the codec's claim and at last the timescale itself stand in where the times tell nothing.
 pub(crate) fn estimate(timing: Timing<'_>) -> Option<Rate> {
-    let sample = Sample::of(timing);
-    if timing.is_fine {
-        if let Some(rate) = sample.by_common_divisor() {
-            return Some(rate);
-        }
-        if let Some(rate) = sample.by_standard_rate() {
-            return Some(rate);
-        }
-    }
+    let measure = |is_table, shift, limit| {
+        let sample = Sample::of(&timing, shift, limit);
+        sample.by_common_divisor().or_else(|| sample.by_standard_rate(is_table))
+    };
+    // A sample table's word counts first, for any codec; then the frames as they are played.
+    let of_table = if timing.is_table { measure(true, 0, FRAMES) } else { None };
+    let of_frames = || measure(false, timing.shift, sufficient(timing.timescale)).filter(|_| timing.is_fine);
     let timescale = u64::from(timing.timescale);
-    match timing.claimed {
+    of_table.or_else(of_frames).or_else(|| match timing.claimed {
         Some((frames, seconds)) if u64::from(frames) <= timescale.saturating_mul(u64::from(seconds)) => {
             Rate::new(u64::from(frames), u64::from(seconds))
         }
         _ => Rate::new(timescale, 1),
-    }
+    })
 }
 
 /// The first differences of a track's times, and how well each standard rate fits them.
@@ -67,7 +72,7 @@ struct Sample {
 
 impl Sample {
     #[expect(clippy::cast_precision_loss, reason = "times of the first seconds are far below 2^52")]
-    fn of(timing: Timing<'_>) -> Self {
+    fn of(timing: &Timing<'_>, shift: i64, limit: usize) -> Self {
         let rates: Vec<u32> = standard_rates().collect();
         let mut sample = Self {
             timescale: timing.timescale,
@@ -81,7 +86,7 @@ impl Sample {
             if difference <= 0 {
                 continue;
             }
-            let time = pair[1] as f64 / f64::from(timing.timescale);
+            let time = pair[1].saturating_sub(shift) as f64 / f64::from(timing.timescale);
             for (rate, errors) in rates.iter().zip(&mut sample.errors) {
                 let frames = time * f64::from(*rate) / f64::from(UNIT);
                 for (shift, (sum, squares)) in [0.0, 0.5].into_iter().zip(errors) {
@@ -96,11 +101,25 @@ impl Sample {
             if sample.count > 3 {
                 sample.divisor = gcd(sample.divisor, difference.unsigned_abs());
             }
-            if sample.count >= sufficient(timing.timescale) {
+            if sample.count.is_multiple_of(10) {
+                sample.drop_misfits();
+            }
+            if sample.count >= limit {
                 break;
             }
         }
         sample
+    }
+
+    /// A rate that fits badly at any time is out, even if it should fit by chance later.
+    #[expect(clippy::cast_precision_loss, reason = "a count of frames")]
+    fn drop_misfits(&mut self) {
+        let count = self.count as f64;
+        for errors in &mut self.errors {
+            if errors.iter().all(|(sum, squares)| variance(*sum, *squares, count) > 0.04) {
+                *errors = [(0.0, f64::INFINITY); 2];
+            }
+        }
     }
 
     fn by_common_divisor(&self) -> Option<Rate> {
@@ -109,8 +128,9 @@ impl Sample {
             .then(|| Rate::new(u64::from(self.timescale), self.divisor))?
     }
 
+    /// Slow rates count only where frames are seen as they are played.
     #[expect(clippy::cast_precision_loss, reason = "sums of a few differences")]
-    fn by_standard_rate(&self) -> Option<Rate> {
+    fn by_standard_rate(&self, is_table: bool) -> Option<Rate> {
         if self.count < 2 {
             return None;
         }
@@ -119,12 +139,12 @@ impl Sample {
         let mut best = (0.01, None);
         for (rate, errors) in standard_rates().zip(&self.errors) {
             let frame = f64::from(UNIT) / f64::from(rate);
-            if seconds < frame * 11.5 / 12.0 || seconds / count < frame * 0.8 {
+            let is_slow = if is_table { rate < UNIT } else { seconds < frame * 11.5 / 12.0 };
+            if is_slow || seconds / count < frame * 0.8 {
                 continue;
             }
             for (sum, squares) in errors {
-                let mean = sum / count;
-                let error = squares / count - mean * mean;
+                let error = variance(*sum, *squares, count);
                 if error < best.0 && best.0 > 1e-9 {
                     best = (error, Some(rate));
                 }
@@ -137,12 +157,17 @@ impl Sample {
     }
 }
 
+fn variance(sum: f64, squares: f64, count: f64) -> f64 {
+    let mean = sum / count;
+    squares / count - mean * mean
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn rate(timescale: u32, times: &[i64]) -> String {
-        let timing = Timing { timescale, times, claimed: None, is_fine: true };
+        let timing = Timing { timescale, times, shift: 0, is_table: true, claimed: None, is_fine: true };
         estimate(timing).unwrap().to_string()
     }
 
@@ -162,7 +187,14 @@ mod tests {
 
     #[test]
     fn a_claim_stands_in_for_times() {
-        let timing = Timing { timescale: 90_000, times: &[], claimed: Some((50, 2)), is_fine: true };
+        let timing = Timing {
+            timescale: 90_000,
+            times: &[],
+            shift: 0,
+            is_table: false,
+            claimed: Some((50, 2)),
+            is_fine: true,
+        };
         assert_eq!(estimate(timing).unwrap().to_string(), "25/1");
         assert_eq!(estimate(Timing { claimed: None, ..timing }).unwrap().to_string(), "90000/1");
         assert_eq!(estimate(Timing { timescale: 0, claimed: None, ..timing }), None);

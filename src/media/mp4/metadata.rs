@@ -1,13 +1,11 @@
 //! Metadata beside the tracks: covers, and what a track's own user data says of its role.
 
-use super::boxes::{BoxHeader, four_cc_at, u16_at, u32_at};
-use crate::media::Error;
+use super::boxes::{BoxHeader, four_cc_at, u32_at};
 use crate::media::reader::Reader;
+use crate::media::{Error, image};
 
 /// More covers than anyone embeds.
 const MAX_COVERS: usize = 32;
-/// Segments of a JPEG image that are passed over to find its size.
-const MAX_SEGMENTS: usize = 64;
 
 /// A picture in `covr`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,43 +42,19 @@ fn cover(reader: &mut Reader<'_>, value: &BoxHeader) -> Result<Option<Cover>, Er
     let is_png = picture.starts_with(b"\x89PNG\r\n\x1A\n");
     let cover = match stated {
         27 => Cover { codec: "bmp", size: bmp_size(picture) },
-        13 | 14 if is_png => Cover { codec: "png", size: png_size(picture) },
-        13 | 14 => Cover { codec: "mjpeg", size: jpeg_size(reader, value.start + 8, value.end)? },
+        // The stated kind is not to be trusted.
+        13 | 14 => {
+            let codec = if is_png { "png" } else { "mjpeg" };
+            Cover { codec, size: image::size(reader, value.start + 8, value.end) }
+        }
         _ => return Ok(None),
     };
     Ok(Some(cover))
 }
 
-/// From the `IHDR` chunk, which is always the first.
-fn png_size(picture: &[u8]) -> Option<(u32, u32)> {
-    Some((u32_at(picture, 16)?, u32_at(picture, 20)?))
-}
-
 fn bmp_size(picture: &[u8]) -> Option<(u32, u32)> {
     let number = |at: usize| Some(i32::from_le_bytes(*picture.get(at..)?.first_chunk()?).unsigned_abs());
     Some((number(18)?, number(22)?))
-}
-
-/// From the frame header, found by passing over the segments before it (ISO/IEC 10918-1, B.1.1).
-fn jpeg_size(reader: &mut Reader<'_>, start: u64, end: u64) -> Result<Option<(u32, u32)>, Error> {
-    let mut at = start + 2;
-    for _ in 0..MAX_SEGMENTS {
-        if at.saturating_add(9) > end {
-            break;
-        }
-        let segment = reader.at_most(at, 9)?;
-        let (Some(0xFF), Some(marker)) = (segment.first(), segment.get(1)) else { break };
-        match marker {
-            0xFF => at += 1,
-            0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
-                let size = u16_at(segment, 7).zip(u16_at(segment, 5));
-                return Ok(size.map(|(width, height)| (u32::from(width), u32::from(height))));
-            }
-            0x01 | 0xD0..=0xD8 => at += 2,
-            _ => at += 2 + u64::from(u16_at(segment, 2).unwrap_or(0)),
-        }
-    }
-    Ok(None)
 }
 
 /// Whether a `kind` box gives the role of forced subtitles (ISO/IEC 14496-12, 8.10.4; the DASH role scheme).

@@ -1,6 +1,7 @@
 //! The movie box (`moov`): its tracks with their headers, in the order of the file.
 
 use super::boxes::{BoxHeader, Boxes, FourCc, four_cc_at, u16_at, u32_at, u64_at};
+use super::frame_header;
 use super::metadata::{self, Cover};
 use super::sample_entry::{self, SampleEntry};
 use super::sample_table::Durations;
@@ -244,15 +245,20 @@ impl MovieTrack {
     }
 
     /// ISO/IEC 14496-12, 8.5.1: only the sample description and the head of the durations are of use, and what
-    /// comes behind both is not even looked at: tables of a long film are far apart.
+    /// comes behind both is not even looked at, because the tables of a long film are far apart. The exception
+    /// is audio of which only a frame tells the channels.
     fn sample_table(
         &mut self,
         reader: &mut Reader<'_>,
         mut boxes: Boxes,
         is_quicktime: bool,
     ) -> Result<(), Error> {
-        let (mut described, mut timed) = (false, false);
-        while !(described && timed) {
+        let (mut described, mut timed, mut located) = (false, false, false);
+        loop {
+            let asks_frame = self.entry.asks_frame();
+            if described && timed && (located || !asks_frame) {
+                break;
+            }
             let Some(found) = boxes.next(reader)? else { break };
             match &found.kind {
                 b"stsd" => {
@@ -265,6 +271,18 @@ impl MovieTrack {
                 b"stts" => {
                     timed = true;
                     self.durations = Durations::parse(reader, &found)?;
+                }
+                b"stco" | b"co64" if asks_frame => {
+                    located = true;
+                    let table = found.head(reader, 16)?;
+                    let offset = if found.kind == *b"co64" {
+                        u64_at(table, 8)
+                    } else {
+                        u32_at(table, 8).map(u64::from)
+                    };
+                    if let Some(offset) = offset {
+                        self.entry.take_frame(reader.at_most(offset, frame_header::LENGTH)?);
+                    }
                 }
                 _ => {}
             }

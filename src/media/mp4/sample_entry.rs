@@ -3,7 +3,7 @@
 use super::audio_config::{self, DolbyConfig, ElementaryStream};
 use super::boxes::{BoxHeader, Boxes, FourCc, four_cc_at, u16_at, u32_at};
 use super::video_config::{self, VideoConfig};
-use super::{codecs, pcm};
+use super::{codecs, frame_header, pcm};
 use crate::media::reader::Reader;
 use crate::media::{Error, TrackType};
 
@@ -20,6 +20,8 @@ pub(crate) struct SampleEntry {
     pub(crate) kind: Option<TrackType>,
     pub(crate) codec: Option<&'static str>,
     pub(crate) channels: Option<u32>,
+    /// The channels are a codec header's word, not only the entry's.
+    has_channels: bool,
     pub(crate) size: Option<(u32, u32)>,
     /// Frames a second that the codec's header claims.
     pub(crate) claimed_rate: Option<(u32, u32)>,
@@ -220,12 +222,28 @@ impl SampleEntry {
     fn take_channels(&mut self, channels: Option<u32>) {
         if self.kind == Some(TrackType::Audio) {
             self.channels = channels.or(self.channels);
+            self.has_channels |= channels.is_some();
         }
     }
 
     fn take_dolby(&mut self, config: Option<DolbyConfig>) {
         self.take_channels(config.map(|config| config.channels));
         self.is_associated_service = config.is_some_and(DolbyConfig::is_associated);
+    }
+
+    /// Whether the first frame would tell more than the entry does: more than two channels are not made up.
+    pub(crate) fn asks_frame(&self) -> bool {
+        self.kind == Some(TrackType::Audio)
+            && !self.has_channels
+            && self.channels <= Some(2)
+            && self.codec.is_some_and(frame_header::is_needed)
+    }
+
+    /// Takes the channels from a frame's header.
+    pub(crate) fn take_frame(&mut self, frame: &[u8]) {
+        if let Some(codec) = self.codec {
+            self.channels = frame_header::channels(codec, frame).or(self.channels);
+        }
     }
 
     /// What holds for a codec whatever its header says.

@@ -1,12 +1,10 @@
 //! The sample table's head: how long the first frames last. Tables of millions of entries are never read.
 
 use super::boxes::{BoxHeader, u32_at};
+use super::frame_rate::FRAMES;
 use crate::media::Error;
-use crate::media::names::Rate;
 use crate::media::reader::Reader;
 
-/// Frames of which the times are collected.
-pub(crate) const FRAMES: usize = 64;
 /// Runs of equal durations that are read: as many as there are frames, if each is of its own length.
 const RUNS: usize = FRAMES;
 
@@ -35,22 +33,20 @@ impl Durations {
         self.total == 0
     }
 
-    /// The rate of a track whose frames all last equally long, but perhaps the very last one.
-    pub(crate) fn constant_rate(&self, timescale: u32) -> Option<Rate> {
+    /// How long each frame lasts where all do equally, but perhaps the very last one.
+    pub(crate) fn constant(&self) -> Option<u32> {
         match (self.total, self.runs.as_slice()) {
-            (1, [(_, duration)]) | (2, [(_, duration), (1, _)]) => {
-                Rate::new(u64::from(timescale), u64::from(*duration))
-            }
+            (1, [(_, duration)]) | (2, [(_, duration), (1, _)]) => Some(*duration),
             _ => None,
         }
     }
 
-    /// The decoding times of the first frames, from `start` on.
-    pub(crate) fn times(&self, start: i64) -> Vec<i64> {
+    /// The decoding times of the first frames.
+    pub(crate) fn times(&self) -> Vec<i64> {
         let each = self.runs.iter().flat_map(|(count, duration)| {
             std::iter::repeat_n(*duration, usize::try_from(*count).unwrap_or(FRAMES).min(FRAMES))
         });
-        accumulate(start, each.take(FRAMES))
+        accumulate(0, each.take(FRAMES))
     }
 }
 
