@@ -17,7 +17,7 @@ const SHORT: u32 = 16;
 /// Reads that a walk to the end may take.
 const MAX_READS: u32 = 600;
 /// Bytes at the end of the file in which the last fragments are searched: few, then more.
-const TAILS: [usize; 2] = [32 * 1024, 512 * 1024];
+const TAILS: [usize; 3] = [32 * 1024, 128 * 1024, 512 * 1024];
 /// Bytes of one run's entries that are read: more than a fragment of any sane length has.
 const MAX_RUN: usize = 128 * 1024;
 /// Bytes of the last index entries that are read from `mfra`, per track.
@@ -62,27 +62,22 @@ pub(crate) fn read(
             b"moof" => {
                 count += 1;
                 timeline.fragment(reader, &found, fragments, None)?;
+                let is_enough = count >= FIRST || timeline.has_frames(movie);
+                if is_enough && is_indexed {
+                    timeline.spread_index(movie);
+                    break;
+                }
+                if count == FIRST && timeline.last_fragments(reader, fragments)? {
+                    break;
+                }
+                if count == SHORT {
+                    timeline.stated = fragments.duration.filter(|duration| *duration > 0);
+                    if timeline.stated.is_some() || timeline.search_tail(reader, fragments, found.end)? {
+                        break;
+                    }
+                }
             }
             _ => {}
-        }
-        if count < FIRST && !timeline.has_frames(movie) || count == 0 {
-            continue;
-        }
-        if is_indexed {
-            timeline.spread_index(movie);
-            break;
-        }
-        if count == FIRST && timeline.last_fragments(reader, fragments)? {
-            break;
-        }
-        if count == SHORT {
-            if fragments.duration.is_some_and(|duration| duration > 0) {
-                timeline.stated = fragments.duration;
-                break;
-            }
-            if timeline.search_tail(reader, fragments, found.end)? {
-                break;
-            }
         }
         if reader.usage().reads >= MAX_READS {
             // Longer than anything that is left without an index; what was found so far would be a lie.

@@ -1,15 +1,19 @@
 //! The movie box (`moov`): its tracks with their headers, in the order of the file.
 
+use std::io::Cursor;
+
 use super::boxes::{BoxHeader, Boxes, FourCc, four_cc_at, u16_at, u32_at, u64_at};
 use super::frame_header;
 use super::metadata::{self, Cover};
 use super::sample_entry::{self, SampleEntry};
 use super::sample_table::Durations;
-use crate::media::reader::Reader;
+use crate::media::reader::{MAX_ELEMENT, Reader};
 use crate::media::{Error, TrackType};
 
 /// More tracks than any file has.
 const MAX_TRACKS: usize = 1000;
+/// The most that a compressed movie box may become.
+const MAX_INFLATED: usize = 4 * 1024 * 1024;
 /// Edits that matter for where a track begins.
 const EDITS: usize = 2;
 
@@ -99,6 +103,37 @@ fn handled(handler: FourCc) -> TrackType {
 
 /// Reads `moov`; `is_quicktime` = sound descriptions have QuickTime's extensions.
 pub(crate) fn parse(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: bool) -> Result<Movie, Error> {
+    match moov.children(0).find(reader, *b"cmov")? {
+        Some(compressed) => compressed_movie(reader, &compressed),
+        None => plain(reader, moov, is_quicktime),
+    }
+}
+
+/// A movie box that lies compressed in the real one (QuickTime File Format Specification, "Compressed Movie
+/// Resources"); it holds nothing but the tables, and so no more than other movie boxes.
+fn compressed_movie(reader: &mut Reader<'_>, cmov: &BoxHeader) -> Result<Movie, Error> {
+    let malformed = |what| Error::Malformed { offset: cmov.offset, what };
+    let scheme = cmov.children(0).find(reader, *b"dcom")?;
+    let data = cmov.children(0).find(reader, *b"cmvd")?;
+    let (Some(scheme), Some(data)) = (scheme, data) else {
+        return Err(malformed("the compressed movie box is incomplete"));
+    };
+    if !scheme.head(reader, 4)?.starts_with(b"zlib") {
+        return Err(malformed("the movie box is compressed in an unknown way"));
+    }
+    let zlib = data.head(reader, MAX_ELEMENT)?.get(4..).unwrap_or_default();
+    let plain_bytes = miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(zlib, MAX_INFLATED)
+        .map_err(|_| malformed("the compressed movie box cannot be inflated"))?;
+    let mut source = Cursor::new(plain_bytes);
+    let mut inner = Reader::new(&mut source)?;
+    let length = inner.length();
+    match Boxes::new(0, length).find(&mut inner, *b"moov")? {
+        Some(moov) => plain(&mut inner, &moov, true),
+        None => Err(malformed("the compressed movie box holds no movie")),
+    }
+}
+
+fn plain(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: bool) -> Result<Movie, Error> {
     let mut movie = Movie::default();
     let mut boxes = moov.children(0);
     while let Some(found) = boxes.next(reader)? {
