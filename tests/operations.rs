@@ -160,3 +160,13 @@ fn a_reload_says_what_the_documentation_shows() {
     assert!(daemon.log().contains("SIGTERM: stopping, for 30s at most"), "{}", daemon.log());
     assert!(daemon.log().contains("stopped after "));
 }
+
+#[test]
+fn a_typo_saved_while_the_daemon_runs_is_no_illness() {
+    let sandbox = Sandbox::new();
+    let _daemon = sandbox.serve::<&str>([]);
+    sandbox.write(".vpo/config.toml", "[servr]\nport = 1\n[logging]\nlevel = 'loud'\n");
+    let output = sandbox.run(["healthcheck"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(sandbox.run(["config", "--check"]).status.code(), Some(78));
+}
