@@ -1,15 +1,17 @@
 //! What is logged, where, and that a log nobody takes disturbs nothing.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Daemon, Sandbox, in_time};
+use crate::harness::{Daemon, Sandbox, eventually, in_time};
 
 /// `vpo serve` with its standard streams as the shell's redirections `streams` make them.
 fn redirected(sandbox: &Sandbox, streams: &str, arguments: &[&str]) -> Command {
@@ -180,4 +182,44 @@ fn a_refusal_into_a_stuck_pipe_still_ends() {
         let took = start.elapsed();
         if took < Duration::from_secs(2) { Ok(()) } else { Err(format!("ended after {took:?}")) }
     });
+}
+
+#[test]
+fn lost_lines_are_counted_and_told() {
+    let sandbox = Sandbox::new();
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let command = sandbox.vpo(["serve", "--port", "0", "--log-level", "debug"]);
+    let mut daemon = Daemon::spawn_logging_to(command, writer.into(), &sandbox.library());
+    daemon.wait_healthy();
+    let dropped = || {
+        let metrics = daemon.get("/metrics").body;
+        let line =
+            metrics.lines().find(|line| line.starts_with("vpo_log_lines_dropped_total")).expect("a metric");
+        line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")
+    };
+    let complain = || {
+        // A client's mistake is a debug line.
+        daemon.client().send(b"nonsense\r\n\r\n").expect("sent");
+    };
+    // Nobody reads: pipe and queue fill up.
+    eventually("lines are dropped", || {
+        (0..100).for_each(|_| complain());
+        (dropped() > 0.0).then_some(())
+    });
+    let log = Arc::new(Mutex::new(String::new()));
+    let sink = Arc::clone(&log);
+    let reading = std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = reader.read(&mut buffer) {
+            sink.lock().expect("not poisoned").push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+    });
+    eventually("the log tells of lost lines", || {
+        complain();
+        log.lock().expect("not poisoned").contains("log lines were lost").then_some(())
+    });
+    assert_eq!(daemon.stop().code(), Some(0));
+    reading.join().expect("read to the end");
+    let log = log.lock().expect("not poisoned");
+    assert!(log.lines().all(|line| line.starts_with("20")), "only whole lines are dropped:\n{log}");
 }

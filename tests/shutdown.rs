@@ -1,12 +1,14 @@
 //! The stop: what reached the daemon is answered whole, and nothing holds the exit longer than it may.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{Client, Daemon, Sandbox, eventually, in_time};
+use crate::harness::{Client, Daemon, Sandbox, eventually, in_time, within};
 
 /// Stops the daemon and holds its exit against a deadline of the product.
 fn stops_within(daemon: &mut Daemon, limit: Duration) -> Result<(), String> {
@@ -161,5 +163,67 @@ fn a_locked_database_does_not_hold_the_exit() {
         let neighbour = rusqlite::Connection::open(sandbox.library()).expect("opens");
         neighbour.execute_batch("PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE;").expect("locks");
         stops_within(&mut daemon, Duration::from_millis(1200))
+    });
+}
+
+/// A directory on a file system that never answers: FUSE without a server behind it. The shell holds the
+/// server's end; without it every access would fail instead of hanging.
+struct HungDirectory {
+    server: Child,
+    path: PathBuf,
+}
+
+impl HungDirectory {
+    fn mount(path: PathBuf) -> Self {
+        let options = "fd=5,rootmode=40000,user_id=0,group_id=0";
+        let script = format!(
+            "exec 5<>/dev/fuse; mount -i -t fuse -o {options} hung \"$1\" && echo up && exec sleep 600"
+        );
+        let mut server = Command::new("sh")
+            .args(["-c", &script, "sh"])
+            .arg(&path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut up = String::new();
+        BufReader::new(server.stdout.take().expect("piped")).read_line(&mut up).expect("a line");
+        assert_eq!(up, "up\n", "mount(8) failed");
+        Self { server, path }
+    }
+}
+
+impl Drop for HungDirectory {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
+    }
+}
+
+#[test]
+#[ignore = "needs root: mounts a file system that never answers"]
+fn a_hung_disk_holds_neither_the_start_nor_the_exit() {
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        let mut daemon = sandbox.serve(["--shutdown-timeout", "0.5"]);
+        let mut client = daemon.client();
+        let hung = HungDirectory::mount(sandbox.path(".vpo"));
+        within(Duration::from_millis(1500), "/health is 503", || {
+            (client.get("/health").status == 503).then_some(())
+        });
+        assert_eq!(client.get("/health").json()["checks"][0]["reason"], "timeout");
+        let stopped = stops_within(&mut daemon, Duration::from_millis(1200));
+        drop(hung);
+        stopped
+    });
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        std::fs::create_dir(sandbox.path("share")).expect("a directory");
+        let _hung = HungDirectory::mount(sandbox.path("share"));
+        let mut command = sandbox.vpo(["serve", "--port", "0", "--database"]);
+        command.arg(sandbox.path("share/library.db"));
+        let mut daemon = Daemon::spawn(command, &sandbox.library());
+        daemon.wait_log("starting");
+        stops_within(&mut daemon, Duration::from_millis(100))
     });
 }

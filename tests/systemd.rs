@@ -123,7 +123,7 @@ fn a_reload_is_announced_with_its_time_and_ends_ready_good_or_bad() {
     manager.wait("RELOADING=1", 2);
     manager.wait("READY=1", 3);
     let status = manager.wait("STATUS=running, ", 2);
-    assert!(status.contains("last reload failed"), "{status}");
+    assert!(status.contains("the last reload failed: "), "{status}");
     assert_eq!(daemon.stop().code(), Some(0));
 }
 

@@ -4,7 +4,6 @@
 //! check, a socket to serve, tasks to supervise, what SIGHUP rereads and what the end closes.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -33,11 +32,16 @@ use crate::telemetry::{self, Telemetry};
 /// How long the exit waits for the last lines of the log.
 const FLUSH_PATIENCE: Duration = Duration::from_millis(100);
 
+/// The same, for the line that says why the daemon has failed.
+const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Why the daemon did not start, or a reload was not done.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error("{0}")]
+    Reload(String),
     #[error(transparent)]
     Logging(#[from] telemetry::InitError),
     #[error(transparent)]
@@ -87,11 +91,14 @@ type Log = Arc<OnceLock<Telemetry>>;
 fn report(error: &LifecycleError<ServeError>, log: &Log) -> ExitCode {
     match error {
         LifecycleError::Start(ServeError::Config(error)) => refuse(error),
-        error if log.get().is_some() => {
-            error!("{}", telemetry::chain(error));
-            ExitCode::from(EXIT_FAILURE)
-        }
-        error => output::fail(error, EXIT_FAILURE),
+        error => match log.get() {
+            Some(log) => {
+                error!("{}", telemetry::chain(error));
+                log.flush(LAST_WORDS_PATIENCE);
+                ExitCode::from(EXIT_FAILURE)
+            }
+            None => output::fail(error, EXIT_FAILURE),
+        },
     }
 }
 
@@ -147,8 +154,8 @@ async fn start(
     };
 
     Ok(Service {
-        status: status_line(supervisor.clone()),
-        reload: Box::new(reload(sources, config.clone(), telemetry, library_settings)),
+        status: status_line(health.clone(), supervisor.clone()),
+        reload: Some(Box::new(reload(sources, config.clone(), telemetry, library_settings))),
         close: Box::new(move || {
             if let Err(failure) = library.close() {
                 warn!(error = &failure as &dyn Error, "the library was not closed cleanly; nothing is lost");
@@ -274,18 +281,28 @@ fn verdict(found: library::Finding) -> Verdict {
 }
 
 /// What the status line says besides the phase.
-fn status_line(supervisor: Supervisor) -> Box<dyn Fn() -> String + Send> {
+fn status_line(health: Health, supervisor: Supervisor) -> Box<dyn Fn() -> String + Send> {
     Box::new(move || {
+        let mut parts = Vec::new();
+        if let Some(reason) = health.last().seen.and_then(|seen| seen.verdict.reason) {
+            parts.push(format!("library {reason}"));
+        }
         let tasks = supervisor.tasks();
-        let count = |state| tasks.iter().filter(|task| task.state == state).count();
-        let mut line = format!("{} tasks", count(State::Running));
-        for state in [State::Restarting, State::Failed] {
-            if count(state) > 0 {
-                let _ = write!(line, " ({} {})", count(state), state.as_str());
+        for state in State::ALL {
+            match tasks.iter().filter(|task| task.state == state).count() {
+                0 if state != State::Running => {}
+                1 => parts.push(format!("1 task {}", state.as_str())),
+                count => parts.push(format!("{count} tasks {}", state.as_str())),
             }
         }
-        line
+        parts.join(", ")
     })
+}
+
+/// At the start each problem gets its line on standard error; a reload says all in one line of the log.
+fn in_one_line(error: &ConfigError) -> ServeError {
+    let problems: Vec<_> = error.problems.iter().map(ToString::to_string).collect();
+    ServeError::Reload(problems.join("; "))
 }
 
 /// SIGHUP: what can change while the daemon runs changes, the rest is named.
@@ -296,7 +313,8 @@ fn reload(
     library_settings: watch::Sender<config::Library>,
 ) -> impl FnMut() -> Result<(), ServeError> + Send {
     move || {
-        let resolved = Config::resolve(&sources.flags, &sources.environment)?;
+        let resolved =
+            Config::resolve(&sources.flags, &sources.environment).map_err(|error| in_one_line(&error))?;
         for warning in &resolved.warnings {
             warn!("configuration: {warning}");
         }

@@ -54,6 +54,9 @@ pub type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// hung disk. An error means that nothing was changed.
 pub type Reload<E> = Box<dyn FnMut() -> Result<(), E> + Send>;
 
+/// The function comes back from its thread with its result.
+type Reloaded<E> = (Reload<E>, Result<(), E>);
+
 /// A daemon that serves: what a start hands over as soon as clients can reach it.
 pub struct Service<E> {
     /// What probes are told.
@@ -66,8 +69,8 @@ pub struct Service<E> {
     pub http_stop: CancellationToken,
     /// The rest of the start: what may only happen once the daemon serves.
     pub finish_start: Work<Result<(), E>>,
-    /// SIGHUP.
-    pub reload: Reload<E>,
+    /// SIGHUP; `None` while it runs.
+    pub reload: Option<Reload<E>>,
     /// What the status line says besides the phase.
     pub status: Box<dyn Fn() -> String + Send>,
     /// Closes what the daemon opened; runs after the tasks have ended, on a thread of its own.
@@ -150,7 +153,7 @@ where
     };
     let mut watchdog =
         Ticks::every(watchdog_period(manager.watchdog_usec.as_deref(), manager.watchdog_pid.as_deref()));
-    let mut daemon = Daemon { service: started, notifier, signals };
+    let mut daemon = Daemon { service: started, notifier, signals, reload_failure: None };
 
     let outcome = daemon.serve(&mut watchdog).await;
     let interrupted = daemon.drain(&outcome).await;
@@ -164,6 +167,8 @@ struct Daemon<E> {
     service: Service<E>,
     notifier: Notifier,
     signals: Signals,
+    /// Why the last reload failed, if it did: the status line says so until one succeeds.
+    reload_failure: Option<String>,
 }
 
 impl<E: Error + Send + 'static> Daemon<E> {
@@ -184,18 +189,25 @@ impl<E: Error + Send + 'static> Daemon<E> {
         let mut tasks = self.service.supervisor.subscribe();
         tasks.mark_changed();
         let mut status = Ticks::every(self.notifier.is_connected().then_some(STATUS_PERIOD));
+        // SIGHUP: wanted, and under way. One that comes while another is under way is done after it.
+        let mut reload_wanted = false;
+        let mut reloading = None;
         loop {
+            if reload_wanted && reloading.is_none() {
+                reload_wanted = false;
+                reloading = self.begin_reload();
+            }
             tokio::select! {
                 biased;
                 request = self.signals.request() => match request {
                     Request::Stop(stop) => return Ok(stop),
-                    Request::Reload => {
-                        if let Some(stop) = self.reload().await {
-                            return Ok(stop);
-                        }
-                    }
+                    Request::Reload => reload_wanted = true,
                 },
                 outcome = &mut self.service.http => return Err(http_failed(outcome)),
+                done = finished(&mut reloading) => {
+                    reloading = None;
+                    self.end_reload(done);
+                }
                 () = watchdog.next() => {
                     // That this line runs shows that the event loop turns.
                     if self.service.health.verdicts_flow() {
@@ -211,40 +223,38 @@ impl<E: Error + Send + 'static> Daemon<E> {
         }
     }
 
-    /// SIGHUP. A stop that comes meanwhile is obeyed at once.
-    async fn reload(&mut self) -> Option<Stop> {
+    /// Rereads on a thread of its own: the files may be on a disk that hangs.
+    fn begin_reload(&mut self) -> Option<JoinHandle<Reloaded<E>>> {
+        let Some(mut reload) = self.service.reload.take() else {
+            error!("reload refused: an earlier one crashed; restart the daemon");
+            return None;
+        };
         self.notifier.reloading();
-        // The function comes back with its result; only a stop in between leaves it behind.
-        let mut reload = std::mem::replace(&mut self.service.reload, Box::new(|| Ok(())));
-        let reloading = tokio::task::spawn_blocking(move || {
+        Some(tokio::task::spawn_blocking(move || {
             let outcome = reload();
             (reload, outcome)
-        });
-        tokio::select! {
-            biased;
-            stop = self.signals.stop() => return Some(stop),
-            done = reloading => match done {
-                Ok((reload, outcome)) => {
-                    self.service.reload = reload;
-                    match outcome {
-                        Ok(()) => self.tell_status(),
-                        Err(failure) => {
-                            error!(error = &failure as &dyn Error, "reload failed, nothing was changed");
-                            self.notifier.status(&format!("{}; last reload failed: {failure}", self.status()));
-                        }
-                    }
+        }))
+    }
+
+    fn end_reload(&mut self, done: Result<Reloaded<E>, JoinError>) {
+        match done {
+            Ok((reload, outcome)) => {
+                self.service.reload = Some(reload);
+                self.reload_failure = outcome.err().map(|failure| failure.to_string());
+                if let Some(failure) = &self.reload_failure {
+                    error!("reload failed, nothing was changed: {failure}");
                 }
-                Err(failure) => error!("reload failed, and cannot be tried again before a restart: {failure}"),
-            },
+            }
+            Err(crash) => error!("reload crashed: {crash}"),
         }
+        self.tell_status();
         self.notifier.ready();
-        None
     }
 
     /// Ends everything in order; returns early, and says so, on a second SIGINT.
     async fn drain(&mut self, outcome: &Result<Stop, LifecycleError<E>>) -> Option<End> {
         let begun = Instant::now();
-        let Self { service, notifier, signals } = self;
+        let Self { service, notifier, signals, .. } = self;
         let deadline = begun + service.shutdown_timeout;
         service.health.set_phase(Phase::Stopping);
         notifier.stopping();
@@ -298,9 +308,12 @@ impl<E: Error + Send + 'static> Daemon<E> {
     }
 
     fn status(&self) -> String {
-        let details = (self.service.status)();
         let phase = self.service.health.phase().as_str();
-        if details.is_empty() { phase.to_owned() } else { format!("{phase}, {details}") }
+        let details = (self.service.status)();
+        match &self.reload_failure {
+            Some(failure) => format!("{phase}, {details}; the last reload failed: {failure}"),
+            None => format!("{phase}, {details}"),
+        }
     }
 
     fn tell_status(&self) {
@@ -326,6 +339,14 @@ fn show_tasks(health: &Health, tasks: &[Task]) {
             State::Failed => Verdict::warn("failed", why()),
         };
         health.set(format!("task:{}", task.name), verdict);
+    }
+}
+
+/// Waits for the end of what runs; for ever when nothing does.
+async fn finished<T>(running: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
+    match running {
+        Some(running) => running.await,
+        None => pending().await,
     }
 }
 

@@ -231,3 +231,93 @@ fn panic_message(error: JoinError) -> String {
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     format!("panic: {}", text.unwrap_or("unknown reason"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::io;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    const QUICK: Policy =
+        Policy { restart: true, backoff: Duration::from_millis(1), backoff_limit: Duration::from_millis(4) };
+
+    fn run<F: Future>(test: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(test)
+    }
+
+    async fn reaches(supervisor: &Supervisor, wanted: impl Fn(&Task) -> bool) -> Task {
+        let mut tasks = supervisor.subscribe();
+        tasks.wait_for(|tasks| wanted(&tasks[0])).await.unwrap()[0].clone()
+    }
+
+    #[test]
+    fn errors_and_panics_lead_to_restarts() {
+        run(async {
+            let supervisor = Supervisor::default();
+            let attempts = AtomicU32::new(0);
+            supervisor.spawn("work", QUICK, move |_| {
+                let attempt = attempts.fetch_add(1, Ordering::Relaxed);
+                async move {
+                    match attempt {
+                        0 => Err(io::Error::other("the disk is gone")),
+                        1 => panic!("a bug"),
+                        _ => Ok(()),
+                    }
+                }
+            });
+            let failed = reaches(&supervisor, |task| task.state == State::Restarting).await;
+            assert_eq!(failed.last_error.as_deref(), Some("the disk is gone"));
+            let done = reaches(&supervisor, |task| task.state == State::Finished).await;
+            assert_eq!((done.restarts, done.last_error.as_deref()), (2, Some("panic: a bug")));
+        });
+    }
+
+    #[test]
+    fn a_task_that_runs_once_fails_for_good() {
+        run(async {
+            let supervisor = Supervisor::default();
+            supervisor.spawn("once", Policy::ONCE, |_| async { Err(io::Error::other("no")) });
+            let failed = reaches(&supervisor, |task| task.state == State::Failed).await;
+            assert_eq!(failed.restarts, 0);
+            assert!(supervisor.drain(Instant::now()).await.is_empty());
+        });
+    }
+
+    #[test]
+    fn a_stop_ends_the_obedient_and_cuts_a_backoff_short() {
+        run(async {
+            let supervisor = Supervisor::default();
+            supervisor.spawn("obedient", QUICK, |stop| async move {
+                stop.cancelled().await;
+                Ok::<_, Infallible>(())
+            });
+            let patient = Policy { backoff: Duration::from_secs(3600), ..Policy::RESTART };
+            supervisor.spawn("waiting", patient, |_| async { Err(io::Error::other("no")) });
+            let mut tasks = supervisor.subscribe();
+            tasks.wait_for(|tasks| tasks[1].state == State::Restarting).await.unwrap();
+            let left = supervisor.drain(Instant::now() + Duration::from_secs(10)).await;
+            assert!(left.is_empty(), "{left:?}");
+        });
+    }
+
+    #[test]
+    fn what_does_not_end_in_time_is_named_and_cancelled() {
+        run(async {
+            let supervisor = Supervisor::default();
+            let (alive, mut dropped) = tokio::sync::oneshot::channel::<()>();
+            let mut alive = Some(alive);
+            supervisor.spawn("deaf", QUICK, move |_| {
+                let alive = alive.take();
+                async move {
+                    let _alive = alive;
+                    std::future::pending::<Result<(), Infallible>>().await
+                }
+            });
+            tokio::task::yield_now().await;
+            assert_eq!(supervisor.drain(Instant::now() + Duration::from_millis(5)).await, ["deaf"]);
+            assert!((&mut dropped).await.is_err(), "its future is dropped");
+        });
+    }
+}
