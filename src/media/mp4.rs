@@ -18,6 +18,8 @@ mod movie;
 mod pcm;
 mod sample_entry;
 mod sample_table;
+#[cfg(test)]
+mod tests;
 mod video_config;
 
 use boxes::{Boxes, four_cc_at};

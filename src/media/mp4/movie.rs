@@ -103,9 +103,9 @@ fn handled(handler: FourCc) -> TrackType {
 
 /// Reads `moov`; `is_quicktime` = sound descriptions have QuickTime's extensions.
 pub(crate) fn parse(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: bool) -> Result<Movie, Error> {
-    match moov.children(0).find(reader, *b"cmov")? {
-        Some(compressed) => compressed_movie(reader, &compressed),
-        None => plain(reader, moov, is_quicktime),
+    match moov.children(0).next(reader)? {
+        Some(compressed) if compressed.kind == *b"cmov" => compressed_movie(reader, &compressed),
+        _ => plain(reader, moov, is_quicktime),
     }
 }
 
