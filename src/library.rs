@@ -104,7 +104,7 @@ pub struct Library {
 struct State {
     /// The file that was opened.
     pin: Pin,
-    /// Counts the files that have been behind the path.
+    /// Counts how often a file was taken into use.
     generation: u64,
     /// When the last one was adopted.
     adopted: Option<Instant>,
@@ -177,8 +177,8 @@ impl Library {
         self.lock.as_ref()
     }
 
-    /// Counts the files that have been behind the path: it rises when [`Self::check`] adopts another one, and
-    /// whoever works on the old one begins anew.
+    /// Rises whenever [`Self::check`] takes another file into use (or with roots the same one again): whoever works on
+    /// the one before begins anew.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.state.read().unwrap_or_else(PoisonError::into_inner).generation

@@ -8,15 +8,14 @@
 use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileExt, PermissionsExt, chown, symlink};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Answer, Client, Daemon, Sandbox, eventually};
 
@@ -27,9 +26,6 @@ const DEADLINE: Duration = Duration::from_millis(1500);
 const PROBE: Duration = Duration::from_millis(100);
 
 const ATTEMPTS: usize = 3;
-
-/// `nobody`, where the tests run as root: permissions mean nothing to root.
-const NOBODY: u32 = 65534;
 
 const FILE: &str =
     "INSERT INTO files (path, filename, directory, extension, size_bytes, modified_at, scanned_at)
@@ -459,28 +455,16 @@ fn a_directory_in_its_place_is_not_a_database() {
 
 // ------------------------------------------------------------------------------------ permissions
 
-/// A daemon that permissions mean something to: `nobody` where we are root, ourselves elsewhere.
+/// A daemon to which permissions mean something.
 fn unprivileged(kind: Kind) -> Scene {
     let sandbox = Sandbox::new();
-    let library = sandbox.path("data/library.db");
-    make_library(&library, kind != Rollback);
-    let exe = sandbox.path("vpo");
-    fs::copy(env!("CARGO_BIN_EXE_vpo"), &exe).expect("copied");
-    let root = geteuid().is_root();
-    if root {
-        for path in [sandbox.path(""), sandbox.path("data"), library] {
-            chown(&path, Some(NOBODY), Some(NOBODY)).expect("given away");
-        }
-        fs::set_permissions(sandbox.path(""), fs::Permissions::from_mode(0o755)).expect("opened");
-    }
+    make_library(&sandbox.path("data/library.db"), kind != Rollback);
+    sandbox.give_away();
+    let exe = sandbox.vpo_as_nobody([""; 0]);
     Scene::with(kind, sandbox, |command| {
-        let arguments: Vec<OsString> = command.get_args().map(ToOwned::to_owned).collect();
-        let home = exe.parent().expect("has one").to_owned();
-        *command = Command::new(&exe);
-        command.args(arguments).env_clear().env("HOME", &home).current_dir(&home);
-        if root {
-            command.uid(NOBODY).gid(NOBODY);
-        }
+        let args: Vec<OsString> = command.get_args().map(ToOwned::to_owned).collect();
+        *command = exe;
+        command.args(args);
     })
 }
 

@@ -578,6 +578,25 @@ fn nothing_is_written_into_a_library_that_is_gone_or_another() {
 }
 
 #[test]
+fn a_library_that_comes_back_after_something_else_is_written_again() {
+    let sandbox = Sandbox::new();
+    let path = library(&sandbox);
+    let opened = open(&path, WRITE).expect("opens");
+    let write = || opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, []));
+    write().expect("written");
+    fs::rename(&path, sandbox.path("away.db")).expect("renamed");
+    sandbox.write("library.db", "no library at all; ".repeat(100));
+    assert_eq!(opened.check().reason, Some(Reason::NotADatabase));
+    assert!(matches!(write(), Err(Error::Replaced(_))));
+    fs::rename(sandbox.path("away.db"), &path).expect("renamed");
+    let finding = opened.check();
+    assert_well(&finding);
+    assert_eq!(finding.generation, 1, "what was stopped begins anew");
+    write().expect("written");
+    assert_eq!(opened.read(Patience::brief(NEVER), |tx| count(tx)).expect("read"), 2);
+}
+
+#[test]
 fn a_library_that_was_replaced_is_left_whole() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);

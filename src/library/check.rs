@@ -14,7 +14,7 @@ use std::sync::{PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::connection::{self, Reader};
 use super::open::{Pin, open_writer};
@@ -124,7 +124,8 @@ impl Library {
     fn look(&self) -> Result<(), Fault> {
         let found = stat(&self.path)?;
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        if state.pin.is(&found) || self.closed.load(Ordering::Acquire) {
+        let in_use = state.pin.is(&found) && (state.writer.is_some() || !self.with_roots);
+        if in_use || self.closed.load(Ordering::Acquire) {
             // Beside a writer of our own SQLite takes a descriptor from before in place of a new one.
             if !diagnose::readable(&self.path) {
                 let detail = format!("{}: {}", self.path.display(), diagnose::access(&self.path));
@@ -141,7 +142,8 @@ impl Library {
         diagnose::writable(&self.path) && diagnose::directory_writable(directory)
     }
 
-    /// Another file is at the path: let go of the old one, and take the new one if it is a library.
+    /// Another file is at the path, or the one from before is back: let go of what is open, and take what is
+    /// there if it is a library.
     fn adopt(&self) -> Result<(), Fault> {
         let real = lock::real_path(&self.path);
         if real != self.real {
@@ -190,9 +192,16 @@ impl Library {
         } else {
             None
         };
-        let generation = state.generation + 1;
-        warn!(path = %self.path.display(), "another valid library has taken the place of the one before: it is used now");
-        *state = State { pin, generation, adopted: Some(Instant::now()), writer };
+        let path = self.path.display();
+        let adopted = if state.pin.is(&found) {
+            info!(%path, "the library is back");
+            state.adopted
+        } else {
+            warn!(%path, "another valid library has taken the place of the one before: it is used now");
+            Some(Instant::now())
+        };
+        // Work that was stopped by the change begins anew in either case.
+        *state = State { pin, generation: state.generation + 1, adopted, writer };
         Ok(())
     }
 }

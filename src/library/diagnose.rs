@@ -140,7 +140,7 @@ fn fix(directory: &Path, read_only: bool, uid: u32, gid: u32) -> String {
         )
     } else {
         format!(
-            "`chown -R {uid}:{gid} {directory}`; in a container the volume flag `:U`, or `--userns=keep-id`; in a \
+            "`chown -R {uid}:{gid} {directory}` and `chmod -R u+rwX {directory}`; in a container the volume flag `:U`, or `--userns=keep-id`; in a \
              systemd unit `ReadWritePaths={directory}`"
         )
     }
@@ -167,16 +167,14 @@ fn obstacle(path: &Path) -> Option<String> {
             Err(error) => return Some(format!("{}: {error}", place.display())),
         }
     }
-    if std::fs::metadata(path).is_err() {
-        return None;
-    }
     let may = |what| accessat(CWD, path, what, AtFlags::EACCESS).is_ok();
-    match (may(Access::READ_OK), may(Access::WRITE_OK)) {
-        (false, _) => Some("the file may not be read".to_owned()),
-        (true, false) => Some("the file may not be written".to_owned()),
-        (true, true) => {
-            let directory = path.parent()?;
-            (!directory_writable(directory)).then(|| format!("{} may not be written", directory.display()))
-        }
+    let is_there = std::fs::metadata(path).is_ok();
+    if is_there && !may(Access::READ_OK) {
+        Some("the file may not be read".to_owned())
+    } else if is_there && !may(Access::WRITE_OK) {
+        Some("the file may not be written".to_owned())
+    } else {
+        let directory = path.parent()?;
+        (!directory_writable(directory)).then(|| format!("{} may not be written", directory.display()))
     }
 }

@@ -2,12 +2,17 @@
 
 use std::ffi::OsStr;
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use rustix::process::geteuid;
+
 use super::Daemon;
+
+/// The user and the group `nobody`.
+const NOBODY: u32 = 65534;
 
 /// A test's own world: `HOME`, library and configuration are inside; it goes with the test.
 pub(crate) struct Sandbox {
@@ -48,8 +53,7 @@ impl Sandbox {
     /// As [`Self::vpo`], by somebody whom file permissions bind, also when the tests run as root. The binary is
     /// copied into the sandbox for that, because nobody may look into root's home.
     pub(crate) fn vpo_as_nobody<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        const NOBODY: u32 = 65534;
-        if !rustix::process::geteuid().is_root() {
+        if !geteuid().is_root() {
             return self.vpo(args);
         }
         let program = self.path("vpo");
@@ -64,6 +68,19 @@ impl Sandbox {
         command.args(args).env_clear().env("HOME", self.dir.path()).current_dir(self.dir.path());
         command.uid(NOBODY).gid(NOBODY);
         command
+    }
+
+    /// Gives everything inside to whoever [`Self::vpo_as_nobody`] runs as.
+    pub(crate) fn give_away(&self) {
+        fn give(path: &Path) {
+            chown(path, Some(NOBODY), Some(NOBODY)).expect("root may");
+            for entry in std::fs::read_dir(path).into_iter().flatten() {
+                give(&entry.expect("an entry").path());
+            }
+        }
+        if geteuid().is_root() {
+            give(self.dir.path());
+        }
     }
 
     /// Runs `vpo ARGS` to its end.

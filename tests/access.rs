@@ -1,0 +1,252 @@
+//! Where the daemon may not do everything: what it serves all the same, what it refuses, and how it says so.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use rusqlite::Connection;
+
+use crate::harness::{Client, Daemon, Sandbox};
+
+/// As VPO makes it, in WAL mode if told so, with nothing beside it.
+fn library(sandbox: &Sandbox, wal: bool) {
+    let path = sandbox.write("data/library.db", "");
+    let connection = Connection::open(path).expect("opens");
+    connection.execute_batch(vpo::library::schema::SQL).expect("valid");
+    if wal {
+        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("WAL");
+    }
+}
+
+fn set(sandbox: &Sandbox, name: &str, mode: u32) {
+    fs::set_permissions(sandbox.path(name), fs::Permissions::from_mode(mode)).expect("set");
+}
+
+fn serve(sandbox: &Sandbox, roots: bool) -> Command {
+    let mut command = sandbox.vpo_as_nobody(["serve", "--port", "0", "--database"]);
+    command.arg(sandbox.path("data/library.db"));
+    if roots {
+        command.arg("--library").arg(sandbox.path("videos"));
+    }
+    command
+}
+
+#[track_caller]
+fn assert_refused(output: &Output, parts: &[&str]) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let line = text.lines().last().expect("a line");
+    for part in parts {
+        assert!(line.contains(part), "{part:?} not in {line}");
+    }
+}
+
+/// The daemon, with the address from its log: there may be no lock file.
+fn start(command: Command, library: &Path) -> (Daemon, SocketAddr) {
+    let daemon = Daemon::spawn(command, library);
+    let line = daemon.wait_log("address=");
+    let address = line.split("address=").nth(1).expect("there").split_whitespace().next().expect("a word");
+    let address = address.trim_start_matches("http://").parse().expect("an address");
+    (daemon, address)
+}
+
+#[track_caller]
+fn assert_read_only(address: SocketAddr) {
+    let answer = Client::connect(address).get("/health");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let body = answer.json();
+    assert_eq!(
+        (&body["status"], &body["checks"][0]["reason"]),
+        (&"healthy".into(), &"read_only".into()),
+        "{body}"
+    );
+}
+
+fn listing(sandbox: &Sandbox) -> Vec<(std::ffi::OsString, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(sandbox.path("data"))
+        .expect("readable")
+        .map(|entry| entry.expect("an entry"))
+        .map(|entry| (entry.file_name(), fs::read(entry.path()).expect("readable")))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_library_that_may_not_be_written_is_served_without_roots_and_refused_with_them() {
+    let sandbox = Sandbox::new();
+    library(&sandbox, false);
+    sandbox.write("videos/notes.txt", "");
+    sandbox.give_away();
+    set(&sandbox, "data/library.db", 0o444);
+    let (mut daemon, address) = start(serve(&sandbox, false), &sandbox.path("data/library.db"));
+    assert_read_only(address);
+    assert!(daemon.stop().success());
+    let output = serve(&sandbox, true).output().expect("runs");
+    assert_refused(
+        &output,
+        &[
+            "can be read but not written",
+            "library.roots",
+            "mode 0444",
+            "uid ",
+            ":U",
+            "--userns=keep-id",
+            "ReadWritePaths=",
+        ],
+    );
+}
+
+#[test]
+fn a_directory_that_may_not_be_written_needs_no_lock_file_to_read() {
+    let sandbox = Sandbox::new();
+    library(&sandbox, false);
+    sandbox.give_away();
+    set(&sandbox, "data", 0o555);
+    let before = listing(&sandbox);
+    let (mut daemon, address) = start(serve(&sandbox, false), &sandbox.path("data/library.db"));
+    assert_read_only(address);
+    assert!(daemon.log().contains("healthcheck"), "{}", daemon.log());
+    assert!(daemon.stop().success());
+    assert!(listing(&sandbox) == before, "nothing is touched");
+    set(&sandbox, "data", 0o755);
+}
+
+#[test]
+fn where_the_directory_may_not_be_written_the_lock_is_in_the_runtime_directory() {
+    let sandbox = Sandbox::new();
+    library(&sandbox, false);
+    fs::create_dir(sandbox.path("run")).expect("made");
+    sandbox.give_away();
+    set(&sandbox, "data", 0o555);
+    let with_runtime = |mut command: Command| {
+        command.env("RUNTIME_DIRECTORY", sandbox.path("run"));
+        command
+    };
+    let (mut daemon, address) = start(with_runtime(serve(&sandbox, false)), &sandbox.path("data/library.db"));
+    assert_read_only(address);
+    let lock = fs::read_to_string(sandbox.path("run/library.db.lock")).expect("there");
+    assert_eq!(lock, format!("{}\nhttp://{address}\n", daemon.pid()));
+    let output = with_runtime(serve(&sandbox, false)).output().expect("runs");
+    assert_refused(&output, &["already in use", &format!("pid {}", daemon.pid()), &address.to_string()]);
+    let mut healthcheck = sandbox.vpo_as_nobody(["healthcheck", "--database"]);
+    healthcheck.arg(sandbox.path("data/library.db"));
+    let output = with_runtime(healthcheck).output().expect("runs");
+    assert!(output.status.success(), "it finds the daemon there: {output:?}");
+    assert!(daemon.stop().success());
+    set(&sandbox, "data", 0o755);
+}
+
+#[test]
+fn a_wal_library_in_a_directory_that_may_not_be_written_is_refused() {
+    let sandbox = Sandbox::new();
+    library(&sandbox, true);
+    sandbox.give_away();
+    set(&sandbox, "data", 0o555);
+    let before = listing(&sandbox);
+    let output = serve(&sandbox, false).output().expect("runs");
+    assert_refused(
+        &output,
+        &["WAL mode", "writable directory", "mode 0555", ":U", "--userns=keep-id", "ReadWritePaths="],
+    );
+    assert!(listing(&sandbox) == before, "nothing is touched");
+    set(&sandbox, "data", 0o755);
+}
+
+#[test]
+fn what_may_not_be_reached_is_refused_with_the_component_that_is_in_the_way() {
+    let sandbox = Sandbox::new();
+    library(&sandbox, false);
+    sandbox.give_away();
+    set(&sandbox, "data/library.db", 0o000);
+    let output = serve(&sandbox, false).output().expect("runs");
+    assert_refused(
+        &output,
+        &["library.db", "mode 0000", "may not be read", "uid ", "gid ", ":U", "--userns=keep-id"],
+    );
+    set(&sandbox, "data/library.db", 0o644);
+    set(&sandbox, "data", 0o600);
+    let output = serve(&sandbox, false).output().expect("runs");
+    assert_refused(&output, &["Permission denied", "mode 0600", "may not be entered", "ReadWritePaths="]);
+    set(&sandbox, "data", 0o755);
+}
+
+#[test]
+fn a_library_that_cannot_be_made_is_refused_with_the_fix() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("data")).expect("made");
+    sandbox.give_away();
+    set(&sandbox, "data", 0o555);
+    let output = serve(&sandbox, false).output().expect("runs");
+    assert_refused(
+        &output,
+        &["cannot create the library", "mode 0555", "data may not be written", ":U", "ReadWritePaths="],
+    );
+    assert!(listing(&sandbox).is_empty());
+    set(&sandbox, "data", 0o755);
+}
+
+/// A bind mount of `data` on itself, read-only.
+struct ReadOnlyMount<'a>(&'a Sandbox);
+
+impl<'a> ReadOnlyMount<'a> {
+    fn new(sandbox: &'a Sandbox) -> Self {
+        let data = sandbox.path("data");
+        let mount = |arguments: &[&str]| {
+            let status = Command::new("mount").args(arguments).arg(&data).status().expect("mount runs");
+            assert!(status.success(), "mount {arguments:?}");
+        };
+        mount(&["--bind", data.to_str().expect("UTF-8")]);
+        mount(&["-o", "remount,ro,bind"]);
+        Self(sandbox)
+    }
+}
+
+impl Drop for ReadOnlyMount<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path("data")).status();
+    }
+}
+
+#[test]
+#[ignore = "needs root: mounts a directory read-only"]
+fn a_library_on_a_read_only_mount_is_served_as_it_is() {
+    for wal in [false, true] {
+        let sandbox = Sandbox::new();
+        library(&sandbox, wal);
+        sandbox.write("videos/notes.txt", "");
+        sandbox.give_away();
+        let before = listing(&sandbox);
+        let mount = ReadOnlyMount::new(&sandbox);
+        let (mut daemon, address) = start(serve(&sandbox, false), &sandbox.path("data/library.db"));
+        assert_read_only(address);
+        assert!(daemon.stop().success());
+        let output = serve(&sandbox, true).output().expect("runs");
+        assert_refused(&output, &["can be read but not written", "mounted read-only", "ReadWritePaths="]);
+        drop(mount);
+        assert!(listing(&sandbox) == before, "wal {wal}: nothing is touched");
+    }
+}
+
+#[test]
+#[ignore = "needs root: mounts a directory read-only"]
+fn a_log_on_a_read_only_mount_is_not_overlooked() {
+    let sandbox = Sandbox::new();
+    library(&sandbox, true);
+    let path = sandbox.path("data/library.db");
+    // A log with content, as a snapshot of a live library has it; without its index nobody can read it here.
+    let writer = Connection::open(&path).expect("opens");
+    writer.execute("INSERT INTO _meta VALUES ('in', 'the log')", []).expect("written");
+    let left = listing(&sandbox);
+    drop(writer);
+    for (name, bytes) in left {
+        fs::write(sandbox.path("data").join(name), bytes).expect("written");
+    }
+    fs::remove_file(sandbox.path("data/library.db-shm")).expect("removed");
+    sandbox.give_away();
+    let _mount = ReadOnlyMount::new(&sandbox);
+    let output = serve(&sandbox, false).output().expect("runs");
+    assert_refused(&output, &["library.db", "mounted read-only"]);
+}
