@@ -18,5 +18,6 @@ mod logging;
 mod metrics;
 mod operations;
 mod pid1;
+mod probing;
 mod shutdown;
 mod systemd;
