@@ -17,13 +17,9 @@ mod movie;
 mod pcm;
 mod sample_entry;
 mod sample_table;
-<<<<<<< HEAD
 #[cfg(test)]
 mod tests;
-mod video_config;
-=======
 pub(super) mod video_config;
->>>>>>> 70b0afa (Add vpo inspect, and hold it against ffprobe and mkvmerge on 118 files)
 
 use boxes::{Boxes, four_cc_at};
 use fragments::{Fragmented, Timeline};
