@@ -6,6 +6,7 @@
 mod avi;
 mod corpus;
 mod matroska;
+mod mp4;
 mod truth;
 
 use std::collections::BTreeMap;
@@ -42,7 +43,7 @@ const FILE: [&str; 4] = ["readable", "container_format", "duration_seconds", "tr
 #[test]
 #[ignore = "needs ffmpeg and mkvtoolnix: compares with them"]
 fn every_field_equals_ffprobes() {
-    let recipes: Vec<Recipe> = matroska::recipes().chain(avi::recipes()).collect();
+    let recipes: Vec<Recipe> = matroska::recipes().chain(avi::recipes()).chain(mp4::recipes()).collect();
     let mut files = corpus::make(&recipes);
     let made = files.len();
     files.extend(corpus::real());
