@@ -91,7 +91,7 @@ pub struct Library {
     real: PathBuf,
     lock: Option<Lock>,
     /// Whether there are roots to record: only then is anything written.
-    with_roots: bool,
+    with_roots: AtomicBool,
     closed: AtomicBool,
     reader: Reader,
     /// Whoever uses SQLite holds this shared, so that the file behind the path changes hands
@@ -214,7 +214,7 @@ impl Library {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        if !self.with_roots {
+        if !self.with_roots() {
             return Err(Error::ReadOnly(self.path.clone()));
         }
         let Some(writer) = &state.writer else {
@@ -240,7 +240,7 @@ impl Library {
     /// When the last checkpoint failed; the log is then left beside the library, and nothing is lost.
     pub fn close(&self) -> Result<(), Error> {
         let closed = self.closed.swap(true, Ordering::AcqRel);
-        if closed || !self.with_roots {
+        if closed || !self.with_roots() {
             return Ok(());
         }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -251,6 +251,10 @@ impl Library {
             Err(_) => writer.abandon(false),
         }
         .map_err(|source| self.failed(source))
+    }
+
+    fn with_roots(&self) -> bool {
+        self.with_roots.load(Ordering::Acquire)
     }
 
     fn failed(&self, source: rusqlite::Error) -> Error {

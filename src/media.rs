@@ -4,7 +4,6 @@
 
 mod avi;
 mod error;
-mod frame_rate;
 mod guard;
 mod image;
 mod matroska;

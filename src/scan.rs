@@ -14,15 +14,35 @@ mod name;
 pub mod progress;
 mod read;
 pub mod root;
+mod scanner;
+mod scheduler;
 pub mod settle;
+pub mod state;
 mod store;
+pub mod watch;
 
 use std::io::Read;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use job::{Context, Report, Summary, Task};
+pub use scanner::Scanner;
+pub use state::ScanState;
 
 use crate::library;
+
+/// What a scanner is told to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Absolute paths of directories.
+    pub roots: Vec<PathBuf>,
+    /// Watch them with inotify.
+    pub watch: bool,
+    /// Time between two scans of a root; `None` = never.
+    pub rescan_interval: Option<Duration>,
+    /// Extensions of videos, lower case, without the dot.
+    pub extensions: Vec<String>,
+}
 
 /// Why a scan ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +81,28 @@ pub enum Error {
     /// The job's row is no longer there to take.
     #[error("the job {0} was taken or cancelled by another program")]
     Taken(String),
+    /// A bug of ours.
+    #[error("the scanner has crashed; please report this as a bug")]
+    Crashed,
+}
+
+impl Error {
+    /// A stable word for checks and metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Offline { why, .. } => why.code(),
+            Self::Mass { .. } => "mass_missing",
+            Self::Library(library::Error::Sqlite { source, .. }) => match source.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::DiskFull) => "disk_full",
+                _ => "library",
+            },
+            Self::Library(_) => "library",
+            Self::Threads(_) => "threads",
+            Self::Cancelled | Self::Taken(_) => "cancelled",
+            Self::Crashed => "crashed",
+        }
+    }
 }
 
 /// An error with what led to it, in one line.

@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("commands.rs", &["cli", "commands", "config", "telemetry", "library", "scan", "media"]),
     ("commands/", &["cli", "commands", "config", "telemetry", "library", "scan", "media"]),
     (
-        "commands/serve.rs",
+        "commands/serve",
         &["cli", "commands", "config", "telemetry", "daemon", "api", "library", "scan", "media"],
     ),
     ("daemon.rs", &["daemon"]),

@@ -1,7 +1,9 @@
-//! `vpo serve`: the composition root, the only file that names daemon, library and scan.
+//! `vpo serve`: the composition root, the only place that names daemon, library and scan.
 //!
 //! The daemon core knows nothing of configuration, videos or SQL; this file gives it its parts: a library to
 //! check, a socket to serve, tasks to supervise, what SIGHUP rereads and what the end closes.
+
+mod scanning;
 
 use std::error::Error;
 use std::io;
@@ -27,6 +29,7 @@ use crate::daemon::notify::{self, PassedSocketError};
 use crate::daemon::supervisor::{State, Supervisor};
 use crate::library::lock::{self, LockError};
 use crate::library::{self, Library, OpenError, SCHEMA_VERSION};
+use crate::scan::{ScanState, Settings};
 use crate::telemetry::{self, Telemetry};
 
 /// How long the exit waits for the last lines of the log.
@@ -137,14 +140,20 @@ async fn start(
     warn_if_exposed(&config.server, &address);
     let supervisor = Supervisor::default();
     let http_stop = CancellationToken::new();
+    let (library_settings, _) = watch::channel(scanning::settings(&config.library));
+    let scans = scanning::start(Arc::clone(&library), &library_settings, supervisor.clone(), health.clone());
     let http = tokio::spawn(serve_http(
         listener,
-        Http { health: health.clone(), supervisor: supervisor.clone(), telemetry: telemetry.clone() },
+        Http {
+            health: health.clone(),
+            supervisor: supervisor.clone(),
+            telemetry: telemetry.clone(),
+            scans: scans.clone(),
+        },
         &config.server,
         http_stop.clone(),
     ));
 
-    let (library_settings, _) = watch::channel(config.library.clone());
     let published = Arc::clone(&library);
     let finish_start = async move {
         info!(%address, "listening");
@@ -154,7 +163,7 @@ async fn start(
     };
 
     Ok(Service {
-        status: status_line(health.clone(), supervisor.clone()),
+        status: status_line(health.clone(), supervisor.clone(), scans),
         reload: Some(Box::new(reload(sources, config.clone(), telemetry, library_settings))),
         close: Box::new(move || {
             if let Err(failure) = library.close() {
@@ -220,6 +229,7 @@ struct Http {
     health: Health,
     supervisor: Supervisor,
     telemetry: Telemetry,
+    scans: watch::Receiver<ScanState>,
 }
 
 fn serve_http(
@@ -238,6 +248,7 @@ fn serve_http(
         )
         .sample(&[], shown.telemetry.dropped());
     });
+    scanning::collect(&mut metrics, shown.scans);
     let token = server.auth_token.as_ref().map(|secret| Token::new(secret.expose()));
     let routes = http::routes(shown.health, Arc::new(metrics), token, http::nothing());
     let limits = Limits::fitted(server.max_connections);
@@ -281,11 +292,18 @@ fn verdict(found: library::Finding) -> Verdict {
 }
 
 /// What the status line says besides the phase.
-fn status_line(health: Health, supervisor: Supervisor) -> Box<dyn Fn() -> String + Send> {
+fn status_line(
+    health: Health,
+    supervisor: Supervisor,
+    scans: watch::Receiver<ScanState>,
+) -> Box<dyn Fn() -> String + Send> {
     Box::new(move || {
         let mut parts = Vec::new();
         if let Some(reason) = health.last().seen.and_then(|seen| seen.verdict.reason) {
             parts.push(format!("library {reason}"));
+        }
+        if let Some(files) = scanning::files(&scans.borrow()) {
+            parts.push(format!("{files} files"));
         }
         let tasks = supervisor.tasks();
         for state in State::ALL {
@@ -310,7 +328,7 @@ fn reload(
     sources: Sources,
     mut in_force: Config,
     telemetry: Telemetry,
-    library_settings: watch::Sender<config::Library>,
+    library_settings: watch::Sender<Settings>,
 ) -> impl FnMut() -> Result<(), ServeError> + Send {
     move || {
         let resolved =
@@ -323,8 +341,9 @@ fn reload(
         in_force.library = resolved.config.library;
         telemetry.set_level(level(in_force.logging.level));
         library_settings.send_if_modified(|settings| {
-            let differs = *settings != in_force.library;
-            settings.clone_from(&in_force.library);
+            let now = scanning::settings(&in_force.library);
+            let differs = *settings != now;
+            *settings = now;
             differs
         });
         if !changes.restart.is_empty() {

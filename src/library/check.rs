@@ -124,7 +124,7 @@ impl Library {
     fn look(&self) -> Result<(), Fault> {
         let found = stat(&self.path)?;
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let in_use = state.pin.is(&found) && (state.writer.is_some() || !self.with_roots);
+        let in_use = state.pin.is(&found) && (state.writer.is_some() || !self.with_roots());
         if in_use || self.closed.load(Ordering::Acquire) {
             // Beside a writer of our own SQLite takes a descriptor from before in place of a new one.
             if !diagnose::readable(&self.path) {
@@ -187,7 +187,7 @@ impl Library {
             });
         }
         examine(&self.reader, &self.path, &found)?;
-        let writer = if self.with_roots {
+        let writer = if self.with_roots() {
             Some(open_writer(&self.reader, &self.path, &|| start.elapsed() > BUSY).map_err(writer_fault)?)
         } else {
             None

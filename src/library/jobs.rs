@@ -171,6 +171,32 @@ pub fn end(conn: &Connection, id: &str, end: &End, summary: Option<&str>) -> rus
     Ok(())
 }
 
+/// Takes a job back that is still queued; one that runs goes on.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn withdraw(conn: &Connection, id: &str, end: &End) -> rusqlite::Result<()> {
+    let queued: bool = conn.query_one(
+        "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND status = 'queued')",
+        [id],
+        |row| row.get(0),
+    )?;
+    if queued { self::end(conn, id, end, None) } else { Ok(()) }
+}
+
+/// Whether a scan of ours is under way.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn any_running(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_one(
+        "SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND job_type = 'scan'
+            AND json_valid(policy_json) AND json_extract(policy_json, '$.by') = ?1)",
+        [BY],
+        |row| row.get(0),
+    )
+}
+
 /// Fails what a scanner that died left running. Right only while holding the library's lock. How many.
 ///
 /// # Errors

@@ -10,8 +10,8 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::RwLock;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -264,6 +264,40 @@ impl Library {
         Self::begin(path, None, false, cancelled)
     }
 
+    /// Opens a library that another process has locked, to leave word for it (a queued job): without a lock and
+    /// without converting anything.
+    ///
+    /// # Errors
+    /// As [`Self::view`].
+    pub fn visit(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Self, OpenError> {
+        let mut library = Self::view(path, cancelled)?;
+        let writer = Writer::open(&library.reader, SLICE).map_err(|source| refusal(&library.path, source))?;
+        let state = library.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.writer = Some(writer);
+        library.with_roots = AtomicBool::new(true);
+        Ok(library)
+    }
+
+    /// From now on there are roots to record, as if it had been opened so.
+    ///
+    /// # Errors
+    /// Where it cannot be written; it is then read as before.
+    pub fn admit_writing(&self, cancelled: &dyn Fn() -> bool) -> Result<(), OpenError> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if self.with_roots() {
+            return Ok(());
+        }
+        if self.lock.is_none() {
+            return Err(OpenError::ReadOnly {
+                path: self.path.clone(),
+                diagnosis: diagnose::access(&self.path),
+            });
+        }
+        state.writer = Some(open_writer(&self.reader, &self.path, cancelled)?);
+        self.with_roots.store(true, Ordering::Release);
+        Ok(())
+    }
+
     fn begin(
         path: PathBuf,
         lock: Option<Lock>,
@@ -287,7 +321,7 @@ impl Library {
             real: lock::real_path(&path),
             path,
             lock,
-            with_roots,
+            with_roots: AtomicBool::new(with_roots),
             closed: AtomicBool::new(false),
             reader,
             state: RwLock::new(state),

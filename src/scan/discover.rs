@@ -9,10 +9,10 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::ffi::CStr;
+use std::ffi::{CStr, OsString};
 use std::ops::ControlFlow;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RawMode, StatxAttributes, StatxFlags};
@@ -109,6 +109,12 @@ pub(crate) fn encode_path(raw: &[u8]) -> String {
 #[must_use]
 pub fn stored(path: &Path) -> String {
     encode_path(path.as_os_str().as_bytes())
+}
+
+/// The path that a stored one stands for.
+#[must_use]
+pub fn unstored(stored: &str) -> PathBuf {
+    PathBuf::from(OsString::from_vec(name::decode(stored).into_owned()))
 }
 
 /// Whether an open directory is the top of a mount; by `statx` where the kernel tells, else by its device.

@@ -23,6 +23,7 @@ use super::store::{self, Candidates, Stored};
 use super::{Error, name, settle};
 use crate::library::files::{self, Span, Writer};
 use crate::library::jobs::{self, End, Queued};
+use crate::library::timestamp::Timestamp;
 use crate::library::{self, Library, Patience};
 
 /// Most files in one transaction, and the longest that a file read waits for its transaction.
@@ -127,6 +128,8 @@ pub struct Report {
     pub error: Option<Error>,
     /// There was nothing to do and no row was left.
     pub idle: bool,
+    /// The end that could not be recorded in the job's row (a full disk, a locked library).
+    pub unrecorded: Option<End>,
 }
 
 /// Runs a scan to its end. Its row says how it went; so does the report.
@@ -138,6 +141,7 @@ pub fn run(context: &Context, task: &Task) -> Report {
         task,
         summary: Summary::default(),
         unsettled: Vec::new(),
+        put_off_count: 0,
         begun: false,
         heartbeat: Instant::now(),
         start: Instant::now(),
@@ -164,10 +168,12 @@ pub fn run(context: &Context, task: &Task) -> Report {
     if seconds > 0.0 {
         summary.files_per_second = summary.scanned as f64 / seconds;
     }
+    let mut unrecorded = None;
     if begun && let Err(failure) = finish(context, &task.job.id, &end, &summary) {
-        warn!(error = super::chain(&failure), "the end of the scan could not be recorded");
+        warn!(error = super::chain(&failure), "the end of the scan could not be recorded yet");
+        unrecorded = Some(end);
     }
-    Report { summary, unsettled, error, idle: !begun }
+    Report { summary, unsettled, error, idle: !begun, unrecorded }
 }
 
 /// Records how a job ended. Waits a moment for the library, but not for long: this may be the way out.
@@ -183,6 +189,7 @@ struct Run<'a> {
     task: &'a Task,
     summary: Summary,
     unsettled: Vec<PathBuf>,
+    put_off_count: u64,
     /// There is a row.
     begun: bool,
     heartbeat: Instant,
@@ -207,20 +214,20 @@ impl Run<'_> {
             plan = self.compare(&targets, &before.mounts, None)?;
         }
         self.take_walk(&plan);
-        if whole {
-            self.guard(&look, &before, &plan)?;
-        }
-        if self.task.quiet && plan.to_read == 0 && plan.vanished.is_empty() {
+        self.put_off_unquiet(&mut plan);
+        if plan.to_read == 0 && plan.vanished.is_empty() && self.task.quiet {
             return Ok(());
         }
         self.begin()?;
+        if whole {
+            self.guard(&look, &before, &plan)?;
+        }
         let (mut vanished, mut unmounted) =
             (std::mem::take(&mut plan.vanished), std::mem::take(&mut plan.unmounted));
         let mut candidates = self.candidates(&vanished, &plan)?;
         if whole {
             self.guard_mass(&vanished, &plan, &candidates)?;
         }
-        self.context.progress.expect(plan.to_read);
         self.read_rounds(plan, &targets, &mut candidates)?;
         self.settle(&mut candidates)?;
         if !unmounted.is_empty() {
@@ -363,6 +370,26 @@ impl Run<'_> {
         }
     }
 
+    /// Files that are plainly still being written need not be opened to know it.
+    fn put_off_unquiet(&mut self, plan: &mut Plan) {
+        let now = Timestamp::now();
+        let (quiet, unquiet): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.changes)
+            .into_iter()
+            .partition(|change| settle::is_quiet(change.modified, now));
+        plan.changes = quiet;
+        plan.to_read -= unquiet.len() as u64;
+        for change in &unquiet {
+            self.put_off(plan.path(change));
+        }
+    }
+
+    fn put_off(&mut self, path: &Path) {
+        self.put_off_count += 1;
+        if self.unsettled.len() < UNSETTLED_KEPT {
+            self.unsettled.push(path.to_owned());
+        }
+    }
+
     /// Reads and stores what the plan says, and what did not fit into it.
     fn read_rounds(
         &mut self,
@@ -370,13 +397,14 @@ impl Run<'_> {
         targets: &[PathBuf],
         candidates: &mut Candidates,
     ) -> Result<(), Error> {
+        self.context.progress.expect(plan.to_read);
         loop {
             let resume = plan.resume.take();
             self.read_round(plan, candidates)?;
             let Some(resume) = resume else { return Ok(()) };
             self.context.progress.enter(Phase::Walking);
             plan = self.compare(targets, &[], Some(&resume))?;
-            plan.vanished = Vec::new();
+            self.put_off_unquiet(&mut plan);
         }
     }
 
@@ -435,9 +463,7 @@ impl Run<'_> {
         let done = batch.len() as u64;
         for reading in batch.drain(..) {
             match reading.outcome {
-                Outcome::Unsettled => {
-                    self.unsettled.push(plan.path(&plan.changes[reading.index]).to_owned());
-                }
+                Outcome::Unsettled => self.put_off(plan.path(&plan.changes[reading.index])),
                 Outcome::Gone | Outcome::Unreadable(_) => {}
                 Outcome::Read(_) | Outcome::Broken(_) => self.summary.scanned += 1,
             }
@@ -470,11 +496,12 @@ impl Run<'_> {
                     std::thread::sleep(Duration::from_millis(20));
                 }
                 let targets = self.again();
-                let plan = self.compare(&targets, &[], None)?;
+                let mut plan = self.compare(&targets, &[], None)?;
+                self.put_off_unquiet(&mut plan);
                 self.read_rounds(plan, &targets, candidates)?;
             }
         }
-        self.summary.unsettled = self.unsettled.len() as u64;
+        self.summary.unsettled = self.put_off_count;
         self.unsettled = self.again();
         Ok(())
     }
@@ -482,7 +509,7 @@ impl Run<'_> {
     /// The files to look at again, or the root where they are too many.
     fn again(&mut self) -> Vec<PathBuf> {
         let mut paths = std::mem::take(&mut self.unsettled);
-        if paths.len() > UNSETTLED_KEPT {
+        if std::mem::take(&mut self.put_off_count) > UNSETTLED_KEPT as u64 {
             paths = vec![self.task.root.clone()];
         }
         paths
@@ -618,6 +645,7 @@ pub fn dry_run(context: &Context, root: &Path, targets: &[PathBuf]) -> Result<Pr
         task: &task,
         summary: Summary::default(),
         unsettled: Vec::new(),
+        put_off_count: 0,
         begun: false,
         heartbeat: Instant::now(),
         start: Instant::now(),

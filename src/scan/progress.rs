@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a scan is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Phase {
+    #[default]
     /// Walking the root and comparing it with the library.
     Walking,
     /// Reading files and storing what they hold.
@@ -39,7 +40,7 @@ pub struct Progress {
 }
 
 /// [`Progress`] at one moment, as `progress_json` records it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Snapshot {
     /// What it is doing.
     pub phase: Phase,

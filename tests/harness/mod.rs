@@ -2,10 +2,13 @@
 //! client that shows what really came back, and waiting for conditions instead of sleeping.
 
 mod daemon;
+mod films;
 mod http;
 mod sandbox;
+pub(crate) mod video;
 
 pub(crate) use daemon::Daemon;
+pub(crate) use films::settled;
 pub(crate) use http::{Answer, Client};
 pub(crate) use sandbox::Sandbox;
 

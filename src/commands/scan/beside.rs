@@ -1,13 +1,190 @@
-//! The scan beside a running daemon: queued for it, and followed.
+//! The scan beside a running daemon: a job is queued for it, and its row followed to the end.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
-use super::{EXIT_FAILURE, Part, output};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::show::{Bar, Ended};
+use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, output};
 use crate::cli::ScanArgs;
 use crate::config::Config;
+use crate::library::jobs::{self, End, Standing};
 use crate::library::lock::Holder;
+use crate::library::{self, Library, Patience};
+use crate::scan::progress::Snapshot;
+use crate::scan::{self, Summary, chain, discover};
 
-pub(super) fn scan(_args: &ScanArgs, _config: &Config, _parts: &[Part], holder: &Holder) -> ExitCode {
-    output::complain(&format_args!("the library is held by {holder}"));
-    ExitCode::from(EXIT_FAILURE)
+/// Time between two looks at the row.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A daemon with roots takes a queued scan within a second, unless it is busy with another.
+const UNTAKEN: Duration = Duration::from_secs(5);
+
+/// Queues a job for each path, follows it, and takes back what the daemon does not take.
+pub(super) fn scan(args: &ScanArgs, config: &Config, parts: &[Part], holder: &Holder) -> ExitCode {
+    let stopped = match listen() {
+        Ok(stopped) => stopped,
+        Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
+    };
+    let library = match Library::visit(&config.database.path, &|| stop_code(&stopped).is_some()) {
+        Ok(library) => library,
+        Err(error) => return output::fail(&error, EXIT_FAILURE),
+    };
+    let mut ends = Vec::new();
+    let mut code = ExitCode::SUCCESS;
+    let targets = parts.iter().flat_map(|part| &part.targets);
+    for target in targets {
+        let path = discover::stored(target);
+        match follow(&library, &path, args.accept_missing, &stopped, holder) {
+            Ok(end) => ends.push(end),
+            Err(Failure::Stopped(signal)) => {
+                code = ExitCode::from(signal);
+                break;
+            }
+            Err(Failure::Untaken(reason)) => {
+                output::complain(&reason);
+                code = ExitCode::from(EXIT_FAILURE);
+                break;
+            }
+            Err(Failure::Library(error)) => {
+                code = output::fail(&error, EXIT_FAILURE);
+                break;
+            }
+            Err(Failure::Random(error)) => {
+                output::complain(&format_args!("cannot read random numbers from /dev/urandom: {error}"));
+                code = ExitCode::from(EXIT_FAILURE);
+                break;
+            }
+        }
+    }
+    let printed = if args.json {
+        let scans: Vec<_> = ends.iter().map(Ended::json).collect();
+        output::print(&format!("{}\n", json!({"scans": scans})))
+    } else {
+        output::print(&ends.iter().map(Ended::text).collect::<String>())
+    };
+    for reason in ends.iter().filter_map(|end| end.error.as_ref()) {
+        output::complain(reason);
+        code = ExitCode::from(EXIT_FAILURE);
+    }
+    if code == ExitCode::SUCCESS { printed } else { code }
+}
+
+enum Failure {
+    Stopped(u8),
+    Untaken(String),
+    Library(library::Error),
+    Random(std::io::Error),
+}
+
+impl From<library::Error> for Failure {
+    fn from(error: library::Error) -> Self {
+        Self::Library(error)
+    }
+}
+
+fn follow(
+    library: &Library,
+    path: &str,
+    accept_missing: bool,
+    stopped: &AtomicU8,
+    holder: &Holder,
+) -> Result<Ended, Failure> {
+    let id = scan::new_job_id().map_err(Failure::Random)?;
+    let mut options = jobs::Options::new("request");
+    options.accept_missing = accept_missing;
+    options.wait = true;
+    let cancelled = || stop_code(stopped).is_some();
+    let patience = Patience::brief(&cancelled);
+    library.write(patience, |tx| jobs::queue(tx, &id, path, &options))?;
+    let mut bar = Bar::new();
+    let mut taken = Instant::now();
+    loop {
+        let (standing, busy) =
+            library.read(patience, |tx| Ok((jobs::standing(tx, &id)?, jobs::any_running(tx)?)))?;
+        let Some(standing) = standing else {
+            bar.clear();
+            return Err(Failure::Untaken(format!("the job {id} was removed from the library")));
+        };
+        if standing.is_over() {
+            bar.clear();
+            return Ok(ended(path, &id, &standing));
+        }
+        bar.show(path, &snapshot(&standing));
+        if standing.status != "queued" || busy {
+            taken = Instant::now();
+        }
+        if let Some(code) = stop_code(stopped) {
+            bar.clear();
+            // What waits can be taken back; what runs is the daemon's, and useful.
+            take_back(library, &id, "the one who asked for it has gone");
+            return Err(Failure::Stopped(code));
+        }
+        if taken.elapsed() > UNTAKEN {
+            bar.clear();
+            take_back(library, &id, "no daemon took it");
+            return Err(Failure::Untaken(format!(
+                "{holder} did not take the scan: it has no library.roots. Give it roots (and reload it), or stop it and \
+                 scan in the foreground"
+            )));
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn take_back(library: &Library, id: &str, reason: &str) {
+    let never = || false;
+    let patience = Patience { limit: Some(Duration::from_secs(1)), cancelled: &never };
+    let end = End::Cancelled(reason.to_owned());
+    if let Err(error) = library.write(patience, |tx| jobs::withdraw(tx, id, &end)) {
+        output::warn(&format_args!("the job {id} could not be taken back: {}", chain(&error)));
+    }
+}
+
+fn ended(path: &str, id: &str, standing: &Standing) -> Ended {
+    let summary: Summary =
+        standing.summary.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let error = (standing.status != "completed")
+        .then(|| standing.error.clone().unwrap_or_else(|| format!("the scan was {}", standing.status)));
+    Ended {
+        root: path.to_owned(),
+        job: id.to_owned(),
+        summary,
+        error,
+        cancelled: standing.status == "cancelled",
+    }
+}
+
+fn snapshot(standing: &Standing) -> Snapshot {
+    let text = standing.progress.as_deref().unwrap_or_default();
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+/// Catches SIGINT and SIGTERM on a thread of their own; 0 until one comes, then the code to exit with.
+fn listen() -> std::io::Result<Arc<AtomicU8>> {
+    let stopped = Arc::new(AtomicU8::new(0));
+    let told = Arc::clone(&stopped);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async {
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
+            tokio::select! {
+                _ = interrupt.recv() => told.store(EXIT_INTERRUPTED, Ordering::Relaxed),
+                _ = terminate.recv() => told.store(EXIT_TERMINATED, Ordering::Relaxed),
+            }
+        });
+    })?;
+    Ok(stopped)
+}
+
+fn stop_code(stopped: &AtomicU8) -> Option<u8> {
+    Some(stopped.load(Ordering::Relaxed)).filter(|code| *code != 0)
 }

@@ -1,0 +1,79 @@
+//! The scanner as an asynchronous task: the edge between tokio and the plain threads.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::scheduler::{Event, Scheduler};
+use super::state::ScanState;
+use super::{Error, Settings};
+use crate::library::Library;
+
+/// How long a stop waits for the deciding thread, which itself waits less for the scans.
+const STOP_PATIENCE: Duration = Duration::from_millis(950);
+
+/// Keeps a library true to its roots for as long as [`Scanner::run`] runs.
+#[derive(Clone, Debug)]
+pub struct Scanner {
+    library: Arc<Library>,
+    settings: watch::Receiver<Settings>,
+    published: watch::Sender<ScanState>,
+}
+
+impl Scanner {
+    /// For `library`, which is open for writing, with what `settings` says from time to time.
+    #[must_use]
+    pub fn new(library: Arc<Library>, settings: watch::Receiver<Settings>) -> Self {
+        Self { library, settings, published: watch::Sender::default() }
+    }
+
+    /// What it tells of itself.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<ScanState> {
+        self.published.subscribe()
+    }
+
+    /// Scans, watches and answers requests until `stop`; then ends within a second, whatever the disks do.
+    ///
+    /// # Errors
+    /// When its thread cannot be started, or has ended by itself (a panic).
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+        let (events, inbox) = channel();
+        let (done, mut ended) = oneshot::channel::<()>();
+        // Threads of an earlier run must not go on beside those of this one.
+        let own = stop.child_token();
+        let _guard = own.clone().drop_guard();
+        let (library, settings) = (Arc::clone(&self.library), self.settings.borrow_and_update().clone());
+        let (token, sender, published) = (own.clone(), events.clone(), self.published.clone());
+        std::thread::Builder::new()
+            .name("scanner".into())
+            .spawn(move || {
+                Scheduler::new(library, settings, token, sender, inbox, published).run();
+                let _ = done.send(());
+            })
+            .map_err(Error::Threads)?;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                outcome = &mut ended => return outcome.map_err(|_| Error::Crashed),
+                changed = self.settings.changed() => {
+                    if changed.is_err() {
+                        // Nobody will change them any more.
+                        stop.cancelled().await;
+                        break;
+                    }
+                    let settings = self.settings.borrow_and_update().clone();
+                    let _ = events.send(Event::Settings(settings));
+                }
+            }
+        }
+        let _ = events.send(Event::Stop);
+        if tokio::time::timeout(STOP_PATIENCE, ended).await.is_err() {
+            tracing::warn!("the scanner did not end in time and is left behind");
+        }
+        Ok(())
+    }
+}

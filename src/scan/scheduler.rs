@@ -1,0 +1,541 @@
+//! The daemon's side: when what is scanned.
+//!
+//! One thread decides and never touches a disk itself; scans, looks at roots and the setting up of watches
+//! have threads of their own, so that a dead share holds up nothing but itself. A root is scanned at the start,
+//! at every interval, when it comes back or looks different, and when `vpo scan` asks for it; a part of it
+//! when the watch has seen something there, or a file was still being written.
+
+mod roots;
+mod running;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::job::{Report, Task};
+use super::root::{Look, Offline};
+use super::state::{Counts, Problem, ScanState, WatchState};
+use super::watch::{Seen, WatchError, Watching};
+use super::{Error, Settings, chain, discover, hashing};
+use crate::library::files::statistics::{self, Totals};
+use crate::library::jobs::{self, End, Queued};
+use crate::library::{self, Library, Patience};
+use roots::Root;
+use running::{Kind, Running};
+
+/// Time between two looks for queued jobs, and at what runs.
+const POLL: Duration = Duration::from_secs(1);
+
+/// How long a stop waits for scans to record their end.
+const STOP_PATIENCE: Duration = Duration::from_millis(800);
+
+/// How long after a failure of the library itself a scan is tried again.
+const LIBRARY_PAUSE: Duration = Duration::from_secs(15);
+
+/// How long a root's first scan waits for its watch.
+const WATCH_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the library may keep the thread that decides.
+const BRIEF: Duration = Duration::from_millis(200);
+
+/// What the scheduler is told.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// Other roots, or other settings.
+    Settings(Settings),
+    /// A scan ended.
+    Scanned { root: PathBuf, id: u64, report: Box<Report>, totals: Option<Totals> },
+    /// A pass of hashes ended.
+    Hashed { id: u64, outcome: Result<hashing::Hashed, Error> },
+    /// A look at a root.
+    Looked { root: PathBuf, look: Result<Look, Offline> },
+    /// A watch was set up, or not.
+    Watched { root: PathBuf, attempt: u64, outcome: Result<Watching, WatchError> },
+    /// A watch saw something.
+    Seen { root: PathBuf, attempt: u64, seen: Seen },
+    /// The daemon stops.
+    Stop,
+}
+
+/// Everything that the deciding thread knows.
+pub(super) struct Scheduler {
+    library: Arc<Library>,
+    settings: Settings,
+    stop: CancellationToken,
+    events: Sender<Event>,
+    inbox: Receiver<Event>,
+    published: watch::Sender<ScanState>,
+    roots: Vec<Root>,
+    requests: VecDeque<Queued>,
+    running: Vec<Running>,
+    /// Rows may be without a hash.
+    hash_due: Option<Instant>,
+    /// Ends that could not be recorded when they came.
+    unrecorded: Vec<(String, End)>,
+    generation: u64,
+    problem: Option<Problem>,
+    totals: Option<Totals>,
+    counts: Counts,
+    next_id: u64,
+}
+
+impl Scheduler {
+    pub(super) fn new(
+        library: Arc<Library>,
+        settings: Settings,
+        stop: CancellationToken,
+        events: Sender<Event>,
+        inbox: Receiver<Event>,
+        published: watch::Sender<ScanState>,
+    ) -> Self {
+        Self {
+            generation: library.generation(),
+            library,
+            settings: Settings::default(),
+            stop,
+            events,
+            inbox,
+            published,
+            roots: Vec::new(),
+            requests: VecDeque::new(),
+            running: Vec::new(),
+            hash_due: Some(Instant::now()),
+            unrecorded: Vec::new(),
+            problem: None,
+            totals: None,
+            counts: Counts::default(),
+            next_id: 0,
+        }
+        .with(settings)
+    }
+
+    fn with(mut self, settings: Settings) -> Self {
+        self.apply(settings);
+        self
+    }
+
+    /// Decides until told to stop.
+    pub(super) fn run(mut self) {
+        self.close_abandoned();
+        let mut polled: Option<Instant> = None;
+        while !self.stop.is_cancelled() {
+            if polled.is_none_or(|at| at.elapsed() >= POLL) {
+                polled = Some(Instant::now());
+                self.poll();
+            }
+            self.start_what_is_due();
+            self.publish();
+            match self.inbox.recv_timeout(self.pause()) {
+                Ok(event) => self.take(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.end();
+    }
+
+    /// Until the next thing is due; at most until the next poll.
+    fn pause(&self) -> Duration {
+        let now = Instant::now();
+        let due = self.roots.iter().filter_map(Root::next).min();
+        due.map_or(POLL, |due| due.saturating_duration_since(now)).clamp(Duration::from_millis(10), POLL)
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Settings(settings) => self.apply(settings),
+            Event::Scanned { root, id, report, totals } => self.scanned(&root, id, *report, totals),
+            Event::Hashed { id, outcome } => self.hashed(id, outcome),
+            Event::Looked { root, look } => {
+                if let Some(root) = self.root_mut(&root) {
+                    root.looked(look);
+                }
+            }
+            Event::Watched { root, attempt, outcome } => {
+                if let Some(root) = self.root_mut(&root) {
+                    root.watched(attempt, outcome);
+                }
+            }
+            Event::Seen { root, attempt, seen } => {
+                if let Some(root) = self.root_mut(&root) {
+                    root.seen(attempt, seen);
+                }
+            }
+            Event::Stop => {}
+        }
+    }
+
+    fn root_mut(&mut self, path: &Path) -> Option<&mut Root> {
+        self.roots.iter_mut().find(|root| root.path == path)
+    }
+
+    /// Roots come and go; those that stay keep what is known of them.
+    fn apply(&mut self, settings: Settings) {
+        if settings == self.settings && !self.roots.is_empty() {
+            return;
+        }
+        let mut before = std::mem::take(&mut self.roots);
+        for path in &settings.roots {
+            let kept = before.iter().position(|root| root.path == *path).map(|at| before.swap_remove(at));
+            let is_new = kept.is_none();
+            let mut root = kept.unwrap_or_else(|| self.new_root(path, settings.watch));
+            let others = settings.extensions != self.settings.extensions;
+            if is_new || others || settings.watch != self.settings.watch {
+                root.begin_watching(settings.watch, &settings.extensions, &self.events);
+            }
+            if others && !is_new {
+                root.ask_whole("settings", Instant::now());
+            }
+            if let (Some(due), Some(interval)) = (root.interval_due, settings.rescan_interval) {
+                root.interval_due = Some(due.min(Instant::now() + interval));
+            }
+            self.roots.push(root);
+        }
+        for gone in before {
+            info!(root = %gone.path.display(), "no longer a root; its files keep their rows");
+            for running in self.running.iter().filter(|running| running.root == gone.path) {
+                running.stop.cancel();
+            }
+        }
+        self.settings = settings;
+    }
+
+    fn new_root(&self, path: &Path, watch: bool) -> Root {
+        let stored = discover::stored(path);
+        let never = || false;
+        let patience = Patience { limit: Some(BRIEF), cancelled: &never };
+        let last_success = self.library.read(patience, |tx| jobs::last_success(tx, &stored)).ok().flatten();
+        let mut root = Root::new(path.to_owned(), last_success);
+        // The watch first: what changes during the walk must be seen by one of the two.
+        let patience = if watch { WATCH_PATIENCE } else { Duration::ZERO };
+        root.ask_whole("start", Instant::now() + patience);
+        root
+    }
+
+    /// The lock is ours: whatever is still called running is dead.
+    fn close_abandoned(&mut self) {
+        let stop = self.stop.clone();
+        let cancelled = move || stop.is_cancelled();
+        match self.library.write(Patience::brief(&cancelled), |tx| jobs::fail_abandoned(tx)) {
+            Ok(0) | Err(library::Error::Cancelled) => {}
+            Ok(count) => info!(count, "scans that an earlier daemon left running are closed as failed"),
+            Err(failure) => warn!(error = chain(&failure), "scans left running could not be closed"),
+        }
+    }
+
+    /// Once a second: requests, another library, stuck scans, ends that are still to be recorded.
+    fn poll(&mut self) {
+        let generation = self.library.generation();
+        if generation != self.generation {
+            self.generation = generation;
+            self.begin_anew();
+        }
+        let never = || false;
+        let patience = Patience { limit: Some(BRIEF), cancelled: &never };
+        match self.library.read(patience, |tx| jobs::queued(tx)) {
+            Ok(queued) => self.take_requests(queued),
+            Err(failure) => debug!(error = chain(&failure), "cannot look for queued scans"),
+        }
+        if let Some((id, end)) = self.unrecorded.first()
+            && self.library.write(patience, |tx| jobs::end(tx, id, end, None)).is_ok()
+        {
+            self.unrecorded.remove(0);
+        }
+        for running in &mut self.running {
+            if running.is_newly_stuck() {
+                warn!(
+                    root = %running.root.display(),
+                    "a scan gives no sign of life (a dead network share?); other roots are not held up by it"
+                );
+            }
+        }
+        let events = &self.events;
+        for root in &mut self.roots {
+            root.look_if_due(events);
+        }
+    }
+
+    /// Another library has taken the place of ours (a restored backup): what we know of it is nothing.
+    fn begin_anew(&mut self) {
+        info!("another library is in place: running scans are cancelled and begun anew");
+        for running in &self.running {
+            running.stop.cancel();
+        }
+        self.unrecorded.clear();
+        self.requests.clear();
+        self.problem = None;
+        self.close_abandoned();
+        for root in &mut self.roots {
+            root.ask_whole("library_replaced", Instant::now());
+        }
+    }
+
+    fn take_requests(&mut self, queued: Vec<Queued>) {
+        for job in queued {
+            let known = |other: &Queued| other.id == job.id;
+            if self.requests.iter().any(known) || self.running.iter().any(|running| running.job == job.id) {
+                continue;
+            }
+            if self.root_of(&job.path).is_some() {
+                self.requests.push_back(job);
+            } else {
+                let roots: Vec<_> = self.roots.iter().map(|root| root.path.display().to_string()).collect();
+                let reason =
+                    format!("{} is under none of the daemon's roots ({})", job.path, roots.join(", "));
+                warn!(job_id = job.id, "a scan was asked for, but {reason}");
+                self.record_end(&job.id, End::Failed(reason));
+            }
+        }
+    }
+
+    fn record_end(&mut self, id: &str, end: End) {
+        let never = || false;
+        let patience = Patience { limit: Some(BRIEF), cancelled: &never };
+        if let Err(failure) = self.library.write(patience, |tx| jobs::end(tx, id, &end, None)) {
+            debug!(job_id = id, error = chain(&failure), "the end of a job is still to be recorded");
+            self.unrecorded.push((id.to_owned(), end));
+        }
+    }
+
+    /// The innermost root that a stored path belongs to.
+    fn root_of(&self, stored: &str) -> Option<&Root> {
+        let path = discover::unstored(stored);
+        self.roots
+            .iter()
+            .filter(|root| path.starts_with(&root.path))
+            .max_by_key(|root| root.path.as_os_str().len())
+    }
+
+    /// One scan at a time, unless one is stuck; hashes only when nothing else is to be done.
+    fn start_what_is_due(&mut self) {
+        if self.running.iter().any(|running| running.kind == Kind::Scan && !running.is_stuck()) {
+            return;
+        }
+        let Some(task) = self.next_task() else {
+            self.hash_if_due();
+            return;
+        };
+        // A pass of hashes makes room; it ends within a file, and the scan begins then.
+        let mut hashing = self.running.iter().filter(|running| running.kind == Kind::Hashes).peekable();
+        if hashing.peek().is_some() {
+            hashing.for_each(|running| running.stop.cancel());
+            self.requeue(task);
+            return;
+        }
+        self.start(task);
+    }
+
+    fn next_task(&mut self) -> Option<Task> {
+        let is_free = |running: &[Running], root: &Path| running.iter().all(|one| one.root != root);
+        let request = self
+            .requests
+            .iter()
+            .position(|job| self.root_of(&job.path).is_none_or(|root| is_free(&self.running, &root.path)));
+        if let Some(job) = request.and_then(|at| self.requests.remove(at)) {
+            let Some(root) = self.root_of(&job.path).map(|root| root.path.clone()) else {
+                self.record_end(&job.id.clone(), End::Failed(format!("{} is no longer a root", job.path)));
+                return None;
+            };
+            let targets = vec![discover::unstored(&job.path)];
+            return Some(Task { root, targets, job, queued: true, quiet: false });
+        }
+        let now = Instant::now();
+        let at = self.roots.iter().position(|root| root.is_due(now) && is_free(&self.running, &root.path))?;
+        self.roots.get_mut(at)?.next_task(now)
+    }
+
+    /// Puts a task back that could not begin yet.
+    fn requeue(&mut self, task: Task) {
+        if task.queued {
+            self.requests.push_front(task.job);
+        } else if let Some(root) = self.root_mut(&task.root) {
+            root.ask(&task);
+        }
+    }
+
+    fn start(&mut self, task: Task) {
+        self.next_id += 1;
+        let context = self.context();
+        let running = Running::new(self.next_id, Kind::Scan, &task.root, &task.job.id, &context);
+        let (id, events) = (self.next_id, self.events.clone());
+        let thread = std::thread::Builder::new().name("scan".into()).spawn(move || {
+            let report = super::job::run(&context, &task);
+            let cancelled = || context.stop.is_cancelled();
+            let totals = if report.idle {
+                None
+            } else {
+                context.library.read(Patience::brief(&cancelled), |tx| statistics::totals(tx)).ok()
+            };
+            let _ = events.send(Event::Scanned { root: task.root, id, report: Box::new(report), totals });
+        });
+        match thread {
+            Ok(_) => self.running.push(running),
+            Err(failure) => {
+                self.trouble(&Error::Threads(failure));
+                if let Some(root) = self.root_mut(&running.root) {
+                    root.ask_whole("again", Instant::now() + LIBRARY_PAUSE);
+                }
+            }
+        }
+    }
+
+    fn hash_if_due(&mut self) {
+        if !self.running.is_empty() || self.hash_due.is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        self.hash_due = None;
+        self.next_id += 1;
+        let context = self.context();
+        let running = Running::new(self.next_id, Kind::Hashes, Path::new(""), "", &context);
+        let roots: Vec<_> =
+            self.roots.iter().filter(|root| root.is_online()).map(|root| root.path.clone()).collect();
+        let (id, events) = (self.next_id, self.events.clone());
+        let thread = std::thread::Builder::new().name("hash".into()).spawn(move || {
+            // Whoever waits for anything else comes first. On Linux this is the thread's own niceness.
+            let _ = rustix::process::nice(10);
+            let outcome = hashing::pass(&context, &roots);
+            let _ = events.send(Event::Hashed { id, outcome });
+        });
+        match thread {
+            Ok(_) => self.running.push(running),
+            Err(failure) => self.trouble(&Error::Threads(failure)),
+        }
+    }
+
+    fn context(&self) -> super::Context {
+        super::Context {
+            library: Arc::clone(&self.library),
+            roots: self.settings.roots.clone().into(),
+            extensions: self.settings.extensions.clone().into(),
+            stop: self.stop.child_token(),
+            progress: Arc::default(),
+        }
+    }
+
+    fn scanned(&mut self, path: &Path, id: u64, report: Report, totals: Option<Totals>) {
+        let job = self.running.iter().find(|one| one.id == id).map(|one| one.job.clone());
+        self.running.retain(|one| one.id != id);
+        self.totals = totals.or(self.totals.take());
+        self.counts.files_read += report.summary.scanned;
+        self.counts.file_errors += report.summary.errors + report.summary.unreadable;
+        if report.summary.scanned > 0 {
+            self.hash_due = Some(Instant::now());
+        }
+        let job_id = job.as_deref().unwrap_or_default();
+        if let Some(end) = report.unrecorded.clone() {
+            self.unrecorded.push((job_id.to_owned(), end));
+        }
+        let interval = self.settings.rescan_interval;
+        let whole = report.summary.root.is_some();
+        match &report.error {
+            None => {
+                // A look that wrote nothing says nothing of the library.
+                if !report.idle {
+                    self.problem = None;
+                }
+                if !report.idle {
+                    self.counts.completed += 1;
+                    self.counts.seconds += report.summary.seconds;
+                    let summary = &report.summary;
+                    info!(
+                        job_id,
+                        root = %path.display(),
+                        found = summary.total_discovered,
+                        new = summary.added,
+                        changed = summary.updated,
+                        moved = summary.moved,
+                        missing = summary.removed,
+                        errors = summary.errors + summary.unreadable,
+                        seconds = summary.seconds,
+                        "scan completed"
+                    );
+                }
+            }
+            Some(Error::Cancelled | Error::Library(library::Error::Replaced(_)) | Error::Taken(_)) => {
+                self.counts.cancelled += u64::from(!report.idle);
+            }
+            Some(failure) => {
+                if !report.idle {
+                    self.counts.failed += 1;
+                    warn!(job_id, root = %path.display(), "scan failed: {}", chain(failure));
+                }
+                if !matches!(failure, Error::Offline { .. } | Error::Mass { .. }) {
+                    self.trouble(failure);
+                }
+            }
+        }
+        if let Some(root) = self.root_mut(path) {
+            root.scanned(report, whole, interval);
+        }
+    }
+
+    fn hashed(&mut self, id: u64, outcome: Result<hashing::Hashed, Error>) {
+        self.running.retain(|one| one.id != id);
+        match outcome {
+            Ok(hashed) => {
+                self.counts.files_hashed += hashed.files;
+                if hashed.files > 0 {
+                    debug!(files = hashed.files, seconds = hashed.seconds, "hashed");
+                }
+            }
+            Err(Error::Cancelled | Error::Library(library::Error::Cancelled)) => {
+                self.hash_due = Some(Instant::now());
+            }
+            Err(failure) => {
+                self.hash_due = Some(Instant::now() + LIBRARY_PAUSE);
+                debug!(error = chain(&failure), "hashing will be tried again");
+            }
+        }
+    }
+
+    /// Something that is not one root's trouble.
+    fn trouble(&mut self, failure: &Error) {
+        self.problem = Some(Problem { code: failure.code(), detail: chain(failure) });
+    }
+
+    fn publish(&self) {
+        let state = ScanState {
+            roots: self
+                .roots
+                .iter()
+                .map(|root| {
+                    let running =
+                        self.running.iter().find(|one| one.kind == Kind::Scan && one.root == root.path);
+                    root.state(running)
+                })
+                .collect(),
+            problem: self.problem.clone(),
+            totals: self.totals.clone(),
+            counts: self.counts,
+        };
+        self.published.send_if_modified(|before| {
+            let differs = *before != state;
+            *before = state;
+            differs
+        });
+    }
+
+    /// Waits a moment for scans to record how far they came.
+    fn end(&mut self) {
+        let deadline = Instant::now() + STOP_PATIENCE;
+        for root in &mut self.roots {
+            root.watch_state = WatchState::Off;
+        }
+        while !self.running.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(event) = self.inbox.recv_timeout(left) else {
+                for running in &self.running {
+                    warn!(root = %running.root.display(), "a scan is stuck and is left behind");
+                }
+                return;
+            };
+            self.take(event);
+        }
+    }
+}

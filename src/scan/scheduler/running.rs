@@ -1,0 +1,65 @@
+//! Scans and passes of hashes that are under way.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::scan::Context;
+use crate::scan::progress::Progress;
+
+/// Without a sign of life for this long, a scan no longer keeps others from beginning.
+const STUCK: Duration = Duration::from_secs(30);
+
+/// What it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Scan,
+    Hashes,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) id: u64,
+    pub(super) kind: Kind,
+    pub(super) root: PathBuf,
+    pub(super) job: String,
+    pub(super) stop: CancellationToken,
+    pub(super) progress: Arc<Progress>,
+    beat: u64,
+    alive: Instant,
+    stuck: bool,
+}
+
+impl Running {
+    pub(super) fn new(id: u64, kind: Kind, root: &Path, job: &str, context: &Context) -> Self {
+        Self {
+            id,
+            kind,
+            root: root.to_owned(),
+            job: job.to_owned(),
+            stop: context.stop.clone(),
+            progress: Arc::clone(&context.progress),
+            beat: 0,
+            alive: Instant::now(),
+            stuck: false,
+        }
+    }
+
+    /// Whether it has become stuck since the last time this was asked.
+    pub(super) fn is_newly_stuck(&mut self) -> bool {
+        let beat = self.progress.beat();
+        if beat != self.beat {
+            (self.beat, self.alive, self.stuck) = (beat, Instant::now(), false);
+            return false;
+        }
+        let stuck = self.alive.elapsed() > STUCK;
+        stuck && !std::mem::replace(&mut self.stuck, stuck)
+    }
+
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck
+    }
+}

@@ -1,0 +1,96 @@
+//! What the scanner tells of itself: plain values, published whenever they change. Whoever shows them as
+//! checks, metrics or a status line asks no disk and no database.
+
+use std::path::PathBuf;
+
+use super::job::Summary;
+use super::progress::Snapshot;
+use crate::library::files::statistics::Totals;
+use crate::library::timestamp::Timestamp;
+
+/// The scanner at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScanState {
+    /// The roots, as configured.
+    pub roots: Vec<RootState>,
+    /// What keeps the scanner as a whole from its work (a full disk, a library that cannot be reached).
+    pub problem: Option<Problem>,
+    /// Files and bytes in the library by status, as of the end of the last scan.
+    pub totals: Option<Totals>,
+    /// What was done since the start.
+    pub counts: Counts,
+}
+
+/// Something to be told to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// A stable word.
+    pub code: &'static str,
+    /// One line: what, where, what to do.
+    pub detail: String,
+}
+
+/// One root.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RootState {
+    /// Where.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: Option<Problem>,
+    /// When a scan of all of it completed last.
+    pub last_success: Option<Timestamp>,
+    /// What that scan did; `None` where it was before the daemon's start.
+    pub last_summary: Option<Summary>,
+    /// How far a scan of it is, while there is one.
+    pub running: Option<Snapshot>,
+    /// Whether changes are seen as they happen.
+    pub watch: WatchState,
+}
+
+/// Whether changes below a root are seen as they happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchState {
+    /// Not wanted.
+    Off,
+    /// Being set up.
+    Starting,
+    /// Yes.
+    Watching,
+    /// The file system does not tell, or watches ran out: the interval has to do.
+    Unavailable,
+}
+
+impl WatchState {
+    /// Every state, in the order used by metrics.
+    pub const ALL: [Self; 4] = [Self::Off, Self::Starting, Self::Watching, Self::Unavailable];
+
+    /// The name used in JSON and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Starting => "starting",
+            Self::Watching => "watching",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// Sums since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Files read.
+    pub files_read: u64,
+    /// Files that could not be parsed or read.
+    pub file_errors: u64,
+    /// Files hashed.
+    pub files_hashed: u64,
+    /// Scans that completed.
+    pub completed: u64,
+    /// Scans that failed.
+    pub failed: u64,
+    /// Scans that were cancelled.
+    pub cancelled: u64,
+    /// Seconds spent in scans that completed.
+    pub seconds: f64,
+}

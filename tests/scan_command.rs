@@ -1,0 +1,169 @@
+//! `vpo scan` as people call it.
+
+use std::fs;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+
+use crate::harness::{Sandbox, eventually};
+
+#[test]
+fn summary_is_one_line_a_root_and_no_bar_is_drawn_into_a_pipe() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let mut command = sandbox.vpo(["scan"]);
+    let output = command.arg(sandbox.root()).output().expect("vpo runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.starts_with(&format!("{}: 1 video, 1 new (", sandbox.root().display())), "{text}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn nothing_to_scan_is_a_usage_error() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.run(["scan"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("library.roots"));
+    assert!(!sandbox.library().exists());
+}
+
+#[test]
+fn path_that_is_not_there_is_said() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.run(["scan", "nowhere"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nowhere"), "{output:?}");
+}
+
+#[test]
+fn part_of_a_root_is_scanned_alone_and_makes_nothing_else_missing() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a/1.mkv");
+    sandbox.film("films/b/2.mkv");
+    let path = sandbox.path("films/a");
+    let scan = sandbox.scan(&[path.to_str().expect("UTF-8")]);
+    assert_eq!(scan["added"], 1);
+    assert!(scan["identity"].is_null(), "only a walk of the whole root says what the root is");
+    assert_eq!(sandbox.rows().len(), 1);
+    sandbox.scan(&[]);
+    fs::remove_file(sandbox.path("films/a/1.mkv")).expect("gone");
+    let scan = sandbox.scan(&[path.to_str().expect("UTF-8")]);
+    assert_eq!(scan["removed"], 1, "what is gone is said after a walk of the whole root");
+    assert!(!scan["identity"].is_null());
+    assert_eq!(sandbox.row("films/b/2.mkv").status, "ok");
+}
+
+#[test]
+fn root_below_a_path_is_scanned_on_its_own() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.film("films/inner/b.mkv");
+    let inner = sandbox.path("films/inner");
+    let run = || {
+        let mut command = sandbox.vpo(["scan", "--json"]);
+        command.arg("--library").arg(&inner).arg(sandbox.root());
+        let output = command.output().expect("vpo runs");
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (value["scans"][0].clone(), value["scans"][1].clone(), output.status.code())
+    };
+    let (outer, nested, _) = run();
+    assert_eq!((outer["added"].as_u64(), nested["added"].as_u64()), (Some(1), Some(1)));
+    fs::remove_dir_all(&inner).expect("gone");
+    let (outer, nested, code) = run();
+    assert_eq!(
+        (outer["status"].as_str(), nested["status"].as_str(), code),
+        (Some("completed"), Some("failed"), Some(1))
+    );
+    assert_eq!(sandbox.row("films/inner/b.mkv").status, "ok");
+}
+
+#[test]
+fn dry_run_only_reads() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let output = sandbox.try_scan(&["--dry-run"]);
+    assert_eq!(output.status.code(), Some(1), "there is no library, and a dry run makes none");
+    assert!(!sandbox.library().exists());
+    sandbox.scan(&[]);
+    sandbox.film("films/b.mkv");
+    fs::remove_file(sandbox.path("films/a.mkv")).expect("gone");
+    let before = sandbox.rows();
+    let jobs: i64 = sandbox.value("SELECT count(*) FROM jobs");
+    let scan = sandbox.scan(&["--dry-run"]);
+    assert_eq!((scan["new"].as_u64(), scan["gone"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(sandbox.rows(), before);
+    assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM jobs"), jobs);
+}
+
+#[test]
+fn beside_a_daemon_a_scan_is_queued_and_followed() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let root = sandbox.root();
+    let mut daemon = sandbox.serve(["--library".as_ref(), root.as_os_str()]);
+    eventually("the first scan", || sandbox.find_row("films/a.mkv").filter(|row| row.status == "ok"));
+    sandbox.film("films/b.mkv");
+    let scan = sandbox.scan(&[]);
+    assert_eq!(scan["status"], "completed");
+    assert_eq!(sandbox.row("films/b.mkv").status, "ok");
+    let job = scan["job_id"].as_str().expect("an id").to_owned();
+    let pid: u32 = sandbox.value(&format!("SELECT worker_pid FROM jobs WHERE id = '{job}'"));
+    assert_eq!(pid, daemon.pid());
+    let output = sandbox.run(["scan", "/somewhere/else"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("under none of the daemon's roots"), "{stderr}");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn daemon_without_roots_takes_no_scan() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let mut daemon = sandbox.serve::<&str>([]);
+    let output = sandbox.try_scan(&[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no library.roots"), "{output:?}");
+    assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM jobs WHERE status = 'queued'"), 0);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn job_left_running_by_a_dead_daemon_is_failed_at_the_next_start() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.scan(&[]);
+    sandbox.sql("UPDATE jobs SET status = 'running', completed_at = NULL");
+    let root = sandbox.root();
+    let mut daemon = sandbox.serve(["--library".as_ref(), root.as_os_str()]);
+    eventually("the dead job is closed", || {
+        let status: String = sandbox.value("SELECT status FROM jobs ORDER BY created_at LIMIT 1");
+        (status == "failed").then_some(())
+    });
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn ctrl_c_keeps_what_was_stored() {
+    let sandbox = Sandbox::new();
+    for number in 0..3000 {
+        sandbox.film(&format!("films/{number:04}.mkv"));
+    }
+    let root = sandbox.root();
+    let mut scan =
+        sandbox.vpo(["scan", "--library"]).arg(root).stdout(Stdio::null()).spawn().expect("vpo runs");
+    let pid = rustix::process::Pid::from_child(&scan);
+    eventually("a first batch", || {
+        (sandbox.library().exists() && sandbox.value::<i64>("SELECT count(*) FROM files") > 0).then_some(())
+    });
+    rustix::process::kill_process(pid, Signal::INT).expect("it runs");
+    let code = scan.wait().expect("an end").code();
+    let stored: i64 = sandbox.value("SELECT count(*) FROM files");
+    assert!(code == Some(130) || (code == Some(0) && stored == 3000), "{code:?} with {stored}");
+    if code == Some(130) {
+        let status: String = sandbox.value("SELECT status FROM jobs");
+        assert!(status == "cancelled" || stored == 3000, "{status}");
+    }
+    assert_eq!(sandbox.scan(&[])["total_discovered"], 3000);
+    assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM files"), 3000);
+}

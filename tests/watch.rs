@@ -1,0 +1,224 @@
+//! The daemon keeps the library true to the roots while it runs.
+
+use std::fs;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::harness::{Daemon, Sandbox, eventually, settled, video, within};
+
+/// A daemon over [`Sandbox::root`].
+fn serve(sandbox: &Sandbox) -> Daemon {
+    let root = sandbox.root();
+    sandbox.serve(["--library".as_ref(), root.as_os_str()])
+}
+
+#[track_caller]
+fn wait_status(sandbox: &Sandbox, name: &str, status: &str) {
+    eventually(&format!("{name} is {status}"), || {
+        sandbox.find_row(name).filter(|row| row.status == status).map(drop)
+    });
+}
+
+#[track_caller]
+fn wait_metric(daemon: &Daemon, line: &str) {
+    eventually(&format!("the metric {line}"), || daemon.get("/metrics").body.contains(line).then_some(()));
+}
+
+fn watching(daemon: &Daemon, sandbox: &Sandbox) {
+    let root = sandbox.root();
+    wait_metric(daemon, &format!("vpo_root_watch_state{{root=\"{}\",state=\"watching\"}} 1", root.display()));
+}
+
+#[test]
+fn changes_are_seen_as_they_happen() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let mut daemon = serve(&sandbox);
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    watching(&daemon, &sandbox);
+    sandbox.film("films/deep/er/b.mkv");
+    wait_status(&sandbox, "films/deep/er/b.mkv", "ok");
+    let id = sandbox.row("films/deep/er/b.mkv").id;
+    // The hashes come in the background.
+    eventually("a hash", || sandbox.row("films/deep/er/b.mkv").hash.map(drop));
+    fs::rename(sandbox.path("films/deep"), sandbox.path("films/moved")).expect("moved");
+    wait_status(&sandbox, "films/moved/er/b.mkv", "ok");
+    assert_eq!(sandbox.row("films/moved/er/b.mkv").id, id);
+    // A tree moved in from elsewhere makes one event.
+    sandbox.film("elsewhere/x/c.mkv");
+    fs::rename(sandbox.path("elsewhere"), sandbox.path("films/in")).expect("moved");
+    wait_status(&sandbox, "films/in/x/c.mkv", "ok");
+    fs::remove_file(sandbox.path("films/a.mkv")).expect("gone");
+    wait_status(&sandbox, "films/a.mkv", "missing");
+    assert!(daemon.stop().success());
+    assert!(!daemon.log().contains("ERROR"), "{}", daemon.log());
+}
+
+#[test]
+fn file_that_grows_is_read_once_it_is_quiet() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let mut daemon = serve(&sandbox);
+    watching(&daemon, &sandbox);
+    let content = video::matroska("growing", &["eng"]);
+    let (head, tail) = content.split_at(content.len() / 2);
+    let path = sandbox.write("films/growing.mkv", head);
+    let written = Instant::now();
+    let mut file = fs::File::options().append(true).open(&path).expect("there");
+    while written.elapsed() < Duration::from_secs(6) {
+        assert!(sandbox.find_row("films/growing.mkv").is_none(), "read while it was written");
+        std::thread::sleep(Duration::from_millis(300)); // as a download goes on
+        file.set_modified(std::time::SystemTime::now()).expect("an mtime");
+    }
+    file.write_all(tail).expect("written");
+    drop(file);
+    wait_status(&sandbox, "films/growing.mkv", "ok");
+    let jobs: i64 =
+        sandbox.value("SELECT count(*) FROM jobs WHERE json_extract(policy_json, '$.reason') = 'watch'");
+    assert_eq!(jobs, 1, "looks that find nothing to do leave no job");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn reload_picks_up_roots() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.film("more/b.mkv");
+    let config = sandbox.write("vpo.toml", format!("[library]\nroots = [{:?}]\n", sandbox.root()));
+    let mut daemon = sandbox.serve(["--config".as_ref(), config.as_os_str()]);
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    sandbox.write(
+        "vpo.toml",
+        format!("[library]\nroots = [{:?}, {:?}]\n", sandbox.root(), sandbox.path("more")),
+    );
+    daemon.signal(Signal::HUP);
+    wait_status(&sandbox, "more/b.mkv", "ok");
+    sandbox.write("vpo.toml", format!("[library]\nroots = [{:?}]\n", sandbox.path("more")));
+    daemon.signal(Signal::HUP);
+    let gone = format!("root:{}", sandbox.root().display());
+    eventually("the root's check is gone", || (!daemon.get("/health").body.contains(&gone)).then_some(()));
+    assert_eq!(sandbox.row("films/a.mkv").status, "ok", "no longer a root, so left as it was");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn first_roots_may_come_with_a_reload() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let config = sandbox.write("vpo.toml", "");
+    let mut daemon = sandbox.serve(["--config".as_ref(), config.as_os_str()]);
+    sandbox.write("vpo.toml", format!("[library]\nroots = [{:?}]\n", sandbox.root()));
+    daemon.signal(Signal::HUP);
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn root_that_goes_and_comes_back_is_told_and_loses_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.film("films/b.mkv");
+    let mut daemon = serve(&sandbox);
+    wait_status(&sandbox, "films/b.mkv", "ok");
+    fs::rename(sandbox.root(), sandbox.path("away")).expect("moved");
+    let check = |status: &'static str| {
+        let name = format!("root:{}", sandbox.root().display());
+        within(Duration::from_secs(40), &format!("the root's check is {status}"), || {
+            let answer = daemon.get("/health");
+            assert_eq!(answer.status, 200, "a root is no reason for 503: {}", answer.body);
+            let body = answer.json();
+            assert_eq!(body["status"], "healthy");
+            let checks = body["checks"].as_array()?.clone();
+            checks.into_iter().find(|check| check["name"] == name.as_str() && check["status"] == status)
+        })
+    };
+    let warned = check("warn");
+    assert!(warned["detail"].as_str().is_some_and(|detail| detail.contains("cannot be read")), "{warned}");
+    assert!(sandbox.rows().iter().all(|row| row.status == "ok"));
+    fs::rename(sandbox.path("away"), sandbox.root()).expect("back");
+    check("pass");
+    assert!(sandbox.rows().iter().all(|row| row.status == "ok"));
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn sigterm_ends_a_scan_within_a_second() {
+    let sandbox = Sandbox::new();
+    for number in 0..4000 {
+        sandbox.film(&format!("films/{number:04}.mkv"));
+    }
+    let mut daemon = serve(&sandbox);
+    eventually("a first batch", || (sandbox.value::<i64>("SELECT count(*) FROM files") > 0).then_some(()));
+    daemon.signal(Signal::TERM);
+    assert!(daemon.wait_within(Duration::from_secs(2)).success(), "{}", daemon.log());
+    assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
+    assert_eq!(sandbox.value::<String>("PRAGMA integrity_check"), "ok");
+    assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM jobs WHERE status = 'running'"), 0);
+}
+
+#[test]
+fn sigterm_ends_a_scan_that_waits_for_a_locked_library() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let mut daemon = serve(&sandbox);
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    watching(&daemon, &sandbox);
+    let database = sandbox.database();
+    database.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    sandbox.film("films/b.mkv");
+    std::thread::sleep(Duration::from_secs(4));
+    daemon.signal(Signal::TERM);
+    assert!(daemon.wait_within(Duration::from_secs(4)).success(), "{}", daemon.log());
+    drop(database);
+}
+
+#[test]
+fn restored_library_is_scanned_anew() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.scan(&[]);
+    fs::copy(sandbox.library(), sandbox.path("backup.db")).expect("a backup");
+    sandbox.film("films/b.mkv");
+    let mut daemon = serve(&sandbox);
+    wait_status(&sandbox, "films/b.mkv", "ok");
+    fs::rename(sandbox.path("backup.db"), sandbox.library()).expect("restored");
+    eventually("the restored library knows the second film", || {
+        sandbox.find_row("films/b.mkv").filter(|row| row.status == "ok").map(drop)
+    });
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn lines_of_a_job_carry_its_id_and_files_their_path() {
+    let sandbox = Sandbox::new();
+    for name in ["films/a.mkv", "films/b.mkv", "films/c.mkv"] {
+        sandbox.film(name);
+    }
+    sandbox.scan(&[]);
+    let broken = sandbox.write("films/broken.mkv", "no video");
+    settled(&broken);
+    fs::remove_file(sandbox.path("films/a.mkv")).expect("gone");
+    let root = sandbox.root();
+    let mut daemon = sandbox.serve([
+        "--log-format",
+        "json",
+        "--log-level",
+        "debug",
+        "--library",
+        root.to_str().expect("UTF-8"),
+    ]);
+    wait_status(&sandbox, "films/a.mkv", "missing");
+    daemon.wait_log("scan completed");
+    assert!(daemon.stop().success());
+    let job: String = sandbox.value("SELECT id FROM jobs ORDER BY created_at DESC LIMIT 1");
+    let log = daemon.log();
+    for (message, path) in [("a file is missing", "films/a.mkv"), ("cannot be parsed", "films/broken.mkv")] {
+        let line =
+            log.lines().find(|line| line.contains(message)).unwrap_or_else(|| panic!("{message}: {log}"));
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(line["job_id"], job.as_str());
+        assert_eq!(line["file_path"].as_str().map(std::path::Path::new), Some(sandbox.path(path).as_path()));
+    }
+}
