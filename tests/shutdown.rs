@@ -166,6 +166,25 @@ fn a_locked_database_does_not_hold_the_exit() {
     });
 }
 
+#[test]
+fn with_roots_the_stop_leaves_one_whole_file() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("videos")).expect("a directory");
+    let mut daemon = sandbox.serve(["--library".as_ref(), sandbox.path("videos").as_os_str()]);
+    let mode = || {
+        let library = rusqlite::Connection::open(sandbox.library()).expect("opens");
+        library.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0)).expect("a mode")
+    };
+    assert_eq!(mode(), "wal");
+    assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.log());
+    for left in ["library.db-wal", "library.db-shm"] {
+        assert!(!sandbox.library().with_file_name(left).exists(), "{left} is left:\n{}", daemon.log());
+    }
+    let library = rusqlite::Connection::open(sandbox.library()).expect("opens");
+    let sound: String = library.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("checks");
+    assert_eq!(sound, "ok");
+}
+
 /// A directory on a file system that never answers: FUSE without a server behind it. The shell holds the
 /// server's end; without it every access would fail instead of hanging.
 struct HungDirectory {
@@ -225,5 +244,17 @@ fn a_hung_disk_holds_neither_the_start_nor_the_exit() {
         let mut daemon = Daemon::spawn(command, &sandbox.library());
         daemon.wait_log("starting");
         stops_within(&mut daemon, Duration::from_millis(100))
+    });
+}
+
+#[test]
+#[ignore = "needs root: mounts a file system that never answers"]
+fn a_hung_root_does_not_hold_the_exit() {
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        std::fs::create_dir(sandbox.path("share")).expect("a directory");
+        let _hung = HungDirectory::mount(sandbox.path("share"));
+        let mut daemon = sandbox.serve(["--library".as_ref(), sandbox.path("share").as_os_str()]);
+        stops_within(&mut daemon, Duration::from_millis(1600))
     });
 }
