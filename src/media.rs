@@ -4,6 +4,7 @@
 
 mod avi;
 mod error;
+mod frame_rate;
 mod guard;
 mod image;
 mod matroska;

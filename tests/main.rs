@@ -18,6 +18,7 @@ mod logging;
 mod metrics;
 mod operations;
 mod pid1;
+mod probing;
 mod scan;
 mod scan_command;
 mod shutdown;

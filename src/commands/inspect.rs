@@ -1,13 +1,192 @@
 //! `vpo inspect FILE`: the container and its tracks, as a table or JSON.
 
+use std::fmt::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
-use super::output;
-use crate::cli::InspectArgs;
+use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
-/// Runs `vpo inspect`.
+use super::{EXIT_FAILURE, output};
+use crate::cli::InspectArgs;
+use crate::media::{self, MediaInfo, Track};
+
+/// Runs `vpo inspect`: a file that cannot be read is said and passed over.
 #[must_use]
-pub fn run(_args: &InspectArgs) -> ExitCode {
-    output::complain(&"inspect is not built yet");
-    ExitCode::from(70)
+pub fn run(args: &InspectArgs) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    let mut is_first = true;
+    for path in &args.files {
+        let (info, size) = match inspect(Path::new(path)) {
+            Ok(inspected) => inspected,
+            Err(error) => {
+                output::complain(&format_args!("{}: {error}", path.escape_debug()));
+                code = ExitCode::from(EXIT_FAILURE);
+                continue;
+            }
+        };
+        let text = if args.json { json(path, size, &info) } else { table(path, size, &info) };
+        let gap = if is_first || args.json { "" } else { "\n" };
+        is_first = false;
+        if output::print(&format!("{gap}{text}")) != ExitCode::SUCCESS {
+            return ExitCode::from(EXIT_FAILURE);
+        }
+    }
+    code
+}
+
+fn inspect(path: &Path) -> Result<(MediaInfo, u64), media::Error> {
+    let file = media::open(path)?;
+    let size = file.metadata()?.len();
+    Ok((media::probe(file)?, size))
+}
+
+/// One line; the keys and their order are a contract.
+fn json(path: &str, size_bytes: u64, info: &MediaInfo) -> String {
+    #[derive(Serialize)]
+    struct File<'a> {
+        path: &'a str,
+        size_bytes: u64,
+        container_format: &'a str,
+        duration_seconds: Option<f64>,
+        tracks: Vec<Row<'a>>,
+    }
+    #[derive(Serialize)]
+    struct Row<'a> {
+        track_index: usize,
+        track_type: &'a str,
+        codec: Option<&'a str>,
+        language: Option<&'a str>,
+        title: Option<&'a str>,
+        is_default: bool,
+        is_forced: bool,
+        channels: Option<u32>,
+        channel_layout: Option<&'a str>,
+        width: Option<u32>,
+        height: Option<u32>,
+        frame_rate: Option<&'a str>,
+    }
+    impl<'a> Row<'a> {
+        fn of((track_index, track): (usize, &'a Track)) -> Self {
+            Self {
+                track_index,
+                track_type: track.track_type.as_str(),
+                codec: track.codec.as_deref(),
+                language: track.language.as_deref(),
+                title: track.title.as_deref(),
+                is_default: track.is_default,
+                is_forced: track.is_forced,
+                channels: track.channels,
+                channel_layout: track.channel_layout.as_deref(),
+                width: track.width,
+                height: track.height,
+                frame_rate: track.frame_rate.as_deref(),
+            }
+        }
+    }
+    let file = File {
+        path,
+        size_bytes,
+        container_format: info.container_format,
+        // Containers are no finer, and nobody wants to read 2.9666666666666663.
+        duration_seconds: info.duration_seconds.map(|seconds| (seconds * 1e6).round() / 1e6),
+        tracks: info.tracks.iter().enumerate().map(Row::of).collect(),
+    };
+    // Plain values in plain structures: this cannot fail.
+    serde_json::to_string(&file).unwrap_or_default() + "\n"
+}
+
+/// A heading, and an aligned line for each track.
+fn table(path: &str, size: u64, info: &MediaInfo) -> String {
+    let mut text = format!("{}\n  {}, {}", path.escape_debug(), info.container_format, bytes(size));
+    if let Some(seconds) = info.duration_seconds {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ", {}", clock(seconds));
+    }
+    text.push('\n');
+    let heading = ["#", "type", "codec", "lang", "details", "flags", "title"].map(str::to_owned);
+    let rows: Vec<[String; 7]> =
+        std::iter::once(heading).chain(info.tracks.iter().enumerate().map(cells)).collect();
+    let mut widths = [0; 7];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.width().max(*width);
+        }
+    }
+    for row in &rows {
+        let mut line = String::from(" ");
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, " {cell}{:1$} ", "", width - cell.width());
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn cells((index, track): (usize, &Track)) -> [String; 7] {
+    let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
+    let size = track.width.zip(track.height).map(|(width, height)| format!("{width}x{height}"));
+    let rate = track.frame_rate.as_ref().map(|rate| format!("{rate} fps"));
+    let details: Vec<String> = [size, rate, track.channel_layout.clone()].into_iter().flatten().collect();
+    let flags: Vec<&str> = [(track.is_default, "default"), (track.is_forced, "forced")]
+        .into_iter()
+        .filter_map(|(is_set, name)| is_set.then_some(name))
+        .collect();
+    [
+        index.to_string(),
+        track.track_type.as_str().to_owned(),
+        or_dash(track.codec.as_deref()),
+        or_dash(track.language.as_deref()),
+        details.join(" "),
+        flags.join(","),
+        // A title may hold anything, also what a terminal obeys.
+        track.title.as_deref().map(printable).unwrap_or_default(),
+    ]
+}
+
+/// Text without control characters: they are shown, not sent.
+fn printable(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.chars() {
+        if character.is_control() || is_invisible(character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// What moves or turns around the text after it.
+fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+}
+
+/// `4.7 GB`, in powers of 1000 as file managers have it.
+fn bytes(size: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if size < 1000 {
+        return format!("{size} bytes");
+    }
+    let (mut tenths, mut unit) = (size / 100, 0);
+    while tenths >= 10_000 && unit + 1 < UNITS.len() {
+        tenths /= 1000;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// `1:32:05.250`.
+fn clock(seconds: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is positive")]
+    let milliseconds = (seconds * 1000.0).round() as u64;
+    let (seconds, milliseconds) = (milliseconds / 1000, milliseconds % 1000);
+    let (minutes, seconds) = (seconds / 60, seconds % 60);
+    let (hours, minutes) = (minutes / 60, minutes % 60);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}.{milliseconds:03}")
+    } else {
+        format!("{minutes}:{seconds:02}.{milliseconds:03}")
+    }
 }

@@ -3,8 +3,11 @@
 //! Sources: Microsoft's AVI RIFF File Reference and the OpenDML AVI File Format Extensions 1.02. Like ffprobe,
 //! and unlike the reference, this enters every list and believes no list's size: writers get them wrong.
 
+use super::frame_rate::{self, Timing};
+use super::mp4::codecs as quicktime;
+use super::mp4::video_config::{self, VideoConfig};
 use super::names::riff::{self, WaveFormat};
-use super::names::{Rate, UNDETERMINED, channel_layout, text};
+use super::names::{UNDETERMINED, channel_layout, text};
 use super::reader::Reader;
 use super::{Error, MAX_TEXT, MediaInfo, Track, TrackType};
 
@@ -58,6 +61,8 @@ struct Stream {
     sample_size: u32,
     title: Option<String>,
     format: Option<Format>,
+    /// What the first frame tells.
+    picture: VideoConfig,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +93,10 @@ impl Header {
             let body = offset + CHUNK;
             let name: &[u8; 4] = &[head[0], head[1], head[2], head[3]];
             match name {
-                b"LIST" if head.ends_with(b"movi") => return Ok(true),
+                b"LIST" if head.ends_with(b"movi") => {
+                    self.first_frames(reader, body + 4);
+                    return Ok(true);
+                }
                 b"LIST" => {
                     offset = body + 4;
                     if head.ends_with(b"INFO") {
@@ -159,6 +167,7 @@ impl Header {
             sample_size: if kind == Kind::Video { 0 } else { u32_at(&header, 44) },
             title: None,
             format: None,
+            picture: VideoConfig::default(),
         });
         Ok(())
     }
@@ -198,6 +207,31 @@ impl Header {
         Ok(())
     }
 
+    /// MPEG-4 video tells its size and rate in its first frame, which a decoder believes. It mostly lies in the
+    /// bytes that were read already; what does not is left alone.
+    fn first_frames(&mut self, reader: &mut Reader<'_>, movi: u64) {
+        let mut offset = movi;
+        for _ in 0..4 {
+            let Ok(head) = reader.array::<8>(offset, "first frame") else { return };
+            let size = u32_at(&head, 4);
+            let index = match head {
+                [tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'd', b'c' | b'b', ..] => {
+                    usize::from(tens - b'0') * 10 + usize::from(ones - b'0')
+                }
+                _ => usize::MAX,
+            };
+            if let Some(stream) = self.streams.get_mut(index)
+                && let Some(Format::Bitmap { codec: Some("mpeg4"), .. }) = stream.format
+            {
+                let most = usize::try_from(size).unwrap_or(usize::MAX).min(MAX_FORMAT);
+                let frame = reader.at_most(offset + CHUNK, most).unwrap_or_default();
+                stream.picture = video_config::mpeg4(frame).unwrap_or_default();
+                return;
+            }
+            offset += CHUNK + padded(size);
+        }
+    }
+
     /// The longest stream's length, of those that count frames; less what a truncated file lacks.
     fn duration(&self, file: u64) -> Option<f64> {
         let streams = self.streams.iter().filter(|stream| stream.sample_size == 0);
@@ -219,7 +253,7 @@ fn bitmap_codec(four_cc: [u8; 4], format: &[u8]) -> Option<&'static str> {
     match &four_cc {
         b"DXSB" | b"DXSA" => Some("xsub"),
         b"AVRn" if format.get(68..71) != Some(b"1:1") => Some("mjpeg"),
-        _ => riff::video(four_cc),
+        _ => riff::video(four_cc).or_else(|| quicktime::video(four_cc)),
     }
 }
 
@@ -246,6 +280,7 @@ impl Stream {
             (Kind::Video, Some(Format::Bitmap { codec, width, height })) => {
                 track.track_type = TrackType::Video;
                 track.codec = codec.map(str::to_owned);
+                let (width, height) = self.picture.size.unwrap_or((width, height));
                 track.width = Some(width).filter(|width| *width > 0);
                 track.height = Some(height).filter(|height| *height > 0);
                 track.frame_rate = self.frame_rate(codec);
@@ -263,8 +298,20 @@ impl Stream {
         vec![track]
     }
 
-    fn frame_rate(&self, _codec: Option<&str>) -> Option<String> {
-        Rate::new(u64::from(self.rate), u64::from(self.scale)).map(|rate| rate.to_string())
+    /// The rate that the header states, or where ffprobe doubts it the standard one that fits its frames.
+    fn frame_rate(&self, codec: Option<&str>) -> Option<String> {
+        let times: Vec<i64> = (0..=40).take(usize::try_from(self.length).unwrap_or(usize::MAX)).collect();
+        let rate = frame_rate::estimate(Timing {
+            tick: self.scale,
+            timescale: self.rate,
+            times: &times,
+            shift: 0,
+            is_table: false,
+            shown: None,
+            claimed: self.picture.rate,
+            is_fine: frame_rate::is_doubtful(codec, self.picture.rate.unwrap_or((self.rate, self.scale))),
+        });
+        rate.map(|rate| rate.to_string())
     }
 
     /// DV type 1: the one stream is a picture and, in all but the oldest files, a pair of channels (IEC 61834).

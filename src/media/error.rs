@@ -17,7 +17,7 @@ pub enum Error {
         found: &'static str,
     },
     /// Something that the container announces lies, at least in part, behind the end of the file.
-    #[error("truncated: the file ends at byte {length}, but its {what} does not")]
+    #[error("truncated: the file ends at byte {length}, within its {what}")]
     Truncated {
         /// What was being read.
         what: &'static str,

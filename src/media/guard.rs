@@ -37,7 +37,10 @@ fn hush_guarded_panics() {
 }
 
 fn describe(info: &PanicHookInfo<'_>) -> String {
-    let message = info.payload_as_str().unwrap_or("panic").replace(char::is_control, " ");
+    let payload = info.payload();
+    let literal = payload.downcast_ref::<&str>().copied();
+    let text = literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic");
+    let message = text.replace(char::is_control, " ");
     info.location().map_or(message.clone(), |place| format!("{message} at {}:{}", place.file(), place.line()))
 }
 

@@ -8,26 +8,30 @@ mod ids;
 mod segment;
 mod tracks;
 
+use cluster::Frame;
+use codec::Codec;
 use ebml::{Children, Element};
 use segment::Segment;
 use tracks::{Entry, Kind};
 
+use super::frame_rate::{self, Timing};
 use super::names::{Rate, channel_layout, language, primary_subtag};
 use super::reader::Reader;
 use super::{Error, MediaInfo, Track, TrackType};
 
 /// Frames whose times are looked at where a track does not state its rate; some more than count, because they
 /// are stored in decoding order.
-const FRAMES: usize = 40 + 17;
+const FRAMES: usize = 41 + REORDERED;
+const REORDERED: usize = 16;
 
 /// Reads a Matroska or WebM file's tracks and attachments.
 pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let mut segment = find_segment(reader)?;
-    let scale = segment.timestamp_scale.filter(|scale| *scale > 0).unwrap_or(1_000_000);
-    let entries = std::mem::take(&mut segment.entries);
-    let rates = rates(reader, &segment, &entries, scale);
+    let entries = std::mem::take(&mut segment.entries).into_iter();
+    let entries: Vec<(Entry, Codec)> = entries.map(|entry| (entry.clone(), codec::of(&entry))).collect();
+    let rates = rates(reader, &segment, &entries);
     let mut tracks: Vec<Track> =
-        entries.into_iter().zip(rates).map(|(entry, rate)| track(entry, rate)).collect();
+        entries.into_iter().zip(rates).map(|((entry, codec), rate)| track(entry, codec, rate)).collect();
     tracks.append(&mut segment.attachments);
     if segment.cluster.is_none() && segment.is_open {
         return Err(Error::Truncated { what: "headers", length: reader.length() });
@@ -36,7 +40,7 @@ pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         return Err(segment.damage.unwrap_or(Error::NoTracks));
     }
     #[expect(clippy::cast_precision_loss, reason = "a scale is far below 2^52")]
-    let duration = segment.duration.map(|ticks| ticks * scale as f64 / 1e9);
+    let duration = segment.duration.map(|ticks| ticks * segment.timestamp_scale() as f64 / 1e9);
     Ok(MediaInfo {
         container_format: "matroska,webm",
         duration_seconds: duration.filter(|seconds| seconds.is_finite() && *seconds > 0.0),
@@ -77,8 +81,7 @@ fn header(reader: &mut Reader<'_>, mut children: Children) -> Result<(), Error> 
     Ok(())
 }
 
-fn track(entry: Entry, rate: Option<Rate>) -> Track {
-    let codec = codec::of(&entry);
+fn track(entry: Entry, codec: Codec, rate: Option<Rate>) -> Track {
     let is_subtitle = entry.kind == Kind::Subtitle || codec.name == Some("webvtt");
     let track_type = match entry.kind {
         Kind::Video => TrackType::Video,
@@ -86,9 +89,9 @@ fn track(entry: Entry, rate: Option<Rate>) -> Track {
         _ if is_subtitle => TrackType::Subtitle,
         _ => TrackType::Other,
     };
-    let (is_video, is_audio) = (entry.kind == Kind::Video, entry.kind == Kind::Audio);
     let channels = codec.channels.unwrap_or(entry.channels);
-    let channels = Some(channels).filter(|channels| is_audio && *channels > 0);
+    let channels = Some(channels).filter(|channels| entry.kind == Kind::Audio && *channels > 0);
+    let size = codec.video.size.or(entry.width.zip(entry.height)).filter(|_| entry.kind == Kind::Video);
     let spoken = match (&entry.language, &entry.language_bcp47) {
         (Some(code), _) => code,
         (None, Some(tag)) => primary_subtag(tag),
@@ -103,40 +106,78 @@ fn track(entry: Entry, rate: Option<Rate>) -> Track {
         is_forced: entry.is_forced,
         channels,
         channel_layout: channels.and_then(channel_layout),
-        width: entry.width.filter(|width| is_video && *width > 0),
-        height: entry.height.filter(|height| is_video && *height > 0),
+        width: size.map(|(width, _)| width).filter(|width| *width > 0),
+        height: size.map(|(_, height)| height).filter(|height| *height > 0),
         frame_rate: rate.map(|rate| rate.to_string()),
     }
 }
 
-/// The rate of each video track, by its own word or by its first frames' times.
-fn rates(reader: &mut Reader<'_>, segment: &Segment, entries: &[Entry], scale: u64) -> Vec<Option<Rate>> {
-    let stated = |entry: &Entry| {
-        entry.default_duration.and_then(|duration| Rate::approximate(1_000_000_000, duration, 30_000))
-    };
-    let is_silent =
-        |entry: &Entry| entry.kind == Kind::Video && !stated(entry).is_some_and(|rate| is_plausible(rate));
+/// The rate of each track that has one: by its own word, or by its first frames' times.
+fn rates(reader: &mut Reader<'_>, segment: &Segment, entries: &[(Entry, Codec)]) -> Vec<Option<Rate>> {
+    let is_silent = |entry: &Entry| entry.kind == Kind::Video && plausible_rate(entry).is_none();
     let silent: Vec<u64> =
-        entries.iter().filter(|entry| is_silent(entry)).map(|entry| entry.number).collect();
-    let mut times = match segment.cluster {
-        Some(first) if !silent.is_empty() => cluster::timestamps(reader, first, segment.end, &silent, FRAMES),
-        _ => Vec::new(),
-    }
-    .into_iter();
-    let mut rate = |entry: &Entry| match entry.kind {
-        Kind::Video if is_silent(entry) => {
-            let times = times.next().unwrap_or_default();
-            let _ = (scale, times);
-            stated(entry)
+        entries.iter().filter(|(entry, _)| is_silent(entry)).map(|(entry, _)| entry.number).collect();
+    let frames = match segment.cluster {
+        Some(first) if !silent.is_empty() => {
+            cluster::first_frames(reader, first, segment.end, &silent, FRAMES)
         }
-        Kind::Video => stated(entry),
-        _ => None,
+        _ => Vec::new(),
     };
-    entries.iter().map(|entry| rate(entry)).collect()
+    let mut frames = frames.into_iter();
+    let mut rate = |(entry, codec): &(Entry, Codec)| {
+        if is_silent(entry) {
+            estimated_rate(entry, codec, segment.timestamp_scale(), &frames.next().unwrap_or_default())
+        } else {
+            plausible_rate(entry).filter(|_| entry.kind == Kind::Video)
+        }
+    };
+    entries.iter().map(&mut rate).collect()
 }
 
-/// ffprobe does not believe a stated rate outside of this range, and looks for itself.
-fn is_plausible(rate: Rate) -> bool {
+/// The stated rate; ffprobe believes none of five frames a second or less, nor of a thousand or more, and looks
+/// for itself.
+fn plausible_rate(entry: &Entry) -> Option<Rate> {
+    let rate = Rate::approximate(1_000_000_000, entry.default_duration?, 30_000)?;
     let (numerator, denominator) = (u128::from(rate.numerator), u128::from(rate.denominator));
-    numerator < denominator * 1000 && numerator > denominator * 5
+    (numerator < denominator * 1000 && numerator > denominator * 5).then_some(rate)
+}
+
+fn estimated_rate(entry: &Entry, codec: &Codec, scale: u64, frames: &[Frame]) -> Option<Rate> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a scale is a small positive number"
+    )]
+    let nanoseconds = (scale as f64 * entry.timestamp_scale) as u64;
+    let unit = Rate::new(1_000_000_000, nanoseconds)?;
+    let (timescale, tick) = (u32::try_from(unit.numerator).ok()?, u32::try_from(unit.denominator).ok()?);
+    // Of frames that do not say how long they are shown: by the track's word, else by the codec's.
+    let by_codec = |(frames, seconds): (u32, u32)| {
+        let (frames, seconds) = (u64::from(frames), u64::from(seconds));
+        let is_plausible = frames > 0 && frames < seconds * 1000;
+        is_plausible.then(|| unit.numerator * seconds / (frames * unit.denominator))
+    };
+    let usual = entry.default_duration.map(|duration| duration / scale);
+    let usual = usual.or_else(|| codec.video.rate.and_then(by_codec)).unwrap_or(0);
+    let usual = i64::try_from(usual).unwrap_or(0);
+    // As far as ffprobe looks; the first two do not count.
+    let shown = frames.iter().take(FRAMES - REORDERED).skip(2);
+    let shown = shown.map(|frame| if frame.duration > 0 { frame.duration } else { usual });
+    let shown = shown.fold(0, i64::saturating_add);
+    // Blocks are stored in decoding order, which for whole groups of pictures differs from that of time.
+    let mut times: Vec<i64> = frames.iter().map(|frame| frame.time).collect();
+    times.sort_unstable();
+    times.dedup();
+    times.truncate(FRAMES - REORDERED);
+    frame_rate::estimate(Timing {
+        tick,
+        timescale,
+        times: &times,
+        shift: 0,
+        is_table: false,
+        shown: Some(shown),
+        claimed: codec.video.rate,
+        is_fine: frame_rate::is_doubtful(codec.name, codec.video.rate.unwrap_or((timescale, tick))),
+    })
 }

@@ -5,13 +5,12 @@
 //! sample tables beyond their head are never read. Everything is taken as ffprobe takes it: see
 //! `docs/probing.md` for the few differences.
 
-mod audio_config;
+pub(super) mod audio_config;
 mod bits;
 mod boxes;
-mod codecs;
+pub(super) mod codecs;
 mod fragments;
 mod frame_header;
-mod frame_rate;
 mod language;
 mod metadata;
 mod movie;
@@ -20,14 +19,14 @@ mod sample_entry;
 mod sample_table;
 #[cfg(test)]
 mod tests;
-mod video_config;
+pub(super) mod video_config;
 
 use boxes::{Boxes, four_cc_at};
 use fragments::{Fragmented, Timeline};
-use frame_rate::Timing;
 use metadata::Cover;
 use movie::{Movie, MovieTrack, Stream};
 
+use super::frame_rate::{self, Timing};
 use super::names::{Rate, UNDETERMINED, channel_layout};
 use super::reader::Reader;
 use super::{Error, MediaInfo, Track, TrackType};
@@ -150,9 +149,11 @@ fn frame_rate(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>
         || track.entry.format == *b"mp4v"
         || !(5..=100).contains(&track.timescale);
     frame_rate::estimate(Timing {
+        tick: 1,
         timescale: track.timescale,
         times: &times,
         shift: track.shift(movie.timescale),
+        shown: None,
         is_table: of_fragments.is_none(),
         // Unlike others, ffprobe's H.264 decoder asks the header only once it has a frame.
         claimed: track.entry.claimed_rate.filter(|_| track.entry.codec != Some("h264") || !times.is_empty()),

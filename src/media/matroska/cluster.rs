@@ -1,4 +1,4 @@
-//! Timestamps of the first blocks, for the few tracks that do not state their rate. Only the headers of
+//! Times of the first blocks, for the few tracks that do not state their rate. Only the headers of
 //! blocks are read.
 
 use super::ebml::{Children, Element, variable};
@@ -11,25 +11,32 @@ const MAX_BLOCKS: u32 = 1_000;
 /// How far from the first Cluster ffprobe looks.
 const MAX_DISTANCE: u64 = 5_000_000;
 
-/// Collects up to `wanted` timestamps of each of `tracks` (by number), in units of the timestamp scale.
-pub(super) fn timestamps(
+/// When a block is shown and for how long, in units of the timestamp scale; 0 where it does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) time: i64,
+    pub(super) duration: i64,
+}
+
+/// Collects up to `wanted` blocks of each of `tracks` (by number).
+pub(super) fn first_frames(
     reader: &mut Reader<'_>,
     first: u64,
     end: u64,
     tracks: &[u64],
     wanted: usize,
-) -> Vec<Vec<i64>> {
-    let mut walk = Walk { tracks, wanted, times: vec![Vec::new(); tracks.len()], blocks: 0 };
+) -> Vec<Vec<Frame>> {
+    let mut walk = Walk { tracks, wanted, frames: vec![Vec::new(); tracks.len()], blocks: 0 };
     let end = end.min(first.saturating_add(MAX_DISTANCE));
     // A damaged or endless walk leaves what it has.
     let _ = walk.clusters(reader, first, end);
-    walk.times
+    walk.frames
 }
 
 struct Walk<'a> {
     tracks: &'a [u64],
     wanted: usize,
-    times: Vec<Vec<i64>>,
+    frames: Vec<Vec<Frame>>,
     blocks: u32,
 }
 
@@ -59,14 +66,19 @@ impl Walk<'_> {
         {
             match child.id {
                 ids::TIMESTAMP => cluster = child.unsigned(reader)?.unwrap_or(0),
-                ids::SIMPLE_BLOCK => self.block(reader, child, cluster)?,
+                ids::SIMPLE_BLOCK => self.block(reader, child, cluster, 0)?,
                 ids::BLOCK_GROUP => {
+                    let (mut block, mut duration) = (None, 0);
                     let mut inner = child.children(children.position(), &[]);
                     while let Some(child) = inner.next(reader)? {
-                        if child.id == ids::BLOCK {
-                            self.block(reader, child, cluster)?;
-                            break;
+                        match child.id {
+                            ids::BLOCK => block = Some(child),
+                            ids::BLOCK_DURATION => duration = child.unsigned(reader)?.unwrap_or(0),
+                            _ => {}
                         }
+                    }
+                    if let Some(block) = block {
+                        self.block(reader, block, cluster, duration)?;
                     }
                 }
                 _ => {}
@@ -76,7 +88,13 @@ impl Walk<'_> {
     }
 
     /// A block begins with its track's number and its time from its Cluster's (RFC 9559, 10.1).
-    fn block(&mut self, reader: &mut Reader<'_>, block: Element, cluster: u64) -> Result<(), Error> {
+    fn block(
+        &mut self,
+        reader: &mut Reader<'_>,
+        block: Element,
+        cluster: u64,
+        duration: u64,
+    ) -> Result<(), Error> {
         self.blocks += 1;
         let header = block.head(reader, 10)?;
         let Some((Some(number), length)) = variable(header) else { return Ok(()) };
@@ -85,14 +103,14 @@ impl Walk<'_> {
             .unwrap_or(i64::MAX)
             .saturating_add(i64::from(i16::from_be_bytes([*high, *low])));
         if let Some(index) = self.tracks.iter().position(|track| *track == number)
-            && let Some(times) = self.times.get_mut(index)
+            && let Some(frames) = self.frames.get_mut(index)
         {
-            times.push(time);
+            frames.push(Frame { time, duration: i64::try_from(duration).unwrap_or(0) });
         }
         Ok(())
     }
 
     fn is_done(&self) -> bool {
-        self.blocks >= MAX_BLOCKS || self.times.iter().all(|times| times.len() >= self.wanted)
+        self.blocks >= MAX_BLOCKS || self.frames.iter().all(|frames| frames.len() >= self.wanted)
     }
 }

@@ -1,32 +1,68 @@
-//! Codec identifiers (Matroska Codec RFC, and those that only muxers and ffprobe know) → codec names.
+//! Codec identifiers (Matroska Codec RFC, and those that only muxers and ffprobe know) → codec names, and what
+//! the codecs' own headers in `CodecPrivate` know better than the track.
 
-use super::tracks::Entry;
+use super::tracks::{Entry, Kind};
+use crate::media::mp4::audio_config::{self, AudioSpecificConfig};
+use crate::media::mp4::codecs as quicktime;
+use crate::media::mp4::video_config::{self, VideoConfig};
 use crate::media::names::riff::{self, WaveFormat};
 
-/// What a track's codec identifier, and where that leaves it open its private data, tell.
+/// What a track's codec identifier and private data tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Codec {
     pub(super) name: Option<&'static str>,
-    /// Channels, where the codec's own header knows better than the track.
+    /// Channels that a decoder puts out.
     pub(super) channels: Option<u32>,
+    /// Size and rate that a decoder puts out.
+    pub(super) video: VideoConfig,
 }
 
 /// Names a track's codec.
 pub(super) fn of(entry: &Entry) -> Codec {
     let private = entry.codec_private.as_slice();
-    match entry.codec_id.as_str() {
+    let four = |at: usize| private.get(at..at + 4).and_then(|code| <[u8; 4]>::try_from(code).ok());
+    let (name, channels) = match entry.codec_id.as_str() {
         "V_MS/VFW/FOURCC" if private.len() >= 40 => {
-            let four_cc = private.get(16..20).and_then(|code| code.try_into().ok());
-            Codec { name: four_cc.and_then(riff::video), channels: None }
+            (four(16).and_then(|code| riff::video(code).or_else(|| quicktime::video(code))), None)
         }
         "A_MS/ACM" => match WaveFormat::parse(private) {
-            Some(format) => Codec { name: format.codec, channels: Some(format.channels) },
-            None => Codec::default(),
+            Some(format) => (format.codec, Some(format.channels)),
+            None => (None, None),
         },
+        // A sample description, which some writers begin with its type instead of its size.
+        "V_QUICKTIME" => (four(0).and_then(quicktime::video).or_else(|| quicktime::video(four(4)?)), None),
+        "A_QUICKTIME" => (four(0).and_then(quicktime::audio).or_else(|| quicktime::audio(four(4)?)), None),
         id => {
             let name = KNOWN.iter().find(|(prefix, _)| id.starts_with(prefix)).map(|(_, name)| *name);
-            Codec { name: name.map(|name| by_depth(name, entry.bit_depth)), channels: None }
+            (name.map(|name| by_depth(name, entry.bit_depth)), None)
         }
+    };
+    let is_video = entry.kind == Kind::Video;
+    Codec {
+        name,
+        channels: channels.or_else(|| channels_of(name?, private)),
+        video: name.filter(|_| is_video).and_then(|name| video_of(name, entry)).unwrap_or_default(),
+    }
+}
+
+fn channels_of(codec: &str, private: &[u8]) -> Option<u32> {
+    match codec {
+        "aac" => AudioSpecificConfig::parse(private)?.channels(),
+        "alac" => audio_config::alac_channels(private),
+        "flac" => audio_config::flac_channels(private),
+        "opus" if private.starts_with(b"OpusHead") => private.get(9).map(|channels| u32::from(*channels)),
+        "vorbis" => audio_config::vorbis_channels(private),
+        _ => None,
+    }
+}
+
+fn video_of(codec: &str, entry: &Entry) -> Option<VideoConfig> {
+    let private = entry.codec_private.as_slice();
+    match codec {
+        "h264" => video_config::avc(private, entry.width.zip(entry.height).unwrap_or_default()),
+        "hevc" => video_config::hevc(private),
+        "mpeg4" => video_config::mpeg4(private),
+        _ => None,
     }
 }
 

@@ -113,11 +113,6 @@ pub(super) struct Children {
 }
 
 impl Children {
-    /// The children between two places.
-    pub(super) fn between(start: u64, end: u64) -> Self {
-        Self { next: start, end, siblings: &[] }
-    }
-
     /// The next child; one of unknown size takes the rest.
     pub(super) fn next(&mut self, reader: &mut Reader<'_>) -> Result<Option<Element>, Error> {
         while let Some(element) = Element::at(reader, self.next, self.end)? {

@@ -20,6 +20,7 @@ pub(super) const TIMESTAMP: u32 = 0xE7;
 pub(super) const SIMPLE_BLOCK: u32 = 0xA3;
 pub(super) const BLOCK_GROUP: u32 = 0xA0;
 pub(super) const BLOCK: u32 = 0xA1;
+pub(super) const BLOCK_DURATION: u32 = 0x9B;
 
 pub(super) const CUES: u32 = 0x1C53_BB6B;
 pub(super) const CHAPTERS: u32 = 0x1043_A770;

@@ -25,7 +25,7 @@ pub(super) struct Segment {
     pub(super) end: u64,
     /// It says that it ends behind the file's end, or does not say where.
     pub(super) is_open: bool,
-    pub(super) timestamp_scale: Option<u64>,
+    timestamp_scale: Option<u64>,
     /// In units of the timestamp scale.
     pub(super) duration: Option<f64>,
     pub(super) entries: Vec<Entry>,
@@ -53,6 +53,11 @@ impl Segment {
         segment.up_to_first_cluster(reader)?;
         segment.follow_seeks(reader)?;
         Ok(segment)
+    }
+
+    /// Nanoseconds a tick.
+    pub(super) fn timestamp_scale(&self) -> u64 {
+        self.timestamp_scale.filter(|scale| *scale > 0).unwrap_or(1_000_000)
     }
 
     fn up_to_first_cluster(&mut self, reader: &mut Reader<'_>) -> Result<(), Error> {

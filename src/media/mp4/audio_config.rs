@@ -137,6 +137,11 @@ impl AudioSpecificConfig {
         Some(Self { object_type, channels: Some(if stereo { 2 } else { channels }) })
     }
 
+    /// Channels that a decoder puts out.
+    pub(crate) fn channels(self) -> Option<u32> {
+        self.channels
+    }
+
     fn codec(self) -> &'static str {
         match self.object_type {
             object::PS | 32..=34 => "mp3on4",
@@ -225,7 +230,7 @@ fn als_channels(mut bits: Bits<'_>) -> Option<u32> {
 }
 
 /// Channels of the Vorbis identification header, however the headers are laced.
-fn vorbis_channels(headers: &[u8]) -> Option<u32> {
+pub(crate) fn vorbis_channels(headers: &[u8]) -> Option<u32> {
     const MAGIC: &[u8] = b"\x01vorbis";
     let at = headers.windows(MAGIC.len()).take(64).position(|window| window == MAGIC)?;
     headers.get(at + MAGIC.len() + 4).map(|channels| u32::from(*channels))

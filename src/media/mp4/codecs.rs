@@ -33,7 +33,6 @@ pub(crate) fn data(format: FourCc) -> Option<&'static str> {
 /// The codec of an `objectTypeIndication` (ISO/IEC 14496-1, 7.2.6.6.2).
 pub(crate) fn object_type(indication: u8) -> Option<&'static str> {
     Some(match indication {
-        0x01 | 0x02 => "mpeg4systems",
         0x08 => "mov_text",
         0x20 => "mpeg4",
         0x21 => "h264",

@@ -4,9 +4,9 @@
 //! it, else by the last fragment that the random access table (`mfra`) names, else by `mehd`, else by a walk.
 
 use super::boxes::{BoxHeader, Boxes, u16_at, u32_at, u64_at};
-use super::frame_rate::FRAMES;
 use super::movie::{Fragments, Movie};
 use super::sample_table::accumulate;
+use crate::media::frame_rate::FRAMES;
 use crate::media::reader::Reader;
 use crate::media::{Error, TrackType};
 

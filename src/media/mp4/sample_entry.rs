@@ -253,13 +253,6 @@ impl SampleEntry {
             Some("dvaudio") => self.codec = Some("pcm_s16le"),
             _ => {}
         }
-        // The object type alone tells what an MPEG-4 systems entry is.
-        if self.format == *b"mp4s" && self.kind != Some(TrackType::Subtitle) {
-            self.kind = match self.codec {
-                Some("dvd_subtitle" | "mov_text") => Some(TrackType::Subtitle),
-                _ => self.kind,
-            };
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The sample table's head: how long the first frames last. Tables of millions of entries are never read.
 
 use super::boxes::{BoxHeader, u32_at};
-use super::frame_rate::FRAMES;
 use crate::media::Error;
+use crate::media::frame_rate::FRAMES;
 use crate::media::reader::Reader;
 
 /// Runs of equal durations that are read: as many as there are frames, if each is of its own length.

@@ -352,12 +352,13 @@ pub(crate) fn mpeg4(specific: &[u8]) -> Option<VideoConfig> {
     bits.skip(1)?;
     let resolution = bits.number(16)?;
     bits.skip(1)?;
-    let mut rate = None;
+    // Without a fixed rate, a decoder claims the finest that its clock can tell.
+    let mut increment = 1;
     if bits.flag()? {
         let width = (32 - resolution.saturating_sub(1).leading_zeros()).max(1);
-        let increment = bits.number(usize::try_from(width).ok()?)?;
-        rate = (resolution > 0 && increment > 0).then_some((resolution, increment));
+        increment = bits.number(usize::try_from(width).ok()?)?.max(1);
     }
+    let rate = (resolution > 0).then_some((resolution, increment));
     if shape != 0 {
         return Some(VideoConfig { size: None, rate });
     }

@@ -34,12 +34,9 @@ impl Rate {
             let remainder = rest - divisor * digit;
             let next = (digit * best.0 + before.0, digit * best.1 + before.1);
             if next.0 > limit || next.1 > limit {
-                if best.0 != 0 {
-                    digit = (limit - before.0) / best.0;
-                }
-                if best.1 != 0 {
-                    digit = digit.min((limit - before.1) / best.1);
-                }
+                let room = |before: u128, best: u128| (limit - before).checked_div(best);
+                digit = room(before.0, best.0).unwrap_or(digit);
+                digit = digit.min(room(before.1, best.1).unwrap_or(digit));
                 if divisor * (2 * digit * best.1 + before.1) > rest * best.1 {
                     best = (digit * best.0 + before.0, digit * best.1 + before.1);
                 }

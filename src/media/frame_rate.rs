@@ -6,12 +6,16 @@ use crate::media::names::{Rate, gcd};
 /// What a track tells of its frames.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing<'a> {
-    /// Units of the times a second.
+    /// A unit of the times is `tick / timescale` seconds.
+    pub(crate) tick: u32,
     pub(crate) timescale: u32,
     /// Decoding times of the first frames, from zero on.
     pub(crate) times: &'a [i64],
     /// When the first of them is presented: the times may be shifted against those of other tracks.
     pub(crate) shift: i64,
+    /// How long the frames are said to be shown altogether, where that is not simply the time between them; 0
+    /// where nothing is said.
+    pub(crate) shown: Option<i64>,
     /// The times come from a sample table, of which ffprobe looks at more.
     pub(crate) is_table: bool,
     /// Frames a second that the codec itself claims, a fraction.
@@ -19,6 +23,14 @@ pub(crate) struct Timing<'a> {
     /// Whether the times may be finer than the rate: ffprobe thinks so of some codecs, and of all that are
     /// measured in many units a second.
     pub(crate) is_fine: bool,
+}
+
+/// Whether ffprobe thinks a track's times finer than its rate: always with some codecs, else outside of a range
+/// of frames a second (a fraction).
+pub(crate) fn is_doubtful(codec: Option<&str>, (frames, seconds): (u32, u32)) -> bool {
+    let (frames, seconds) = (u64::from(frames), u64::from(seconds));
+    matches!(codec, Some("h264" | "hevc" | "mpeg2video" | "gif"))
+        || !(seconds * 5..seconds * 101).contains(&frames)
 }
 
 /// Frames of a sample table that count.
@@ -36,9 +48,11 @@ fn standard_rates() -> impl Iterator<Item = u32> {
 /// Units of [`standard_rates`] in a frame a second.
 const UNIT: u32 = 12 * 1001;
 
-/// How many differences ffprobe looks at: more where the times are coarse.
-fn sufficient(timescale: u32) -> usize {
-    if timescale < 2000 { 40 } else { 20 }
+impl Timing<'_> {
+    /// How many differences ffprobe looks at: more where the times are coarse.
+    fn sufficient(&self) -> usize {
+        if u64::from(self.timescale) < u64::from(self.tick) * 2000 { 40 } else { 20 }
+    }
 }
 
 /// The rate; the codec's claim and at last the timescale itself stand in where the times tell nothing.
@@ -49,19 +63,20 @@ pub(crate) fn estimate(timing: Timing<'_>) -> Option<Rate> {
     };
     // A sample table's word counts first, for any codec; then the frames as they are played.
     let of_table = if timing.is_table { measure(true, 0, FRAMES) } else { None };
-    let of_frames = || measure(false, timing.shift, sufficient(timing.timescale)).filter(|_| timing.is_fine);
-    let timescale = u64::from(timing.timescale);
-    of_table.or_else(of_frames).or_else(|| match timing.claimed {
-        Some((frames, seconds)) if u64::from(frames) <= timescale.saturating_mul(u64::from(seconds)) => {
-            Rate::new(u64::from(frames), u64::from(seconds))
-        }
-        _ => Rate::new(timescale, 1),
+    let of_frames = || measure(false, timing.shift, timing.sufficient()).filter(|_| timing.is_fine);
+    let (tick, timescale) = (u64::from(timing.tick), u64::from(timing.timescale));
+    let claimed = timing.claimed.map(|(frames, seconds)| (u64::from(frames), u64::from(seconds)));
+    of_table.or_else(of_frames).or_else(|| match claimed {
+        Some((frames, seconds)) if frames * tick <= timescale * seconds => Rate::new(frames, seconds),
+        _ => Rate::new(timescale, tick),
     })
 }
 
 /// The first differences of a track's times, and how well each standard rate fits them.
 struct Sample {
+    tick: u32,
     timescale: u32,
+    shown: Option<i64>,
     count: usize,
     sum: i64,
     divisor: u64,
@@ -75,18 +90,21 @@ impl Sample {
     fn of(timing: &Timing<'_>, shift: i64, limit: usize) -> Self {
         let rates: Vec<u32> = standard_rates().collect();
         let mut sample = Self {
+            tick: timing.tick,
             timescale: timing.timescale,
+            shown: timing.shown,
             count: 0,
             sum: 0,
             divisor: 0,
             errors: vec![[(0.0, 0.0); 2]; rates.len()],
         };
+        let unit = f64::from(timing.tick) / f64::from(timing.timescale);
         for pair in timing.times.windows(2) {
             let difference = pair[1].saturating_sub(pair[0]);
             if difference <= 0 {
                 continue;
             }
-            let time = pair[1].saturating_sub(shift) as f64 / f64::from(timing.timescale);
+            let time = pair[1].saturating_sub(shift) as f64 * unit;
             for (rate, errors) in rates.iter().zip(&mut sample.errors) {
                 let frames = time * f64::from(*rate) / f64::from(UNIT);
                 for (shift, (sum, squares)) in [0.0, 0.5].into_iter().zip(errors) {
@@ -123,9 +141,10 @@ impl Sample {
     }
 
     fn by_common_divisor(&self) -> Option<Rate> {
-        let finest = (u64::from(self.timescale) / 500).max(1);
-        (self.count > 15 && self.divisor > finest)
-            .then(|| Rate::new(u64::from(self.timescale), self.divisor))?
+        let (tick, timescale) = (u64::from(self.tick), u64::from(self.timescale));
+        let finest = (timescale / (500 * tick).max(1)).max(1);
+        let frame = self.divisor.checked_mul(tick)?;
+        (self.count > 15 && self.divisor > finest).then(|| Rate::new(timescale, frame))?
     }
 
     /// Slow rates count only where frames are seen as they are played.
@@ -134,12 +153,14 @@ impl Sample {
         if self.count < 2 {
             return None;
         }
-        let seconds = self.sum as f64 / f64::from(self.timescale);
+        let unit = f64::from(self.tick) / f64::from(self.timescale);
+        let seconds = self.sum as f64 * unit;
+        let shown = self.shown.unwrap_or(self.sum) as f64 * unit;
         let count = self.count as f64;
         let mut best = (0.01, None);
         for (rate, errors) in standard_rates().zip(&self.errors) {
             let frame = f64::from(UNIT) / f64::from(rate);
-            let is_slow = if is_table { rate < UNIT } else { seconds < frame * 11.5 / 12.0 };
+            let is_slow = if is_table || shown == 0.0 { rate < UNIT } else { shown < frame * 11.5 / 12.0 };
             if is_slow || seconds / count < frame * 0.8 {
                 continue;
             }
@@ -152,7 +173,7 @@ impl Sample {
         }
         let rate = best.1?;
         // A standard rate above what the times can hold is none.
-        let possible = f64::from(rate) / f64::from(UNIT) < 1.01 * f64::from(self.timescale);
+        let possible = f64::from(rate) / f64::from(UNIT) < 1.01 / unit;
         possible.then(|| Rate::new(u64::from(rate), u64::from(UNIT)))?
     }
 }
@@ -167,7 +188,16 @@ mod tests {
     use super::*;
 
     fn rate(timescale: u32, times: &[i64]) -> String {
-        let timing = Timing { timescale, times, shift: 0, is_table: true, claimed: None, is_fine: true };
+        let timing = Timing {
+            tick: 1,
+            timescale,
+            times,
+            shift: 0,
+            shown: None,
+            is_table: true,
+            claimed: None,
+            is_fine: true,
+        };
         estimate(timing).unwrap().to_string()
     }
 
@@ -188,9 +218,11 @@ mod tests {
     #[test]
     fn a_claim_stands_in_for_times() {
         let timing = Timing {
+            tick: 1,
             timescale: 90_000,
             times: &[],
             shift: 0,
+            shown: None,
             is_table: false,
             claimed: Some((50, 2)),
             is_fine: true,
