@@ -80,15 +80,19 @@ struct Sample {
     count: usize,
     sum: i64,
     divisor: u64,
-    /// Per standard rate, for a grid with a frame at zero and one shifted by half a frame: the sum of the
-    /// errors and of their squares.
-    errors: Vec<[(f64, f64); 2]>,
+    candidates: Vec<Candidate>,
+}
+
+/// A standard rate that may be meant.
+struct Candidate {
+    rate: u32,
+    /// For a grid with a frame at zero and one shifted by half a frame: the sum of the errors and of their squares.
+    errors: [(f64, f64); 2],
 }
 
 impl Sample {
     #[expect(clippy::cast_precision_loss, reason = "times of the first seconds are far below 2^52")]
     fn of(timing: &Timing<'_>, shift: i64, limit: usize) -> Self {
-        let rates: Vec<u32> = standard_rates().collect();
         let mut sample = Self {
             tick: timing.tick,
             timescale: timing.timescale,
@@ -96,7 +100,7 @@ impl Sample {
             count: 0,
             sum: 0,
             divisor: 0,
-            errors: vec![[(0.0, 0.0); 2]; rates.len()],
+            candidates: standard_rates().map(|rate| Candidate { rate, errors: [(0.0, 0.0); 2] }).collect(),
         };
         let unit = f64::from(timing.tick) / f64::from(timing.timescale);
         for pair in timing.times.windows(2) {
@@ -105,7 +109,7 @@ impl Sample {
                 continue;
             }
             let time = pair[1].saturating_sub(shift) as f64 * unit;
-            for (rate, errors) in rates.iter().zip(&mut sample.errors) {
+            for Candidate { rate, errors } in &mut sample.candidates {
                 let frames = time * f64::from(*rate) / f64::from(UNIT);
                 for (shift, (sum, squares)) in [0.0, 0.5].into_iter().zip(errors) {
                     let error = frames + shift - (frames + shift).round_ties_even();
@@ -133,11 +137,9 @@ impl Sample {
     #[expect(clippy::cast_precision_loss, reason = "a count of frames")]
     fn drop_misfits(&mut self) {
         let count = self.count as f64;
-        for errors in &mut self.errors {
-            if errors.iter().all(|(sum, squares)| variance(*sum, *squares, count) > 0.04) {
-                *errors = [(0.0, f64::INFINITY); 2];
-            }
-        }
+        self.candidates.retain(|candidate| {
+            candidate.errors.iter().any(|(sum, squares)| variance(*sum, *squares, count) <= 0.04)
+        });
     }
 
     fn by_common_divisor(&self) -> Option<Rate> {
@@ -158,16 +160,16 @@ impl Sample {
         let shown = self.shown.unwrap_or(self.sum) as f64 * unit;
         let count = self.count as f64;
         let mut best = (0.01, None);
-        for (rate, errors) in standard_rates().zip(&self.errors) {
-            let frame = f64::from(UNIT) / f64::from(rate);
-            let is_slow = if is_table || shown == 0.0 { rate < UNIT } else { shown < frame * 11.5 / 12.0 };
+        for Candidate { rate, errors } in &self.candidates {
+            let frame = f64::from(UNIT) / f64::from(*rate);
+            let is_slow = if is_table || shown == 0.0 { *rate < UNIT } else { shown < frame * 11.5 / 12.0 };
             if is_slow || seconds / count < frame * 0.8 {
                 continue;
             }
             for (sum, squares) in errors {
                 let error = variance(*sum, *squares, count);
                 if error < best.0 && best.0 > 1e-9 {
-                    best = (error, Some(rate));
+                    best = (error, Some(*rate));
                 }
             }
         }
