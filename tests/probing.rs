@@ -77,6 +77,11 @@ fn matroska_fields_equal_mkvmerges() {
     table.assert_agreement(least);
 }
 
+/// The real files, where they are.
+pub(crate) fn real_files() -> Vec<PathBuf> {
+    corpus::real()
+}
+
 /// `vpo inspect --json` of all files in one run; those that it refuses are missing.
 fn inspect(files: &[PathBuf]) -> BTreeMap<PathBuf, Value> {
     let sandbox = Sandbox::new();
@@ -152,19 +157,22 @@ impl Table {
 
     fn show(&self, file: &[&str], track: &[&str]) -> String {
         let families = ["matroska", "mp4", "avi"];
-        let mut text = format!("{:<18}{:>18}{:>18}{:>18}\n", "field", families[0], families[1], families[2]);
+        let line = |field: &str, cells: Vec<String>| {
+            cells.iter().fold(format!("{field:<18}"), |line, cell| format!("{line}{cell:>18}"))
+        };
+        let mut lines = vec![line("field", families.map(str::to_owned).to_vec())];
         for field in file.iter().chain(track) {
-            text += &format!("{field:<18}");
-            for family in families {
+            let cell = |family| {
                 let (equal, all) =
                     self.cells.get(&((*field).to_owned(), family)).copied().unwrap_or_default();
                 let percent = f64::from(equal) * 100.0 / f64::from(all.max(1));
-                let cell = if all == 0 { "-".into() } else { format!("{equal}/{all} {percent:.1} %") };
-                text += &format!("{cell:>18}");
-            }
-            text.push('\n');
+                if all == 0 { "-".to_owned() } else { format!("{equal}/{all} {percent:.1} %") }
+            };
+            lines.push(line(field, families.into_iter().map(cell).collect()));
         }
-        text + "\n" + &self.differences.join("\n")
+        lines.push(String::new());
+        lines.extend(self.differences.iter().cloned());
+        lines.join("\n")
     }
 
     fn assert_agreement(&self, least: impl Fn(&str) -> f64) {

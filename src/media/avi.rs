@@ -26,10 +26,12 @@ pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         riff_end: u64::from(u32_at(&riff, 4)) + CHUNK,
         ..Header::default()
     };
-    let is_whole = header.read(reader)?;
     let length = reader.length();
+    if !header.read(reader)? {
+        return Err(Error::Truncated { what: "headers", length });
+    }
     if header.streams.is_empty() {
-        return Err(if is_whole { Error::NoTracks } else { Error::Truncated { what: "headers", length } });
+        return Err(Error::NoTracks);
     }
     let duration = header.duration(length);
     Ok(MediaInfo {

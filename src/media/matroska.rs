@@ -33,7 +33,7 @@ pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let mut tracks: Vec<Track> =
         entries.into_iter().zip(rates).map(|((entry, codec), rate)| track(entry, codec, rate)).collect();
     tracks.append(&mut segment.attachments);
-    if segment.cluster.is_none() && segment.is_open {
+    if segment.cluster.is_none() && segment.is_open && !segment.names_clusters {
         return Err(Error::Truncated { what: "headers", length: reader.length() });
     }
     if tracks.is_empty() {

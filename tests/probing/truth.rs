@@ -24,10 +24,8 @@ pub(super) fn ffprobe(path: &Path) -> Option<Value> {
 }
 
 fn stream(stream: &Value) -> Value {
-    let track_type = match stream["codec_type"].as_str() {
-        Some(known @ ("video" | "audio" | "subtitle" | "attachment")) => known,
-        _ => "other",
-    };
+    let known = ["video", "audio", "subtitle", "attachment"];
+    let track_type = stream["codec_type"].as_str().filter(|kind| known.contains(kind)).unwrap_or("other");
     let only = |kind: &str, field: &str| {
         let value = &stream[field];
         if track_type == kind { value.clone() } else { Value::Null }

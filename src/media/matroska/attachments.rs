@@ -8,6 +8,9 @@ use crate::media::names::UNDETERMINED;
 use crate::media::reader::Reader;
 use crate::media::{Error, Track, TrackType};
 
+/// Attachments of one file: ffprobe refuses more streams.
+const MAX_ATTACHMENTS: usize = 1000;
+
 /// Reads `Attachments` into tracks, and keeps those that it has when one is damaged.
 pub(super) fn read(
     reader: &mut Reader<'_>,
@@ -16,6 +19,9 @@ pub(super) fn read(
 ) -> Result<u64, Error> {
     while let Some(child) = children.next(reader)? {
         if child.id == ids::ATTACHED_FILE {
+            if tracks.len() >= MAX_ATTACHMENTS {
+                return Err(Error::Excessive { limit: "1,000 attachments" });
+            }
             let inner = child.children(children.position(), ids::TOP_LEVEL);
             tracks.extend(file(reader, inner)?);
         }

@@ -32,6 +32,8 @@ pub(super) struct Segment {
     pub(super) attachments: Vec<Track>,
     /// Where the first Cluster is.
     pub(super) cluster: Option<u64>,
+    /// A SeekHead tells of Clusters: this may be the first segment of a stream (DASH), whose headers are whole.
+    pub(super) names_clusters: bool,
     /// What was wrong first.
     pub(super) damage: Option<Error>,
     seeks: VecDeque<(u32, u64)>,
@@ -138,6 +140,7 @@ impl Segment {
                     _ => {}
                 }
             }
+            self.names_clusters |= id == Some(ids::CLUSTER);
             if let (Some(id), Some(position)) = (id, position)
                 && self.seeks.len() < MAX_SEEKS
             {
@@ -193,8 +196,9 @@ fn resynchronise(reader: &mut Reader<'_>, from: u64, end: u64) -> Result<Option<
     let mut offset = from;
     while offset < end {
         let bytes = reader.at_most(offset, STEP)?;
+        // All of them begin with a byte from 0x10 to 0x1F.
         let found = bytes.windows(4).position(|four| {
-            four.try_into().is_ok_and(|four| ids::TOP_LEVEL.contains(&u32::from_be_bytes(four)))
+            matches!(*four, [a @ 0x10..=0x1F, b, c, d] if ids::TOP_LEVEL.contains(&u32::from_be_bytes([a, b, c, d])))
         });
         if let Some(skip) = found {
             return Ok(Some(offset + skip as u64));

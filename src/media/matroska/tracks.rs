@@ -8,6 +8,9 @@ use crate::media::reader::Reader;
 /// Bytes of `CodecPrivate` that are looked at: the headers of codecs are far shorter.
 const MAX_PRIVATE: usize = 16 * 1024;
 
+/// Tracks of one file: ffprobe refuses more streams.
+const MAX_TRACKS: usize = 1000;
+
 /// A track as the file has it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
@@ -69,6 +72,9 @@ pub(super) fn read(
 ) -> Result<u64, Error> {
     while let Some(child) = children.next(reader)? {
         if child.id == ids::TRACK_ENTRY {
+            if entries.len() >= MAX_TRACKS {
+                return Err(Error::Excessive { limit: "1,000 tracks" });
+            }
             let inner = child.children(children.position(), ids::TOP_LEVEL);
             entries.extend(entry(reader, inner)?);
         }
