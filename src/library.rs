@@ -16,6 +16,7 @@ pub mod open;
 pub mod schema;
 pub mod timestamp;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -112,6 +113,13 @@ struct State {
     writer: Option<Writer>,
 }
 
+/// See [`Library::fingerprint`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint(Stamp, Option<Stamp>);
+
+/// Inode, length, mtime in seconds and nanoseconds.
+type Stamp = (u64, u64, i64, i64);
+
 /// How long to wait for a locked database.
 #[derive(Clone, Copy)]
 pub struct Patience<'a> {
@@ -175,6 +183,18 @@ impl Library {
     #[must_use]
     pub fn lock(&self) -> Option<&Lock> {
         self.lock.as_ref()
+    }
+
+    /// What tells one state of the library from another without opening it: it changes with every commit.
+    /// `None` when the library cannot be reached.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        let of = |path: &Path| {
+            let found = std::fs::metadata(path).ok()?;
+            Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
+        };
+        let library = of(&self.path)?;
+        Some(Fingerprint(library, of(&connection::companion(&self.path, "-wal"))))
     }
 
     /// Rises whenever [`Self::check`] takes another file into use (or with roots the same one again): whoever works on

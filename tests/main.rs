@@ -3,6 +3,7 @@
 //! One binary with a module per subject, so that it links once and runs in parallel.
 
 mod access;
+mod api;
 mod architecture;
 mod auth;
 mod cli;

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{EXIT_FAILURE, output, refuse};
+use crate::api;
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, ConfigError, Environment, Layer};
 use crate::daemon::health::{Health, Identity, Verdict};
@@ -148,6 +149,7 @@ async fn start(
             health: health.clone(),
             supervisor: supervisor.clone(),
             telemetry: telemetry.clone(),
+            library: Arc::clone(&library),
             scans: scans.clone(),
         },
         &config.server,
@@ -229,6 +231,7 @@ struct Http {
     health: Health,
     supervisor: Supervisor,
     telemetry: Telemetry,
+    library: Arc<Library>,
     scans: watch::Receiver<ScanState>,
 }
 
@@ -248,9 +251,10 @@ fn serve_http(
         )
         .sample(&[], shown.telemetry.dropped());
     });
+    let api = api::routes(shown.library, scanning::roots(shown.scans.clone()));
     scanning::collect(&mut metrics, shown.scans);
     let token = server.auth_token.as_ref().map(|secret| Token::new(secret.expose()));
-    let routes = http::routes(shown.health, Arc::new(metrics), token, http::nothing());
+    let routes = http::routes(shown.health, Arc::new(metrics), token, api);
     let limits = Limits::fitted(server.max_connections);
     http::serve(listener, routes, stop, limits, counters)
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+use crate::api;
 use crate::config;
 use crate::daemon::health::{Health, Verdict};
 use crate::daemon::metrics::{Kind, Registry};
 use crate::daemon::supervisor::{Policy, Supervisor};
 use crate::library::{Library, OpenError};
-use crate::scan::state::{Problem, WatchState};
+use crate::scan::state::{Problem, RootState, WatchState};
 use crate::scan::{self, ScanState, Scanner, Settings};
 
 /// Checks are confirmed at least this often.
@@ -107,6 +108,22 @@ pub(super) fn files(state: &ScanState) -> Option<u64> {
     Some(totals.by_status.iter().filter(|(status, ..)| *status != "missing").map(|(_, files, _)| files).sum())
 }
 
+/// The roots as the library's routes show them.
+pub(super) fn roots(state: watch::Receiver<ScanState>) -> impl Fn() -> Vec<api::Root> {
+    move || {
+        let root = |root: &RootState| api::Root {
+            path: root.path.clone(),
+            status: if root.problem.is_none() { "ok" } else { "warn" },
+            reason: root.problem.as_ref().map(|problem| problem.code),
+            detail: root.problem.as_ref().map(|problem| problem.detail.clone()),
+            last_success: root.last_success.map(|time| time.to_string()),
+            watch: root.watch.as_str(),
+            scanning: root.running.is_some(),
+        };
+        state.borrow().roots.iter().map(root).collect()
+    }
+}
+
 /// Figures that the scanner keeps: a scrape costs no look at a disk or a database.
 pub(super) fn collect(metrics: &mut Registry, state: watch::Receiver<ScanState>) {
     metrics.add(move |text| {
@@ -131,7 +148,7 @@ pub(super) fn collect(metrics: &mut Registry, state: watch::Receiver<ScanState>)
         for (status, _, bytes) in totals {
             family.sample(&[("status", status)], bytes);
         }
-        let mut each = |name, kind, help, value: &dyn Fn(&scan::state::RootState) -> Option<f64>| {
+        let mut each = |name, kind, help, value: &dyn Fn(&RootState) -> Option<f64>| {
             let mut family = text.family(name, kind, help);
             for root in &state.roots {
                 if let Some(value) = value(root) {

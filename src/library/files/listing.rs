@@ -1,1 +1,279 @@
 //! Files as the API lists them: filters, pages, one file with its tracks.
+//!
+//! A page is bounded whatever the filter and however large the library: it either follows an index that holds
+//! the filter and the order, or examines [`WINDOW`] rows by their ids and says where to go on.
+
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params_from_iter};
+use serde::Serialize;
+
+/// Most rows of `files` that one page examines.
+pub const WINDOW: i64 = 50_000;
+
+/// What to list. Every condition given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// `scan_status`
+    pub status: Option<String>,
+    /// Lower case, without the dot.
+    pub extension: Option<String>,
+    /// A track has this codec.
+    pub codec: Option<String>,
+    /// A track has this language.
+    pub language: Option<String>,
+    /// The file lies directly in this directory.
+    pub directory: Option<String>,
+    /// The path contains this, whatever the case of ASCII letters.
+    pub text: Option<String>,
+}
+
+/// A row of `files`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names are the columns")]
+pub struct File {
+    pub id: i64,
+    pub path: String,
+    pub filename: String,
+    pub directory: String,
+    pub extension: String,
+    pub size_bytes: i64,
+    pub modified_at: String,
+    pub content_hash: Option<String>,
+    pub container_format: Option<String>,
+    pub scanned_at: String,
+    pub scan_status: String,
+    pub scan_error: Option<String>,
+}
+
+/// A row of `tracks`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names are the columns")]
+pub struct Track {
+    pub id: i64,
+    pub track_index: i64,
+    pub track_type: String,
+    pub codec: Option<String>,
+    pub language: Option<String>,
+    pub title: Option<String>,
+    pub is_default: bool,
+    pub is_forced: bool,
+    pub channels: Option<i64>,
+    pub channel_layout: Option<String>,
+    pub width: Option<i64>,
+    pub height: Option<i64>,
+    pub frame_rate: Option<String>,
+}
+
+/// A file with its tracks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Details {
+    /// Its row.
+    #[serde(flatten)]
+    pub file: File,
+    /// Its tracks, in order.
+    pub tracks: Vec<Track>,
+}
+
+/// Some files, by id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Page {
+    /// At most as many as were asked for; where rows had to be examined one by one, perhaps fewer.
+    pub files: Vec<File>,
+    /// What to give as `after` for the next page; `None` when there is none.
+    pub next: Option<i64>,
+}
+
+const COLUMNS: &str = "id, path, filename, directory, extension, size_bytes, modified_at, content_hash,
+    container_format, scanned_at, scan_status, scan_error";
+
+/// The query of a page, and what it is given.
+#[must_use]
+pub fn query(filter: &Filter, after: i64, limit: u32) -> (String, Vec<Box<dyn ToSql>>) {
+    let mut sql = format!("SELECT {COLUMNS} FROM files WHERE id > ? AND id <= ?");
+    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(after), Box::new(window_end(filter, after))];
+    let mut condition = |text: &str, value: Option<String>| {
+        if let Some(value) = value {
+            sql.push_str(" AND ");
+            sql.push_str(text);
+            values.push(Box::new(value));
+        }
+    };
+    condition("directory = ?", filter.directory.clone());
+    condition("extension = ?", filter.extension.clone());
+    condition("scan_status = ?", filter.status.clone());
+    let track = "EXISTS (SELECT 1 FROM tracks WHERE tracks.file_id = files.id AND";
+    condition(&format!("{track} codec = ?)"), filter.codec.clone());
+    // The plus keeps SQLite from the index on languages, which holds half of all tracks under `und`.
+    condition(&format!("{track} +language = ?)"), filter.language.clone());
+    condition("path LIKE ? ESCAPE '\\'", filter.text.as_deref().map(contains));
+    sql.push_str(" ORDER BY id LIMIT ?");
+    values.push(Box::new(limit));
+    (sql, values)
+}
+
+/// The last id that a page after `after` examines. An index that gives the rows in order needs no end, as long
+/// as no other condition makes it pass over rows.
+fn window_end(filter: &Filter, after: i64) -> i64 {
+    let Filter { status, codec, language, text, .. } = filter;
+    let passes_over = [status, codec, language, text].into_iter().any(Option::is_some);
+    let indexes = usize::from(filter.directory.is_some()) + usize::from(filter.extension.is_some());
+    if passes_over || indexes > 1 { after.saturating_add(WINDOW) } else { i64::MAX }
+}
+
+/// The files after `after` to which `filter` applies.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn page(conn: &Connection, filter: &Filter, after: i64, limit: u32) -> rusqlite::Result<Page> {
+    // One more than wanted tells whether there are more.
+    let (sql, values) = query(filter, after, limit.saturating_add(1));
+    let mut statement = conn.prepare(&sql)?;
+    let mut files =
+        statement.query_map(params_from_iter(values), file)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    if files.len() > limit as usize {
+        files.truncate(limit as usize);
+        let next = files.last().map(|file| file.id);
+        return Ok(Page { files, next });
+    }
+    let end = window_end(filter, after);
+    let last: Option<i64> = conn.query_one("SELECT max(id) FROM files", [], |row| row.get(0))?;
+    Ok(Page { files, next: last.filter(|last| *last > end).map(|_| end) })
+}
+
+/// One file.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn details(conn: &Connection, id: i64) -> rusqlite::Result<Option<Details>> {
+    let found =
+        conn.query_row(&format!("SELECT {COLUMNS} FROM files WHERE id = ?1"), [id], file).optional()?;
+    let Some(file) = found else { return Ok(None) };
+    let mut statement = conn.prepare(TRACKS)?;
+    let tracks = statement.query_map([id], |row| {
+        Ok(Track {
+            id: row.get(0)?,
+            track_index: row.get(1)?,
+            track_type: row.get(2)?,
+            codec: row.get(3)?,
+            language: row.get(4)?,
+            title: row.get(5)?,
+            is_default: row.get(6)?,
+            is_forced: row.get(7)?,
+            channels: row.get(8)?,
+            channel_layout: row.get(9)?,
+            width: row.get(10)?,
+            height: row.get(11)?,
+            frame_rate: row.get(12)?,
+        })
+    })?;
+    Ok(Some(Details { file, tracks: tracks.collect::<rusqlite::Result<_>>()? }))
+}
+
+const TRACKS: &str =
+    "SELECT id, track_index, track_type, codec, language, title, is_default, is_forced, channels,
+    channel_layout, width, height, frame_rate FROM tracks WHERE file_id = ?1 ORDER BY track_index";
+
+fn file(row: &Row<'_>) -> rusqlite::Result<File> {
+    Ok(File {
+        id: row.get(0)?,
+        path: row.get(1)?,
+        filename: row.get(2)?,
+        directory: row.get(3)?,
+        extension: row.get(4)?,
+        size_bytes: row.get(5)?,
+        modified_at: row.get(6)?,
+        content_hash: row.get(7)?,
+        container_format: row.get(8)?,
+        scanned_at: row.get(9)?,
+        scan_status: row.get(10)?,
+        scan_error: row.get(11)?,
+    })
+}
+
+/// A pattern for LIKE that means just the text.
+fn contains(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for char in text.chars() {
+        if matches!(char, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(char);
+    }
+    pattern.push('%');
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The plan that SQLite makes of a query, in a library of version 7 without content or statistics.
+    fn plan(sql: &str, values: &[Box<dyn ToSql>]) -> String {
+        let conn = Connection::open_in_memory().expect("a database");
+        conn.execute_batch(include_str!("../schema.sql")).expect("the schema");
+        let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("valid SQL");
+        let rows = statement
+            .query_map(params_from_iter(values.iter()), |row| row.get::<_, String>(3))
+            .expect("a plan");
+        rows.collect::<Result<Vec<_>, _>>().expect("a plan").join("; ")
+    }
+
+    fn page_plan(filter: &Filter) -> (String, bool) {
+        let (sql, values) = query(filter, 7, 100);
+        (plan(&sql, &values), window_end(filter, 7) != i64::MAX)
+    }
+
+    #[test]
+    fn every_page_follows_an_index_in_order_or_is_bounded() {
+        let some = || Some("x".to_owned());
+        let by_id = "SEARCH files USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)";
+        let track = "SEARCH tracks EXISTS USING INDEX idx_tracks_file_id (file_id=?)";
+        for (filter, expected, bounded) in [
+            (Filter::default(), by_id.to_owned(), false),
+            (
+                Filter { directory: some(), ..Filter::default() },
+                "SEARCH files USING INDEX idx_files_directory (directory=? AND rowid>? AND rowid<?)"
+                    .to_owned(),
+                false,
+            ),
+            (
+                Filter { extension: some(), ..Filter::default() },
+                "SEARCH files USING INDEX idx_files_extension (extension=? AND rowid>? AND rowid<?)"
+                    .to_owned(),
+                false,
+            ),
+            (Filter { status: some(), ..Filter::default() }, by_id.to_owned(), true),
+            (Filter { text: some(), ..Filter::default() }, by_id.to_owned(), true),
+            (Filter { codec: some(), ..Filter::default() }, format!("{by_id}; {track}"), true),
+            (Filter { language: some(), ..Filter::default() }, format!("{by_id}; {track}"), true),
+        ] {
+            let (plan, is_bounded) = page_plan(&filter);
+            assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{filter:?}: {plan}");
+            assert_eq!((plan, is_bounded), (expected, bounded), "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn every_mixture_of_filters_is_bounded() {
+        for bits in 0..64_u8 {
+            let on = |bit: u8| (bits & 1 << bit != 0).then(|| "x".to_owned());
+            let filter = Filter {
+                status: on(0),
+                extension: on(1),
+                codec: on(2),
+                language: on(3),
+                directory: on(4),
+                text: on(5),
+            };
+            let (plan, _) = page_plan(&filter);
+            assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{filter:?}: {plan}");
+        }
+    }
+
+    #[test]
+    fn one_file_is_found_by_keys() {
+        let file = plan(&format!("SELECT {COLUMNS} FROM files WHERE id = 1"), &[]);
+        assert_eq!(file, "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)");
+        let tracks = plan(&TRACKS.replace("?1", "1"), &[]);
+        assert_eq!(tracks, "SEARCH tracks USING INDEX sqlite_autoindex_tracks_1 (file_id=?)");
+    }
+}

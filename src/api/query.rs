@@ -1,0 +1,162 @@
+//! Parameters: each known, each given once, each valid, or 400 that names them all.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::answer::Refusal;
+use crate::library::files::listing as files;
+use crate::library::jobs::listing as jobs;
+
+/// Entries of a page, unless told otherwise, and at most.
+const LIMIT: u32 = 100;
+const LIMIT_MOST: u32 = 1000;
+
+/// Characters of a word (a codec, a language), at most. Texts and paths are as long as a request line may be.
+const WORD: usize = 64;
+
+const FILE_STATUSES: [&str; 4] = ["pending", "ok", "error", "missing"];
+const JOB_STATUSES: [&str; 5] = ["queued", "running", "completed", "failed", "cancelled"];
+const JOB_TYPES: [&str; 4] = ["transcode", "move", "scan", "apply"];
+
+/// The query of a request, and what is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parameters {
+    values: BTreeMap<String, String>,
+    problems: Vec<String>,
+}
+
+impl Parameters {
+    /// Reads `name=value&…` (application/x-www-form-urlencoded).
+    pub(super) fn parse(raw: &str) -> Self {
+        let mut parameters = Self::default();
+        for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decode(name).unwrap_or_else(|| name.to_owned());
+            match decode(value) {
+                Some(value) => {
+                    if parameters.values.insert(name.clone(), value).is_some() {
+                        parameters.problems.push(format!("{name}: given more than once"));
+                    }
+                }
+                None => parameters.problems.push(format!("{name}: not UTF-8 in percent-encoding")),
+            }
+        }
+        parameters
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
+        self.values.remove(name)
+    }
+
+    fn problem(&mut self, name: &str, wanted: &str) {
+        self.problems.push(format!("{name}: {wanted}"));
+    }
+
+    fn take_text(&mut self, name: &str) -> Option<String> {
+        let value = self.take(name)?;
+        if value.is_empty() {
+            self.problem(name, "must not be empty");
+        }
+        Some(value)
+    }
+
+    fn take_word(&mut self, name: &str) -> Option<String> {
+        let value = self.take_text(name)?;
+        if value.chars().count() > WORD {
+            self.problem(name, &format!("at most {WORD} characters"));
+        }
+        Some(value)
+    }
+
+    fn take_one_of(&mut self, name: &str, words: &[&str]) -> Option<String> {
+        let value = self.take(name)?;
+        if !words.contains(&value.as_str()) {
+            self.problem(name, &format!("one of {}", words.join(", ")));
+        }
+        Some(value)
+    }
+
+    fn take_limit(&mut self) -> u32 {
+        let Some(value) = self.take("limit") else { return LIMIT };
+        number(&value).filter(|limit| (1..=LIMIT_MOST).contains(limit)).unwrap_or_else(|| {
+            self.problem("limit", &format!("a number from 1 to {LIMIT_MOST}"));
+            LIMIT
+        })
+    }
+
+    /// What is left is unknown.
+    fn finish(mut self, known: &[&str]) -> Result<(), Refusal> {
+        for name in std::mem::take(&mut self.values).into_keys() {
+            let wanted = match known {
+                [] => "unknown; there are no parameters here".to_owned(),
+                known => format!("unknown; there are {}", known.join(", ")),
+            };
+            self.problem(&name, &wanted);
+        }
+        if self.problems.is_empty() { Ok(()) } else { Err(Refusal::parameter(self.problems.join("; "))) }
+    }
+}
+
+/// For a route without parameters.
+pub(super) fn none(parameters: &Parameters) -> Result<(), Refusal> {
+    parameters.clone().finish(&[])
+}
+
+/// Of `/files`.
+pub(super) fn files(mut parameters: Parameters) -> Result<(files::Filter, i64, u32), Refusal> {
+    let filter = files::Filter {
+        status: parameters.take_one_of("status", &FILE_STATUSES),
+        extension: parameters.take_word("extension").map(|extension| extension.to_lowercase()),
+        codec: parameters.take_word("codec"),
+        language: parameters.take_word("language"),
+        directory: parameters.take_text("directory").map(|directory| match directory.trim_end_matches('/') {
+            "" => "/".to_owned(),
+            bare => bare.to_owned(),
+        }),
+        text: parameters.take_text("text"),
+    };
+    let limit = parameters.take_limit();
+    let after = parameters.take("after").map_or(Some(0), |value| number::<i64>(&value));
+    if after.is_none() {
+        parameters.problem("after", "the number that the page before gave as next");
+    }
+    let known = ["status", "extension", "codec", "language", "directory", "text", "limit", "after"];
+    parameters.finish(&known)?;
+    Ok((filter, after.unwrap_or_default(), limit))
+}
+
+/// Of `/jobs`.
+pub(super) fn jobs(mut parameters: Parameters) -> Result<(jobs::Filter, Option<String>, u32), Refusal> {
+    let filter = jobs::Filter {
+        status: parameters.take_one_of("status", &JOB_STATUSES),
+        job_type: parameters.take_one_of("type", &JOB_TYPES),
+    };
+    let limit = parameters.take_limit();
+    let after = parameters.take_word("after");
+    parameters.finish(&["status", "type", "limit", "after"])?;
+    Ok((filter, after, limit))
+}
+
+/// Digits only: no sign, no space.
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+fn decode(text: &str) -> Option<String> {
+    let text: Cow<'_, str> =
+        if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let (hex, after) = rest.split_at_checked(2)?;
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        bytes.push(digit(hex[0])? << 4 | digit(hex[1])?);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
+}

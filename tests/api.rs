@@ -1,0 +1,257 @@
+//! The library over HTTP: what it shows, what it refuses, and that nobody waits for it.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::harness::{Answer, Client, Daemon, Sandbox, eventually, settled};
+
+/// A daemon without roots over a library of two films, one broken file and one missing.
+fn serve() -> (Sandbox, Daemon) {
+    let sandbox = Sandbox::new();
+    for name in ["films/a/one.mkv", "films/b/two.mkv", "films/b/gone.mkv"] {
+        sandbox.film(name);
+    }
+    let broken = sandbox.write("films/b/broken.mp4", "no video");
+    settled(&broken);
+    sandbox.scan(&[]);
+    fs::remove_file(sandbox.path("films/b/gone.mkv")).expect("gone");
+    sandbox.scan(&[]);
+    let daemon = sandbox.serve::<&str>([]);
+    (sandbox, daemon)
+}
+
+#[track_caller]
+fn get(daemon: &Daemon, path: &str) -> Value {
+    let answer = daemon.get(path);
+    assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    answer.json()
+}
+
+fn names(page: &Value) -> Vec<String> {
+    let files = page["files"].as_array().expect("files");
+    files.iter().map(|file| file["filename"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn files_are_filtered_by_every_parameter() {
+    let (sandbox, daemon) = serve();
+    let list = |query: &str| {
+        let mut names = names(&get(&daemon, &format!("/api/v1/files{query}")));
+        names.sort();
+        names
+    };
+    assert_eq!(list(""), ["broken.mp4", "gone.mkv", "one.mkv", "two.mkv"]);
+    assert_eq!(list("?status=ok"), ["one.mkv", "two.mkv"]);
+    assert_eq!(list("?status=missing&extension=MKV"), ["gone.mkv"]);
+    assert_eq!(list("?extension=mp4"), ["broken.mp4"]);
+    assert_eq!(list("?codec=h264&status=ok&text=TWO"), ["two.mkv"]);
+    assert_eq!(list("?language=jpn"), Vec::<String>::new());
+    assert_eq!(list("?language=ger&text=/one"), ["one.mkv"]);
+    assert_eq!(list("?text=%25"), Vec::<String>::new(), "a percent sign is a percent sign");
+    let directory = sandbox.path("films/b");
+    let directory = directory.to_str().expect("UTF-8");
+    assert_eq!(list(&format!("?directory={directory}/&status=ok")), ["two.mkv"]);
+}
+
+#[test]
+fn pages_follow_one_another() {
+    let (_sandbox, daemon) = serve();
+    let mut seen = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = get(&daemon, &format!("/api/v1/files?limit=1&after={after}"));
+        seen.extend(names(&page));
+        let Some(next) = page["next"].as_i64() else { break };
+        after = next;
+    }
+    seen.sort();
+    assert_eq!(seen, ["broken.mp4", "gone.mkv", "one.mkv", "two.mkv"]);
+    let first = get(&daemon, "/api/v1/jobs?limit=1");
+    let next = first["next"].as_str().expect("another");
+    let second = get(&daemon, &format!("/api/v1/jobs?limit=1&after={next}"));
+    assert!(second["next"].is_null());
+    assert!(
+        first["jobs"][0]["created_at"].as_str() > second["jobs"][0]["created_at"].as_str(),
+        "newest first"
+    );
+}
+
+#[test]
+fn one_file_has_its_tracks() {
+    let (sandbox, daemon) = serve();
+    let id = sandbox.row("films/a/one.mkv").id;
+    let file = get(&daemon, &format!("/api/v1/files/{id}"));
+    assert_eq!(file["path"].as_str().map(std::path::PathBuf::from), Some(sandbox.path("films/a/one.mkv")));
+    assert_eq!(file["container_format"], "matroska,webm");
+    let tracks = file["tracks"].as_array().expect("tracks");
+    assert_eq!(tracks.len(), 3);
+    assert_eq!((&tracks[0]["codec"], &tracks[0]["width"]), (&"h264".into(), &1920.into()));
+    assert_eq!((&tracks[2]["language"], &tracks[2]["channels"]), (&"ger".into(), &2.into()));
+    let job = get(&daemon, "/api/v1/jobs")["jobs"][0].clone();
+    let one = get(&daemon, &format!("/api/v1/jobs/{}", job["id"].as_str().expect("an id")));
+    assert_eq!(one, job);
+    assert_eq!((&one["status"], &one["summary"]["removed"]), (&"completed".into(), &1.into()));
+    for path in [
+        "/api/v1/files/999",
+        "/api/v1/jobs/none",
+        "/api/v1/jobs?after=none",
+        "/api/v1/files/x",
+        "/api/v1",
+        "/api/v1/files/",
+        "/api/v2/files",
+    ] {
+        let answer = daemon.get(path);
+        assert_eq!(answer.status, 404, "{path}: {}", answer.body);
+        assert!(answer.json()["error"].is_string());
+    }
+}
+
+#[test]
+fn library_as_a_whole_is_counted() {
+    let (sandbox, daemon) = serve();
+    let library = get(&daemon, "/api/v1/library");
+    let size = |name: &str| sandbox.row(name).size;
+    let ok = size("films/a/one.mkv") + size("films/b/two.mkv");
+    assert_eq!((library["files"].as_i64(), library["bytes"].as_i64()), (Some(3), Some(ok + 8)));
+    let group = |kind: &str, name: Value| {
+        let groups = library[kind].as_array().expect("groups");
+        let found = groups.iter().find(|group| group["name"] == name).cloned();
+        found.map(|group| (group["files"].as_i64(), group["bytes"].as_i64()))
+    };
+    assert_eq!(group("statuses", "missing".into()), Some((Some(1), Some(size("films/b/gone.mkv")))));
+    assert_eq!(group("containers", "matroska,webm".into()), Some((Some(2), Some(ok))));
+    assert_eq!(group("containers", Value::Null), Some((Some(1), Some(8))));
+    assert_eq!(group("codecs", "h264".into()), Some((Some(2), Some(ok))));
+    assert_eq!(group("languages", "ger".into()), Some((Some(2), Some(ok))));
+    assert_eq!(group("resolutions", "1080p".into()), Some((Some(2), Some(ok))));
+    assert_eq!(library["scans"].as_array().map(Vec::len), Some(2));
+    assert_eq!(library["roots"], Value::Array(Vec::new()));
+    // The next commit of anyone is seen, at the latest when the count is no longer fresh.
+    sandbox.sql("UPDATE files SET scan_status = 'missing'");
+    eventually("the count follows", || (get(&daemon, "/api/v1/library")["files"] == 0).then_some(()));
+}
+
+#[test]
+fn roots_are_shown_with_their_state() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let root = sandbox.root();
+    let daemon = sandbox.serve(["--library".as_ref(), root.as_os_str()]);
+    let shown = eventually("a root with a scan", || {
+        let shown = get(&daemon, "/api/v1/library")["roots"][0].clone();
+        shown["last_success"].is_string().then_some(shown)
+    });
+    assert_eq!((shown["path"].as_str(), &shown["status"]), (root.to_str(), &"ok".into()));
+}
+
+#[test]
+fn unknown_and_bad_parameters_are_named() {
+    let (_sandbox, daemon) = serve();
+    for (path, named) in [
+        ("/api/v1/files?limit=0", "limit"),
+        ("/api/v1/files?limit=1001", "limit"),
+        ("/api/v1/files?limit=ten", "limit"),
+        ("/api/v1/files?after=-1", "after"),
+        ("/api/v1/files?after=99999999999999999999", "after"),
+        ("/api/v1/files?status=fine", "status"),
+        ("/api/v1/files?codec=", "codec"),
+        ("/api/v1/files?codec=a&codec=b", "codec"),
+        ("/api/v1/files?text=%FF", "text"),
+        ("/api/v1/files?sort=size", "sort"),
+        ("/api/v1/files?status", "status"),
+        ("/api/v1/files/1?full=1", "full"),
+        ("/api/v1/library?x=", "x"),
+        ("/api/v1/jobs?status=ok", "status"),
+        ("/api/v1/jobs?type=dance", "type"),
+        ("/api/v1/jobs/x?y=z", "y"),
+    ] {
+        let answer = daemon.get(path);
+        assert_eq!(answer.status, 400, "{path}: {}", answer.body);
+        let error = answer.json()["error"].as_str().expect("a text").to_owned();
+        assert!(error.starts_with(&format!("{named}: ")), "{path}: {error}");
+    }
+    let both =
+        daemon.get("/api/v1/files?limit=0&sort=size").json()["error"].as_str().expect("a text").to_owned();
+    assert!(both.contains("limit: ") && both.contains("sort: "), "{both}");
+}
+
+#[test]
+fn head_is_answered_and_other_methods_are_not_allowed() {
+    let (_sandbox, daemon) = serve();
+    for path in ["/api/v1/library", "/api/v1/files", "/api/v1/files/1", "/api/v1/jobs"] {
+        let mut client = daemon.client();
+        client.send(format!("HEAD {path} HTTP/1.1\r\nHost: vpo\r\n\r\n").as_bytes());
+        let head = client.receive(true).expect("an answer");
+        assert_eq!((head.status, head.header("content-type")), (200, Some("application/json")), "{path}");
+        for method in ["POST", "PUT", "DELETE", "PATCH"] {
+            let mut client = daemon.client();
+            client.send(format!("{method} {path} HTTP/1.1\r\nHost: vpo\r\n\r\n").as_bytes());
+            let answer = client.receive(false).expect("an answer");
+            assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")), "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn library_in_trouble_is_503() {
+    let (sandbox, daemon) = serve();
+    fs::rename(sandbox.library(), sandbox.path("away.db")).expect("moved");
+    for path in ["/api/v1/library", "/api/v1/files", "/api/v1/jobs"] {
+        let answer = daemon.get(path);
+        assert_eq!(answer.status, 503, "{path}: {}", answer.body);
+        assert!(answer.json()["error"].as_str().is_some_and(|error| error.contains("library.db")));
+    }
+    fs::rename(sandbox.path("away.db"), sandbox.library()).expect("back");
+    eventually("the library is back", || (daemon.get("/api/v1/files").status == 200).then_some(()));
+}
+
+#[test]
+fn probes_are_answered_in_time_while_the_library_is_counted() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.scan(&[]);
+    sandbox.sql(
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 150000)
+         INSERT INTO files (path, filename, directory, extension, size_bytes, modified_at, scanned_at, scan_status)
+         SELECT '/x/' || x || '.mkv', x || '.mkv', '/x', 'mkv', x, '', '', 'ok' FROM n;
+         INSERT INTO tracks (file_id, track_index, track_type, codec, language)
+         SELECT id, 0, 'video', 'h264', 'und' FROM files WHERE directory = '/x'",
+    );
+    let daemon = sandbox.serve::<&str>([]);
+    let address = daemon.address();
+    let greedy: Vec<_> = (0..16)
+        .map(|number| {
+            std::thread::spawn(move || {
+                let path = ["/api/v1/library", "/api/v1/files?text=nothing&status=error"][number % 2];
+                let answer: Option<Answer> =
+                    Client::try_connect(address).and_then(|mut client| client.try_get(path));
+                answer.map(|answer| (answer.status, answer.body))
+            })
+        })
+        .collect();
+    let mut slowest = Duration::ZERO;
+    while greedy.iter().any(|thread| !thread.is_finished()) {
+        let start = Instant::now();
+        assert_eq!(daemon.get("/health").status, 200);
+        slowest = slowest.max(start.elapsed());
+    }
+    for thread in greedy {
+        let (status, body) = thread.join().expect("no panic").expect("an answer");
+        assert!(matches!(status, 200 | 503), "{status}: {body}");
+    }
+    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+    // Nothing in 150,000 rows: the page says where to go on, until there is no more.
+    let mut after = 0;
+    let mut pages = 0;
+    loop {
+        let page = get(&daemon, &format!("/api/v1/files?text=nothing&after={after}"));
+        pages += 1;
+        let Some(next) = page["next"].as_i64() else { break };
+        after = next;
+    }
+    assert_eq!(pages, 4);
+}
