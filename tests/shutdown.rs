@@ -59,6 +59,25 @@ fn every_request_that_reached_it_is_answered_whole() {
     assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
 }
 
+/// Out of the backlog come clients whose request is still on its way: after a restart behind systemd's socket
+/// most of all.
+#[test]
+fn a_client_that_has_only_just_connected_is_answered() {
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        let mut daemon = sandbox.serve([""; 0]);
+        daemon.freeze();
+        let mut client = Client::connect(daemon.address());
+        daemon.signal(Signal::TERM);
+        daemon.signal(Signal::CONT);
+        eventually("the stop begins", || daemon.log().contains("stopping").then_some(()));
+        let sent = client.send(b"GET /livez HTTP/1.1\r\nHost: vpo\r\n\r\n");
+        let answer = sent.and_then(|()| client.receive(false));
+        assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
+        answer.map(|answer| assert_eq!(answer.status, 200)).ok_or_else(|| "no answer".to_owned())
+    });
+}
+
 #[test]
 fn under_load_no_request_is_dropped() {
     let sandbox = Sandbox::new();

@@ -28,6 +28,9 @@ const READ: usize = 2 * 1024;
 /// How long we go on reading after an answer that the client may not have waited for: closing with bytes
 /// unread would reset the connection, and the answer with it (RFC 9112, section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
+/// When the daemon stops, a request that is half sent, or whose client has only just connected, still gets the
+/// time of a lost packet to become whole.
+pub(super) const GRACE: Duration = Duration::from_millis(250);
 /// What is read of that once the daemon stops.
 const MOST_DISCARDED: usize = 1024 * 1024;
 
@@ -195,10 +198,13 @@ impl hyper::rt::Read for Io {
         let count = match exchange.connection.socket.poll_read(cx, &mut space[..room]) {
             Poll::Ready(count) => count?,
             Poll::Pending if exchange.stop.is_cancelled() => {
-                // Not even the kernel has anything: between two requests that is the end.
+                // Not even the kernel has anything: between two requests that is the end. A client that has only
+                // just connected, as all do that come out of the backlog, has yet to get its request here.
                 match exchange.connection.socket.try_read(&mut space[..room])? {
                     Some(count) => count,
-                    None if this.framing.partial() => return Poll::Pending,
+                    None if this.framing.partial() || exchange.connection.newer_than(GRACE) => {
+                        return Poll::Pending;
+                    }
                     None => 0,
                 }
             }

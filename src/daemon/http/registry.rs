@@ -59,6 +59,12 @@ impl Connection {
         self.progress().0
     }
 
+    /// Whether the connection is so new that its first request may still be on the way.
+    pub(super) fn newer_than(&self, age: Duration) -> bool {
+        let (stage, since) = self.progress();
+        stage == Stage::Receiving && milliseconds(self.epoch.elapsed()) < since + milliseconds(age)
+    }
+
     /// The stage, and when it began (milliseconds since the epoch).
     fn progress(&self) -> (Stage, u64) {
         let word = self.progress.load(Ordering::Relaxed);

@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 use warp::Filter;
 use warp::reply::Response;
 
-use super::connection;
+use super::connection::{self, GRACE};
 use super::counters::Counters;
 use super::listener::{AcceptError, Accepting, Closing, Listener};
 use super::registry::{Patience, Registry};
@@ -30,11 +30,9 @@ const RUNNING: Patience = Patience {
     receiving: Duration::from_secs(10),
     stalled: Duration::from_secs(10),
 };
-/// The same once it stops and [`GRACE`] has passed.
+/// The same once it stops and [`connection::GRACE`] has passed.
 const STOPPING: Patience =
     Patience { idle: Duration::ZERO, receiving: Duration::ZERO, stalled: Duration::from_secs(1) };
-/// When the daemon stops, a half-sent request still gets the time of a lost packet to become whole.
-const GRACE: Duration = Duration::from_millis(250);
 /// How often patience is looked at.
 const SWEEP: Duration = Duration::from_millis(500);
 /// How long a new connection waits while all others have a request in progress.
