@@ -1,6 +1,6 @@
 # compose.yaml, run by podman-compose.
 . /root/cases/container.bash
-NAME=vpo_vpo_1 VOLUME=vpo_data
+NAME=vpo_vpo_1 VOLUME=vpo_data LIMIT=5
 CASES=("${SHARED[@]}" every_line_of_the_log_is_json a_dependent_service_waits_until_it_is_healthy)
 
 compose() { (cd "$FILES" && podman-compose -p vpo -f compose.yaml -f "$FILES/case.yaml" "$@"); }

@@ -3,7 +3,7 @@ UIDS='65532 65532 65532'
 WRITE_FIX=':U'
 
 main_pid() { podman inspect --format '{{.State.Pid}}' "$NAME" 2>/dev/null; }
-messages() { since _COMM=conmon CONTAINER_NAME="$NAME" -o cat; }
+messages() { since _COMM=conmon CONTAINER_NAME="$NAME" -o cat | grep . || true; }   # conmon ends its messages with a line feed
 health_status() { podman inspect --format '{{.State.Health.Status}}' "$NAME" 2>/dev/null; }
 healthy() { [ "$(health_status)" = healthy ]; }
 unhealthy() { [ "$(health_status)" = unhealthy ]; }
@@ -11,8 +11,8 @@ probe_now() { podman healthcheck run "$NAME"; }
 data() { if [ -n "$DATA" ]; then echo "$DATA"; else podman volume inspect --format '{{.Mountpoint}}' "$VOLUME"; fi; }
 reload() { podman kill --signal HUP "$NAME"; }
 exit_code() { podman inspect --format '{{.State.ExitCode}}' "$NAME"; }
-given_up() { [ "$(podman inspect --format '{{.State.Status}}' "$NAME")" = exited ]; }
-ended_well() { given_up && is "$(exit_code)" 0 'the exit code'; }
+given_up() { [ "$(podman inspect --format '{{.State.Status}} {{.RestartCount}}' "$NAME")" = "exited $LIMIT" ]; }
+ended_well() { is "$(podman inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$NAME")" 'exited 0'; }
 comes_back() { up; }
 
 # Networks, namespaces, mounts, timers and volumes: one line that must be the same before and after.

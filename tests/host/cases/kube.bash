@@ -1,6 +1,6 @@
 # systemd/kube.yaml, run by `podman kube play`.
 . /root/cases/container.bash
-NAME=vpo-vpo VOLUME=vpo
+NAME=vpo-vpo VOLUME=vpo LIMIT=
 CASES=("${SHARED[@]}" every_line_of_the_log_is_json a_wedged_daemon_is_restarted_by_the_liveness_probe)
 
 wipe() {

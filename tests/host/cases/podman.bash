@@ -1,7 +1,9 @@
 # `podman run`, with the Containerfile's own HEALTHCHECK.
 . /root/cases/container.bash
 NAME=vpo VOLUME=vpo
-CASES=("${SHARED[@]}" every_line_of_the_log_is_json the_image_is_small_and_says_what_it_is the_simplest_command_is_healthy)
+CASES=("${SHARED[@]}" every_line_of_the_log_is_json a_backup_taken_online_restores a_share_mounted_later_is_seen_inside
+    the_image_is_small_and_says_what_it_is the_simplest_command_is_healthy)
+LIMIT=3                         # of restarts
 
 wipe() { podman rm -f -i -t 5 -v vpo >/dev/null; podman volume rm -f vpo >/dev/null; }
 
@@ -10,12 +12,23 @@ up() {
     local options=(-e VPO_LIBRARY_ROOTS=/videos) variable
     for variable in "${ENV[@]}"; do options+=(-e "$variable"); done
     [ -z "$CONFIG" ] || options+=(-v "$CONFIG:/etc/vpo:ro")
-    podman run -d --name vpo --read-only --cap-drop all --security-opt no-new-privileges --restart on-failure:3 \
+    podman run -d --name vpo --read-only --cap-drop all --security-opt no-new-privileges --restart "on-failure:$LIMIT" \
         --stop-timeout 40 -p 127.0.0.1:8321:8321 -v "${DATA:-vpo}:/data" -v "$VIDEOS:/videos:ro,rslave" \
-        --health-interval "${PROBE_EVERY}s" --health-retries 1 "${options[@]}" localhost/vpo "${ARGS[@]}"
+        "${options[@]}" localhost/vpo "${ARGS[@]}"
+    # The options of `podman run` do not reach the image's own HEALTHCHECK.
+    [ "$PROBE_EVERY" = 30 ] || podman update --health-interval "${PROBE_EVERY}s" --health-retries 1 vpo
 }
 
 down() { podman stop vpo; }
+
+a_share_mounted_later_is_seen_inside() {
+    fresh
+    mkdir -p "$VIDEOS/share"
+    mount -t tmpfs share "$VIDEOS/share"
+    touch "$VIDEOS/share/late.mkv"
+    [ -e "/proc/$(main_pid)/root/videos/share/late.mkv" ] || { umount "$VIDEOS/share"; return 1; }
+    umount "$VIDEOS/share"
+}
 
 the_image_is_small_and_says_what_it_is() {
     local format
@@ -23,7 +36,8 @@ the_image_is_small_and_says_what_it_is() {
     format='{{.User}} {{json .Config.Entrypoint}} {{json .Config.Cmd}} {{json .HealthCheck.Test}} {{.Config.StopSignal}}'
     is "$(podman image inspect --format "$format" localhost/vpo)" \
         '65532:65532 ["/vpo"] ["serve"] ["CMD","/vpo","healthcheck"] SIGTERM'
-    podman image inspect --format '{{json .Labels}}' localhost/vpo | jq -e '."org.opencontainers.image.title" == "vpo"'
+    is "$(podman image inspect --format '{{index .Labels "org.opencontainers.image.version"}}' localhost/vpo)" \
+        "$(podman run --rm localhost/vpo --version | awk '{ print $2 }')"
 }
 
 the_simplest_command_is_healthy() {

@@ -24,6 +24,7 @@ up() {
         local variable
         for variable in "${ENV[@]}"; do echo "Environment=$variable"; done
         [ -z "$CONFIG" ] || echo "Volume=$CONFIG:/etc/vpo:ro"
+        [ -z "${WATCHDOG:-}" ] || echo "Environment=WATCHDOG_USEC=${WATCHDOG}000000"
         if [ -n "$DATA" ]; then printf 'Volume=\nVolume=%s:/data\nVolume=%s:/videos:ro\n' "$DATA" "$VIDEOS"; fi
         printf 'HealthInterval=%ss\nHealthRetries=%s\n' "$PROBE_EVERY" "${RETRIES:-3}"
         [ -z "${ON_FAILURE:-}" ] || echo "HealthOnFailure=$ON_FAILURE"

@@ -17,6 +17,7 @@ id -u tester >/dev/null 2>&1 || useradd --create-home --shell /bin/bash tester
 grep -q '^tester:' /etc/subuid || usermod --add-subuids 200000-265535 --add-subgids 200000-265535 tester
 OWN=$(id -u tester)
 UIDS="$OWN $OWN $OWN"           # keep-id: the container's user is the user
+/usr/bin/systemctl start network-online.target    # what a user's Quadlet waits for, up to 90 s
 loginctl enable-linger tester
 within 20 systemctl is-active --quiet "user@$OWN.service"
 

@@ -205,3 +205,19 @@ fifty_stops_and_starts_leave_nothing_behind() {
     is "$(leftovers)" "$files" 'what the manager keeps'
     is "$(ss -Hltn 'sport = :8321')" '' 'listeners'
 }
+
+# As docs/install.md says it, with the daemon at work.
+a_backup_taken_online_restores() {
+    fresh
+    local library
+    library=$(data)/library.db
+    within 20 eval "[ \"\$(sqlite3 $library 'SELECT count(*) FROM files')\" = 1 ]"
+    sqlite3 "$library" "VACUUM INTO '$TMP/library.db'"
+    down
+    rm -f "$library" "$library-wal" "$library-shm"
+    cp "$TMP/library.db" "$library"
+    chown --reference "$library.lock" "$library"
+    up
+    within 10 answers health 200
+    is "$(sqlite3 "$library" 'SELECT count(*) FROM files')" 1 'the files it knows'
+}
