@@ -64,7 +64,10 @@ pub enum Error {
     #[error("the library {} is closed", .0.display())]
     Closed(PathBuf),
     /// Other programs kept it locked.
-    #[error("the library {} stayed locked by another program for {limit:?}", path.display())]
+    #[error(
+        "the library {} stayed locked by another program for {limit:?}: stop that program, or try again when it is done",
+        path.display()
+    )]
     Busy {
         /// The library.
         path: PathBuf,
@@ -251,6 +254,19 @@ impl Library {
         let value = work(&transaction).map_err(|source| self.failed(source))?;
         transaction.commit().map_err(|source| self.failed(source))?;
         Ok(value)
+    }
+
+    /// Brings the write-ahead log into the library: for the end of a piece of work, so that while nothing goes on
+    /// `library.db` alone is the whole library, as those believe who copy or replace it. Does nothing without roots; what
+    /// a reader of another program holds back stays in the log until the next time.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn settle(&self) -> Result<(), Error> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(writer) = &state.writer else { return Ok(()) };
+        self.still_there(&state)?;
+        writer.settle().map_err(|source| self.failed(source))
     }
 
     /// Ends it: later reads and writes fail. With roots it waits for those in progress, then the write-ahead log is

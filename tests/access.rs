@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use rusqlite::Connection;
 
-use crate::harness::{Client, Daemon, Sandbox};
+use crate::harness::{Client, Daemon, Sandbox, eventually};
 
 /// As VPO makes it, in WAL mode if told so, with nothing beside it.
 fn library(sandbox: &Sandbox, wal: bool) {
@@ -54,8 +54,10 @@ fn start(command: Command, library: &Path) -> (Daemon, SocketAddr) {
 
 #[track_caller]
 fn assert_read_only(address: SocketAddr) {
-    let answer = Client::connect(address).get("/health");
-    assert_eq!(answer.status, 200, "{}", answer.body);
+    let answer = eventually("/health is 200", || {
+        let answer = Client::try_connect(address)?.try_get("/health")?;
+        (answer.status == 200).then_some(answer)
+    });
     let body = answer.json();
     assert_eq!(
         (&body["status"], &body["checks"][0]["reason"]),

@@ -372,12 +372,12 @@ fn a_database_of_another_program_is_a_wrong_schema() {
 
 #[test]
 fn a_library_cut_to_nothing_is_not_a_database() {
-    fault(ALL, "not_a_database", |scene| cut(scene, |_| 0), uncut, None);
+    fault(ALL, "not_a_database", |scene| cut(scene, |_| 0), undo, None);
 }
 
 #[test]
 fn a_library_cut_in_half_is_corrupt() {
-    fault(ALL, "corrupt", |scene| cut(scene, |length| length / 2), uncut, None);
+    fault(ALL, "corrupt", |scene| cut(scene, |length| length / 2), undo, None);
 }
 
 fn cut(scene: &Scene, to: impl Fn(u64) -> u64) -> Vec<u8> {
@@ -387,35 +387,32 @@ fn cut(scene: &Scene, to: impl Fn(u64) -> u64) -> Vec<u8> {
     bytes
 }
 
-fn uncut(scene: &Scene, bytes: Vec<u8>) {
+/// Writes the bytes as they were into the file itself.
+fn undo(scene: &Scene, bytes: impl AsRef<[u8]>) {
     let file = fs::OpenOptions::new().write(true).open(&scene.library).expect("opens");
-    file.write_all_at(&bytes, 0).expect("restored");
+    file.write_all_at(bytes.as_ref(), 0).expect("restored");
 }
 
 #[test]
 fn an_overwritten_header_is_not_a_database() {
-    fault(ALL, "not_a_database", |scene| damage(scene, 0, 100), undamage, None);
+    fault(ALL, "not_a_database", |scene| damage(scene, 0, 100), undo, None);
 }
 
 #[test]
 fn an_overwritten_schema_page_is_corrupt() {
-    fault(ALL, "corrupt", |scene| damage(scene, 100, 3996), undamage, None);
+    fault(ALL, "corrupt", |scene| damage(scene, 100, 3996), undo, None);
 }
 
 #[test]
 fn an_overwritten_table_is_corrupt() {
     // Page 2 is the root of `_meta`, and all there is of it.
-    fault(ALL, "corrupt", |scene| damage(scene, 4096, 4096), undamage, None);
+    fault(ALL, "corrupt", |scene| damage(scene, 4096, 4096), undo, None);
 }
 
 fn damage(scene: &Scene, offset: u64, length: usize) -> Vec<u8> {
     let bytes = fs::read(&scene.library).expect("readable");
     overwrite(&scene.library, offset, length);
     bytes
-}
-
-fn undamage(scene: &Scene, bytes: Vec<u8>) {
-    uncut(scene, bytes);
 }
 
 #[test]
@@ -678,6 +675,28 @@ fn a_lost_library_is_not_replaced_by_a_restart() {
             "{text}"
         );
         assert_eq!(list(&scene.sandbox.path("data")), before, "nothing is touched");
+    }
+}
+
+#[test]
+fn a_kill_at_any_moment_of_the_first_start_is_in_nobodys_way() {
+    for round in 0..30_u64 {
+        let sandbox = Sandbox::new();
+        fs::create_dir(sandbox.path("data")).expect("made");
+        let library = sandbox.path("data/library.db");
+        let serve = || {
+            let mut command = sandbox.vpo(["serve", "--port", "0", "--database"]);
+            command.arg(&library);
+            Daemon::spawn(command, &library)
+        };
+        let mut first = serve();
+        // From before the first instruction to after the last step of the start.
+        std::thread::sleep(Duration::from_micros(700 * round));
+        first.signal(Signal::KILL);
+        first.wait();
+        let mut second = serve();
+        second.wait_healthy();
+        assert!(second.stop().success());
     }
 }
 

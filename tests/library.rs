@@ -1,6 +1,7 @@
 //! The library file through the crate's own interface: what is made, what is refused, what is left alone.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
@@ -151,7 +152,7 @@ fn describe(connection: &Connection) -> String {
                  || iif(pk, ' PK', '') FROM pragma_table_info(?1)",
             &table,
         );
-        text += &format!("{table}: {}\n", columns.join(", "));
+        let _ = writeln!(text, "{table}: {}", columns.join(", "));
         let mut rest = strings(
             connection,
             "SELECT \"from\" || ' -> ' || \"table\" || '(' || \"to\" || ') ON DELETE ' || on_delete FROM pragma_foreign_key_list(?1)",
@@ -167,7 +168,7 @@ fn describe(connection: &Connection) -> String {
         indexes.sort();
         rest.extend(indexes);
         for line in rest {
-            text += &format!("  {line}\n");
+            let _ = writeln!(text, "  {line}");
         }
     }
     text
@@ -467,6 +468,43 @@ fn reading_leaves_every_byte_as_it_was() {
         );
         assert!(after == before, "{mode}: bytes as they were");
     }
+}
+
+#[test]
+fn an_unfinished_write_of_another_program_is_left_to_those_who_may_write() {
+    let sandbox = Sandbox::new();
+    let path = library(&sandbox);
+    let writer = sqlite(&path);
+    writer.execute_batch(FILE).expect("written");
+    // Pages are spilled into the library before the commit: what is in the journal must be undone.
+    writer
+        .execute_batch(&format!("PRAGMA cache_size = 1; BEGIN; {}", [FILE; 200].join(";")))
+        .expect("written");
+    let left = contents(&sandbox.path(""));
+    drop(writer);
+    for (path, bytes) in &left {
+        fs::write(path, bytes).expect("written");
+    }
+    assert!(sandbox.path("library.db-journal").exists());
+    let text = refusal(&path, READ);
+    assert!(text.contains("unfinished write"), "{text}");
+    fs::remove_file(sandbox.path("library.db.lock")).expect("the lock");
+    assert!(contents(&sandbox.path("")) == left, "nothing is touched");
+    let opened = open(&path, WRITE).expect("undone by one that may write");
+    assert_eq!(opened.read(Patience::brief(NEVER), |tx| count(tx)).expect("read"), 1);
+    assert_well(&opened.check());
+}
+
+#[test]
+fn while_nothing_goes_on_the_file_alone_is_the_library() {
+    let sandbox = Sandbox::new();
+    let path = library(&sandbox);
+    let opened = open(&path, WRITE).expect("opens");
+    opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])).expect("written");
+    opened.settle().expect("settled");
+    fs::copy(&path, sandbox.path("backup.db")).expect("copied");
+    assert_eq!(count(&sqlite(&sandbox.path("backup.db"))).expect("read"), 1);
+    assert_well(&opened.check());
 }
 
 #[test]

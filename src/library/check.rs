@@ -306,8 +306,7 @@ fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => said(Reason::NotADatabase),
         Some(ErrorCode::DatabaseCorrupt) => said(Reason::Corrupt),
-        // A journal that only a program that may write can undo: its writer died, or is about to come back.
-        Some(ErrorCode::ReadOnly) if connection::readable(path) => Fault {
+        Some(ErrorCode::ReadOnly) if connection::is_unfinished(error) => Fault {
             reason: Reason::Locked,
             detail: format!("{} holds an unfinished write of another program", path.display()),
             busy: true,

@@ -261,9 +261,14 @@ impl Writer {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Brings the write-ahead log into the library, and empties it.
+    pub(super) fn settle(&self) -> rusqlite::Result<()> {
+        checkpoint(&self.connection())
+    }
+
     /// Brings the write-ahead log into the library and removes it, unless another program still uses it.
     pub(super) fn finish(self) -> rusqlite::Result<()> {
-        let checkpointed = checkpoint(&self.connection());
+        let checkpointed = self.settle();
         self.close()?;
         checkpointed
     }
@@ -275,7 +280,7 @@ impl Writer {
     /// the new library would otherwise take for its own).
     pub(super) fn abandon(self, replaced: bool) -> rusqlite::Result<()> {
         self.connection().set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        let checkpointed = if replaced { checkpoint(&self.connection()) } else { Ok(()) };
+        let checkpointed = if replaced { self.settle() } else { Ok(()) };
         self.close()?;
         checkpointed
     }
@@ -308,4 +313,9 @@ pub(super) fn readable(path: &Path) -> bool {
             Err(error) => error == Errno::NOENT && !suffix.is_empty(),
         }
     })
+}
+
+/// A journal lies there that only a connection that writes may undo: its writer died, or is about to come back.
+pub(super) fn is_unfinished(error: &rusqlite::Error) -> bool {
+    error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
 }
