@@ -751,16 +751,18 @@ fn threads(pid: u32) -> usize {
 #[test]
 #[ignore = "needs root, /dev/fuse and Debian's bindfs: a file system whose server can be stopped"]
 fn a_file_system_that_hangs_is_a_timeout_and_holds_nothing_up() {
-    for kind in [Rollback, Roots] {
+    for kind in [Rollback, Wal, Roots] {
         attempts(&format!("{kind:?}"), || {
             let sandbox = Sandbox::new();
             fs::create_dir(sandbox.path("disk")).expect("made");
-            make_library(&sandbox.path("disk/library.db"), kind == Roots);
+            make_library(&sandbox.path("disk/library.db"), kind != Rollback);
             fs::create_dir(sandbox.path("data")).expect("made");
             let fuse = Fuse::mount(&sandbox.path("disk"), &sandbox.path("data"));
             let mut scene = Scene::with(kind, sandbox, |command| {
                 command.args(["--shutdown-timeout", "1"]);
             });
+            // Dropped before the daemon, which would wait for the disk otherwise.
+            let fuse = fuse;
             let pid = scene.daemon.pid();
 
             fuse.signal(Signal::STOP);
@@ -782,15 +784,24 @@ fn a_file_system_that_hangs_is_a_timeout_and_holds_nothing_up() {
 
             fuse.signal(Signal::STOP);
             scene.await_health(503, Some("timeout"))?;
+            // The timeout, the half second that closing gets after it, and some for the machine.
+            let limit = Duration::from_millis(2000);
             let asked = Instant::now();
             scene.daemon.signal(Signal::TERM);
-            let status = scene.daemon.wait();
-            let took = asked.elapsed();
-            assert_eq!(status.code(), Some(0), "{}", scene.daemon.log());
-            fuse.signal(Signal::CONT);
-            if took > Duration::from_millis(1500) {
-                return Err(Late(format!("the exit took {took:?} with a timeout of 1 s")));
+            // With roots `-shm` is mapped into memory, and Linux writes such pages of a FUSE file back before it lets
+            // a process go, killed or not: there the last thing we can do in time is to be done.
+            let mut over = || match kind {
+                Roots => scene.daemon.log().contains("stopped after"),
+                _ => scene.daemon.try_wait().is_some(),
+            };
+            while !over() {
+                if asked.elapsed() > limit {
+                    return Err(Late(format!("the exit took over {limit:?} with a timeout of 1 s")));
+                }
+                std::thread::sleep(Duration::from_millis(1));
             }
+            fuse.signal(Signal::CONT);
+            assert_eq!(scene.daemon.wait().code(), Some(0), "{}", scene.daemon.log());
             Ok(())
         });
     }

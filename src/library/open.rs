@@ -77,8 +77,14 @@ impl Library {
     /// Whatever is not clearly a library that we may use; it is then left as it was.
     pub fn open(path: &Path, options: Options<'_>, cancelled: &dyn Fn() -> bool) -> Result<Self, OpenError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        if look(&path)?.is_none() {
-            create(&path, options.create_directory)?;
+        match look(&path)? {
+            None => create(&path, options.create_directory)?,
+            Some(found) if found.nlink() > 1 => warn!(
+                path = %path.display(),
+                names = found.nlink(),
+                "the library has more than one name (hard links): programs that open it by different names destroy it"
+            ),
+            Some(_) => {}
         }
         let lock = match Lock::acquire(&path, options.runtime_directory, cancelled) {
             Ok(lock) => Some(lock),
@@ -158,7 +164,7 @@ impl Library {
         with_roots: bool,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Self, OpenError> {
-        let found = look(&path)?;
+        look(&path)?;
         let pin = Pin::new(&path).map_err(|error| access_error(&path, error.to_string()))?;
         let reader = Reader::new(&path);
         match recognise(&reader, &path, cancelled) {
@@ -167,13 +173,6 @@ impl Library {
                 recognise(&reader, &path, cancelled)?;
             }
             other => other?,
-        }
-        if let Some(found) = found.filter(|found| found.nlink() > 1) {
-            warn!(
-                path = %path.display(),
-                names = found.nlink(),
-                "the library has more than one name (hard links): programs that open it by different names destroy it"
-            );
         }
         let writer = if with_roots { Some(open_writer(&reader, &path, cancelled)?) } else { None };
         let state = State { pin, generation: 0, adopted: None, writer };
