@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::hash::ContentHash;
-use super::job::Context;
+use super::job::{self, Context};
 use super::progress::Phase;
 use super::{Error, discover, name, read};
 use crate::library::Patience;
@@ -69,6 +69,9 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
         if cancelled() {
             return Err(Error::Cancelled);
         }
+    }
+    if hashed.files > 0 {
+        job::checkpoint(context);
     }
     hashed.seconds = start.elapsed().as_secs_f64();
     Ok(hashed)

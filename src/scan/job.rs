@@ -181,7 +181,18 @@ fn finish(context: &Context, id: &str, end: &End, summary: &Summary) -> Result<(
     let never = || false;
     let patience = Patience { limit: Some(Duration::from_millis(500)), cancelled: &never };
     let summary = serde_json::to_string(summary).ok();
-    context.library.write(patience, |tx| jobs::end(tx, id, end, summary.as_deref()))
+    context.library.write(patience, |tx| jobs::end(tx, id, end, summary.as_deref()))?;
+    checkpoint(context);
+    Ok(())
+}
+
+/// A piece of work is done: what is in the log goes into the file. Nothing depends on it, and a stop does it anyway.
+pub(crate) fn checkpoint(context: &Context) {
+    if !context.stop.is_cancelled()
+        && let Err(failure) = context.library.settle()
+    {
+        debug!(error = super::chain(&failure), "the library's log could not be brought into it yet");
+    }
 }
 
 struct Run<'a> {
