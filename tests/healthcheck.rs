@@ -1,9 +1,11 @@
 //! `vpo healthcheck`: finds the daemon, asks it, says why.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::Output;
 use std::time::{Duration, Instant};
+
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 
 use crate::harness::{Sandbox, eventually};
 
@@ -69,11 +71,15 @@ fn it_needs_no_secret() {
 
 #[test]
 fn without_a_daemon_it_says_so() {
-    let sandbox = Sandbox::new();
-    let (code, line) = said(&sandbox.run(["healthcheck"]));
+    // Bound, but not listening: nobody else can, and every connection is refused.
+    let taken = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    bind(&taken, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("binds");
+    let port = SocketAddr::try_from(getsockname(&taken).expect("an address")).expect("of TCP").port();
+    let (sandbox, config) = configured(&port.to_string());
+    let (code, line) = said(&sandbox.run(["healthcheck", "--config", &config]));
     assert_eq!(code, 1);
     assert!(
-        line.contains("no answer at http://127.0.0.1:8321") || line.contains("another program"),
+        line.contains(&format!("unhealthy: no answer at http://127.0.0.1:{port}: Connection refused")),
         "{line}"
     );
     sandbox.serve(NO_ARGS).stop();

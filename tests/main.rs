@@ -11,6 +11,7 @@ mod config;
 mod crowd;
 mod faults;
 mod harness;
+mod health;
 mod healthcheck;
 mod hostile;
 mod http;

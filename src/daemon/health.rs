@@ -1,6 +1,6 @@
 //! What the daemon knows of its own state, and how a probe learns it in time.
 //!
-//! The database check is a closure that this module runs on a thread of its own: every second, and on
+//! The database check is a closure that this module runs on a thread of its own: twice a second, and on
 //! demand when the last verdict is older than 250 ms; at most one in flight, all waiting probes share it
 //! ([`watch`]). Other checks (roots, tasks) are pushed and never turn `/health` 503.
 //! This module does not know what the closure looks at: it knows deadlines, ages and transitions.
@@ -234,14 +234,14 @@ impl Health {
 
     /// What a probe is told. Waits for a check when the last verdict is older than 250 ms, for 80 ms at most.
     pub async fn report(&self) -> Report {
-        let database = self.0.database.verdict().await;
+        let (database, now) = self.0.database.verdict().await;
         Report {
             phase: self.phase(),
             identity: self.0.identity,
-            uptime: self.uptime(),
+            uptime: now.saturating_duration_since(self.0.started),
             database,
             pushed: self.pushed(),
-            now: Instant::now(),
+            now,
         }
     }
 

@@ -10,6 +10,8 @@
 //! - [`connection`]: one connection: hyper between our socket and our service.
 //! - [`framing`]: where one request's head ends, so that we know of every request that a client has sent.
 //! - [`service`]: what every request must satisfy, whatever its route.
+//! - [`auth`], [`reply`]: the access token; answers, and what becomes of a rejected request.
+//! - [`counters`], [`exposition`]: what is counted here; what `/metrics` shows of the core.
 
 pub mod auth;
 pub mod counters;

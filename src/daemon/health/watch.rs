@@ -20,8 +20,9 @@ const FRESH: Duration = Duration::from_millis(250);
 const DEADLINE: Duration = Duration::from_millis(80);
 /// How long the last verdict stands in for one that is late or found the library busy.
 const STAND_IN: Duration = Duration::from_secs(1);
-/// Time between two checks that nobody asked for.
-const PERIOD: Duration = Duration::from_secs(1);
+/// Time between two checks that nobody asked for: short enough that there is always a verdict young enough to
+/// stand in when the next check meets a neighbour's commit.
+const PERIOD: Duration = Duration::from_millis(500);
 /// After this long without any verdict something is wrong with the daemon itself.
 const FLOW: Duration = Duration::from_secs(5);
 
@@ -113,6 +114,9 @@ impl State {
     /// Remembers what is told, and logs it when it differs from what was told before.
     fn tell(&mut self, seen: &Arc<Seen>, now: Instant) {
         self.told_at = Some(now);
+        if self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, seen)) {
+            return;
+        }
         let before = self.told.replace(Arc::clone(seen));
         log_change("database", before.as_ref().map(|seen| &seen.verdict), &seen.verdict);
     }
@@ -173,8 +177,9 @@ impl Watch {
         }
     }
 
-    /// The verdict that holds now, from a new check when the last is too old. Takes [`DEADLINE`] at most.
-    pub(super) async fn verdict(&self) -> Option<Arc<Seen>> {
+    /// The verdict that holds, and when it does: from a new check when the last is too old. Takes [`DEADLINE`]
+    /// at most.
+    pub(super) async fn verdict(&self) -> (Option<Arc<Seen>>, Instant) {
         loop {
             let mut done = pin!(self.done.notified());
             let asked = {
@@ -182,9 +187,11 @@ impl Watch {
                 let now = Instant::now();
                 let fresh = state.last.as_ref().is_some_and(|last| now.duration_since(last.at) <= FRESH);
                 if fresh || state.stopped || !state.watched {
-                    let seen = state.holds(now)?;
-                    state.tell(&seen, now);
-                    return Some(seen);
+                    let seen = state.holds(now);
+                    if let Some(seen) = &seen {
+                        state.tell(seen, now);
+                    }
+                    return (seen, now);
                 }
                 let asked = *state.asked.get_or_insert_with(|| {
                     self.asked.notify_one();
@@ -193,7 +200,7 @@ impl Watch {
                 if now >= asked + DEADLINE {
                     let seen = state.late(asked, now);
                     state.tell(&seen, now);
-                    return Some(seen);
+                    return (Some(seen), now);
                 }
                 done.as_mut().enable();
                 asked

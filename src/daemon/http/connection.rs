@@ -21,7 +21,7 @@ use super::counters::Counters;
 use super::framing::{Found, Framing, MAX_HEAD};
 use super::registry::{Connection, Place, Stage};
 use super::reply;
-use super::service::{Routed, Service};
+use super::service::{Routes, Service};
 
 /// One read: most requests are far smaller, and it lives on the stack.
 const READ: usize = 2 * 1024;
@@ -72,7 +72,7 @@ struct Io {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn run<R: Routed>(
+pub(super) async fn run<R: Routes>(
     place: Place,
     routes: R,
     counters: Arc<Counters>,

@@ -5,8 +5,9 @@
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use hyper::body::Bytes;
 use warp::filters::BoxedFilter;
 use warp::http::header::CONTENT_TYPE;
 use warp::http::{HeaderValue, Method, StatusCode};
@@ -16,7 +17,7 @@ use warp::{Filter, Rejection, Reply};
 
 use super::auth::{self, Access, Token};
 use super::reply::{self, MethodNotAllowed, rejected};
-use crate::daemon::health::Health;
+use crate::daemon::health::{Health, Report};
 use crate::daemon::metrics::{self, Registry};
 
 /// All routes. `others` are tried last, behind the token; what they reject becomes a JSON error.
@@ -26,19 +27,19 @@ pub fn routes(
     token: Option<Token>,
     others: BoxedFilter<(Response,)>,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
+    let rendered = Arc::new(Rendered::default());
     let report =
-        at("/health").or(at("/readyz")).unify().and(get_or_head()).and(auth::access(token.clone())).then(
-            move |access| {
-                let health = health.clone();
-                async move {
-                    let report = health.report().await;
-                    let status = if report.ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-                    reply::json(status, report.to_json(access == Access::Full))
-                }
-            },
-        );
-    let alive = at("/livez").and(get_or_head()).map(|| reply::json(StatusCode::OK, "{\"status\":\"alive\"}"));
-    let scrape = at("/metrics").and(get_or_head()).map(move || {
+        at(&["/health", "/readyz"]).and(get_or_head()).and(auth::access(token.clone())).then(move |access| {
+            let (health, rendered) = (health.clone(), Arc::clone(&rendered));
+            async move {
+                let report = health.report().await;
+                let status = if report.ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+                reply::json(status, rendered.body(report, access))
+            }
+        });
+    let alive =
+        at(&["/livez"]).and(get_or_head()).map(|| reply::json(StatusCode::OK, "{\"status\":\"alive\"}"));
+    let scrape = at(&["/metrics"]).and(get_or_head()).map(move || {
         let mut response = metrics.render().into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
         response
@@ -47,15 +48,36 @@ pub fn routes(
     report.or(alive).unify().or(guarded).unify().recover(rejected).unify()
 }
 
+/// The last report as it was written, for those with the token and those without. Under load many probes a
+/// millisecond are told the same, which need not be written anew.
+#[derive(Default)]
+struct Rendered([Mutex<Option<(Report, Bytes)>>; 2]);
+
+impl Rendered {
+    fn body(&self, report: Report, access: Access) -> Bytes {
+        let mut last = self.0[access as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((before, body)) = &*last
+            && before.says_the_same(&report)
+        {
+            return body.clone();
+        }
+        let body = Bytes::from(report.to_json(access == Access::Full));
+        *last = Some((report, body.clone()));
+        body
+    }
+}
+
 /// No routes besides the core's.
 #[must_use]
 pub fn nothing() -> BoxedFilter<(Response,)> {
     warp::any().and_then(|| ready(Err::<Response, _>(warp::reject::not_found()))).boxed()
 }
 
-/// Exactly this path; warp's own path filters also take a trailing slash.
-fn at(path: &'static str) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
-    matching(move |full| full == path)
+/// Exactly one of these paths; warp's own path filters also take a trailing slash.
+fn at(
+    paths: &'static [&'static str],
+) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
+    matching(move |full| paths.contains(&full))
 }
 
 fn no_trailing_slash() -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {

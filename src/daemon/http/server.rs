@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +18,7 @@ use super::counters::Counters;
 use super::listener::{AcceptError, Accepting, Closing, Listener};
 use super::registry::{Patience, Registry};
 use super::reply;
-use super::service::Routed;
+use super::service::Routes;
 use super::socket::Socket;
 
 /// Descriptors kept for everything that is no connection: library, log, roots, notifications.
@@ -104,7 +103,7 @@ where
     counters.set_limit(limits.connections);
     let listener = listener.accepting()?;
     let server = Server {
-        routes: TowerToHyperService::new(warp::service(routes)),
+        routes: warp::service(routes),
         registry: Arc::new(Registry::new(Arc::clone(&counters))),
         stop,
         limits,
@@ -134,7 +133,7 @@ impl<R> Drop for Server<R> {
     }
 }
 
-impl<R: Routed> Server<R> {
+impl<R: Routes> Server<R> {
     async fn accept_until_stopped(&self, listener: &Accepting) -> Result<(), ServeError> {
         let mut sweep = interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -176,7 +175,7 @@ impl<R: Routed> Server<R> {
                 // Its descriptor is closed before the next is taken.
                 tokio::task::yield_now().await;
             } else if Instant::now() >= deadline {
-                socket.try_write(reply::TOO_MANY.as_bytes());
+                socket.turn_away(reply::TOO_MANY.as_bytes());
                 self.counters.refused();
                 return;
             } else {

@@ -7,10 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use pin_project_lite::pin_project;
 use tracing::debug;
 use warp::http::header::{CACHE_CONTROL, CONNECTION, HOST};
+use warp::http::request::Parts;
 use warp::http::{HeaderValue, Request, StatusCode, Version};
 use warp::reply::Response;
 
@@ -20,8 +21,8 @@ use super::registry::Stage;
 use super::reply;
 
 /// warp's routes as a service.
-pub(super) trait Routed:
-    hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+pub(super) trait Routes:
+    tower_service::Service<Request<NoBody>, Response = Response, Error = Infallible, Future: Send>
     + Clone
     + Send
     + Sync
@@ -29,13 +30,37 @@ pub(super) trait Routed:
 {
 }
 
-impl<S> Routed for S where
-    S: hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+impl<S> Routes for S where
+    S: tower_service::Service<Request<NoBody>, Response = Response, Error = Infallible, Future: Send>
         + Clone
         + Send
         + Sync
         + 'static
 {
+}
+
+/// What every request that gets to a route has for a body. warp boxes bodies: one without size costs nothing.
+#[derive(Debug)]
+pub(super) struct NoBody;
+
+impl Body for NoBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(0)
+    }
 }
 
 /// One connection's service.
@@ -52,19 +77,18 @@ impl<R> Service<R> {
 }
 
 /// Why a request gets no further than here.
-fn refusal(request: &Request<Incoming>) -> Option<(StatusCode, &'static str)> {
-    let mut hosts = request.headers().get_all(HOST).iter();
+fn refusal(head: &Parts, has_body: bool) -> Option<(StatusCode, &'static str)> {
+    let mut hosts = head.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) if host.as_bytes().iter().all(|byte| is_host(*byte)) => {}
         (Some(_), None) => return Some((StatusCode::BAD_REQUEST, "the Host header is not valid")),
-        (None, _) if request.version() < Version::HTTP_11 => {}
+        (None, _) if head.version < Version::HTTP_11 => {}
         (None, _) => return Some((StatusCode::BAD_REQUEST, "the Host header is missing")),
         (Some(_), Some(_)) => {
             return Some((StatusCode::BAD_REQUEST, "there is more than one Host header"));
         }
     }
-    (!request.body().is_end_stream())
-        .then_some((StatusCode::PAYLOAD_TOO_LARGE, "requests with a body are not accepted"))
+    has_body.then_some((StatusCode::PAYLOAD_TOO_LARGE, "requests with a body are not accepted"))
 }
 
 /// The characters of a host and port (RFC 3986, section 3.2).
@@ -72,22 +96,23 @@ fn is_host(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&byte)
 }
 
-impl<R: Routed> hyper::service::Service<Request<Incoming>> for Service<R> {
+impl<R: Routes> hyper::service::Service<Request<Incoming>> for Service<R> {
     type Response = Response;
     type Error = Infallible;
     type Future = Answer<R::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.exchange.connection.enter(Stage::Handling);
-        let route = Route::of(request.uri().path());
-        let work = match refusal(&request) {
-            None => Work::Route { future: self.routes.call(request) },
-            Some((status, message)) => {
-                if !request.body().is_end_stream() {
-                    self.exchange.overrun();
-                }
-                Work::Refused { response: Some(reply::error(status, message)) }
-            }
+        let (head, body) = request.into_parts();
+        let route = Route::of(head.uri.path());
+        let has_body = !body.is_end_stream();
+        if has_body {
+            self.exchange.overrun();
+        }
+        let work = match refusal(&head, has_body) {
+            // warp's service is always ready.
+            None => Work::Route { future: self.routes.clone().call(Request::from_parts(head, NoBody)) },
+            Some((status, message)) => Work::Refused { response: Some(reply::error(status, message)) },
         };
         Answer { work, route, exchange: Arc::clone(&self.exchange), counters: Arc::clone(&self.counters) }
     }

@@ -75,6 +75,13 @@ impl Socket {
         let _ = rustix::net::send(self, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
     }
 
+    /// Writes a last answer, as far as that goes without waiting. What the client has sent is read first: closing
+    /// with bytes unread would reset the connection, and the answer with it.
+    pub(super) fn turn_away(&self, answer: &[u8]) {
+        let _ = self.try_read(&mut [0; 4096]);
+        self.try_write(answer);
+    }
+
     /// Whether bytes lie unread, asked of the kernel itself: readiness may be older than a signal.
     pub(super) fn unread(&self) -> bool {
         rustix::io::ioctl_fionread(self).is_ok_and(|bytes| bytes > 0)

@@ -1,0 +1,204 @@
+//! The health module by itself, with checks that do what no disk does on command.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use vpo::daemon::health::{Health, Identity, Phase, Report, Status, Verdict};
+
+use crate::harness::{eventually, in_time};
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+fn running(runtime: &Runtime, check: impl FnMut() -> Verdict + Send + 'static) -> Health {
+    let _guard = runtime.enter();
+    let health = Health::new(Identity { version: "1.2.3", schema_version: 7 });
+    health.watch_database(check).expect("a thread");
+    health.set_phase(Phase::Running);
+    health
+}
+
+fn reason(report: &Report) -> Option<&'static str> {
+    report.database.as_ref().expect("a verdict").verdict.reason
+}
+
+#[test]
+fn the_phase_decides_before_the_database_does() {
+    let runtime = runtime();
+    let health = running(&runtime, Verdict::pass);
+    for (phase, status, ok) in [
+        (Phase::Starting, "unhealthy", false),
+        (Phase::Running, "healthy", true),
+        (Phase::Stopping, "unhealthy", false),
+    ] {
+        health.set_phase(phase);
+        let report = runtime.block_on(health.report());
+        assert_eq!((report.status(), report.ok()), (status, ok));
+        let json: serde_json::Value = serde_json::from_slice(&report.to_json(true)).expect("JSON");
+        assert_eq!(json["phase"], phase.as_str());
+        assert_eq!(json["shutting_down"], phase == Phase::Stopping);
+        assert_eq!(json["database"], "connected");
+    }
+}
+
+#[test]
+fn only_the_database_can_fail_the_whole() {
+    let runtime = runtime();
+    let health = running(&runtime, || Verdict::warn("read_only", "on a read-only mount"));
+    health.set("root:/srv", Verdict::fail("offline", "gone"));
+    let report = runtime.block_on(health.report());
+    assert!(report.ok());
+    let json: serde_json::Value = serde_json::from_slice(&report.to_json(true)).expect("JSON");
+    assert_eq!(json["checks"][0]["status"], "warn");
+    assert_eq!(json["checks"][1]["name"], "root:/srv");
+    assert_eq!(json["checks"][1]["detail"], "gone");
+    health.remove("root:/srv");
+    assert_eq!(runtime.block_on(health.report()).pushed.len(), 0);
+}
+
+#[test]
+fn waiting_probes_share_one_check() {
+    let runtime = runtime();
+    let (running_now, most, count) =
+        (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (most_seen, counted) = (Arc::clone(&most), Arc::clone(&count));
+    let health = running(&runtime, move || {
+        most_seen.fetch_max(running_now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(5));
+        running_now.fetch_sub(1, Ordering::SeqCst);
+        counted.fetch_add(1, Ordering::SeqCst);
+        Verdict::pass()
+    });
+    let begun = Instant::now();
+    runtime.block_on(async {
+        while begun.elapsed() < Duration::from_millis(600) {
+            let probes: Vec<_> = (0..100).map(|_| health.report()).collect();
+            for report in futures(probes).await {
+                assert!(report.ok());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert_eq!(most.load(Ordering::SeqCst), 1);
+    // One at first, then one for each 250 ms, and the daemon's own.
+    let limit = 3 + usize::try_from(begun.elapsed().as_millis() / 250).expect("few") * 2;
+    assert!(count.load(Ordering::SeqCst) <= limit, "{count:?} checks in {:?}", begun.elapsed());
+}
+
+/// Waits for all, all at once.
+async fn futures<F: Future<Output = Report> + Send>(futures: Vec<F>) -> Vec<Report> {
+    let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|cx| {
+        for (future, done) in &mut futures {
+            if done.is_none()
+                && let std::task::Poll::Ready(report) = future.as_mut().poll(cx)
+            {
+                *done = Some(report);
+            }
+        }
+        if futures.iter().all(|(_, done)| done.is_some()) {
+            std::task::Poll::Ready(futures.iter_mut().filter_map(|(_, done)| done.take()).collect())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await
+}
+
+#[test]
+fn a_stuck_check_delays_no_probe_and_comes_back_by_itself() {
+    let runtime = runtime();
+    // Each check takes one permission to return.
+    let (permit, permits) = mpsc::channel();
+    let health = running(&runtime, move || {
+        permits.recv().expect("permission");
+        Verdict::pass()
+    });
+    permit.send(()).expect("taken");
+    assert!(runtime.block_on(health.report()).ok());
+    let stuck_from = Instant::now();
+    eventually("the stuck check is told", || {
+        let report = in_time(|| {
+            let begun = Instant::now();
+            let report = runtime.block_on(health.report());
+            let took = begun.elapsed();
+            if took < Duration::from_millis(100) { Ok(report) } else { Err(format!("{took:?}")) }
+        });
+        if !report.ok() {
+            assert_eq!(reason(&report), Some("timeout"));
+            return Some(());
+        }
+        assert!(stuck_from.elapsed() < Duration::from_millis(1500), "a verdict stands in for 1 s only");
+        None
+    });
+    assert!(stuck_from.elapsed() >= Duration::from_millis(900));
+    // That it is stuck is a verdict: no reason for the watchdog to bite.
+    assert!(health.verdicts_flow());
+    for _ in 0..100 {
+        permit.send(()).expect("taken");
+    }
+    eventually("healthy again", || runtime.block_on(health.report()).ok().then_some(()));
+}
+
+#[test]
+fn a_busy_library_is_a_fault_only_after_a_second() {
+    let runtime = runtime();
+    let verdict = Arc::new(Mutex::new(Verdict::pass()));
+    let given = Arc::clone(&verdict);
+    let health = running(&runtime, move || given.lock().expect("not poisoned").clone());
+    assert!(runtime.block_on(health.report()).ok());
+    *verdict.lock().expect("not poisoned") = Verdict::busy("locked", "someone is at work");
+    let busy_from = Instant::now();
+    eventually("locked", || {
+        let report = runtime.block_on(health.report());
+        if report.ok() {
+            assert!(busy_from.elapsed() < Duration::from_millis(1500));
+            return None;
+        }
+        assert_eq!(reason(&report), Some("locked"));
+        Some(())
+    });
+    assert!(busy_from.elapsed() >= Duration::from_millis(700));
+    *verdict.lock().expect("not poisoned") = Verdict::pass();
+    eventually("healthy again", || runtime.block_on(health.report()).ok().then_some(()));
+}
+
+#[test]
+fn a_check_that_panics_is_a_verdict_too() {
+    let runtime = runtime();
+    let sound = Arc::new(AtomicUsize::new(0));
+    let is_sound = Arc::clone(&sound);
+    let health = running(&runtime, move || {
+        assert!(is_sound.load(Ordering::SeqCst) > 0, "on purpose");
+        Verdict::pass()
+    });
+    eventually("the panic is told", || {
+        let report = runtime.block_on(health.report());
+        assert_eq!(report.status(), "degraded");
+        // On a busy machine the first check may also be late.
+        (reason(&report) == Some("io_error")).then_some(())
+    });
+    sound.store(1, Ordering::SeqCst);
+    eventually("healthy again", || runtime.block_on(health.report()).ok().then_some(()));
+}
+
+#[test]
+fn no_check_begins_once_watching_has_stopped() {
+    let runtime = runtime();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let health = running(&runtime, move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Verdict::pass()
+    });
+    let report = runtime.block_on(health.report());
+    assert_eq!(report.database.expect("a verdict").verdict.status, Status::Pass);
+    runtime.block_on(health.stop_watching());
+    let before = count.load(Ordering::SeqCst);
+    runtime.block_on(async { tokio::time::sleep(Duration::from_millis(600)).await });
+    assert!(runtime.block_on(health.report()).connected(), "what was last known stays");
+    assert_eq!(count.load(Ordering::SeqCst), before);
+}
