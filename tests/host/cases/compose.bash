@@ -1,14 +1,12 @@
 # compose.yaml, run by podman-compose.
 . /root/cases/container.bash
 NAME=vpo_vpo_1 VOLUME=vpo_data LIMIT=5
-CASES=("${SHARED[@]}" every_line_of_the_log_is_json a_dependent_service_waits_until_it_is_healthy)
+CASES=("${SHARED[@]}" every_line_of_the_log_is_json a_dependent_service_waits_until_it_is_healthy
+    docker_compose_runs_it_too)
 
 compose() { (cd "$FILES" && podman-compose -p vpo -f compose.yaml -f "$FILES/case.yaml" "$@"); }
 
-wipe() {
-    podman ps -aq --filter label=io.podman.compose.project=vpo | xargs -r podman rm -f -i -v >/dev/null
-    podman volume rm -f vpo_data >/dev/null
-}
+wipe() { clear_engine; }
 
 override() {
     local variable
@@ -38,4 +36,16 @@ a_dependent_service_waits_until_it_is_healthy() {
     healthy=$(podman inspect --format '{{json .State.Health.Log}}' "$NAME" | jq -r 'map(select(.ExitCode == 0))[0].Start')
     scan=$(podman inspect --format '{{.State.StartedAt.Format "2006-01-02T15:04:05.000000000Z07:00"}}' vpo_scan_1)
     [ "$(date -d "$scan" +%s%N)" -gt "$(date -d "$healthy" +%s%N)" ]
+}
+
+# Docker's own compose program, with Podman as its engine.
+docker_compose_runs_it_too() {
+    wipe
+    systemctl start podman.socket
+    local docker=(env DOCKER_HOST=unix:///run/podman/podman.sock docker-compose --project-directory "$FILES" -p vpo)
+    "${docker[@]}" up -d --wait vpo
+    answers health 200
+    VIDEOS=$VIDEOS "${docker[@]}" run --rm scan
+    "${docker[@]}" down --volumes -t 40
+    refuses livez
 }

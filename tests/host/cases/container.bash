@@ -2,6 +2,13 @@
 UIDS='65532 65532 65532'
 WRITE_FIX=':U'
 
+# The engine as it was before any case; its images stay.
+clear_engine() {
+    podman pod rm -a -f -t 1 >/dev/null
+    podman rm -a -f -t 1 --depend >/dev/null
+    podman volume rm -a -f >/dev/null
+}
+
 main_pid() { podman inspect --format '{{.State.Pid}}' "$NAME" 2>/dev/null; }
 messages() { since _COMM=conmon CONTAINER_NAME="$NAME" -o cat | grep . || true; }   # conmon ends its messages with a line feed
 health_status() { podman inspect --format '{{.State.Health.Status}}' "$NAME" 2>/dev/null; }

@@ -3,10 +3,7 @@
 NAME=vpo-vpo VOLUME=vpo LIMIT=
 CASES=("${SHARED[@]}" every_line_of_the_log_is_json a_wedged_daemon_is_restarted_by_the_liveness_probe)
 
-wipe() {
-    podman pod rm -f -i -t 5 vpo >/dev/null
-    podman volume rm -f vpo >/dev/null
-}
+wipe() { clear_engine; }
 
 up() {
     if podman pod exists vpo; then podman pod start vpo; return; fi

@@ -1,5 +1,5 @@
 # What every suite is written with. A suite is a file that says how one service manager is told to start and stop VPO,
-# and names its cases; a case is a function whose name states the behaviour, run in a shell of its own with errexit.
+# and names its cases; a case is a function whose name states the behaviour.
 
 URL=http://127.0.0.1:8321
 VIDEOS=/srv/videos
@@ -61,38 +61,38 @@ break_text() {
         conv=notrunc status=none || true
 }
 
-# run_suite NAME: every function of the suite that `cases` lists; a line for each, and a file of what it did.
+# run_case NAME: one case, in a process of its own.
+run_case() {
+    TMP=$(mktemp -d)
+    trap 'rm -rf "$TMP"' EXIT
+    plain
+    mark
+    set -x
+    "$1"
+}
+
+# run_suite NAME: every case that CASES lists, or those that ONLY matches; a line for each, and a file of what it did.
 run_suite() {
-    local suite=$1 name code begin took failed=0
+    local suite=$1 name result begin took failed=0
     mkdir -p "$LOGS" "$VIDEOS"
     [ -e "$VIDEOS/film.mkv" ] || head -c 4096 /dev/zero > "$VIDEOS/film.mkv"
     for name in "${CASES[@]}"; do
         [ -z "${ONLY:-}" ] || [[ $name == *$ONLY* ]] || continue
-        begin=$(date +%s%N)
         mark
-        set +e
-        (
-            set -euo pipefail
-            TMP=$(mktemp -d)
-            trap 'rm -rf "$TMP"' EXIT
-            plain
-            set -x
-            "$name"
-        ) >"$LOGS/$suite.$name" 2>&1
-        code=$?
-        set -e
+        begin=$(date +%s%N)
+        result=ok
+        timeout --kill-after=5 300 /root/cases/suite "$suite" "$name" > "$LOGS/$suite.$name" 2>&1 || result=FAIL
         took=$(awk -v ns=$(($(date +%s%N) - begin)) 'BEGIN { printf "%.1f", ns / 1e9 }')
-        [ $code -eq 0 ] && code=ok || code=FAIL
-        printf '%s\t%s\t%s\t%s\n' "$suite" "${name//_/ }" "$code" "$took" | tee -a "$LOGS/table"
-        if [ $code = FAIL ]; then
-            failed=1
-            echo "--- the end of its trace, and the journal meanwhile"
-            grep -vE '^\++ (within|local|sleep|date|curl|\[|deadline|status|answers)' "$LOGS/$suite.$name" | tail -25
-            since -o short-monotonic --no-hostname |
-                grep -vE 'kernel:|podman\[|conmon\[|\.mount|\.scope|journald|[0-9a-f]{64}' | cut -c 1-300 | tail -20
-            echo "---"
-        fi
+        printf '%s\t%s\t%s\t%s\n' "$suite" "${name//_/ }" "$result" "$took" | tee -a "$LOGS/table"
+        [ $result = ok ] && continue
+        failed=1
+        echo '--- the end of its trace, and the journal meanwhile'
+        grep -vE '^\++ (within|local|sleep|date|curl|\[|deadline|status|answers)' "$LOGS/$suite.$name" | tail -25
+        since -o short-monotonic --no-hostname |
+            grep -vE 'kernel:|podman\[|conmon\[|\.mount|\.scope|journald|[0-9a-f]{64}' | cut -c 1-300 | tail -20
+        echo '---'
     done
-    set +e; ( set +eu; plain; wipe ) >/dev/null 2>&1; set -e
+    plain
+    wipe > "$LOGS/$suite.end" 2>&1 || true
     return $failed
 }

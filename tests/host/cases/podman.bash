@@ -5,7 +5,7 @@ CASES=("${SHARED[@]}" every_line_of_the_log_is_json a_backup_taken_online_restor
     the_image_is_small_and_says_what_it_is the_simplest_command_is_healthy)
 LIMIT=3                         # of restarts
 
-wipe() { podman rm -f -i -t 5 -v vpo >/dev/null; podman volume rm -f vpo >/dev/null; }
+wipe() { clear_engine; }
 
 up() {
     if podman container exists vpo; then podman start vpo; return; fi

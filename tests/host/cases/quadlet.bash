@@ -11,8 +11,7 @@ wipe() {
     rm -rf "$UNITS"
     systemctl daemon-reload
     systemctl reset-failed 2>/dev/null || true
-    podman rm -f -i -v vpo >/dev/null
-    podman volume rm -f vpo >/dev/null
+    clear_engine
 }
 
 up() {
