@@ -289,7 +289,12 @@ fn cut(connection: &Connection, path: &Path, length: u64, extent: &Extent) -> Op
 
 fn io_fault(path: &Path, error: &io::Error) -> Fault {
     let reason = match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Reason::Missing,
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            // Who owns what does not matter where nothing is.
+            let gone = path.ancestors().take_while(|part| !part.exists()).last().unwrap_or(path);
+            let detail = format!("{} is not there: restore a backup, or mount what belongs there", gone.display());
+            return Fault::new(Reason::Missing, detail);
+        }
         io::ErrorKind::PermissionDenied => Reason::PermissionDenied,
         _ => Reason::IoError,
     };
