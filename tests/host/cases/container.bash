@@ -7,6 +7,7 @@ clear_engine() {
     podman pod rm -a -f -t 1 >/dev/null
     podman rm -a -f -t 1 --depend >/dev/null
     podman volume rm -a -f >/dev/null
+    podman network prune -f >/dev/null
 }
 
 main_pid() { podman inspect --format '{{.State.Pid}}' "$NAME" 2>/dev/null; }

@@ -14,6 +14,7 @@ up() {
     done
     edit+=(-e "s|args: \[serve\]|args: [$(IFS=,; echo "${ARGS[*]}")]|" -e "s|periodSeconds: 30|periodSeconds: $PROBE_EVERY|")
     edit+=(-e "s|failureThreshold: 3$|failureThreshold: 1|")
+    [ -z "${STOP_LIMIT:-}" ] || edit+=(-e "s|terminationGracePeriodSeconds: 40|terminationGracePeriodSeconds: $STOP_LIMIT|")
     if [ -n "$DATA" ]; then edit+=(-e "s|persistentVolumeClaim:|hostPath: {path: $DATA}|" -e '/claimName: vpo/d'); fi
     if [ -n "$CONFIG" ]; then
         edit+=(-e 's|^      volumeMounts:|&\n        - {name: config, mountPath: /etc/vpo, readOnly: true}|')
@@ -39,6 +40,7 @@ a_wrong_configuration_does_not_loop() {
 a_wedged_daemon_is_restarted_by_the_liveness_probe() {
     wipe
     PROBE_EVERY=1
+    STOP_LIMIT=2       # Podman asks first, and kills what does not stop in time
     up
     within 15 healthy
     local pid

@@ -23,7 +23,7 @@ up() {
         local variable
         for variable in "${ENV[@]}"; do echo "Environment=$variable"; done
         [ -z "$CONFIG" ] || echo "Volume=$CONFIG:/etc/vpo:ro"
-        [ -z "${WATCHDOG:-}" ] || echo "Environment=WATCHDOG_USEC=${WATCHDOG}000000"
+        [ -z "${WATCHDOG:-}" ] || printf 'Environment=WATCHDOG_USEC=%s000000\nStopTimeout=2\n' "$WATCHDOG"
         if [ -n "$DATA" ]; then printf 'Volume=\nVolume=%s:/data\nVolume=%s:/videos:ro\n' "$DATA" "$VIDEOS"; fi
         printf 'HealthInterval=%ss\nHealthRetries=%s\n' "$PROBE_EVERY" "${RETRIES:-3}"
         [ -z "${ON_FAILURE:-}" ] || echo "HealthOnFailure=$ON_FAILURE"
@@ -86,6 +86,7 @@ a_wedged_daemon_is_restarted_by_the_watchdog() {
     pid=$(main_pid)
     sleep 3            # longer than the watchdog: a daemon that feeds it is left alone
     is "$(main_pid)" "$pid" 'the same process'
+    # systemd ends conmon, and `podman rm` then the container, as ever within its StopTimeout.
     kill -STOP "$pid"
     within 20 another_pid "$pid"
     within 15 answers health 200
