@@ -20,6 +20,7 @@ mod library;
 mod lifecycle;
 mod logging;
 mod metrics;
+mod mounts;
 mod operations;
 mod pid1;
 mod probing;

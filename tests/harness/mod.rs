@@ -9,7 +9,7 @@ mod sandbox;
 pub(crate) mod video;
 
 pub(crate) use daemon::Daemon;
-pub(crate) use films::settled;
+pub(crate) use films::{FileRow, settled};
 pub(crate) use http::{Answer, Client};
 pub(crate) use sandbox::Sandbox;
 
