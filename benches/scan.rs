@@ -31,7 +31,7 @@ fn main() {
         match argument.as_str() {
             "--smoke" => files = 2_000,
             "--files" => {
-                files = arguments.next().and_then(|text| text.parse().ok()).expect("a number of files")
+                files = arguments.next().and_then(|text| text.parse().ok()).expect("a number of files");
             }
             // What cargo itself passes.
             "--bench" => {}

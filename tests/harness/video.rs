@@ -25,7 +25,7 @@ pub(crate) fn matroska(title: &str, languages: &[&str]) -> Vec<u8> {
     .concat();
     let info = [
         element(&[0x2A, 0xD7, 0xB1], &1_000_000_u32.to_be_bytes()),
-        element(&[0x44, 0x89], &5400_000.0_f64.to_be_bytes()),
+        element(&[0x44, 0x89], &5_400_000.0_f64.to_be_bytes()),
         element(&[0x7B, 0xA9], title.as_bytes()),
         element(&[0x4D, 0x80], b"vpo"),
         element(&[0x57, 0x41], b"vpo"),
