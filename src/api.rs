@@ -2,7 +2,7 @@
 //! of the crate; `docs/openapi.yaml` is the contract.
 //!
 //! [`query`] reads parameters, [`desk`] lets a few readers at a time at the library and takes it away from who
-//! takes too long, [`overview`] keeps what is costly to count, [`answer`] makes the answers.
+//! takes too long, [`overview`] keeps what is costly to count, [`mod@answer`] makes the answers.
 
 mod answer;
 mod desk;

@@ -1,7 +1,7 @@
 //! Logging: `tracing` as text or JSON lines, with the journal's `<N>` prefix where the stream is the
 //! journal, through a non-blocking writer that drops (and counts) rather than stalls the daemon.
 //!
-//! - [`format`] turns an event and its spans into one line; nothing that a field holds can break out of it.
+//! - [`mod@format`] turns an event and its spans into one line; nothing that a field holds can break out of it.
 //! - [`writer`] brings lines to the stream from a thread of its own, which nobody ever waits for in vain.
 //!
 //! Lines of other crates are written from *warning* up only: their debug lines speak of their insides,

@@ -1,7 +1,7 @@
 //! The HTTP side: our own accept loop, warp's filters on hyper's HTTP/1 connections, limits, drain, and
 //! authentication as a filter.
 //!
-//! warp makes the routes ([`routes`]) but does not serve them: its server has no header timeout and no
+//! warp makes the routes ([`mod@routes`]) but does not serve them: its server has no header timeout and no
 //! connection limit, sleeps a second on any accept error and panics on a failed bind. What serves them:
 //!
 //! - [`listener`]: binds, or takes the socket that systemd passes; accepts.
@@ -11,7 +11,7 @@
 //! - [`framing`]: where one request's head ends, so that we know of every request that a client has sent.
 //! - [`service`]: what every request must satisfy, whatever its route.
 //! - [`auth`], [`reply`]: the access token; answers, and what becomes of a rejected request.
-//! - [`counters`], [`exposition`]: what is counted here; what `/metrics` shows of the core.
+//! - [`counters`], [`mod@exposition`]: what is counted here; what `/metrics` shows of the core.
 
 pub mod auth;
 pub mod counters;

@@ -292,7 +292,8 @@ fn io_fault(path: &Path, error: &io::Error) -> Fault {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             // Who owns what does not matter where nothing is.
             let gone = path.ancestors().take_while(|part| !part.exists()).last().unwrap_or(path);
-            let detail = format!("{} is not there: restore a backup, or mount what belongs there", gone.display());
+            let detail =
+                format!("{} is not there: restore a backup, or mount what belongs there", gone.display());
             return Fault::new(Reason::Missing, detail);
         }
         io::ErrorKind::PermissionDenied => Reason::PermissionDenied,
