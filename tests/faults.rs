@@ -777,7 +777,12 @@ fn a_file_system_that_hangs_is_a_timeout_and_holds_nothing_up() {
                     return Err(Late(format!("a probe took {took:?}")));
                 }
             }
-            assert_eq!(threads(pid), before, "a stuck disk holds one thread, not one per probe");
+            // Threads of the runtime's pool come and go by themselves; 200 probes must not leave their mark.
+            let after = threads(pid);
+            assert!(
+                after <= before + 2,
+                "a stuck disk holds one thread, not one per probe: {before}, now {after}"
+            );
 
             fuse.signal(Signal::CONT);
             scene.await_health(200, None)?;
