@@ -37,7 +37,7 @@ comes_back() { :; }
 property() { systemctl show -p "$1" --value vpo; }
 main_pid() { property MainPID; }
 data() { echo "${DATA:-/var/lib/vpo}"; }
-messages() { since -u vpo _COMM=vpo -o cat; }
+messages() { since -u vpo SYSLOG_IDENTIFIER=vpo -o cat; }
 # The manager knows that READY=1 came; the verdict is the probe's.
 probe_now() { vpo healthcheck --database "$(data)/library.db"; }
 healthy() { [ "$(property ActiveState)" = active ] && probe_now; }
@@ -55,8 +55,8 @@ the_journal_has_lines_with_their_priorities() {
     within 5 answers health 200
     down
     # Info is 6, a warning 4. The prefix <N> is journald's to take away, the time is its own.
-    is "$(since -u vpo _COMM=vpo -o json | jq -r .PRIORITY | sort -u | tr '\n' ' ')" '4 6 '
-    since -u vpo _COMM=vpo -o json | jq -e 'select(.PRIORITY == "4") | .MESSAGE | test("missing")'
+    is "$(since -u vpo SYSLOG_IDENTIFIER=vpo -o json | jq -r .PRIORITY | sort -u | tr '\n' ' ')" '4 6 '
+    since -u vpo SYSLOG_IDENTIFIER=vpo -o json | jq -se 'any(.PRIORITY == "4" and (.MESSAGE | test("missing")))'
     ! messages | grep -E '^<[0-7]>|^[0-9]{4}-[0-9]{2}-[0-9]{2}T'
 }
 
