@@ -63,7 +63,7 @@ pub(crate) fn estimate(timing: Timing<'_>) -> Option<Rate> {
     };
     // A sample table's word counts first, for any codec; then the frames as they are played.
     let of_table = if timing.is_table { measure(true, 0, FRAMES) } else { None };
-    let of_frames = || measure(false, timing.shift, timing.sufficient()).filter(|_| timing.is_fine);
+    let of_frames = || timing.is_fine.then(|| measure(false, timing.shift, timing.sufficient())).flatten();
     let (tick, timescale) = (u64::from(timing.tick), u64::from(timing.timescale));
     let claimed = timing.claimed.map(|(frames, seconds)| (u64::from(frames), u64::from(seconds)));
     of_table.or_else(of_frames).or_else(|| match claimed {
