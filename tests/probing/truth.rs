@@ -64,7 +64,8 @@ pub(super) fn mkvmerge(path: &Path) -> Option<Value> {
         return None;
     }
     let tracks: Vec<Value> = probed["tracks"].as_array()?.iter().map(mkvmerge_track).collect();
-    Some(json!({ "tracks": tracks }))
+    // It passes over tracks whose codec headers are missing, as in encrypted WebM.
+    (!tracks.is_empty()).then(|| json!({ "tracks": tracks }))
 }
 
 fn mkvmerge_track(track: &Value) -> Value {
