@@ -98,6 +98,32 @@ fn other_methods_are_405_and_say_which_are_allowed() {
 }
 
 #[test]
+fn every_form_of_request_target_gets_an_answer() {
+    let sandbox = Sandbox::new();
+    let mut daemon = sandbox.serve(NO_ARGS);
+    for (line, status) in [
+        ("GET health", 400),
+        ("HEAD health", 400),
+        ("GET x:1", 400),
+        ("CONNECT x:1", 400),
+        ("GET *", 404),
+        ("OPTIONS *", 404),
+        ("GET http://x", 404),
+        ("GET http://x/health", 200),
+        ("GET http://x?verbose=1", 404),
+    ] {
+        let answer = ask(&daemon, &format!("{line} HTTP/1.1\r\nHost: vpo\r\n\r\n"));
+        let answer = answer.unwrap_or_else(|| panic!("no answer to {line:?}: {}", daemon.log()));
+        assert_eq!(answer.status, status, "{line:?}: {answer:?}");
+        if status == 400 && !line.starts_with("HEAD") {
+            assert_error(&answer, 400);
+            assert_eq!(answer.json()["error"], "the request target must be a path");
+        }
+    }
+    assert_quiet(&mut daemon);
+}
+
+#[test]
 fn http_1_1_wants_exactly_one_host() {
     let sandbox = Sandbox::new();
     let daemon = sandbox.serve(NO_ARGS);

@@ -78,6 +78,10 @@ impl<R> Service<R> {
 
 /// Why a request gets no further than here.
 fn refusal(head: &Parts, has_body: bool) -> Option<(StatusCode, &'static str)> {
+    // The authority form, which is for proxies (RFC 9112, section 3.2.3): warp's routes need a path to look at.
+    if head.uri.path_and_query().is_none() {
+        return Some((StatusCode::BAD_REQUEST, "the request target must be a path"));
+    }
     let mut hosts = head.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) if host.as_bytes().iter().all(|byte| is_host(*byte)) => {}
