@@ -305,6 +305,26 @@ fn a_lost_library_is_never_replaced_by_an_empty_one() {
     }
 }
 
+#[test]
+fn a_library_lost_under_a_running_daemon_is_still_in_use() {
+    let sandbox = Sandbox::new();
+    let daemon = sandbox.serve([""; 0]);
+    daemon.wait_healthy();
+    fs::remove_file(sandbox.library()).expect("removed");
+    for args in [["serve", "--port", "0"], ["scan", "--database", "library.db"]] {
+        let database = sandbox.library();
+        let args = args.map(|arg| if arg == "library.db" { database.as_os_str() } else { arg.as_ref() });
+        let output = sandbox.run(args);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && !text.contains("remove"), "{text}");
+        if args[0] == "serve" {
+            let holder = format!("already in use by the daemon with pid {}", daemon.pid());
+            assert!(text.contains(&holder) && text.contains("stop that one first"), "{text}");
+        }
+    }
+    assert_eq!(daemon.get("/livez").status, 200);
+}
+
 // ---------------------------------------------------------------------------------------- refusals
 
 #[test]

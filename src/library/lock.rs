@@ -277,11 +277,9 @@ impl Lock {
 /// # Errors
 /// When a lock file is there and cannot be read or tried.
 pub fn find(library: &Path, runtime_directory: Option<&Path>) -> Result<Found, LockError> {
-    let beside = beside(&real_path(library));
+    let library = real_path(library);
     let mut found = Found::NoFile;
-    let elsewhere = runtime_directory.and_then(|directory| Some(directory.join(beside.file_name()?)));
-    for (path, is_beside) in [(Some(beside), true), (elsewhere, false)] {
-        let Some(path) = path else { continue };
+    for (path, is_beside) in places(&library, runtime_directory).zip([true, false]) {
         match find_at(&path)? {
             Found::Held(holder) => return Ok(Found::Held(holder)),
             // A file that we may not write either is left from a time when its directory was writable: the
@@ -293,6 +291,23 @@ pub fn find(library: &Path, runtime_directory: Option<&Path>) -> Result<Found, L
         }
     }
     Ok(found)
+}
+
+/// The refusal that names the daemon on `library`, if one can be seen to run.
+#[must_use]
+pub fn held(library: &Path, runtime_directory: Option<&Path>) -> Option<LockError> {
+    let library = real_path(library);
+    places(&library, runtime_directory).find_map(|lock| match find_at(&lock) {
+        Ok(Found::Held(holder)) => Some(LockError::Held { library: library.clone(), lock, holder }),
+        _ => None,
+    })
+}
+
+/// Where the lock of `library` (a [`real_path`]) may be: beside it, then in the runtime directory.
+fn places(library: &Path, runtime_directory: Option<&Path>) -> impl Iterator<Item = PathBuf> {
+    let beside = beside(library);
+    let elsewhere = runtime_directory.and_then(|directory| Some(directory.join(beside.file_name()?)));
+    std::iter::once(beside).chain(elsewhere)
 }
 
 fn find_at(path: &Path) -> Result<Found, LockError> {

@@ -77,7 +77,7 @@ impl Library {
     /// Whatever is not clearly a library that we may use; it is then left as it was.
     pub fn open(path: &Path, options: Options<'_>, cancelled: &dyn Fn() -> bool) -> Result<Self, OpenError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        match look(&path)? {
+        match look(&path).map_err(|error| unless_held(error, options.runtime_directory))? {
             None => create(&path, options.create_directory)?,
             Some(found) if found.nlink() > 1 => warn!(
                 path = %path.display(),
@@ -107,7 +107,7 @@ impl Library {
     /// As [`Self::open`]; nothing is ever created.
     pub fn view(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Self, OpenError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        if look(&path)?.is_none() {
+        if look(&path).map_err(|error| unless_held(error, None))?.is_none() {
             return Err(OpenError::Missing(path));
         }
         Self::begin(path, None, false, cancelled)
@@ -212,6 +212,18 @@ fn look(path: &Path) -> Result<Option<Metadata>, OpenError> {
             if beside.is_empty() { Ok(None) } else { Err(OpenError::Lost { path: path.to_owned(), beside }) }
         }
         Err(error) => Err(access_error(path, error.to_string())),
+    }
+}
+
+/// A lost library whose daemon still runs: whoever removed that daemon's lock file, as one is told to where a
+/// library is lost for good, would get a second daemon.
+fn unless_held(error: OpenError, runtime_directory: Option<&Path>) -> OpenError {
+    match error {
+        OpenError::Lost { path, beside } => match lock::held(&path, runtime_directory) {
+            Some(held) => held.into(),
+            None => OpenError::Lost { path, beside },
+        },
+        other => other,
     }
 }
 
