@@ -131,13 +131,16 @@ fn it_is_not_fooled_by_another_server() {
         b"".as_slice(),
         b"SSH-2.0-OpenSSH_9.6\r\n",
         b"HTTP/1.1 200 OK\r\n\r\nwelcome",
+        b"HTTP/1.1 200 OK\r\n\r\n{\"status\":\"up\"}",
         b"HTTP/1.1 404 Not Found\r\n\r\n{}",
         b"HTTP/1.1 503 Service Unavailable\r\n\r\n{}",
     ] {
         let (sandbox, config) = configured(&impostor(answer, false));
-        let (code, line) = said(&sandbox.run(["healthcheck", "--config", &config]));
-        assert_eq!(code, 1, "{line}");
-        assert!(line.contains("does another program listen there?"), "{line}");
+        for route in ["health", "readyz", "livez"] {
+            let (code, line) = said(&sandbox.run(["healthcheck", "--config", &config, "--route", route]));
+            assert_eq!(code, 1, "{route}: {line}");
+            assert!(line.contains("does another program listen there?"), "{route}: {line}");
+        }
     }
 }
 

@@ -158,7 +158,11 @@ fn judge(answer: &[u8], address: &str, route: Route) -> Result<String, Unhealthy
         text.split_once("\r\n\r\n").ok_or_else(|| foreign("the answer is not whole HTTP".into()))?;
     let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).unwrap_or("no status");
     if route == Route::Livez && status == "200" {
-        return Ok("alive".into());
+        // Any web server says 200; only the body is ours.
+        return match serde_json::from_str::<serde_json::Value>(body) {
+            Ok(answer) if answer["status"] == "alive" => Ok("alive".into()),
+            _ => Err(foreign("status 200, but not the JSON of vpo".into())),
+        };
     }
     if status != "200" && status != "503" {
         return Err(foreign(format!("status {status}")));
