@@ -54,6 +54,8 @@ fn without_it_there_is_only_health() {
         Some("Digest correct horse"),
         Some(TOKEN),
         Some(""),
+        // No ASCII.
+        Some("Bearer caf\u{e9}"),
     ] {
         for path in ["/metrics", "/nothing", "/", "/api/v1/files", "/health/"] {
             let answer = get(&daemon, path, wrong);
@@ -95,7 +97,7 @@ fn health_keeps_details_from_strangers() {
 fn without_a_token_nobody_is_a_stranger() {
     let sandbox = Sandbox::new();
     let daemon = sandbox.serve([""; 0]);
-    for authorization in [None, Some(WRONG_BASIC), Some("Bearer nonsense")] {
+    for authorization in [None, Some(WRONG_BASIC), Some("Bearer nonsense"), Some("\u{e9}")] {
         assert_eq!(get(&daemon, "/metrics", authorization).status, 200);
         let health = get(&daemon, "/health", authorization).json();
         assert!(health["checks"][0].as_object().expect("a check").contains_key("detail"));

@@ -69,14 +69,17 @@ pub(super) enum Access {
 pub(super) fn access(
     token: Option<Token>,
 ) -> impl Filter<Extract = (Access,), Error = Rejection> + Clone + Send + Sync + 'static {
-    warp::header::optional::<Credentials>("authorization").map(move |credentials: Option<Credentials>| {
-        let admitted = match (&token, &credentials) {
-            (None, _) => true,
-            (Some(token), Some(credentials)) => token.admits(credentials),
-            (Some(_), None) => false,
-        };
-        if admitted { Access::Full } else { Access::Anonymous }
-    })
+    warp::header::optional::<Credentials>("authorization")
+        // A header that is no ASCII is none that we understand, and no reason to refuse what is open to all.
+        .or_else(|_| std::future::ready(Ok::<_, Rejection>((None,))))
+        .map(move |credentials: Option<Credentials>| {
+            let admitted = match (&token, &credentials) {
+                (None, _) => true,
+                (Some(token), Some(credentials)) => token.admits(credentials),
+                (Some(_), None) => false,
+            };
+            if admitted { Access::Full } else { Access::Anonymous }
+        })
 }
 
 /// Lets through who has the token.
