@@ -108,10 +108,14 @@ fn a_directory_that_may_not_be_written_needs_no_lock_file_to_read() {
     sandbox.give_away();
     set(&sandbox, "data", 0o555);
     let before = listing(&sandbox);
-    let (mut daemon, address) = start(serve(&sandbox, false), &sandbox.path("data/library.db"));
-    assert_read_only(address);
-    assert!(daemon.log().contains("healthcheck"), "{}", daemon.log());
-    assert!(daemon.stop().success());
+    for runtime_directory in [None, Some(sandbox.path("none"))] {
+        let mut command = serve(&sandbox, false);
+        command.envs(runtime_directory.map(|directory| ("RUNTIME_DIRECTORY", directory)));
+        let (mut daemon, address) = start(command, &sandbox.path("data/library.db"));
+        assert_read_only(address);
+        assert!(daemon.log().contains("healthcheck"), "{}", daemon.log());
+        assert!(daemon.stop().success());
+    }
     assert!(listing(&sandbox) == before, "nothing is touched");
     set(&sandbox, "data", 0o755);
 }
@@ -124,7 +128,8 @@ fn where_the_directory_may_not_be_written_the_lock_is_in_the_runtime_directory()
     sandbox.give_away();
     set(&sandbox, "data", 0o555);
     let with_runtime = |mut command: Command| {
-        command.env("RUNTIME_DIRECTORY", sandbox.path("run"));
+        // As systemd sets it for a unit with two of them.
+        command.env("RUNTIME_DIRECTORY", format!(":{}:/nowhere", sandbox.path("run").display()));
         command
     };
     let (mut daemon, address) = start(with_runtime(serve(&sandbox, false)), &sandbox.path("data/library.db"));

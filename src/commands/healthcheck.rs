@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc;
 
@@ -74,8 +73,7 @@ fn locate(args: &HealthcheckArgs) -> Result<Result<Address, Unhealthy>, ExitCode
     let (flags, environment) = (args.layer(), Environment::from_process());
     let library = Config::library_path(&flags, &environment).map_err(|error| refuse(&error))?;
     let not_running = || Unhealthy::NotRunning(library.display().to_string());
-    let runtime_directory = environment.get("RUNTIME_DIRECTORY").map(Path::new);
-    match lock::find(&library, runtime_directory) {
+    match lock::find(&library, environment.runtime_directory()) {
         Ok(Found::Held(Holder { address: Some(address), .. })) => return Ok(Ok(address)),
         Ok(Found::Held(Holder { address: None, .. })) => return Ok(Err(Unhealthy::NotListening)),
         Ok(Found::NotHeld) => return Ok(Err(not_running())),

@@ -57,7 +57,7 @@ fn choose(args: &ScanArgs, config: &Config) -> ExitCode {
     let options = library::Options {
         write: true,
         create_directory: config.database.is_default,
-        runtime_directory: environment.get("RUNTIME_DIRECTORY").map(Path::new),
+        runtime_directory: environment.runtime_directory(),
     };
     match Library::open(&config.database.path, options, &|| false) {
         Ok(library) => foreground::scan(args, config, tasks, library),

@@ -8,7 +8,6 @@ mod scanning;
 use std::error::Error;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -211,7 +210,7 @@ fn open(sources: Sources, log: &Log, cancelled: &CancellationToken) -> Result<Op
     let options = library::Options {
         write: !config.library.roots.is_empty(),
         create_directory: config.database.is_default,
-        runtime_directory: sources.environment.get("RUNTIME_DIRECTORY").map(Path::new),
+        runtime_directory: sources.environment.runtime_directory(),
     };
     let library = Library::open(&config.database.path, options, &|| cancelled.is_cancelled())?;
     Ok(Opened { sources, config, telemetry, library })

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{Finding, Subject, nearest};
@@ -45,6 +46,14 @@ impl Environment {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// The first directory of `$RUNTIME_DIRECTORY`: systemd joins several with colons (systemd.exec(5)).
+    #[must_use]
+    pub fn runtime_directory(&self) -> Option<&Path> {
+        let mut directories = self.get("RUNTIME_DIRECTORY")?.as_bytes().split(|byte| *byte == b':');
+        let first = directories.find(|directory| !directory.is_empty())?;
+        Some(Path::new(OsStr::from_bytes(first)))
     }
 
     /// A variable's value as text; an empty one counts as none, as for every variable that is not ours.

@@ -174,7 +174,13 @@ impl Lock {
                     return Err(LockError::NotWritable { lock, source });
                 };
                 let elsewhere = runtime_directory.unwrap_or(Path::new("/")).join(name);
-                Self::acquire_at(&library, &elsewhere, start, cancelled)
+                match Self::acquire_at(&library, &elsewhere, start, cancelled) {
+                    // No runtime directory after all: a variable left from another session.
+                    Err(LockError::Io { source: error, .. }) if is_absent(&error) => {
+                        Err(LockError::NotWritable { lock, source })
+                    }
+                    other => other,
+                }
             }
             other => other,
         }
@@ -318,9 +324,7 @@ fn find_at(path: &Path) -> Result<Found, LockError> {
         .open(path)
     {
         Ok(file) => file,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(Found::NoFile);
-        }
+        Err(error) if is_absent(&error) => return Ok(Found::NoFile),
         Err(error) => return Err(io(error)),
     };
     match flock(&file, FlockOperation::NonBlockingLockShared) {
@@ -328,6 +332,11 @@ fn find_at(path: &Path) -> Result<Found, LockError> {
         Err(Errno::WOULDBLOCK) => Ok(Found::Held(read_holder(&file).map_err(io)?)),
         Err(error) => Err(io(error.into())),
     }
+}
+
+/// Neither the file nor, perhaps, its directory is there.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn read_holder(file: &File) -> io::Result<Holder> {
