@@ -409,7 +409,9 @@ fn what_other_programs_wrote_is_left_alone() {
         "INSERT INTO files ({columns}) VALUES ('media/x.mkv', 'x.mkv', 'media', 'mkv', 1, '{HOUR}', '{HOUR}', 'ok'),
             ('/elsewhere/y.mkv', 'y.mkv', '/elsewhere', 'mkv', 1, '{HOUR}', '{HOUR}', 'ok');
          INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at)
-            VALUES ('theirs', '{}', 'scan', 'queued', '{{\"incremental\": true}}', '{HOUR}'),
+            VALUES ('theirs', '{0}', 'scan', 'queued', '{{\"incremental\": true}}', '{HOUR}'),
+                   ('bytes', '{0}', 'scan', 'queued', x'ff00', '{HOUR}'),
+                   ('words', '{0}', 'scan', 'queued', CAST(x'ff' AS TEXT), '{HOUR}'),
                    ('running', 'media', 'scan', 'running', NULL, '{HOUR}')",
         sandbox.root().display()
     ));

@@ -103,8 +103,17 @@ fn beside_a_daemon_a_scan_is_queued_and_followed() {
     let mut daemon = sandbox.serve(["--library".as_ref(), root.as_os_str()]);
     eventually("the first scan", || sandbox.find_row("films/a.mkv").filter(|row| row.status == "ok"));
     sandbox.film("films/b.mkv");
+    // Another program's row that is no text at all is in nobody's way.
+    sandbox.sql(
+        "INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at)
+         VALUES ('bytes', '/', 'scan', 'queued', x'ff00', '2026-01-01T00:00:00+00:00'),
+                ('words', '/', 'scan', 'queued', CAST(x'ff' AS TEXT), '2026-01-01T00:00:00+00:00')",
+    );
     let scan = sandbox.scan(&[]);
     assert_eq!(scan["status"], "completed");
+    let jobs = daemon.get("/api/v1/jobs?status=queued");
+    assert_eq!(jobs.status, 200, "{}", jobs.body);
+    assert_eq!(jobs.json()["jobs"].as_array().map(Vec::len), Some(2));
     assert_eq!(sandbox.row("films/b.mkv").status, "ok");
     let job = scan["job_id"].as_str().expect("an id").to_owned();
     let pid: u32 = sandbox.value(&format!("SELECT worker_pid FROM jobs WHERE id = '{job}'"));

@@ -93,7 +93,8 @@ pub fn queued(conn: &Connection) -> rusqlite::Result<Vec<Queued>> {
     let mut rows = statement.query([])?;
     let mut ours = Vec::new();
     while let Some(row) = rows.next()? {
-        let options = row.get_ref(2)?.as_str_or_null()?.and_then(|text| serde_json::from_str(text).ok());
+        // What another program left there, a BLOB even, is not ours and no reason to stop.
+        let options = row.get_ref(2)?.as_str().ok().and_then(|text| serde_json::from_str(text).ok());
         if let Some(options) = options.filter(|options: &Options| options.by == BY) {
             ours.push(Queued { id: row.get(0)?, path: row.get(1)?, options });
         }

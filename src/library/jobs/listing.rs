@@ -98,7 +98,8 @@ pub fn details(conn: &Connection, id: &str) -> rusqlite::Result<Option<Job>> {
 
 fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
     let json = |column: usize| -> rusqlite::Result<Value> {
-        let text = row.get_ref(column)?.as_str_or_null()?;
+        // Another program may have stored anything, a BLOB even.
+        let text = row.get_ref(column)?.as_str().ok();
         Ok(text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
     };
     Ok(Job {
