@@ -104,6 +104,30 @@ fn reload_picks_up_roots() {
 }
 
 #[test]
+fn reload_begins_regular_scans() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let config = |interval: u32| {
+        let library = format!("roots = [{:?}]\nwatch = false\nrescan_interval = {interval}", sandbox.root());
+        sandbox.write("vpo.toml", format!("[library]\n{library}\n"))
+    };
+    let mut daemon = sandbox.serve(["--config".as_ref(), config(0).as_os_str()]);
+    let count = |reason: &str| -> i64 {
+        sandbox.value(&format!(
+            "SELECT count(*) FROM jobs
+             WHERE status = 'completed' AND json_extract(policy_json, '$.reason') = '{reason}'"
+        ))
+    };
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    eventually("the first scan's end", || (count("start") == 1).then_some(()));
+    assert_eq!(count("interval"), 0);
+    config(1);
+    daemon.signal(Signal::HUP);
+    eventually("a regular scan", || (count("interval") > 0).then_some(()));
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn first_roots_may_come_with_a_reload() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");

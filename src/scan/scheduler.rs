@@ -192,9 +192,15 @@ impl Scheduler {
             if others && !is_new {
                 root.ask_whole("settings", Instant::now());
             }
-            if let (Some(due), Some(interval)) = (root.interval_due, settings.rescan_interval) {
-                root.interval_due = Some(due.min(Instant::now() + interval));
-            }
+            root.interval_due = match settings.rescan_interval {
+                // The interval begins with the end of its first scan.
+                Some(_) if is_new => None,
+                Some(interval) => {
+                    let latest = Instant::now() + interval;
+                    Some(root.interval_due.map_or(latest, |due| due.min(latest)))
+                }
+                None => None,
+            };
             self.roots.push(root);
         }
         for gone in before {
