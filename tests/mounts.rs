@@ -117,6 +117,30 @@ fn files_of_a_lost_mount_below_the_root_keep_their_status() {
 }
 
 #[test]
+#[ignore = "needs root: mounts"]
+fn mount_below_the_root_that_was_once_unreadable_is_not_forgotten() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.film("store/b.mkv");
+    let mount = Mount::bind(&sandbox.path("store"), sandbox.path("films/disk"));
+    run(Command::new("chown").arg("-R").arg("65534:65534").arg(sandbox.path("")));
+    let scan = || {
+        let mut command = sandbox.vpo(["scan", "--json", "--library"]);
+        let output = command.arg(sandbox.root()).uid(65534).gid(65534).output().expect("vpo runs");
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")["scans"][0].clone()
+    };
+    assert_eq!(scan()["added"], 2);
+    let store = sandbox.path("store");
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o000)).expect("a mode");
+    assert!(scan()["walk_errors"].as_u64() > Some(0));
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o755)).expect("a mode");
+    mount.unmount();
+    let after = scan();
+    assert_eq!((after["removed"].as_u64(), after["unmounted"].as_u64()), (Some(0), Some(1)), "{after}");
+    assert_eq!(sandbox.row("films/disk/b.mkv").status, "ok");
+}
+
+#[test]
 #[ignore = "needs root: another user's files"]
 fn lost_permission_changes_nothing() {
     let sandbox = Sandbox::new();

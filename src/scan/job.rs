@@ -244,6 +244,14 @@ impl Run<'_> {
         if !unmounted.is_empty() {
             self.take_unmounted(&mut unmounted, &mut vanished);
         }
+        if whole && !self.task.job.options.accept_missing && self.summary.walk_errors > 0 {
+            // A mount that could not be looked into, or at, is remembered until a walk without errors.
+            for mount in before.mounts {
+                if !self.summary.mounts.contains(&mount) {
+                    self.summary.mounts.push(mount);
+                }
+            }
+        }
         vanished.retain(|row| !candidates.moved.contains(&row.id));
         if whole {
             self.mark_missing(&look, &vanished)?;
