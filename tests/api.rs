@@ -149,6 +149,29 @@ fn roots_are_shown_with_their_state() {
 }
 
 #[test]
+fn success_of_a_root_is_that_of_our_own_walk_of_it() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.scan(&[]);
+    let root = sandbox.root();
+    sandbox.sql(&format!(
+        "INSERT INTO jobs (id, file_path, job_type, status, policy_json, summary_json, created_at, completed_at)
+         SELECT 'theirs', '{0}', 'scan', 'completed', NULL, '{{}}', created_at, '2099-01-01T00:00:00+00:00' FROM jobs
+         UNION ALL
+         SELECT 'part', '{0}', 'scan', 'completed', policy_json, '{{}}', created_at, '2099-01-01T00:00:00+00:00'
+         FROM jobs",
+        root.display()
+    ));
+    fs::rename(&root, sandbox.path("elsewhere")).expect("gone");
+    let daemon = sandbox.serve(["--library".as_ref(), root.as_os_str()]);
+    let shown = eventually("a success", || {
+        let shown = get(&daemon, "/api/v1/library")["roots"][0]["last_success"].clone();
+        shown.as_str().map(str::to_owned)
+    });
+    assert!(!shown.starts_with("2099"), "{shown}");
+}
+
+#[test]
 fn unknown_and_bad_parameters_are_named() {
     let (_sandbox, daemon) = serve();
     for (path, named) in [

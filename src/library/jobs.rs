@@ -213,7 +213,7 @@ pub fn fail_abandoned(conn: &Connection) -> rusqlite::Result<usize> {
     )
 }
 
-/// The summary of the latest completed scan of exactly the root `path`.
+/// The summary of our latest completed walk of all of the root `path`.
 ///
 /// # Errors
 /// What SQLite reports.
@@ -221,23 +221,26 @@ pub fn last_summary(conn: &Connection, path: &str) -> rusqlite::Result<Option<St
     conn.query_row(
         "SELECT summary_json FROM jobs
          WHERE status = 'completed' AND job_type = 'scan' AND file_path = ?1
+            AND json_valid(policy_json) AND json_extract(policy_json, '$.by') = ?2
             AND json_valid(summary_json) AND json_extract(summary_json, '$.root') IS NOT NULL
          ORDER BY created_at DESC LIMIT 1",
-        [path],
+        [path, BY],
         |row| row.get(0),
     )
     .optional()
 }
 
-/// When the latest scan of exactly the root `path` completed.
+/// When our latest walk of all of the root `path` completed; looks at parts of it do not count.
 ///
 /// # Errors
 /// What SQLite reports.
 pub fn last_success(conn: &Connection, path: &str) -> rusqlite::Result<Option<Timestamp>> {
     let text: Option<String> = conn.query_one(
         "SELECT max(completed_at) FROM jobs
-         WHERE status = 'completed' AND job_type = 'scan' AND file_path = ?1",
-        [path],
+         WHERE status = 'completed' AND job_type = 'scan' AND file_path = ?1
+            AND json_valid(policy_json) AND json_extract(policy_json, '$.by') = ?2
+            AND json_valid(summary_json) AND json_extract(summary_json, '$.root') IS NOT NULL",
+        [path, BY],
         |row| row.get(0),
     )?;
     Ok(text.as_deref().and_then(Timestamp::parse))
