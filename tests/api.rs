@@ -184,6 +184,8 @@ fn unknown_and_bad_parameters_are_named() {
         ("/api/v1/files?codec=", "codec"),
         ("/api/v1/files?codec=a&codec=b", "codec"),
         ("/api/v1/files?text=%FF", "text"),
+        ("/api/v1/files?text=%00", "text"),
+        ("/api/v1/files?text=one%00", "text"),
         ("/api/v1/files?sort=size", "sort"),
         ("/api/v1/files?status", "status"),
         ("/api/v1/files/1?full=1", "full"),

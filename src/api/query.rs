@@ -60,6 +60,15 @@ impl Parameters {
         Some(value)
     }
 
+    /// Text to be looked for. To SQLite a pattern ends at a NUL, so that one would match anything.
+    fn take_pattern(&mut self, name: &str) -> Option<String> {
+        let value = self.take_text(name)?;
+        if value.contains('\0') {
+            self.problem(name, "text without a NUL");
+        }
+        Some(value)
+    }
+
     fn take_word(&mut self, name: &str) -> Option<String> {
         let value = self.take_text(name)?;
         if value.chars().count() > WORD {
@@ -113,7 +122,7 @@ pub(super) fn files(mut parameters: Parameters) -> Result<(files::Filter, i64, u
             "" => "/".to_owned(),
             bare => bare.to_owned(),
         }),
-        text: parameters.take_text("text"),
+        text: parameters.take_pattern("text"),
     };
     let limit = parameters.take_limit();
     let after = parameters.take("after").map_or(Some(0), |value| number::<i64>(&value));
