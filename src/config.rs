@@ -16,7 +16,7 @@ mod resolve;
 pub mod value;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use environment::Environment;
@@ -201,6 +201,14 @@ impl Config {
             ("library.extensions", list(library.extensions.clone())),
         ]
     }
+}
+
+/// A path from the command line as an absolute one, by the same rules as the paths of the configuration.
+///
+/// # Errors
+/// What to do when it cannot be one.
+pub fn absolute(path: &Path, environment: &Environment) -> Result<PathBuf, String> {
+    paths::Paths::new(environment).absolute(path)
 }
 
 /// Whole seconds without a fraction, for that is how people write them.

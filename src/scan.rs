@@ -69,6 +69,9 @@ pub enum Error {
         /// Files that were there.
         known: u64,
     },
+    /// A path to scan is neither in the file system nor in the library.
+    #[error("{} is not there, and nothing of it is in the library; correct the path", .0.display())]
+    Unknown(PathBuf),
     /// The library could not be read or written.
     #[error(transparent)]
     Library(#[from] library::Error),
@@ -93,6 +96,7 @@ impl Error {
         match self {
             Self::Offline { why, .. } => why.code(),
             Self::Mass { .. } => "mass_missing",
+            Self::Unknown(_) => "unknown_path",
             Self::Library(library::Error::Sqlite { source, .. }) => match source.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::DiskFull) => "disk_full",
                 _ => "library",

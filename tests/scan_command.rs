@@ -36,6 +36,43 @@ fn path_that_is_not_there_is_said() {
 }
 
 #[test]
+fn mistyped_path_below_a_root_is_said() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let scan = |name: &str| {
+        let mut command = sandbox.vpo(["scan", "--library"]);
+        command.arg(sandbox.root()).arg(sandbox.path(name)).output().expect("vpo runs")
+    };
+    assert!(scan("films/a.mkv").status.success());
+    let output = scan("films/typo.mkv");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("typo.mkv"), "{output:?}");
+    fs::rename(sandbox.path("films/a.mkv"), sandbox.path("films/b.txt")).expect("gone");
+    assert!(scan("films/a.mkv").status.success(), "a file of the library that is gone is no mistake");
+    assert_eq!(sandbox.row("films/a.mkv").status, "missing");
+}
+
+#[test]
+fn dots_in_a_path_store_no_file_twice() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a/1.mkv");
+    let run = |path: &str| {
+        let mut command = sandbox.vpo(["scan", path, "--library"]);
+        command.arg(sandbox.root()).current_dir(sandbox.path("films/a")).output().expect("vpo runs")
+    };
+    for path in [".", "..", "../a", "./../a/"] {
+        assert!(run(path).status.success(), "{path}");
+        assert_eq!(sandbox.rows().len(), 1, "{path}");
+    }
+    for path in ["../a/..".to_owned(), format!("{}/a/../a", sandbox.root().display())] {
+        let output = run(&path);
+        assert_eq!(output.status.code(), Some(64), "{path}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(".."), "{output:?}");
+    }
+    assert_eq!(sandbox.rows().len(), 1);
+}
+
+#[test]
 fn part_of_a_root_is_scanned_alone_and_makes_nothing_else_missing() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a/1.mkv");

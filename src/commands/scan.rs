@@ -8,7 +8,7 @@ mod beside;
 mod foreground;
 mod show;
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{EXIT_FAILURE, EXIT_USAGE, configure, output};
@@ -43,7 +43,9 @@ pub fn run(args: &ScanArgs) -> ExitCode {
 }
 
 fn choose(args: &ScanArgs, config: &Config) -> ExitCode {
-    let tasks = match tasks(&args.paths, &config.library.roots) {
+    let environment = Environment::from_process();
+    let paths = args.paths.iter().map(|path| absolute(path, &environment)).collect::<Result<Vec<_>, _>>();
+    let tasks = match paths.and_then(|paths| tasks(&paths, &config.library.roots)) {
         Ok(tasks) => tasks,
         Err(complaint) => {
             output::complain(&complaint);
@@ -53,7 +55,6 @@ fn choose(args: &ScanArgs, config: &Config) -> ExitCode {
     if args.dry_run {
         return foreground::preview(args, config, &tasks);
     }
-    let environment = Environment::from_process();
     let options = library::Options {
         write: true,
         create_directory: config.database.is_default,
@@ -73,8 +74,19 @@ struct Part {
     targets: Vec<PathBuf>,
 }
 
+/// A PATH as roots are written. A `..` behind a name is refused: behind a symlink it is not what it seems, and
+/// the same files would be stored under two names.
+fn absolute(path: &str, environment: &Environment) -> Result<PathBuf, String> {
+    let whole = config::absolute(Path::new(path), environment)
+        .map_err(|complaint| format!("the path {path:?}: {complaint}"))?;
+    if whole.components().any(|part| part == Component::ParentDir) {
+        return Err(format!("the path {path:?}: give it without .. behind a name"));
+    }
+    Ok(whole)
+}
+
 /// What the arguments mean: every root without any; else each PATH with the root that it belongs to.
-fn tasks(paths: &[String], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
+fn tasks(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
     let whole = |root: &PathBuf| Part { root: root.clone(), targets: vec![root.clone()] };
     if paths.is_empty() {
         if roots.is_empty() {
@@ -84,9 +96,6 @@ fn tasks(paths: &[String], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
     }
     let mut parts: Vec<Part> = Vec::new();
     for path in paths {
-        let path = std::path::absolute(path).map_err(|error| format!("the path {path:?}: {error}"))?;
-        // Without a trailing slash and dots, as roots are written.
-        let path: PathBuf = path.components().collect();
         // The innermost of nested roots.
         let root =
             roots.iter().filter(|root| path.starts_with(root)).max_by_key(|root| root.as_os_str().len());
@@ -99,10 +108,10 @@ fn tasks(paths: &[String], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
                 let root = path.parent().unwrap_or(Path::new("/")).to_owned();
                 parts.push(Part { root, targets: vec![path.clone()] });
             }
-            None => parts.push(whole(&path)),
+            None => parts.push(whole(path)),
         }
         // A walk does not enter another root; who names a directory above one means that one too.
-        parts.extend(roots.iter().filter(|root| root.starts_with(&path) && **root != path).map(whole));
+        parts.extend(roots.iter().filter(|root| root.starts_with(path) && *root != path).map(whole));
     }
     for part in &mut parts {
         if part.targets.contains(&part.root) {
@@ -146,9 +155,9 @@ mod tests {
     fn a_path_belongs_to_the_innermost_root() {
         let roots = [PathBuf::from("/media"), PathBuf::from("/media/films"), PathBuf::from("/other")];
         let parts = |paths: &[&str]| {
-            tasks(&paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>(), &roots).expect("valid")
+            tasks(&paths.iter().map(PathBuf::from).collect::<Vec<_>>(), &roots).expect("valid")
         };
-        assert_eq!(parts(&["/media/films/a/"]), [part("/media/films", &["/media/films/a"])]);
+        assert_eq!(parts(&["/media/films/a"]), [part("/media/films", &["/media/films/a"])]);
         assert_eq!(
             parts(&["/other/a", "/other/a/b", "/other/c"]),
             [part("/other", &["/other/a", "/other/c"])]

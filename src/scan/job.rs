@@ -214,6 +214,7 @@ impl Run<'_> {
         }
         let root = self.task.root.as_path();
         let look = root::look(root).map_err(|why| self.offline(why))?;
+        self.refuse_unknown()?;
         let before = self.last_walk()?;
         let mut whole = self.task.targets == [root];
         let mut targets = self.task.targets.clone();
@@ -276,6 +277,25 @@ impl Run<'_> {
 
     fn offline(&self, why: Offline) -> Error {
         Error::Offline { root: self.task.root.clone(), why }
+    }
+
+    /// Somebody who asks for a path that never was has mistyped it; what the watch saw may well be gone again.
+    fn refuse_unknown(&self) -> Result<(), Error> {
+        let is_asked = |target: &&PathBuf| !self.task.quiet && **target != self.task.root;
+        for target in self.task.targets.iter().filter(is_asked) {
+            if !root::is_gone(target.as_os_str().as_bytes()).unwrap_or(false) {
+                continue;
+            }
+            let stored = discover::stored(target);
+            let mut is_known = false;
+            for span in [Span::exactly(&stored), Span::below(&stored)] {
+                is_known |= !self.read_library(|tx| files::known(tx, &span, 1))?.is_empty();
+            }
+            if !is_known {
+                return Err(Error::Unknown(target.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// What the last completed scan of the root recorded.

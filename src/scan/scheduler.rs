@@ -471,7 +471,7 @@ impl Scheduler {
                     self.counts.failed += 1;
                     warn!(job_id, root = %path.display(), "scan failed: {}", chain(failure));
                 }
-                if !matches!(failure, Error::Offline { .. } | Error::Mass { .. }) {
+                if !matches!(failure, Error::Offline { .. } | Error::Mass { .. } | Error::Unknown(_)) {
                     self.trouble(failure);
                 }
             }

@@ -174,7 +174,7 @@ impl Root {
                 self.problem = trouble_of(&report.summary);
                 self.last_summary = Some(report.summary);
             }
-            None | Some(Error::Taken(_)) => {}
+            None | Some(Error::Taken(_) | Error::Unknown(_)) => {}
             Some(Error::Cancelled | Error::Library(library::Error::Replaced(_))) => {
                 self.ask_whole("again", now + Duration::from_secs(1));
             }
