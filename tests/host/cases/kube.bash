@@ -24,7 +24,9 @@ up() {
     podman kube play "$FILES/case.yaml"
 }
 
-down() { podman pod stop vpo; }
+# The container first: `podman pod stop` ends the pod's infra container at the same time, and with it the network under
+# the answers that VPO is still giving.
+down() { podman stop "$NAME" && podman pod stop vpo; }
 healthy() { [ "$(health_status)" = healthy ] && podman exec "$NAME" /vpo healthcheck --route readyz; }
 unhealthy() { ! podman exec "$NAME" /vpo healthcheck --route readyz; }    # Podman runs no readiness probe
 
