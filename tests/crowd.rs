@@ -1,29 +1,11 @@
 //! Too many clients, too slow ones, and too little of everything: a probe is still answered within 100 ms.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::harness::{Client, Daemon, Sandbox, eventually, in_time};
+use crate::harness::{Client, Daemon, Sandbox, eventually};
 
 const NO_ARGS: [&str; 0] = [];
-/// The product's promise.
-const DEADLINE: Duration = Duration::from_millis(100);
-
-/// A probe on a connection of its own, answered 200 within the deadline.
-#[track_caller]
-fn assert_probe_in_time(daemon: &Daemon) {
-    let address = daemon.address();
-    in_time(|| {
-        let start = Instant::now();
-        let answer = Client::try_connect(address).and_then(|mut client| client.try_get("/health"));
-        let took = start.elapsed();
-        match answer {
-            Some(answer) if answer.status == 200 && took < DEADLINE => Ok(()),
-            Some(answer) => Err(format!("{} after {took:?}", answer.status)),
-            None => Err(format!("no answer after {took:?}")),
-        }
-    });
-}
 
 fn metric(daemon: &Daemon, name: &str) -> u64 {
     let metrics = daemon.get("/metrics").body;
@@ -40,7 +22,7 @@ fn a_thousand_idle_connections() {
         assert_eq!(client.get("/livez").status, 200);
     }
     for _ in 0..20 {
-        assert_probe_in_time(&daemon);
+        daemon.assert_probe_in_time();
     }
     // All of them are still welcome.
     assert!(idle.iter_mut().all(|client| client.try_get("/livez").is_some()));
@@ -55,7 +37,7 @@ fn two_hundred_clients_that_never_finish_their_request() {
         for client in &mut slow {
             client.send(&[*byte]).expect("sent");
         }
-        assert_probe_in_time(&daemon);
+        daemon.assert_probe_in_time();
     }
 }
 
@@ -71,7 +53,7 @@ fn at_the_limit_the_longest_idle_goes_first() {
         std::thread::sleep(Duration::from_millis(3));
     }
     assert_eq!(clients[0].get("/livez").status, 200, "no longer the one that has been idle for longest");
-    assert_probe_in_time(&daemon);
+    daemon.assert_probe_in_time();
     assert!(clients[1].closed());
     assert_eq!(clients[0].get("/livez").status, 200);
     assert!(metric(&daemon, "vpo_http_connections_evicted_total") >= 1);
@@ -89,7 +71,7 @@ fn a_flood_of_connections_does_not_shut_probes_out() {
         client.send(b"GET /hea").expect("sent");
         held.push(client);
         if count % 50 == 0 {
-            assert_probe_in_time(&daemon);
+            daemon.assert_probe_in_time();
         }
     }
     let log = daemon.log();
@@ -101,8 +83,8 @@ fn clients_that_do_not_read_do_not_shut_probes_out() {
     let sandbox = Sandbox::new();
     let config = sandbox.write("config.toml", "[server]\nmax_connections = 4\n");
     let daemon = sandbox.serve(["--config", config.to_str().expect("UTF-8")]);
-    let _readers: Vec<Client> = (0..4).map(|_| Client::that_does_not_read(daemon.address())).collect();
-    assert_probe_in_time(&daemon);
+    let _readers: Vec<Client> = (0..4).map(|_| daemon.client_that_does_not_read()).collect();
+    daemon.assert_probe_in_time();
 }
 
 #[test]
@@ -123,7 +105,7 @@ fn sixty_four_file_descriptors() {
         let _ = client.send(request);
         crowd.push(client);
         if count % 20 == 0 {
-            assert_probe_in_time(&daemon);
+            daemon.assert_probe_in_time();
         }
     }
     assert_eq!(
@@ -164,7 +146,7 @@ fn full_cpu_load() {
     let daemon = sandbox.serve(NO_ARGS);
     let _burners = Burners::light();
     for _ in 0..20 {
-        assert_probe_in_time(&daemon);
+        daemon.assert_probe_in_time();
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Answer, Client, PATIENCE, eventually};
+use super::{Answer, Client, PATIENCE, PROBE, eventually, in_time};
 
 /// A running daemon; killed when dropped.
 pub(crate) struct Daemon {
@@ -78,6 +78,47 @@ impl Daemon {
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.client().get(path)
+    }
+
+    /// A client that has asked for more than the sockets' buffers hold, and reads none of it. The daemon has given
+    /// up on writing to it when this returns.
+    #[track_caller]
+    pub(crate) fn client_that_does_not_read(&self) -> Client {
+        let mut client = self.client();
+        client.stream().set_write_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+        // Ends once the daemon reads no more, as it cannot write; or before, when it is only slow to read.
+        while client.send(&b"GET /metrics HTTP/1.1\r\nHost: vpo\r\n\r\n".repeat(100)).is_some() {}
+        // What was sent keeps it busy for a while yet: its event loop sleeps only when nothing more can be done.
+        eventually("the daemon has nothing more to do", || {
+            let before = self.event_loop();
+            std::thread::sleep(Duration::from_millis(5));
+            (before.contains("(sleeping)") && self.event_loop() == before).then_some(())
+        });
+        client
+    }
+
+    /// Whether the event loop's thread sleeps, and how often it has been woken.
+    fn event_loop(&self) -> String {
+        let status = format!("/proc/{0}/task/{0}/status", self.pid());
+        let status = std::fs::read_to_string(status).expect("it runs");
+        let told = |line: &&str| line.starts_with("State:") || line.contains("ctxt_switches");
+        status.lines().filter(told).collect()
+    }
+
+    /// Asserts that a probe on a connection of its own is answered 200 within the product's 100 ms.
+    #[track_caller]
+    pub(crate) fn assert_probe_in_time(&self) {
+        let address = self.address();
+        in_time(|| {
+            let start = Instant::now();
+            let answer = Client::try_connect(address).and_then(|mut client| client.try_get("/health"));
+            let took = start.elapsed();
+            match answer {
+                Some(answer) if answer.status == 200 && took < PROBE => Ok(()),
+                Some(answer) => Err(format!("{} after {took:?}", answer.status)),
+                None => Err(format!("no answer after {took:?}")),
+            }
+        });
     }
 
     /// Waits until `/health` is 200.

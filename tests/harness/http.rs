@@ -3,7 +3,6 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use super::PATIENCE;
 
@@ -50,16 +49,6 @@ impl Client {
         stream.set_write_timeout(Some(PATIENCE)).ok()?;
         stream.set_nodelay(true).ok()?;
         Some(Self { stream: BufReader::new(stream) })
-    }
-
-    /// One that has asked for more than the sockets' buffers hold, and reads none of it.
-    #[track_caller]
-    pub(crate) fn that_does_not_read(address: SocketAddr) -> Self {
-        let mut client = Self::connect(address);
-        client.stream().set_write_timeout(Some(Duration::from_millis(100))).expect("a timeout");
-        // Ends once the daemon reads no more, as it cannot write.
-        while client.send(&b"GET /metrics HTTP/1.1\r\nHost: vpo\r\n\r\n".repeat(100)).is_some() {}
-        client
     }
 
     /// `GET path`, or fails the test.

@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// How long a test waits for something that must happen but has no deadline of its own.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The product's promise: a probe is answered within this, whatever goes on.
+pub(crate) const PROBE: Duration = Duration::from_millis(100);
+
 /// Waits until `probe` gives a value; fails the test with `what` when it does not in time.
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
