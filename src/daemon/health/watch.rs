@@ -1,7 +1,8 @@
 //! The database check's thread, and the verdict that holds at any moment.
 //!
-//! The thread does one thing: it waits until it is asked, runs the check, and writes down what came. Whether
-//! that is late or stale is judged by those who ask, so a check that never returns costs one thread.
+//! The thread does one thing: it waits until it is asked, runs the check, and writes down what came; a library that
+//! was only busy it looks at again by itself. Whether a verdict is late or stale is judged by those who ask, so a
+//! check that never returns costs one thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -23,6 +24,9 @@ const STAND_IN: Duration = Duration::from_secs(1);
 /// Time between two checks that nobody asked for: short enough that there is always a verdict young enough to
 /// stand in when the next check meets a neighbour's commit.
 const PERIOD: Duration = Duration::from_millis(500);
+/// Time until the next look at a library that was found busy, while the last verdict still stands in: a neighbour
+/// that commits all the time leaves it free for moments only, and two looks a second would miss them all.
+const AGAIN: Duration = Duration::from_millis(20);
 /// After this long without any verdict something is wrong with the daemon itself.
 const FLOW: Duration = Duration::from_secs(5);
 
@@ -100,6 +104,11 @@ impl State {
         self.settled.as_ref().filter(|seen| now.saturating_duration_since(seen.at) < STAND_IN).cloned()
     }
 
+    /// Whether the library was found busy and another look may still come in time, before that is a fault.
+    fn wants_another_look(&self, now: Instant) -> bool {
+        self.last.as_ref().is_some_and(|last| last.verdict.busy) && self.stand_in(now).is_some()
+    }
+
     /// The verdict that holds while a check, asked for at `asked`, does not come back.
     fn late(&self, asked: Instant, now: Instant) -> Arc<Seen> {
         self.stand_in(now).unwrap_or_else(|| {
@@ -151,7 +160,16 @@ impl Watch {
         loop {
             let mut state = self.lock();
             while state.asked.is_none() && !state.stopped {
-                state = self.asked.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = if state.wants_another_look(Instant::now()) {
+                    let waited = self.asked.wait_timeout(state, AGAIN);
+                    let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                    if waited.timed_out() {
+                        state.asked.get_or_insert_with(Instant::now);
+                    }
+                    state
+                } else {
+                    self.asked.wait(state).unwrap_or_else(PoisonError::into_inner)
+                };
             }
             if state.stopped {
                 return;
