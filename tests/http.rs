@@ -375,25 +375,28 @@ fn a_half_sent_request_may_still_be_completed_when_the_daemon_stops() {
 
 #[test]
 fn what_was_pipelined_before_the_stop_is_answered_to_the_last() {
+    // More than can be answered before patience with idle connections ends.
+    const CLIENTS: usize = 100;
+    const REQUESTS: usize = 300;
     let sandbox = Sandbox::new();
     let mut daemon = sandbox.serve(NO_ARGS);
-    let mut clients: Vec<Client> = (0..50).map(|_| daemon.client()).collect();
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| daemon.client()).collect();
     for client in &mut clients {
         assert_eq!(client.get("/livez").status, 200);
     }
     daemon.freeze();
-    let requests = "GET /livez HTTP/1.1\r\nHost: vpo\r\n\r\n".repeat(100);
+    let requests = "GET /livez HTTP/1.1\r\nHost: vpo\r\n\r\n".repeat(REQUESTS);
     for client in &mut clients {
         client.send(requests.as_bytes()).expect("sent");
     }
     daemon.signal(rustix::process::Signal::TERM);
     daemon.signal(rustix::process::Signal::CONT);
     for client in &mut clients {
-        for index in 0..100 {
+        for index in 1..=REQUESTS {
             let answer = client.receive(false).expect("an answer");
             assert_eq!(answer.status, 200);
             let closes = answer.header("connection") == Some("close");
-            assert_eq!(closes, index == 99, "answer {index}");
+            assert_eq!(closes, index == REQUESTS, "answer {index}");
         }
         assert!(client.closed());
     }

@@ -39,8 +39,6 @@ const MOST_DISCARDED: usize = 1024 * 1024;
 pub(super) struct Exchange {
     pub(super) connection: Arc<Connection>,
     stop: CancellationToken,
-    /// Bytes of a further request wait on our side of the kernel.
-    behind: AtomicBool,
     /// The client has sent, or may still send, what nobody will read.
     overrun: AtomicBool,
 }
@@ -49,10 +47,7 @@ impl Exchange {
     /// Whether the answer under way is the connection's last: what follows will not be read, or the daemon
     /// stops and nothing more has arrived.
     pub(super) fn is_last(&self) -> bool {
-        self.overrun.load(Ordering::Relaxed)
-            || self.stop.is_cancelled()
-                && !self.behind.load(Ordering::Relaxed)
-                && !self.connection.socket.unread()
+        self.overrun.load(Ordering::Relaxed) || self.stop.is_cancelled() && !self.connection.waits()
     }
 
     /// Notes that the client sends a body, which is not read.
@@ -81,7 +76,6 @@ pub(super) async fn run<R: Routes>(
     let exchange = Arc::new(Exchange {
         connection: Arc::clone(&place.connection),
         stop,
-        behind: AtomicBool::new(false),
         overrun: AtomicBool::new(false),
     });
     let io = Io {
@@ -166,7 +160,7 @@ impl Io {
         let (head, behind) = bytes.split_at(count);
         buf.put_slice(head);
         self.behind.extend_from_slice(behind);
-        self.exchange.behind.store(!self.behind.is_empty(), Ordering::Relaxed);
+        self.exchange.connection.set_behind(!self.behind.is_empty());
         if self.framing.partial() && self.exchange.connection.stage() == Stage::Idle {
             self.exchange.connection.enter(Stage::Receiving);
         }

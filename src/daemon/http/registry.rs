@@ -1,6 +1,6 @@
 //! The open connections: how far each is, and which may be closed in favour of a new one.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,12 +34,14 @@ pub(super) struct Connection {
     pub(super) socket: Socket,
     /// The stage and since when, as milliseconds since `epoch`: one word, so that a look at it never waits.
     progress: AtomicU64,
+    /// Bytes of a further request wait on our side of the kernel.
+    behind: AtomicBool,
     epoch: Instant,
 }
 
 impl Connection {
     fn new(socket: Socket, epoch: Instant) -> Self {
-        let connection = Self { socket, progress: AtomicU64::new(0), epoch };
+        let connection = Self { socket, progress: AtomicU64::new(0), behind: AtomicBool::new(false), epoch };
         connection.enter(Stage::Receiving);
         connection
     }
@@ -57,6 +59,17 @@ impl Connection {
     /// The stage.
     pub(super) fn stage(&self) -> Stage {
         self.progress().0
+    }
+
+    /// Notes whether bytes of a further request were read already.
+    pub(super) fn set_behind(&self, behind: bool) {
+        self.behind.store(behind, Ordering::Relaxed);
+    }
+
+    /// Whether something of a request has arrived that has not been looked at: that is a request in progress, and
+    /// we are only late to see it.
+    pub(super) fn waits(&self) -> bool {
+        self.behind.load(Ordering::Relaxed) || self.socket.unread()
     }
 
     /// Whether the connection is so new that its first request may still be on the way.
@@ -182,10 +195,9 @@ impl Registry {
                 .filter_map(|(slot, entry)| {
                     let entry = entry.as_ref()?;
                     let (stage, since) = entry.connection.progress();
-                    // A request that lies unread is one in progress: we are only late to see it.
                     let candidate = entry.task.is_some()
                         && wanted.contains(&stage)
-                        && (stage == Stage::Stalled || !entry.connection.socket.unread());
+                        && (stage == Stage::Stalled || !entry.connection.waits());
                     candidate.then_some((since, slot))
                 })
                 .min();
@@ -207,8 +219,8 @@ impl Registry {
             let (stage, since) = entry.connection.progress();
             let age = now.saturating_sub(since);
             let over = match stage {
-                Stage::Idle => age > milliseconds(patience.idle),
-                Stage::Receiving => age > milliseconds(patience.receiving),
+                Stage::Idle => age > milliseconds(patience.idle) && !entry.connection.waits(),
+                Stage::Receiving => age > milliseconds(patience.receiving) && !entry.connection.waits(),
                 Stage::Stalled => age > milliseconds(patience.stalled),
                 Stage::Handling | Stage::Answering => false,
             };
