@@ -46,13 +46,31 @@ impl Desk {
         Self { library, places: Arc::new(Semaphore::new(READERS)) }
     }
 
+    /// Until when a request that has just come may wait and read.
+    pub(super) fn deadline() -> Instant {
+        Instant::now() + LIMIT
+    }
+
+    /// What a request is told whose deadline has come.
+    pub(super) fn late() -> Refusal {
+        Refusal::unavailable(format!("not answered within {LIMIT:?}; try again later"))
+    }
+
     /// Runs `work` in one read transaction. When it takes too long, or the client has gone, it is interrupted.
     pub(super) async fn read<T: Send + 'static>(
         &self,
+        work: impl FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.read_by(Self::deadline(), work).await
+    }
+
+    /// As [`Self::read`], for a request that has waited for something else already.
+    pub(super) async fn read_by<T: Send + 'static>(
+        &self,
+        deadline: Instant,
         mut work: impl FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let deadline = Instant::now() + LIMIT;
-        let late = |_| Refusal::unavailable(format!("not answered within {LIMIT:?}; try again later"));
+        let late = |_| Self::late();
         let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned())
             .await
             .map_err(late)?

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::Mutex;
+use tokio::time::timeout_at;
 use warp::reply::Response;
 
 use super::Root;
@@ -62,11 +63,17 @@ impl Overviews {
 
     pub(super) async fn show(self: Arc<Self>, parameters: Parameters) -> Result<Response, Refusal> {
         query::none(&parameters)?;
-        let mut kept = self.kept.lock().await;
+        // One deadline for all of it: where the count does not come to an end, those who wait must not each begin a
+        // count of their own, one after the other.
+        let deadline = Desk::deadline();
+        let mut kept = timeout_at(deadline, self.kept.lock()).await.map_err(|_| Desk::late())?;
         let now = self.desk.library().fingerprint();
         let is_good = |kept: &Kept| now.is_some() && (kept.of == now || kept.at.elapsed() < FRESH);
-        let answer =
-            if let Some(good) = kept.take().filter(is_good) { good } else { self.count(now).await? };
+        let answer = if let Some(good) = kept.take().filter(is_good) {
+            good
+        } else {
+            self.count(now, deadline).await?
+        };
         let (overview, scans, at) = (Arc::clone(&answer.overview), Arc::clone(&answer.scans), answer.at);
         *kept = Some(answer);
         drop(kept);
@@ -79,10 +86,11 @@ impl Overviews {
         })
     }
 
-    async fn count(&self, now: Option<Fingerprint>) -> Result<Kept, Refusal> {
+    async fn count(&self, now: Option<Fingerprint>, deadline: tokio::time::Instant) -> Result<Kept, Refusal> {
         let filter = Filter { job_type: Some("scan".to_owned()), status: None };
-        let count =
-            self.desk.read(move |tx| Ok((statistics::overview(tx)?, jobs::page(tx, &filter, None, SCANS)?)));
+        let count = self.desk.read_by(deadline, move |tx| {
+            Ok((statistics::overview(tx)?, jobs::page(tx, &filter, None, SCANS)?))
+        });
         let (overview, page) = count.await?;
         let scans = page.map(|page| page.jobs).unwrap_or_default();
         Ok(Kept { of: now, at: Instant::now(), overview: Arc::new(overview), scans: Arc::new(scans) })
