@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 
-use crate::harness::{Sandbox, eventually};
+use crate::harness::{Daemon, Sandbox, eventually};
 
 const NO_ARGS: [&str; 0] = [];
 
@@ -43,6 +43,28 @@ fn it_reaches_a_daemon_that_listens_everywhere() {
         daemon.kill().expect("killed");
         daemon.wait().expect("gone");
     }
+}
+
+#[test]
+fn it_follows_the_daemon_to_a_port_of_its_own() {
+    let sandbox = Sandbox::new();
+    // All of 127.0.0.0/8 is the loopback: an address of this process has every port free.
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    let bind = format!("127.{}.{b}.{c}", a.max(1));
+    let mut command = sandbox.vpo(["serve", "--port", "9000", "--bind", &bind]);
+    let mut daemon = Daemon::spawn(
+        {
+            command.env("VPO_SERVER_PORT", "9001");
+            command
+        },
+        &sandbox.library(),
+    );
+    daemon.wait_healthy();
+    assert_eq!(daemon.address().to_string(), format!("{bind}:9000"));
+    for route in [[""; 0].as_slice(), &["--route", "readyz"]] {
+        assert_eq!(said(&sandbox.run(["healthcheck"].iter().chain(route))), (0, "healthy".into()));
+    }
+    assert_eq!(daemon.stop().code(), Some(0));
 }
 
 #[test]

@@ -249,8 +249,58 @@ fn a_passed_unix_socket_is_served() {
     let lock =
         std::fs::read_to_string(sandbox.library().with_file_name("library.db.lock")).expect("a lock file");
     assert_eq!(lock.lines().nth(1), Some(format!("unix:{}", path.display()).as_str()));
+    assert_healthcheck(&sandbox, &format!("unix:{}", path.display()));
     assert_eq!(daemon.stop().code(), Some(0));
     assert!(path.exists(), "the socket belongs to the service manager");
+}
+
+/// `vpo healthcheck` finds the daemon, and says when a library is lost that it was this one that told.
+#[track_caller]
+fn assert_healthcheck(sandbox: &Sandbox, address: &str) {
+    for (args, answer) in
+        [(&["healthcheck"][..], "healthy\n"), (&["healthcheck", "--route", "livez"], "alive\n")]
+    {
+        let output = sandbox.run(args);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), answer, "{address}: {output:?}");
+        assert!(output.status.success());
+    }
+    let lock = std::fs::read_to_string(sandbox.lock()).expect("a lock file");
+    assert_eq!(lock.lines().nth(1), Some(address));
+}
+
+#[test]
+fn a_passed_abstract_socket_is_served_and_found() {
+    let sandbox = Sandbox::new();
+    let name = format!("vpo/{}", sandbox.path("").display());
+    let address = SocketAddr::from_abstract_name(&name).expect("a name");
+    let socket = UnixListener::bind_addr(&address).expect("binds");
+    let mut daemon = Daemon::spawn_with_stdin(activated(&sandbox, vec![socket.into()]), &sandbox.library());
+    let line = daemon.wait_log("listening");
+    assert!(line.contains(&format!("unix:@{name}")), "{line}");
+    daemon.wait_log("running");
+    assert_healthcheck(&sandbox, &format!("unix:@{name}"));
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[test]
+fn a_passed_socket_whose_name_is_no_text_is_served() {
+    let sandbox = Sandbox::new();
+    let name = [b"vpo\n\xff".as_slice(), sandbox.path("").as_os_str().as_encoded_bytes()].concat();
+    let address = SocketAddr::from_abstract_name(&name).expect("a name");
+    let socket = UnixListener::bind_addr(&address).expect("binds");
+    let mut daemon = Daemon::spawn_with_stdin(activated(&sandbox, vec![socket.into()]), &sandbox.library());
+    daemon.wait_log("running");
+    let mut stream = UnixStream::connect_addr(&address).expect("connects");
+    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: vpo\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let lock = std::fs::read_to_string(sandbox.lock()).expect("a lock file");
+    assert_eq!(lock, format!("{}\nunix:\n", daemon.pid()));
+    let output = sandbox.run(["healthcheck"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("socket without a name"), "{said}");
+    assert_eq!(daemon.stop().code(), Some(0));
 }
 
 #[test]

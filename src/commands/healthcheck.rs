@@ -27,6 +27,10 @@ enum Unhealthy {
     NotRunning(String),
     #[error("the daemon is starting: it does not listen yet")]
     NotListening,
+    #[error(
+        "the daemon listens on a socket without a name, or with one that is no text: give its .socket unit another ListenStream="
+    )]
+    Nameless,
     #[error("no answer at {address}: {source}")]
     NoAnswer { address: String, source: io::Error },
     #[error("no answer within {0} s")]
@@ -105,8 +109,13 @@ fn probe(address: &Address, route: Route) -> Result<String, Unhealthy> {
             let stream = TcpStream::connect(address);
             (format!("http://{address}"), stream.and_then(|stream| exchange(stream, route)))
         }
+        Address::Unix(path) if path.as_os_str().is_empty() => return Err(Unhealthy::Nameless),
         Address::Unix(path) => {
             let stream = UnixStream::connect(path);
+            (address.to_string(), stream.and_then(|stream| exchange(stream, route)))
+        }
+        Address::Abstract(name) => {
+            let stream = connect_abstract(name);
             (address.to_string(), stream.and_then(|stream| exchange(stream, route)))
         }
     };
@@ -114,6 +123,19 @@ fn probe(address: &Address, route: Route) -> Result<String, Unhealthy> {
         Ok(answer) => judge(&answer, &shown, route),
         Err(source) => Err(Unhealthy::NoAnswer { address: shown, source }),
     }
+}
+
+/// Connects to a socket in Linux' abstract namespace.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn connect_abstract(name: &str) -> io::Result<UnixStream> {
+    use std::os::linux::net::SocketAddrExt;
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+    UnixStream::connect_addr(&address)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn connect_abstract(_: &str) -> io::Result<UnixStream> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Sends the request and reads to the end of the stream.

@@ -271,6 +271,7 @@ fn lock_address(address: &http::Address) -> lock::Address {
     match address {
         http::Address::Tcp(address) => lock::Address::Tcp(*address),
         http::Address::Unix(path) => lock::Address::Unix(path.clone()),
+        http::Address::Abstract(name) => lock::Address::Abstract(name.clone()),
     }
 }
 

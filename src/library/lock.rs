@@ -1,8 +1,8 @@
 //! One daemon per library: `library.db.lock`, held with flock(2) for life, never unlinked.
 //!
 //! The file's content, written by the holder, is two lines of UTF-8: the pid in decimal, then the address
-//! that the daemon really bound, as `http://127.0.0.1:8321` or `unix:/run/vpo/vpo.sock`. The second line is
-//! absent until the daemon listens. A prober takes a shared lock without waiting: getting it means that no
+//! that the daemon really bound, as `http://127.0.0.1:8321`, `unix:/run/vpo/vpo.sock` or, for an abstract socket,
+//! `unix:@vpo`. The second line is absent until the daemon listens. A prober takes a shared lock without waiting: getting it means that no
 //! daemon runs.
 //!
 //! The file lies beside the library (beside the target, where the path is a symbolic link, so that two names
@@ -81,6 +81,8 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
+    /// A Unix socket of that name in Linux' abstract namespace.
+    Abstract(String),
 }
 
 impl fmt::Display for Address {
@@ -88,6 +90,7 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp(address) => write!(f, "http://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Abstract(name) => write!(f, "unix:@{name}"),
         }
     }
 }
@@ -95,7 +98,10 @@ impl fmt::Display for Address {
 impl Address {
     fn parse(line: &str) -> Option<Self> {
         if let Some(path) = line.strip_prefix("unix:") {
-            return Some(Self::Unix(path.into()));
+            return Some(match path.strip_prefix('@') {
+                Some(name) => Self::Abstract(name.to_owned()),
+                None => Self::Unix(path.into()),
+            });
         }
         line.strip_prefix("http://")?.parse().ok().map(Self::Tcp)
     }

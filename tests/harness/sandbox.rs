@@ -35,6 +35,11 @@ impl Sandbox {
         self.path(".vpo/library.db")
     }
 
+    /// Where the daemon of the default library says who it is.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.path(".vpo/library.db.lock")
+    }
+
     /// Writes a file inside, with its directories, and returns its path.
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);

@@ -20,8 +20,37 @@ const BACKLOG: i32 = 4096;
 pub enum Address {
     /// TCP.
     Tcp(SocketAddr),
-    /// A Unix socket; the path is empty when it has none.
+    /// A Unix socket; the path is empty when it has no name that can be written down.
     Unix(PathBuf),
+    /// A Unix socket of that name in Linux' abstract namespace.
+    Abstract(String),
+}
+
+impl Address {
+    fn of_unix(address: &std::os::unix::net::SocketAddr) -> Self {
+        if let Some(path) = address.as_pathname() {
+            return Self::Unix(path.to_owned());
+        }
+        match abstract_name(address) {
+            // It stands on a line of the lock file.
+            Some(name) if !name.is_empty() && !name.contains(char::is_control) => {
+                Self::Abstract(name.to_owned())
+            }
+            _ => Self::Unix(PathBuf::new()),
+        }
+    }
+}
+
+/// The name in the abstract namespace, if it is text.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn abstract_name(address: &std::os::unix::net::SocketAddr) -> Option<&str> {
+    use std::os::linux::net::SocketAddrExt;
+    std::str::from_utf8(address.as_abstract_name()?).ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn abstract_name(_: &std::os::unix::net::SocketAddr) -> Option<&str> {
+    None
 }
 
 impl fmt::Display for Address {
@@ -29,6 +58,7 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp(address) => write!(f, "http://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Abstract(name) => write!(f, "unix:@{name}"),
         }
     }
 }
@@ -114,8 +144,7 @@ impl Listener {
             Ok(AddressFamily::UNIX) => {
                 let listener =
                     std::os::unix::net::UnixListener::from(fd.try_clone().map_err(BindError::Socket)?);
-                let address = listener.local_addr().map_err(BindError::Socket)?;
-                Address::Unix(address.as_pathname().map(PathBuf::from).unwrap_or_default())
+                Address::of_unix(&listener.local_addr().map_err(BindError::Socket)?)
             }
             Ok(AddressFamily::INET | AddressFamily::INET6) => {
                 let listener = std::net::TcpListener::from(fd.try_clone().map_err(BindError::Socket)?);
@@ -141,7 +170,9 @@ impl Listener {
     pub(super) fn accepting(self) -> io::Result<Accepting> {
         match self.address {
             Address::Tcp(_) => TcpListener::from_std(self.fd.into()).map(Accepting::Tcp),
-            Address::Unix(_) => UnixListener::from_std(self.fd.into()).map(Accepting::Unix),
+            Address::Unix(_) | Address::Abstract(_) => {
+                UnixListener::from_std(self.fd.into()).map(Accepting::Unix)
+            }
         }
     }
 }
