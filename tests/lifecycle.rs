@@ -1,12 +1,15 @@
 //! From the first moment to the last: signals at any time, reload, refusals.
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
-use crate::harness::{Daemon, Sandbox, in_time};
+use crate::harness::{Client, Daemon, Sandbox, eventually, in_time};
 
 /// A `vpo serve` that is not waited for.
 fn begin(sandbox: &Sandbox) -> Daemon {
@@ -115,11 +118,8 @@ fn sighup_applies_the_level_and_names_what_needs_a_restart() {
     let mut daemon = sandbox.serve([""; 0]);
     assert!(!daemon.log().contains(" debug "), "{}", daemon.log());
 
-    std::fs::write(
-        &config,
-        "[logging]\nlevel = \"debug\"\n[server]\nmax_connections = 7\nbind = \"127.0.0.2\"\n",
-    )
-    .expect("writable");
+    fs::write(&config, "[logging]\nlevel = \"debug\"\n[server]\nmax_connections = 7\nbind = \"127.0.0.2\"\n")
+        .expect("writable");
     daemon.signal(Signal::HUP);
     let line = daemon.wait_log("need a restart");
     assert!(line.contains("server.bind") && line.contains("server.max_connections"), "{line}");
@@ -137,7 +137,7 @@ fn sighup_with_a_bad_file_changes_nothing() {
     let sandbox = Sandbox::new();
     let config = sandbox.write(".vpo/config.toml", "[logging]\nlevel = \"info\"\n");
     let mut daemon = sandbox.serve([""; 0]);
-    std::fs::write(&config, "[logging]\nlevel = \"debug\"\n[server]\nport = \"many\"\nbnd = 1\n")
+    fs::write(&config, "[logging]\nlevel = \"debug\"\n[server]\nport = \"many\"\nbnd = 1\n")
         .expect("writable");
     daemon.signal(Signal::HUP);
     let line = daemon.wait_log("reload failed");
@@ -145,7 +145,7 @@ fn sighup_with_a_bad_file_changes_nothing() {
     assert_eq!(daemon.get("/health").status, 200);
     assert!(!daemon.log().contains(" debug "), "{}", daemon.log());
 
-    std::fs::write(&config, "[logging]\nlevel = \"debug\"\n").expect("writable");
+    fs::write(&config, "[logging]\nlevel = \"debug\"\n").expect("writable");
     daemon.signal(Signal::HUP);
     daemon.wait_log("reloaded");
     assert_eq!(daemon.stop().code(), Some(0));
@@ -207,4 +207,90 @@ fn sighups_in_a_burst_and_a_stop_among_them_are_obeyed() {
         daemon.signal(Signal::HUP);
     }
     assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.log());
+}
+
+/// A second daemon on the same library, which must be refused in favour of the first.
+#[track_caller]
+fn assert_refused_beside(sandbox: &Sandbox, daemon: &Daemon) {
+    let output = sandbox.run(["serve", "--port", "0"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let holder =
+        format!("already in use by the daemon with pid {} at http://{}", daemon.pid(), daemon.address());
+    assert!(text.contains(&holder), "{text}");
+}
+
+#[test]
+fn a_lock_file_that_is_removed_or_replaced_is_put_back() {
+    type Harm = fn(&Sandbox);
+    let remove: Harm = |sandbox| fs::remove_file(sandbox.lock()).expect("removed");
+    let replace: Harm = |sandbox| {
+        let copy = sandbox.write("copy", "4711\nhttp://127.0.0.1:1\nand more\n");
+        fs::rename(copy, sandbox.lock()).expect("renamed");
+    };
+    for harm in [remove, replace] {
+        in_time(|| {
+            let sandbox = Sandbox::new();
+            let mut daemon = sandbox.serve([""; 0]);
+            let before = fs::read(sandbox.lock()).expect("a lock file");
+            let start = Instant::now();
+            harm(&sandbox);
+            eventually("the lock file is as before", || {
+                fs::read(sandbox.lock()).is_ok_and(|now| now == before).then_some(())
+            });
+            let took = start.elapsed();
+            assert_refused_beside(&sandbox, &daemon);
+            assert!(sandbox.run(["healthcheck"]).status.success());
+            assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.log());
+            assert_eq!(daemon.log().matches("made and locked anew").count(), 1, "{}", daemon.log());
+            if took < Duration::from_millis(1500) { Ok(()) } else { Err(format!("back after {took:?}")) }
+        });
+    }
+}
+
+#[test]
+fn a_lock_that_another_took_is_warned_about_until_it_is_had_again() {
+    let sandbox = Sandbox::new();
+    let mut daemon = sandbox.serve([""; 0]);
+    let address = daemon.address();
+    let before = fs::read(sandbox.lock()).expect("a lock file");
+    let theirs = fs::File::create(sandbox.path("theirs")).expect("made");
+    flock(&theirs, FlockOperation::NonBlockingLockExclusive).expect("locked");
+    fs::write(sandbox.path("theirs"), "4711\nhttp://127.0.0.1:1\n").expect("written");
+    fs::rename(sandbox.path("theirs"), sandbox.lock()).expect("renamed");
+    let check = |status: &'static str| {
+        eventually(&format!("the check is {status}"), || {
+            let answer = Client::connect(address).get("/health");
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            let check = answer.json()["checks"][0].clone();
+            (check["status"] == status).then_some(check)
+        })
+    };
+    let warned = check("warn");
+    assert_eq!(warned["reason"], "lock_lost");
+    let detail = warned["detail"].as_str().expect("says why");
+    assert!(detail.contains("already in use by the daemon with pid 4711 at http://127.0.0.1:1"), "{detail}");
+    // Not a byte of theirs is touched.
+    assert_eq!(fs::read(sandbox.lock()).expect("a lock file"), b"4711\nhttp://127.0.0.1:1\n");
+    drop(theirs);
+    check("pass");
+    assert_eq!(fs::read(sandbox.lock()).expect("a lock file"), before);
+    assert_refused_beside(&sandbox, &daemon);
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[test]
+fn a_link_in_the_librarys_place_hides_no_daemon() {
+    let sandbox = Sandbox::new();
+    let daemon = sandbox.serve([""; 0]);
+    fs::create_dir(sandbox.path("disk")).expect("made");
+    fs::rename(sandbox.library(), sandbox.path("disk/films.db")).expect("moved");
+    symlink(sandbox.path("disk/films.db"), sandbox.library()).expect("linked");
+    eventually("/health is 503", || (daemon.get("/health").status == 503).then_some(()));
+    let output = sandbox.run(["healthcheck"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("now leads to") && said.contains("restart it"), "{said}");
+    assert_refused_beside(&sandbox, &daemon);
+    assert!(!sandbox.path("disk/films.db.lock").exists());
 }

@@ -48,6 +48,8 @@ pub enum Reason {
     ReadOnly,
     /// Another valid library has just taken its place.
     Replaced,
+    /// The lock file is not ours any more: another daemon may be at work on the library.
+    LockLost,
 }
 
 impl Reason {
@@ -64,13 +66,14 @@ impl Reason {
             Self::IoError => "io_error",
             Self::ReadOnly => "read_only",
             Self::Replaced => "replaced",
+            Self::LockLost => "lock_lost",
         }
     }
 
     /// Whether the library is usable all the same.
     #[must_use]
     pub fn is_warning(self) -> bool {
-        matches!(self, Self::ReadOnly | Self::Replaced)
+        matches!(self, Self::ReadOnly | Self::Replaced | Self::LockLost)
     }
 }
 
@@ -106,9 +109,12 @@ impl Library {
     /// A valid library with another inode at the path is adopted here, and [`Self::generation`] rises.
     pub fn check(&self) -> Finding {
         let found = self.look();
+        // Only beside a library: what is not there needs no lock, and an unmounted directory no file of ours.
+        let lock_lost = if found.is_ok() { self.keep_lock() } else { None };
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let (reason, detail, busy) = match found {
             Err(fault) => (Some(fault.reason), Some(fault.detail), fault.busy),
+            Ok(()) if lock_lost.is_some() => (Some(Reason::LockLost), lock_lost, false),
             Ok(()) if state.adopted.is_some_and(|when| when.elapsed() < REPLACED) => {
                 let detail = "another valid library has taken the place of the one before, and is used now";
                 (Some(Reason::Replaced), Some(detail.to_owned()), false)
@@ -123,6 +129,10 @@ impl Library {
 
     fn look(&self) -> Result<(), Fault> {
         let found = stat(&self.path)?;
+        // The same file by another name has another `-wal` beside it, and another lock.
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.is_symlink()) {
+            self.leads_where_it_did()?;
+        }
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let in_use = state.pin.is(&found) && (state.writer.is_some() || !self.with_roots());
         if in_use || self.closed.load(Ordering::Acquire) {
@@ -137,24 +147,52 @@ impl Library {
         self.adopt()
     }
 
+    /// Sees to it that the lock file is there and ours; says what is wrong where that cannot be.
+    fn keep_lock(&self) -> Option<String> {
+        let lock = self.lock.as_ref()?;
+        match lock.keep() {
+            Ok(false) => None,
+            Ok(true) => {
+                warn!(
+                    path = %lock.path().display(),
+                    "the lock file was removed or replaced; it has been made and locked anew. Leave it there: without it \
+                     a second daemon may start on this library"
+                );
+                None
+            }
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+                Some(format!(
+                    "the lock file was removed or replaced, and cannot be had again: {error}{cause}"
+                ))
+            }
+        }
+    }
+
     fn may_write(&self) -> bool {
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         diagnose::writable(&self.path) && diagnose::directory_writable(directory)
     }
 
+    fn leads_where_it_did(&self) -> Result<(), Fault> {
+        let real = lock::real_path(&self.path);
+        if real == self.real {
+            return Ok(());
+        }
+        let detail = format!(
+            "{} now leads to {}, which this daemon has not locked (it did to {}): restart it to use that library",
+            self.path.display(),
+            real.display(),
+            self.real.display()
+        );
+        Err(Fault::new(Reason::Missing, detail))
+    }
+
     /// Another file is at the path, or the one from before is back: let go of what is open, and take what is
     /// there if it is a library.
     fn adopt(&self) -> Result<(), Fault> {
-        let real = lock::real_path(&self.path);
-        if real != self.real {
-            let detail = format!(
-                "{} now leads to {}, which this daemon has not locked (it did to {}): restart it to use that library",
-                self.path.display(),
-                real.display(),
-                self.real.display()
-            );
-            return Err(Fault::new(Reason::Missing, detail));
-        }
+        self.leads_where_it_did()?;
         // Reads and writes in progress find out for themselves; until they have, look again later.
         let start = Instant::now();
         let mut state = loop {

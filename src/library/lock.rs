@@ -8,6 +8,9 @@
 //! The file lies beside the library (beside the target, where the path is a symbolic link, so that two names
 //! cannot make two daemons). It is made only when the library is there, which is why a lock file without a
 //! library always means a lost one. Where the directory is not writable it goes to the runtime directory.
+//!
+//! A lock on a file that was removed guards nothing: whoever comes next makes another and locks that. So the holder
+//! looks after its file ([`Lock::keep`]) and puts it back.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -15,7 +18,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, OFlags, accessat, flock};
@@ -154,9 +157,42 @@ pub enum Found {
 /// The lock, held until dropped. The kernel drops it with the process, however that ends.
 #[derive(Debug)]
 pub struct Lock {
+    library: PathBuf,
     path: PathBuf,
+    held: Mutex<Held>,
+}
+
+/// The file that is locked, and what is written in it.
+#[derive(Debug)]
+struct Held {
     file: File,
-    written: Mutex<String>,
+    device: u64,
+    inode: u64,
+    written: String,
+}
+
+impl Held {
+    fn new(file: File) -> io::Result<Self> {
+        let found = file.metadata()?;
+        Ok(Self { file, device: found.dev(), inode: found.ino(), written: String::new() })
+    }
+
+    /// Whether it is the file at `path`.
+    fn is_at(&self, path: &Path) -> bool {
+        std::fs::symlink_metadata(path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+    }
+
+    /// A reader never sees half of it: content only ever grows by one write at its end (the length changes
+    /// after the bytes are there), and anything else is emptied first, which reads as "nothing yet".
+    fn write(&mut self, content: String) -> io::Result<()> {
+        if self.written.is_empty() || !content.starts_with(self.written.as_str()) {
+            self.file.set_len(0)?;
+        }
+        self.file.write_all_at(content.as_bytes(), 0)?;
+        self.written = content;
+        Ok(())
+    }
 }
 
 impl Lock {
@@ -171,9 +207,10 @@ impl Lock {
         runtime_directory: Option<&Path>,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Self, LockError> {
+        let start = Instant::now();
+        wait_for_former(library, start, cancelled)?;
         let library = real_path(library);
         let beside = beside(&library);
-        let start = Instant::now();
         match Self::acquire_at(&library, &beside, start, cancelled) {
             Err(LockError::NotWritable { lock, source }) => {
                 let Some(name) = beside.file_name().filter(|_| runtime_directory.is_some()) else {
@@ -200,34 +237,21 @@ impl Lock {
     ) -> Result<Self, LockError> {
         let io = |source| LockError::Io { lock: path.to_owned(), source };
         loop {
-            // The standard library sets O_CLOEXEC: no child inherits the lock. O_NONBLOCK: a FIFO of that
-            // name must not hold us.
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o644)
-                .custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed())
-                .open(path)
-                .map_err(|source| match source.kind() {
-                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                        LockError::NotWritable { lock: path.to_owned(), source }
-                    }
-                    _ => io(source),
-                })?;
+            let file = open_to_lock(path).map_err(|source| match source.kind() {
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    LockError::NotWritable { lock: path.to_owned(), source }
+                }
+                _ => io(source),
+            })?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {
                     // Someone may have removed or replaced the file since we opened it: then this lock
                     // guards nothing.
-                    let ours = file.metadata().map_err(io)?;
-                    match std::fs::symlink_metadata(path) {
-                        Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {
-                            let lock = Self { path: path.to_owned(), file, written: Mutex::default() };
-                            lock.write(format!("{}\n", std::process::id()))?;
-                            return Ok(lock);
-                        }
-                        _ => {}
+                    let mut held = Held::new(file).map_err(io)?;
+                    if held.is_at(path) {
+                        held.write(format!("{}\n", std::process::id())).map_err(io)?;
+                        let held = Mutex::new(held);
+                        return Ok(Self { library: library.to_owned(), path: path.to_owned(), held });
                     }
                 }
                 Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => {}
@@ -260,7 +284,38 @@ impl Lock {
     /// # Errors
     /// When the file cannot be written (a full disk).
     pub fn publish(&self, address: &Address) -> Result<(), LockError> {
-        self.write(format!("{}\n{address}\n", std::process::id()))
+        let content = format!("{}\n{address}\n", std::process::id());
+        self.held().write(content).map_err(|source| LockError::Io { lock: self.path.clone(), source })
+    }
+
+    /// Looks whether the file at the path is still the one that is locked, and else makes it anew, locks it and
+    /// writes into it what was in the old one. `false` when nothing had to be done.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when another daemon was faster; any other when the file cannot be made.
+    pub fn keep(&self) -> Result<bool, LockError> {
+        let mut held = self.held();
+        if held.is_at(&self.path) {
+            return Ok(false);
+        }
+        let io = |source| LockError::Io { lock: self.path.clone(), source };
+        let file = open_to_lock(&self.path).map_err(io)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                return Err(LockError::Held {
+                    library: self.library.clone(),
+                    lock: self.path.clone(),
+                    holder: read_holder(&file).map_err(io)?,
+                });
+            }
+            Err(error) => return Err(io(error.into())),
+        }
+        let mut anew = Held::new(file).map_err(io)?;
+        anew.write(held.written.clone()).map_err(io)?;
+        // Should it have gone again meanwhile, the next look sees that.
+        *held = anew;
+        Ok(true)
     }
 
     /// The lock file.
@@ -269,29 +324,55 @@ impl Lock {
         &self.path
     }
 
-    /// A reader never sees half of it: content only ever grows by one write at its end (the length changes
-    /// after the bytes are there), and anything else is emptied first, which reads as "nothing yet".
-    fn write(&self, content: String) -> Result<(), LockError> {
-        let io = |source| LockError::Io { lock: self.path.clone(), source };
-        let mut written = self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if written.is_empty() || !content.starts_with(written.as_str()) {
-            self.file.set_len(0).map_err(io)?;
-        }
-        self.file.write_all_at(content.as_bytes(), 0).map_err(io)?;
-        *written = content;
-        Ok(())
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Looks for a daemon on `library`, without waiting, as `vpo healthcheck` does: first beside the library,
-/// then in `runtime_directory`.
+/// Opens the lock file, or makes it. The standard library sets `O_CLOEXEC`: no child inherits the lock.
+/// `O_NONBLOCK`: a FIFO of that name must not hold us.
+fn open_to_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed())
+        .open(path)
+}
+
+/// Waits until no daemon holds the lock beside the link that `library` may be: one that was started when the
+/// library itself was there, before it was moved and linked to.
+fn wait_for_former(library: &Path, start: Instant, cancelled: &dyn Fn() -> bool) -> Result<(), LockError> {
+    let Some(lock) = beside_link(library) else { return Ok(()) };
+    loop {
+        match find_at(&lock) {
+            Ok(Found::Held(holder)) if start.elapsed() >= PATIENCE => {
+                return Err(LockError::Held { library: library.to_owned(), lock, holder });
+            }
+            Ok(Found::Held(_)) if cancelled() => return Err(LockError::Cancelled(lock)),
+            Ok(Found::Held(_)) => std::thread::sleep(PAUSE),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// The lock file beside `library` itself, where that is a symbolic link.
+fn beside_link(library: &Path) -> Option<PathBuf> {
+    let is_link = std::fs::symlink_metadata(library).is_ok_and(|found| found.is_symlink());
+    is_link.then(|| beside(&std::path::absolute(library).unwrap_or_else(|_| library.to_owned())))
+}
+
+/// Looks for a daemon on `library`, without waiting, as `vpo healthcheck` does: first beside the library, then in
+/// `runtime_directory`, then beside a link that has taken the library's place.
 ///
 /// # Errors
 /// When a lock file is there and cannot be read or tried.
 pub fn find(library: &Path, runtime_directory: Option<&Path>) -> Result<Found, LockError> {
-    let library = real_path(library);
+    let real = real_path(library);
     let mut found = Found::NoFile;
-    for (path, is_beside) in places(&library, runtime_directory).zip([true, false]) {
+    for (path, is_beside) in places(&real, runtime_directory).zip([true, false]) {
         match find_at(&path)? {
             Found::Held(holder) => return Ok(Found::Held(holder)),
             // A file that we may not write either is left from a time when its directory was writable: the
@@ -302,15 +383,20 @@ pub fn find(library: &Path, runtime_directory: Option<&Path>) -> Result<Found, L
             Found::NoFile => {}
         }
     }
+    if let Some(lock) = beside_link(library)
+        && let Ok(Found::Held(holder)) = find_at(&lock)
+    {
+        return Ok(Found::Held(holder));
+    }
     Ok(found)
 }
 
 /// The refusal that names the daemon on `library`, if one can be seen to run.
 #[must_use]
 pub fn held(library: &Path, runtime_directory: Option<&Path>) -> Option<LockError> {
-    let library = real_path(library);
-    places(&library, runtime_directory).find_map(|lock| match find_at(&lock) {
-        Ok(Found::Held(holder)) => Some(LockError::Held { library: library.clone(), lock, holder }),
+    let real = real_path(library);
+    places(&real, runtime_directory).chain(beside_link(library)).find_map(|lock| match find_at(&lock) {
+        Ok(Found::Held(holder)) => Some(LockError::Held { library: real.clone(), lock, holder }),
         _ => None,
     })
 }
