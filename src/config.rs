@@ -14,6 +14,7 @@ pub mod origin;
 mod paths;
 mod resolve;
 pub mod value;
+mod variables;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

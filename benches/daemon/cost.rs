@@ -1,6 +1,6 @@
 //! What the kernel knows of a process's cost, and on which core it runs.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -65,8 +65,7 @@ pub(crate) fn wall_seconds(command: &[OsString], home: &Path) -> f64 {
 }
 
 /// Largest resident memory of a command. `busybox time` takes the kernel's kibibytes for pages.
-pub(crate) fn peak_kib(command: &[OsString], home: &Path) -> Option<u64> {
-    let busybox = crate::servers::find("busybox")?;
+pub(crate) fn peak_kib(busybox: &OsStr, command: &[OsString], home: &Path) -> Option<u64> {
     let output = Command::new(busybox)
         .args(["time", "-f", "%M"])
         .args(command)

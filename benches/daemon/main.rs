@@ -146,9 +146,10 @@ fn healthcheck(vpo: &std::path::Path, extent: &Extent) {
             rows.push((name, [vec![program], arguments.into_iter().map(Into::into).collect()].concat()));
         }
     }
+    let busybox = servers::find("busybox");
     for (name, command) in rows {
         let wall = median((0..extent.rounds * 5).map(|_| cost::wall_seconds(&command, daemon.home())));
-        let memory = cost::peak_kib(&command, daemon.home());
+        let memory = busybox.as_ref().and_then(|busybox| cost::peak_kib(busybox, &command, daemon.home()));
         let memory = memory.map_or_else(|| "-".to_owned(), |kib| format!("{kib} KiB"));
         println!("{name:<37} {:>8.2} ms  {memory}", wall * 1e3);
     }

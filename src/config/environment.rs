@@ -1,18 +1,9 @@
-//! The process environment as a value: `VPO_*` variables → [`Layer`] through `envy`, one variable at a time.
-//!
-//! One at a time, because `envy` panics on a variable that is not UTF-8 and does not say whose value is wrong.
+//! The process environment as a value: a snapshot, so that tests never touch the real one. It knows nothing of keys.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-
-use super::error::{Finding, Subject, nearest};
-use super::file::FOREIGN_KEYS;
-use super::keys::{KEYS, Key, SECTIONS, section_prefix};
-use super::layer::Layer;
-use super::origin::Origin;
-use super::paths::not_utf8;
 
 /// A snapshot of the environment variables and the current directory.
 #[derive(Clone, Debug, Default)]
@@ -65,116 +56,13 @@ impl Environment {
         }
     }
 
+    /// Every variable whose name is UTF-8, in order of their names.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &OsStr)> {
+        self.variables.iter().filter_map(|(name, value)| Some((name.to_str()?, value.as_os_str())))
+    }
+
     /// The current directory, if there is one.
     pub(super) fn current_directory(&self) -> Option<&Path> {
         self.current_directory.as_deref()
     }
-
-    /// The layer that the `VPO_*` variables make.
-    pub(super) fn layer(&self) -> Layer {
-        let mut layer = Layer::default();
-        let mut foreign = Vec::new();
-        for (name, value) in &self.variables {
-            let Some(name) = name.to_str() else { continue };
-            let origin = Origin::Variable(name.to_owned());
-            if name == "VPO_CONFIG_PATH" {
-                match value.to_str() {
-                    Some("") => {
-                        let problem = Finding::new(
-                            Subject::File,
-                            origin,
-                            "the path is empty",
-                            "give a path, or unset it",
-                        );
-                        layer.problems.push(problem);
-                    }
-                    Some(path) => layer.file = Some((path.into(), origin)),
-                    None => layer.problems.push(not_utf8(Subject::File, name)),
-                }
-                continue;
-            }
-            let Some(section) = SECTIONS.iter().find(|section| name.starts_with(&section_prefix(section)))
-            else {
-                continue;
-            };
-            match KEYS.iter().find(|key| key.variable() == name) {
-                Some(key) => read(&mut layer, key, name, value),
-                None if is_service_link(name, value) => {}
-                None if is_foreign(name) => foreign.push(name),
-                None => layer.warnings.push(unknown(section, name)),
-            }
-        }
-        if let [first, ..] = foreign[..] {
-            layer.warnings.push(Finding::new(
-                Subject::Name,
-                Origin::Variable(first.to_owned()),
-                format!("not supported here: {}", foreign.join(", ")),
-                "they are skipped; other VPO programs may use them",
-            ));
-        }
-        layer
-    }
-}
-
-fn read(layer: &mut Layer, key: &'static Key, name: &str, value: &OsStr) {
-    let origin = Origin::Variable(name.to_owned());
-    let Some(value) = value.to_str() else {
-        layer.problems.push(not_utf8(Subject::Key(key.name), name));
-        return;
-    };
-    if key.name == "server.port" && value.contains("://") {
-        layer.warnings.push(Finding::new(
-            Subject::Key(key.name),
-            origin,
-            format!("{value:?} is a Kubernetes service link, not a port"),
-            "it is skipped; set enableServiceLinks: false on the pod, or rename the Service",
-        ));
-    } else if key.name == "library.roots" {
-        // envy would split at commas, which are common in names of directories.
-        let roots = value.split(':').filter(|root| !root.is_empty()).map(PathBuf::from).collect();
-        layer.values.library.roots = Some(roots);
-        layer.origins.insert(key.name, origin);
-    } else {
-        layer.set_text(key, value, origin);
-    }
-}
-
-fn unknown(section: &str, name: &str) -> Finding {
-    // Without the prefix, which would make unlike names look alike.
-    let prefix = section_prefix(section);
-    let field = name.strip_prefix(&prefix).unwrap_or(name).to_ascii_lowercase();
-    let advice = match nearest(&field, KEYS.iter().filter(|key| key.section == section).map(|key| key.field))
-    {
-        Some(meant) => format!("it is skipped; did you mean {prefix}{}?", meant.to_ascii_uppercase()),
-        None => "it is skipped; docs/configuration.md lists those that there are".into(),
-    };
-    Finding::new(Subject::Name, Origin::Variable(name.to_owned()), "unknown variable", advice)
-}
-
-fn is_foreign(name: &str) -> bool {
-    FOREIGN_KEYS
-        .iter()
-        .any(|(section, key)| name.strip_prefix(&section_prefix(section)) == Some(&key.to_ascii_uppercase()))
-}
-
-/// Whether Kubernetes made the variable for a Service whose name begins with one of our sections' prefixes:
-/// `…SERVICE_HOST`, `…SERVICE_PORT`, `…SERVICE_PORT_NAME`, `…PORT_8321_TCP…`, and `…PORT` holding a URL.
-/// <https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables>
-fn is_service_link(name: &str, value: &OsStr) -> bool {
-    let words: Vec<&str> = name.split('_').collect();
-    let is_port = |words: &[&str]| match words {
-        ["PORT", number, protocol, rest @ ..] => {
-            number.parse::<u16>().is_ok()
-                && ["TCP", "UDP", "SCTP"].contains(protocol)
-                && matches!(rest, [] | ["PROTO" | "PORT" | "ADDR"])
-        }
-        _ => false,
-    };
-    // `VPO_` and the section come first, and the section may be the whole name of the Service.
-    (2..words.len()).any(|start| {
-        let tail = &words[start..];
-        matches!(tail, ["SERVICE", "HOST"] | ["SERVICE", "PORT", ..])
-            || is_port(tail)
-            || (tail == ["PORT"] && value.to_str().is_some_and(|value| value.contains("://")))
-    })
 }

@@ -37,6 +37,16 @@ impl Finding {
     ) -> Self {
         Self { subject, what: what.into(), origin, advice: advice.into() }
     }
+
+    /// What to say of a variable whose value is not UTF-8.
+    pub(super) fn not_utf8(subject: Subject, variable: &str) -> Self {
+        Self::new(
+            subject,
+            Origin::Variable(variable.to_owned()),
+            "the value is not UTF-8",
+            "give a value in UTF-8, or unset it",
+        )
+    }
 }
 
 impl fmt::Display for Finding {

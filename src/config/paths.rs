@@ -4,7 +4,6 @@ use std::path::{Component, Path, PathBuf};
 
 use super::environment::{Environment, NotUtf8};
 use super::error::{Finding, Subject};
-use super::origin::Origin;
 
 /// Why there is no home directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,19 +90,9 @@ impl<'a> Paths<'a> {
                 let names = text.unwrap_or("").split(':').filter(|name| !name.is_empty());
                 Ok(names.filter_map(|name| self.absolute(Path::new(name)).ok()).collect())
             }
-            Err(NotUtf8) => Err(not_utf8(subject, variable)),
+            Err(NotUtf8) => Err(Finding::not_utf8(subject, variable)),
         }
     }
-}
-
-/// What to say of a variable whose value is not UTF-8.
-pub(super) fn not_utf8(subject: Subject, variable: &str) -> Finding {
-    Finding::new(
-        subject,
-        Origin::Variable(variable.to_owned()),
-        "the value is not UTF-8",
-        "give a value in UTF-8, or unset it",
-    )
 }
 
 fn below_home(text: &str) -> Option<&str> {

@@ -14,6 +14,7 @@ use super::layer::Layer;
 use super::origin::{Origin, Origins};
 use super::paths::Paths;
 use super::value::{Extensions, Format, Level, Output, Seconds, Secret};
+use super::variables;
 use super::{Config, Database, Library, Logging, Resolved, Server};
 
 /// The variables in which systemd names the directories of a unit (systemd.exec(5)).
@@ -69,7 +70,7 @@ impl<'a> Resolution<'a> {
             warnings: Vec::new(),
             file: None,
         };
-        let variables = environment.layer();
+        let variables = variables::layer(environment);
         let named = flags.file.as_ref().or(variables.file.as_ref());
         match file::find(named, &resolution.paths, &mut resolution.warnings) {
             Ok(Some(file)) => {

@@ -21,6 +21,7 @@ pub mod reply;
 pub mod routes;
 
 mod connection;
+mod exchange;
 mod framing;
 mod registry;
 mod server;

@@ -8,7 +8,6 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::counters::Counters;
+use super::exchange::Exchange;
 use super::framing::{Found, Framing, MAX_HEAD};
-use super::registry::{Connection, Place, Stage};
+use super::registry::{Place, Stage};
 use super::reply;
 use super::service::{Routes, Service};
 
@@ -33,28 +33,6 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) const GRACE: Duration = Duration::from_millis(250);
 /// What is read of that once the daemon stops.
 const MOST_DISCARDED: usize = 1024 * 1024;
-
-/// What a connection's socket side and its service tell each other.
-#[derive(Debug)]
-pub(super) struct Exchange {
-    pub(super) connection: Arc<Connection>,
-    stop: CancellationToken,
-    /// The client has sent, or may still send, what nobody will read.
-    overrun: AtomicBool,
-}
-
-impl Exchange {
-    /// Whether the answer under way is the connection's last: what follows will not be read, or the daemon
-    /// stops and nothing more has arrived.
-    pub(super) fn is_last(&self) -> bool {
-        self.overrun.load(Ordering::Relaxed) || self.stop.is_cancelled() && !self.connection.waits()
-    }
-
-    /// Notes that the client sends a body, which is not read.
-    pub(super) fn overrun(&self) {
-        self.overrun.store(true, Ordering::Relaxed);
-    }
-}
 
 /// The socket as hyper sees it.
 struct Io {
@@ -73,11 +51,7 @@ pub(super) async fn run<R: Routes>(
     counters: Arc<Counters>,
     stop: CancellationToken,
 ) {
-    let exchange = Arc::new(Exchange {
-        connection: Arc::clone(&place.connection),
-        stop,
-        overrun: AtomicBool::new(false),
-    });
+    let exchange = Arc::new(Exchange::new(Arc::clone(&place.connection), stop));
     let io = Io {
         exchange: Arc::clone(&exchange),
         framing: Framing::default(),
@@ -120,7 +94,7 @@ pub(super) async fn run<R: Routes>(
             exchange.overrun();
         }
     }
-    if exchange.overrun.load(Ordering::Relaxed) || !io.behind.is_empty() {
+    if exchange.is_overrun() || !io.behind.is_empty() {
         exchange.connection.socket.close_write();
         exchange.connection.enter(Stage::Receiving);
         let _ = tokio::time::timeout(LINGER, discard(&exchange)).await;

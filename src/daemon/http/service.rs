@@ -15,8 +15,8 @@ use warp::http::request::Parts;
 use warp::http::{HeaderValue, Request, StatusCode, Version};
 use warp::reply::Response;
 
-use super::connection::Exchange;
 use super::counters::{Counters, Route};
+use super::exchange::Exchange;
 use super::registry::Stage;
 use super::reply;
 
