@@ -206,7 +206,7 @@ fifty_stops_and_starts_leave_nothing_behind() {
     is "$(ss -Hltn 'sport = :8321')" '' 'listeners'
 }
 
-# As docs/install.md says it, with the daemon at work.
+# As docs/operations.md says it, with the daemon at work.
 a_backup_taken_online_restores() {
     fresh
     local library
