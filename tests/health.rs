@@ -21,6 +21,13 @@ fn running(runtime: &Runtime, check: impl FnMut() -> Verdict + Send + 'static) -
     health
 }
 
+/// As [`running`], once the first check has come back: on a busy machine that may be late.
+fn settled(runtime: &Runtime, check: impl FnMut() -> Verdict + Send + 'static) -> Health {
+    let health = running(runtime, check);
+    eventually("the first check", || runtime.block_on(health.report()).ok().then_some(()));
+    health
+}
+
 fn reason(report: &Report) -> Option<&'static str> {
     report.database.as_ref().expect("a verdict").verdict.reason
 }
@@ -28,7 +35,7 @@ fn reason(report: &Report) -> Option<&'static str> {
 #[test]
 fn the_phase_decides_before_the_database_does() {
     let runtime = runtime();
-    let health = running(&runtime, Verdict::pass);
+    let health = settled(&runtime, Verdict::pass);
     for (phase, status, ok) in [
         (Phase::Starting, "unhealthy", false),
         (Phase::Running, "healthy", true),
@@ -47,7 +54,7 @@ fn the_phase_decides_before_the_database_does() {
 #[test]
 fn only_the_database_can_fail_the_whole() {
     let runtime = runtime();
-    let health = running(&runtime, || Verdict::warn("read_only", "on a read-only mount"));
+    let health = settled(&runtime, || Verdict::warn("read_only", "on a read-only mount"));
     health.set("root:/srv", Verdict::fail("offline", "gone"));
     let report = runtime.block_on(health.report());
     assert!(report.ok());
@@ -65,7 +72,7 @@ fn waiting_probes_share_one_check() {
     let (running_now, most, count) =
         (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (most_seen, counted) = (Arc::clone(&most), Arc::clone(&count));
-    let health = running(&runtime, move || {
+    let health = settled(&runtime, move || {
         most_seen.fetch_max(running_now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         std::thread::sleep(Duration::from_millis(5));
         running_now.fetch_sub(1, Ordering::SeqCst);
@@ -117,8 +124,9 @@ fn a_stuck_check_delays_no_probe_and_comes_back_by_itself() {
         permits.recv().expect("permission");
         Verdict::pass()
     });
+    let begun = Instant::now();
     permit.send(()).expect("taken");
-    assert!(runtime.block_on(health.report()).ok());
+    eventually("the first check", || runtime.block_on(health.report()).ok().then_some(()));
     let stuck_from = Instant::now();
     eventually("the stuck check is told", || {
         let report = in_time(|| {
@@ -134,7 +142,7 @@ fn a_stuck_check_delays_no_probe_and_comes_back_by_itself() {
         assert!(stuck_from.elapsed() < Duration::from_millis(1500), "a verdict stands in for 1 s only");
         None
     });
-    assert!(stuck_from.elapsed() >= Duration::from_millis(900));
+    assert!(begun.elapsed() >= Duration::from_secs(1));
     // That it is stuck is a verdict: no reason for the watchdog to bite.
     assert!(health.verdicts_flow());
     for _ in 0..100 {
@@ -147,9 +155,15 @@ fn a_stuck_check_delays_no_probe_and_comes_back_by_itself() {
 fn a_busy_library_is_a_fault_only_after_a_second() {
     let runtime = runtime();
     let verdict = Arc::new(Mutex::new(Verdict::pass()));
-    let given = Arc::clone(&verdict);
-    let health = running(&runtime, move || given.lock().expect("not poisoned").clone());
-    assert!(runtime.block_on(health.report()).ok());
+    let passed = Arc::new(Mutex::new(Instant::now()));
+    let (given, noted) = (Arc::clone(&verdict), Arc::clone(&passed));
+    let health = settled(&runtime, move || {
+        let verdict = given.lock().expect("not poisoned").clone();
+        if verdict.status == Status::Pass {
+            *noted.lock().expect("not poisoned") = Instant::now();
+        }
+        verdict
+    });
     *verdict.lock().expect("not poisoned") = Verdict::busy("locked", "someone is at work");
     let busy_from = Instant::now();
     eventually("locked", || {
@@ -161,7 +175,7 @@ fn a_busy_library_is_a_fault_only_after_a_second() {
         assert_eq!(reason(&report), Some("locked"));
         Some(())
     });
-    assert!(busy_from.elapsed() >= Duration::from_millis(700));
+    assert!(passed.lock().expect("not poisoned").elapsed() >= Duration::from_secs(1));
     *verdict.lock().expect("not poisoned") = Verdict::pass();
     eventually("healthy again", || runtime.block_on(health.report()).ok().then_some(()));
 }
@@ -171,12 +185,11 @@ fn a_library_that_is_free_now_and_then_is_no_fault() {
     let runtime = runtime();
     let mut looks = 0;
     // As beside a neighbour that commits one transaction after the other: one look in ten gets through.
-    let health = running(&runtime, move || {
+    let health = settled(&runtime, move || {
         looks += 1;
         if looks % 10 == 1 { Verdict::pass() } else { Verdict::busy("locked", "someone is at work") }
     });
     runtime.block_on(async {
-        assert!(health.report().await.ok());
         // With probes, and without: the daemon's own looks must not call it a fault either.
         for probes in [true, false] {
             let begun = Instant::now();
@@ -214,7 +227,7 @@ fn no_check_begins_once_watching_has_stopped() {
     let runtime = runtime();
     let count = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&count);
-    let health = running(&runtime, move || {
+    let health = settled(&runtime, move || {
         counted.fetch_add(1, Ordering::SeqCst);
         Verdict::pass()
     });
