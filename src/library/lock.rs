@@ -10,7 +10,8 @@
 //! library always means a lost one. Where the directory is not writable it goes to the runtime directory.
 //!
 //! A lock on a file that was removed guards nothing: whoever comes next makes another and locks that. So the holder
-//! looks after its file ([`Lock::keep`]) and puts it back.
+//! looks after its file ([`Lock::keep`]) and puts it back; and until it has, a shared lock on the library's directory
+//! tells who comes that somebody is there.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -160,6 +161,7 @@ pub struct Lock {
     library: PathBuf,
     path: PathBuf,
     held: Mutex<Held>,
+    _mark: Option<File>,
 }
 
 /// The file that is locked, and what is written in it.
@@ -210,6 +212,7 @@ impl Lock {
         let start = Instant::now();
         wait_for_former(library, start, cancelled)?;
         let library = real_path(library);
+        wait_for_hidden(&library, runtime_directory, start, cancelled)?;
         let beside = beside(&library);
         match Self::acquire_at(&library, &beside, start, cancelled) {
             Err(LockError::NotWritable { lock, source }) => {
@@ -250,8 +253,12 @@ impl Lock {
                     let mut held = Held::new(file).map_err(io)?;
                     if held.is_at(path) {
                         held.write(format!("{}\n", std::process::id())).map_err(io)?;
-                        let held = Mutex::new(held);
-                        return Ok(Self { library: library.to_owned(), path: path.to_owned(), held });
+                        return Ok(Self {
+                            library: library.to_owned(),
+                            path: path.to_owned(),
+                            held: Mutex::new(held),
+                            _mark: mark(library),
+                        });
                     }
                 }
                 Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => {}
@@ -300,7 +307,7 @@ impl Lock {
         }
         let io = |source| LockError::Io { lock: self.path.clone(), source };
         let file = open_to_lock(&self.path).map_err(io)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match lock_briefly(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
                 return Err(LockError::Held {
@@ -356,6 +363,53 @@ fn wait_for_former(library: &Path, start: Instant, cancelled: &dyn Fn() -> bool)
             _ => return Ok(()),
         }
     }
+}
+
+/// Where nobody holds the lock, yet somebody one in the library's directory: that may be the library's own daemon,
+/// whose file was removed or replaced, and which puts it back with its next check. Waits for that.
+fn wait_for_hidden(
+    library: &Path,
+    runtime_directory: Option<&Path>,
+    start: Instant,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<(), LockError> {
+    if !is_marked(library) {
+        return Ok(());
+    }
+    let is_held =
+        || places(library, runtime_directory).any(|lock| matches!(find_at(&lock), Ok(Found::Held(_))));
+    while start.elapsed() < PATIENCE && !is_held() {
+        if cancelled() {
+            return Err(LockError::Cancelled(beside(library)));
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// Marks the directory of `library` (a [`real_path`]) as one in which somebody holds a lock, for as long as the file
+/// is open. Where the file system has no such locks there is no mark, and nobody is waited for.
+fn mark(library: &Path) -> Option<File> {
+    let directory = File::open(library.parent()?).ok()?;
+    lock_briefly(&directory, FlockOperation::NonBlockingLockShared).is_ok().then_some(directory)
+}
+
+/// Locks without waiting for a holder; those who only look whether there is one are in the way for an instant.
+fn lock_briefly(file: &File, operation: FlockOperation) -> Result<(), Errno> {
+    for _ in 0..10 {
+        match flock(file, operation) {
+            Err(Errno::WOULDBLOCK | Errno::INTR) => std::thread::sleep(Duration::from_millis(1)),
+            other => return other,
+        }
+    }
+    flock(file, operation)
+}
+
+/// Whether somebody holds a lock in the directory of `library` (a [`real_path`]).
+fn is_marked(library: &Path) -> bool {
+    let directory = library.parent().and_then(|directory| File::open(directory).ok());
+    directory
+        .is_some_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK))
 }
 
 /// The lock file beside `library` itself, where that is a symbolic link.
