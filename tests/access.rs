@@ -43,6 +43,17 @@ fn assert_refused(output: &Output, parts: &[&str]) {
     }
 }
 
+/// The fix concerns these files and directories, and nothing else below them.
+#[track_caller]
+fn assert_advised(output: &Output, places: &[&Path]) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+    let places = places.join(" ");
+    let owner = text.split("`chown ").nth(1).and_then(|rest| rest.split_once(' ')).expect("chown is advised");
+    assert!(owner.1.starts_with(&format!("{places}` and `chmod u+rwX {places}`")), "{text}");
+    assert!(!text.contains("chown -R"), "{text}");
+}
+
 /// The daemon, with the address from its log: there may be no lock file.
 fn start(command: Command, library: &Path) -> (Daemon, SocketAddr) {
     let daemon = Daemon::spawn(command, library);
@@ -173,10 +184,12 @@ fn what_may_not_be_reached_is_refused_with_the_component_that_is_in_the_way() {
         &output,
         &["library.db", "mode 0000", "may not be read", "uid ", "gid ", ":U", "--userns=keep-id"],
     );
+    assert_advised(&output, &[&sandbox.path("data/library.db")]);
     set(&sandbox, "data/library.db", 0o644);
     set(&sandbox, "data", 0o600);
     let output = serve(&sandbox, false).output().expect("runs");
     assert_refused(&output, &["Permission denied", "mode 0600", "may not be entered", "ReadWritePaths="]);
+    assert_advised(&output, &[&sandbox.path("data")]);
     set(&sandbox, "data", 0o755);
 }
 
@@ -191,6 +204,7 @@ fn a_library_that_cannot_be_made_is_refused_with_the_fix() {
         &output,
         &["cannot create the library", "mode 0555", "data may not be written", ":U", "ReadWritePaths="],
     );
+    assert_advised(&output, &[&sandbox.path("data")]);
     assert!(listing(&sandbox).is_empty());
     set(&sandbox, "data", 0o755);
 }

@@ -272,10 +272,27 @@ fn two_first_starts_at_once_make_one_library() {
 }
 
 #[test]
-fn a_half_made_library_of_a_killed_start_is_in_nobodys_way() {
+fn a_half_made_library_of_a_killed_start_is_in_nobodys_way_and_swept() {
     let sandbox = Sandbox::new();
-    sandbox.write(".library.db.new-1-1", "half of a library");
-    assert_well(&open(&sandbox.path("library.db"), READ).expect("created").check());
+    let path = sandbox.path("library.db");
+    let others = [".library.db.new-1", ".library.db.new-1-x", ".library.db.new-1-1-1", ".other.db.new-1-1"];
+    for name in others {
+        sandbox.write(name, "somebody's");
+    }
+    fs::create_dir(sandbox.path(".library.db.new-2-2")).expect("made");
+    for _ in 0..2 {
+        sandbox.write(".library.db.new-1-1", "half of a library");
+        sandbox.write(".library.db.new-4711-1763776243123456789", "");
+        assert_well(&open(&path, READ).expect("opens").check());
+        let mut left = [&others[..], &[".library.db.new-2-2", "library.db", "library.db.lock"]].concat();
+        left.sort_unstable();
+        assert_eq!(names(&sandbox.path("")), left);
+    }
+    // A start that is refused touches nothing.
+    let draft = sandbox.write(".library.db.new-1-1", "half of a library");
+    fs::remove_file(&path).expect("removed");
+    assert!(matches!(open(&path, READ), Err(OpenError::Lost { .. })));
+    assert!(draft.exists());
 }
 
 #[test]
@@ -367,7 +384,7 @@ fn what_is_not_a_library_is_refused_by_name_and_not_touched() {
             assert!(text.contains(expected) && text.contains(name), "{name}: {text}");
         }
         assert_eq!(fs::read(&path).expect("readable"), before, "{name} is not touched");
-        for suffix in ["-wal", "-shm", "-journal"] {
+        for suffix in ["-wal", "-shm", "-journal", ".lock"] {
             assert!(!sandbox.path(format!("{name}{suffix}")).exists(), "{name}{suffix}");
         }
     }
@@ -392,16 +409,23 @@ fn what_is_not_a_file_is_refused_without_opening_it() {
     let _socket = std::os::unix::net::UnixListener::bind(sandbox.path("socket")).expect("bound");
     symlink("nowhere", sandbox.path("dangling")).expect("made");
     sandbox.write("file", "");
+    symlink("circle", sandbox.path("circle")).expect("made");
+    let long = "x".repeat(300);
     for (name, expected) in [
         ("directory", "is a directory"),
         ("fifo", "named pipe"),
         ("socket", "a socket"),
         ("dangling", "symbolic link to nowhere"),
-        ("file/library.db", "Not a directory"),
+        ("file/library.db", "file is a file, not a directory: correct `database.path`"),
+        ("file/deep/er/library.db", "file is a file, not a directory: correct `database.path`"),
+        ("circle", "circle is a symbolic link that leads in a circle: remove it"),
+        ("circle/deep/library.db", "circle is a symbolic link that leads in a circle: remove it"),
+        (long.as_str(), "too long: correct `database.path`"),
         ("/dev/null", "a device"),
     ] {
         let text = refusal(&sandbox.path(name), READ);
         assert!(text.contains(expected), "{name}: {text}");
+        assert!(!text.contains("chown"), "{name}: {text}");
     }
     assert!(!sandbox.path("nowhere").exists());
 }
@@ -428,7 +452,6 @@ fn a_foreign_database_in_wal_mode_keeps_its_neighbourhood() {
     let before = contents(&sandbox.path(""));
     let text = refusal(&path, READ);
     assert!(text.contains("recipes"), "{text}");
-    fs::remove_file(sandbox.path("foreign.db.lock")).expect("the lock");
     assert_eq!(contents(&sandbox.path("")), before);
 }
 
@@ -508,7 +531,6 @@ fn an_unfinished_write_of_another_program_is_left_to_those_who_may_write() {
     assert!(sandbox.path("library.db-journal").exists());
     let text = refusal(&path, READ);
     assert!(text.contains("unfinished write"), "{text}");
-    fs::remove_file(sandbox.path("library.db.lock")).expect("the lock");
     assert!(contents(&sandbox.path("")) == left, "nothing is touched");
     let opened = open(&path, WRITE).expect("undone by one that may write");
     assert_eq!(opened.read(Patience::brief(NEVER), |tx| count(tx)).expect("read"), 1);

@@ -121,7 +121,8 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
         .expect("a database");
     refused(&sandbox, &["--database", "other.db"], "it was not touched");
     refused(&sandbox, &["--database", "/nonexistent/library.db"], "of the library does not exist");
-    refused(&sandbox, &["--database", "/"], "must name a file");
+    refused(&sandbox, &["--database", "."], "must name a file");
+    refused(&sandbox, &["--database", "empty.db/library.db"], "cannot be reached");
 
     let other = Sandbox::new();
     let daemon = other.serve::<&str>([]);

@@ -337,7 +337,8 @@ fn io_fault(path: &Path, error: &io::Error) -> Fault {
         io::ErrorKind::PermissionDenied => Reason::PermissionDenied,
         _ => Reason::IoError,
     };
-    Fault::new(reason, format!("{}: {error}: {}", path.display(), diagnose::access(path)))
+    let why = diagnose::way(path, error).unwrap_or_else(|| diagnose::access(path));
+    Fault::new(reason, format!("{}: {error}: {why}", path.display()))
 }
 
 /// What an error of SQLite means.

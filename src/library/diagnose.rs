@@ -9,6 +9,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statfs, statvfs};
+use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
 /// Types of file systems by the magic number of statfs(2), as in linux/magic.h and the kernel's sources.
@@ -127,23 +128,78 @@ pub(super) fn access(path: &Path) -> String {
         if REMOTE.contains(&place.as_str()) { "the network or user-space file system " } else { "" },
         if read_only { "read-only" } else { "read-write" },
     );
-    let _ = write!(text, ". Fix: {}", fix(directory, read_only, uid, gid));
+    let _ = write!(text, ". Fix: {}", fix(path, read_only, uid, gid));
     text
 }
 
-fn fix(directory: &Path, read_only: bool, uid: u32, gid: u32) -> String {
-    let directory = directory.display();
-    if read_only {
-        format!(
-            "mount {directory} writable: a container volume without `:ro` (with `:U`, or `--userns=keep-id`, so that \
-             it is ours), `ReadWritePaths={directory}` in a systemd unit"
-        )
-    } else {
-        format!(
-            "`chown -R {uid}:{gid} {directory}` and `chmod -R u+rwX {directory}`; in a container the volume flag `:U`, or `--userns=keep-id`; in a \
-             systemd unit `ReadWritePaths={directory}`"
-        )
+/// What is wrong with the way to `path`, and the fix, where `error` is no matter of permissions.
+pub(super) fn way(path: &Path, error: &io::Error) -> Option<String> {
+    match Errno::from_io_error(error)? {
+        Errno::NOTDIR => {
+            let found = |place: &Path| std::fs::metadata(place).ok().filter(|found| !found.is_dir());
+            let (place, found) = path.ancestors().skip(1).find_map(|place| Some((place, found(place)?)))?;
+            Some(format!(
+                "{} is {}, not a directory: correct `database.path`, or move that away",
+                place.display(),
+                kind(&found)
+            ))
+        }
+        Errno::LOOP => {
+            let loops = |place: &&Path| {
+                std::fs::metadata(place).is_err_and(|error| Errno::from_io_error(&error) == Some(Errno::LOOP))
+            };
+            let place = path.ancestors().filter(loops).last()?;
+            Some(format!(
+                "{} is a symbolic link that leads in a circle: remove it, or let it lead to what belongs there",
+                place.display()
+            ))
+        }
+        Errno::NAMETOOLONG => Some("a name in that path is too long: correct `database.path`".to_owned()),
+        _ => None,
     }
+}
+
+/// What to do, and only to what is in the way.
+fn fix(path: &Path, read_only: bool, uid: u32, gid: u32) -> String {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let shown = directory.display();
+    if read_only {
+        return format!(
+            "mount {shown} writable: a container volume without `:ro` (with `:U`, or `--userns=keep-id`, so that \
+             it is ours), `ReadWritePaths={shown}` in a systemd unit"
+        );
+    }
+    let mut fixes = Vec::new();
+    let shut = |place: &&Path| {
+        std::fs::metadata(place).is_ok_and(|found| found.is_dir())
+            && accessat(CWD, *place, Access::EXEC_OK, AtFlags::EACCESS).is_err()
+    };
+    if let Some(place) = directory.ancestors().skip(1).filter(shut).last() {
+        fixes.push(format!("let us enter {0} (`chmod o+x {0}`)", place.display()));
+    }
+    let mut ours = Vec::new();
+    if std::fs::metadata(directory).is_ok() && !directory_writable(directory) {
+        ours.push(shown.to_string());
+    }
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let file = super::connection::companion(path, suffix);
+        if std::fs::metadata(&file).is_ok_and(|found| found.is_file())
+            && !(readable(&file) && writable(&file))
+        {
+            ours.push(file.display().to_string());
+        }
+    }
+    if !ours.is_empty() {
+        let ours = ours.join(" ");
+        fixes.push(format!("`chown {uid}:{gid} {ours}` and `chmod u+rwX {ours}`"));
+    }
+    if fixes.is_empty() {
+        fixes.push("owners and modes are in order, so look at the file system, at SELinux (volume flag `:Z`) and AppArmor".into());
+    }
+    format!(
+        "{}; in a container the volume flag `:U`, or `--userns=keep-id`; in a systemd unit `ReadWritePaths={shown}`",
+        fixes.join(", ")
+    )
 }
 
 fn owner(found: &Metadata) -> String {

@@ -455,6 +455,12 @@ pub fn held(library: &Path, runtime_directory: Option<&Path>) -> Option<LockErro
     })
 }
 
+/// Whether a daemon has ever locked `library`: its file is never unlinked.
+#[must_use]
+pub fn was_locked(library: &Path, runtime_directory: Option<&Path>) -> bool {
+    places(&real_path(library), runtime_directory).any(|lock| lock.symlink_metadata().is_ok())
+}
+
 /// Where the lock of `library` (a [`real_path`]) may be: beside it, then in the runtime directory.
 fn places(library: &Path, runtime_directory: Option<&Path>) -> impl Iterator<Item = PathBuf> {
     let beside = beside(library);

@@ -4,7 +4,9 @@
 //! The order matters. *Look*: what is at the path, by stat(2) alone. *Create*, only where neither the library nor
 //! a trace of a lost one is there: made whole under a temporary name and then given its own without replacing
 //! anything, so that a crash leaves a library or none. *Lock*, only now: so a lock file without a library
-//! always means a lost one. *Recognise*, through a connection that only reads. *Convert* to WAL, with roots.
+//! always means a lost one. *Recognise*, through a connection that only reads; what nobody has ever locked is
+//! recognised before that as well, so that no lock file appears beside another program's database. *Convert* to WAL,
+//! with roots.
 
 mod create;
 mod error;
@@ -77,7 +79,8 @@ impl Library {
     /// Whatever is not clearly a library that we may use; it is then left as it was.
     pub fn open(path: &Path, options: Options<'_>, cancelled: &dyn Fn() -> bool) -> Result<Self, OpenError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        match look(&path).map_err(|error| unless_held(error, options.runtime_directory))? {
+        let found = look(&path).map_err(|error| unless_held(error, options.runtime_directory))?;
+        match &found {
             None => create(&path, options.create_directory)?,
             Some(found) if found.nlink() > 1 => warn!(
                 path = %path.display(),
@@ -85,6 +88,12 @@ impl Library {
                 "the library has more than one name (hard links): programs that open it by different names destroy it"
             ),
             Some(_) => {}
+        }
+        if found.is_some() && !lock::was_locked(&path, options.runtime_directory) {
+            match recognise(&Reader::new(&path), &path, cancelled) {
+                Err(OpenError::Unfinished { .. }) if options.write => {}
+                other => other?,
+            }
         }
         let lock = match Lock::acquire(&path, options.runtime_directory, cancelled) {
             Ok(lock) => Some(lock),
@@ -98,7 +107,11 @@ impl Library {
             }
             Err(error) => return Err(error.into()),
         };
-        Self::begin(path, lock, options.write, cancelled)
+        let library = Self::begin(path, lock, options.write, cancelled)?;
+        if library.lock.is_some() {
+            create::sweep(&library.path);
+        }
+        Ok(library)
     }
 
     /// Opens a library that is there only for reading, without a lock: for a look while a daemon may run.
@@ -211,7 +224,10 @@ fn look(path: &Path) -> Result<Option<Metadata>, OpenError> {
                     .collect();
             if beside.is_empty() { Ok(None) } else { Err(OpenError::Lost { path: path.to_owned(), beside }) }
         }
-        Err(error) => Err(access_error(path, error.to_string())),
+        Err(error) => Err(match diagnose::way(path, &error) {
+            Some(problem) => OpenError::Way { path: path.to_owned(), problem },
+            None => access_error(path, error.to_string()),
+        }),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A new library: made whole under a temporary name, on disk before it gets its own, and without ever replacing
-//! anything. A crash leaves a library or none, and at worst a draft under a name that nobody looks for.
+//! anything. A crash leaves a library or none, and at worst a draft, which the next start sweeps away.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -31,14 +32,9 @@ pub(super) fn create(path: &Path, create_directory: bool) -> Result<(), OpenErro
         }
         Err(error) => return Err(create_error(path, error.to_string())),
     }
-    let draft = Draft(draft_path(path));
-    let made = fill(&draft.0).map_err(|error| create_error(path, error.to_string()))?;
-    made.close().map_err(|(_, error)| create_error(path, error.to_string()))?;
-    match rename_new(&draft.0, path) {
-        Ok(()) => {}
-        // Another start was faster: its library is as good.
-        Err(Errno::EXIST) => return Ok(()),
-        Err(error) => return Err(create_error(path, io::Error::from(error).to_string())),
+    if let Err(problem) = make(path) {
+        // Another start was faster, and may have swept our draft away: its library is as good.
+        return if path.symlink_metadata().is_ok() { Ok(()) } else { Err(create_error(path, problem)) };
     }
     // The name itself must survive a power failure, or the next start would find a lost library. A directory
     // that may not be read, or a file system that syncs none, is no reason to refuse.
@@ -53,13 +49,53 @@ fn create_error(path: &Path, problem: String) -> OpenError {
     OpenError::Create { path: path.to_owned(), problem, diagnosis: diagnose::access(path) }
 }
 
+/// Makes it; what went wrong where that is not possible.
+fn make(path: &Path) -> Result<(), String> {
+    let draft = Draft(draft_path(path));
+    let made = fill(&draft.0).map_err(|error| error.to_string())?;
+    made.close().map_err(|(_, error)| error.to_string())?;
+    rename_new(&draft.0, path).map_err(|error| io::Error::from(error).to_string())
+}
+
+/// Removes the drafts of starts that were killed. Only for whoever has the lock: then there is a library, and whoever
+/// is still at a draft will find it.
+pub(super) fn sweep(path: &Path) {
+    let prefix = draft_prefix(path);
+    let Some(directory) = path.parent() else { return };
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(rest) = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes()) else { continue };
+        let numbers: Vec<_> = rest.split(|byte| *byte == b'-').collect();
+        let is_number = |part: &&[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+        let is_draft = numbers.len() == 2
+            && numbers.iter().all(is_number)
+            && entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_draft {
+            let draft = entry.path();
+            match std::fs::remove_file(&draft) {
+                Ok(()) => {
+                    info!(path = %draft.display(), "removed what a killed start had left of a new library");
+                }
+                Err(error) => debug!(path = %draft.display(), %error, "a killed start's draft stays"),
+            }
+        }
+    }
+}
+
 /// A name of this moment and this process: as PID 1 in two containers the process id alone is not enough.
 fn draft_path(path: &Path) -> PathBuf {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".new-{}-{}", std::process::id(), now.as_nanos()));
+    let mut name = draft_prefix(path);
+    name.push(format!("{}-{}", std::process::id(), now.as_nanos()));
     path.with_file_name(name)
+}
+
+/// What the names of all drafts of the library at `path` begin with.
+fn draft_prefix(path: &Path) -> OsString {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".new-");
+    name
 }
 
 /// A half-made library under its temporary name; removed whatever happens.

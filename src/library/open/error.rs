@@ -130,6 +130,14 @@ pub enum OpenError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// Its path leads nowhere.
+    #[error("the library {} cannot be reached: {problem}", path.display())]
+    Way {
+        /// The library.
+        path: PathBuf,
+        /// What is in the way, and the fix.
+        problem: String,
+    },
     /// It cannot be opened or read.
     #[error("cannot open the library {}: {problem}: {diagnosis}", path.display())]
     Access {
