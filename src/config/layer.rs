@@ -76,7 +76,7 @@ impl Layer {
     /// Makes every path absolute, and notes those that cannot be.
     pub(super) fn resolve_paths(&mut self, paths: &Paths<'_>) {
         let Self { values, origins, problems, .. } = self;
-        let mut resolve = |name: &'static str, path: &mut PathBuf| match paths.absolute(path) {
+        let mut resolve = |name: &'static str, path: &mut PathBuf, resolved| match resolved {
             Ok(absolute) => *path = absolute,
             Err(advice) => {
                 let origin = origins.get(name).cloned().unwrap_or(Origin::Default);
@@ -86,13 +86,13 @@ impl Layer {
             }
         };
         if let Some(path) = &mut values.server.auth_token_file {
-            resolve("server.auth_token_file", path);
+            resolve("server.auth_token_file", path, paths.file(path));
         }
         if let Some(path) = &mut values.database.path {
-            resolve("database.path", path);
+            resolve("database.path", path, paths.file(path));
         }
         for root in values.library.roots.iter_mut().flatten() {
-            resolve("library.roots", root);
+            resolve("library.roots", root, paths.absolute(root));
         }
     }
 

@@ -61,6 +61,20 @@ impl<'a> Paths<'a> {
         Ok(tidy(&below(current, path)))
     }
 
+    /// As [`Self::absolute`], for a path that must name a file.
+    ///
+    /// # Errors
+    /// As [`Self::absolute`].
+    pub(super) fn file(&self, path: &Path) -> Result<PathBuf, String> {
+        let resolved = self.absolute(path)?;
+        match path.to_str() {
+            Some(text) if text.ends_with('/') || text.ends_with("/.") => {
+                Err("a path that ends so names a directory: give the path of a file in it".into())
+            }
+            _ => Ok(resolved),
+        }
+    }
+
     /// The home directory.
     fn home(&self) -> Result<PathBuf, NoHome> {
         match self.environment.text("HOME") {

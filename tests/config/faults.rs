@@ -345,3 +345,22 @@ fn kubernetes_service_links_are_survived() {
         Sandbox::new().config_with(&[], &[("VPO_SERVER_PORT_HTTP", "1"), ("VPO_SERVER_PORT_1_TCP_X", "1")]);
     assert_eq!(said.stderr.lines().count(), 2);
 }
+
+#[test]
+fn a_library_that_ends_in_a_slash_is_no_file() {
+    for path in ["/data/", "data/", "~/", "/data/library.db//", "/data/."] {
+        let sandbox = Sandbox::new();
+        std::fs::create_dir(sandbox.path("data")).expect("made");
+        for command in ["serve", "healthcheck", "config"] {
+            let output = sandbox.run([command, "--database", path]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(78), "{command} {path}: {said}");
+            assert!(said.contains(&format!("database.path = {path:?}")), "{said}");
+            assert!(
+                said.contains("names a directory: give the path of a file in it")
+                    && said.contains("--database"),
+                "{said}"
+            );
+        }
+    }
+}
