@@ -73,6 +73,26 @@ fn a_wrong_command_line_is_64_and_one_line_with_a_pointer_to_help() {
 }
 
 #[test]
+fn a_flag_before_the_command_is_shown_its_place() {
+    for (args, example) in [
+        (
+            &["--port", "1", "serve"][..],
+            "--port stands before the command: put it after, as in `vpo serve --port …`",
+        ),
+        (&["--port=1", "serve"], "`vpo serve --port …`"),
+        (&["-p", "1", "serve"], "`vpo serve -p …`"),
+        (&["--database", "x", "healthcheck"], "`vpo healthcheck --database …`"),
+        (&["--json", "inspect", "x"], "`vpo inspect --json`"),
+        (&["--json", "serve"], "`vpo scan --json`"),
+        (&["--timeout", "1"], "`vpo healthcheck --timeout …`"),
+    ] {
+        let said = usage_error(args);
+        assert!(said.contains(example), "{args:?}: {said}");
+    }
+    assert!(!usage_error(["serve", "--json"]).contains("before the command"));
+}
+
+#[test]
 fn arguments_that_are_not_utf8_are_64() {
     let bytes = OsStr::from_bytes(b"/videos/\xff");
     assert!(usage_error([OsStr::new("serve"), OsStr::new("--library"), bytes]).contains(r"\xff"));

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use argh::{ArgsInfo, FlagInfoKind, FromArgs};
+use argh::{ArgsInfo, FlagInfo, FlagInfoKind, FromArgs};
 
 use super::{Command, Vpo};
 use crate::config::error::nearest;
@@ -89,6 +89,9 @@ fn split_values(words: Vec<String>) -> Vec<String> {
 fn explained(output: &str, words: &[&str]) -> String {
     let line = output.split_whitespace().collect::<Vec<_>>().join(" ");
     let Some(given) = line.strip_prefix("Unrecognized argument: ") else { return line };
+    if let Some(example) = misplaced(given, words) {
+        return format!("{given} stands before the command: put it after, as in `{example}`");
+    }
     let command = command(words);
     let names = match &command {
         None if !given.starts_with('-') => {
@@ -100,6 +103,26 @@ fn explained(output: &str, words: &[&str]) -> String {
         Some(meant) => format!("unknown argument {given}, did you mean {meant}?"),
         None => format!("unknown argument {given}"),
     }
+}
+
+/// How to give `flag`, where it stands before the command and belongs after it.
+fn misplaced(flag: &str, words: &[&str]) -> Option<String> {
+    let at = words.iter().position(|word| *word == flag)?;
+    let commands = Vpo::get_subcommands();
+    let named = |words: &[&str]| commands.iter().find(|command| words.contains(&command.name));
+    if named(&words[..at]).is_some() {
+        return None;
+    }
+    // The command that was given if it takes the flag, else the first that does.
+    named(&words[at..]).into_iter().chain(&commands).find_map(|command| {
+        let is_it = |own: &&FlagInfo<'_>| {
+            own.long == flag
+                || own.short.is_some_and(|short| flag.strip_prefix('-') == Some(&short.to_string()))
+        };
+        let found = command.command.flags.iter().find(is_it)?;
+        let value = if matches!(found.kind, FlagInfoKind::Option { .. }) { " …" } else { "" };
+        Some(format!("vpo {} {flag}{value}", command.name))
+    })
 }
 
 fn usage(what: impl Into<String>, words: &[&str]) -> UsageError {
