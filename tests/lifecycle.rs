@@ -296,3 +296,17 @@ fn a_link_in_the_librarys_place_hides_no_daemon() {
     assert_refused_beside(&sandbox, &daemon);
     assert!(!sandbox.path("disk/films.db.lock").exists());
 }
+
+#[test]
+fn a_reload_that_changes_nothing_says_so() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.write(".vpo/config.toml", "");
+    let mut daemon = sandbox.serve([""; 0]);
+    daemon.signal(Signal::HUP);
+    daemon.wait_log("reloaded: nothing changed");
+    fs::write(config, "[server]\nmax_connections = 7\n").expect("writable");
+    daemon.signal(Signal::HUP);
+    daemon.wait_log("reloaded: nothing else changed");
+    assert!(!daemon.log().contains("changed="), "{}", daemon.log());
+    assert_eq!(daemon.stop().code(), Some(0));
+}

@@ -353,7 +353,11 @@ fn reload(
         if !changes.restart.is_empty() {
             warn!("reload: these keys need a restart to take effect: {}", changes.restart.join(", "));
         }
-        info!(changed = changes.live.join(", "), "reloaded");
+        match (changes.live.is_empty(), changes.restart.is_empty()) {
+            (false, _) => info!(changed = changes.live.join(", "), "reloaded"),
+            (true, true) => info!("reloaded: nothing changed"),
+            (true, false) => info!("reloaded: nothing else changed"),
+        }
         Ok(())
     }
 }
