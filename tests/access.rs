@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use rusqlite::Connection;
+use rustix::process::Signal;
 
 use crate::harness::{Client, Daemon, Sandbox, eventually};
 
@@ -207,6 +208,41 @@ fn a_library_that_cannot_be_made_is_refused_with_the_fix() {
     assert_advised(&output, &[&sandbox.path("data")]);
     assert!(listing(&sandbox).is_empty());
     set(&sandbox, "data", 0o755);
+}
+
+#[test]
+fn a_task_that_fails_is_a_check_that_warns_until_the_cause_is_gone() {
+    let sandbox = Sandbox::new();
+    library(&sandbox, false);
+    sandbox.write("videos/notes.txt", "");
+    let config = sandbox.write("vpo.toml", "");
+    sandbox.give_away();
+    set(&sandbox, "data/library.db", 0o444);
+    let mut command = serve(&sandbox, false);
+    command.arg("--config").arg(&config);
+    let (mut daemon, address) = start(command, &sandbox.path("data/library.db"));
+    // The scanner cannot begin: it has roots now, and a library that it cannot write.
+    fs::write(&config, format!("[library]\nroots = [{:?}]\n", sandbox.path("videos"))).expect("written");
+    daemon.signal(Signal::HUP);
+    let check = |status: &'static str| {
+        eventually(&format!("the scanner's task is {status}"), || {
+            let answer = Client::connect(address).get("/health");
+            let checks = answer.json()["checks"].as_array()?.clone();
+            let check = checks.into_iter().find(|check| check["name"] == "task:scanner")?;
+            (check["status"] == status).then_some((answer, check))
+        })
+    };
+    let (answer, warned) = check("warn");
+    assert_eq!((answer.status, &answer.json()["status"]), (200, &"healthy".into()));
+    assert_eq!(warned["reason"], "restarting");
+    let detail = warned["detail"].as_str().expect("says why");
+    assert!(detail.contains("can be read but not written") && detail.contains("chown"), "{detail}");
+    let metrics = Client::connect(address).get("/metrics").body;
+    assert!(metrics.contains("vpo_task_state{task=\"scanner\",state=\"restarting\"} 1"), "{metrics}");
+    set(&sandbox, "data/library.db", 0o644);
+    check("pass");
+    assert!(daemon.stop().success());
+    assert!(daemon.log().contains("check passes again check=task:scanner"), "{}", daemon.log());
 }
 
 /// A bind mount of `data` on itself, read-only.
