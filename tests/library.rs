@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use vpo::library::lock::{self, Address, Found, Lock, LockError};
 use vpo::library::{Error, Finding, Library, OpenError, Options, Patience, Reason};
 
-use crate::harness::{Sandbox, eventually};
+use crate::harness::{Sandbox, eventually, in_time};
 
 const NEVER: &dyn Fn() -> bool = &|| false;
 
@@ -608,19 +608,23 @@ fn a_writer_waits_for_its_turn_and_stops_when_told() {
     let opened = open(&path, WRITE).expect("opens");
     let other = sqlite(&path);
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            opened.write(Patience::endless(&|| stop.load(Ordering::Relaxed)), |tx| tx.execute(FILE, []))
-        });
-        let limited = Patience { limit: Some(Duration::from_millis(300)), cancelled: NEVER };
-        let start = Instant::now();
-        // The writer's turn is kept by the connection's mutex: this one waits behind it until it is told to stop.
-        stop.store(true, Ordering::Relaxed);
-        assert!(matches!(writer.join().expect("no panic"), Err(Error::Cancelled)));
-        assert!(start.elapsed() < Duration::from_secs(1), "looked at every 100 ms: {:?}", start.elapsed());
-        let result = opened.write(limited, |tx| tx.execute(FILE, []));
-        assert!(matches!(result, Err(Error::Busy { .. })), "{result:?}");
+    in_time(|| {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                opened.write(Patience::endless(&|| stop.load(Ordering::Relaxed)), |tx| tx.execute(FILE, []))
+            });
+            let limited = Patience { limit: Some(Duration::from_millis(300)), cancelled: NEVER };
+            let start = Instant::now();
+            // The writer's turn is kept by the connection's mutex: this one waits behind it until it is told to stop.
+            stop.store(true, Ordering::Relaxed);
+            assert!(matches!(writer.join().expect("no panic"), Err(Error::Cancelled)));
+            let told = start.elapsed();
+            let result = opened.write(limited, |tx| tx.execute(FILE, []));
+            assert!(matches!(result, Err(Error::Busy { .. })), "{result:?}");
+            // Looked at every 100 ms.
+            if told < Duration::from_secs(1) { Ok(()) } else { Err(format!("stopped after {told:?}")) }
+        })
     });
     other.execute_batch("COMMIT").expect("unlocked");
     opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])).expect("written");

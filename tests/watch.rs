@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{Daemon, Sandbox, eventually, settled, video, within};
+use crate::harness::{Daemon, Sandbox, eventually, in_time, settled, video, within};
 
 /// A daemon over [`Sandbox::root`].
 fn serve(sandbox: &Sandbox) -> Daemon {
@@ -167,35 +167,49 @@ fn root_that_goes_and_comes_back_is_told_and_loses_nothing() {
     assert!(daemon.stop().success());
 }
 
+/// Stops the daemon, and holds the end of its scan against a deadline.
+fn stops_within(daemon: &mut Daemon, limit: Duration) -> Result<(), String> {
+    let start = Instant::now();
+    assert!(daemon.stop().success(), "{}", daemon.log());
+    let took = start.elapsed();
+    if took < limit { Ok(()) } else { Err(format!("stopped after {took:?}:\n{}", daemon.log())) }
+}
+
 #[test]
 fn sigterm_ends_a_scan_within_a_second() {
-    let sandbox = Sandbox::new();
-    for number in 0..4000 {
-        sandbox.film(&format!("films/{number:04}.mkv"));
-    }
-    let mut daemon = serve(&sandbox);
-    eventually("a first batch", || (sandbox.value::<i64>("SELECT count(*) FROM files") > 0).then_some(()));
-    daemon.signal(Signal::TERM);
-    assert!(daemon.wait_within(Duration::from_secs(2)).success(), "{}", daemon.log());
-    assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
-    assert_eq!(sandbox.value::<String>("PRAGMA integrity_check"), "ok");
-    assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM jobs WHERE status = 'running'"), 0);
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        for number in 0..4000 {
+            sandbox.film(&format!("films/{number:04}.mkv"));
+        }
+        let mut daemon = serve(&sandbox);
+        eventually("a first batch", || {
+            (sandbox.value::<i64>("SELECT count(*) FROM files") > 0).then_some(())
+        });
+        let stopped = stops_within(&mut daemon, Duration::from_secs(2));
+        assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
+        assert_eq!(sandbox.value::<String>("PRAGMA integrity_check"), "ok");
+        assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM jobs WHERE status = 'running'"), 0);
+        stopped
+    });
 }
 
 #[test]
 fn sigterm_ends_a_scan_that_waits_for_a_locked_library() {
-    let sandbox = Sandbox::new();
-    sandbox.film("films/a.mkv");
-    let mut daemon = serve(&sandbox);
-    wait_status(&sandbox, "films/a.mkv", "ok");
-    watching(&daemon, &sandbox);
-    let database = sandbox.database();
-    database.execute_batch("BEGIN IMMEDIATE").expect("the lock");
-    sandbox.film("films/b.mkv");
-    std::thread::sleep(Duration::from_secs(4));
-    daemon.signal(Signal::TERM);
-    assert!(daemon.wait_within(Duration::from_secs(4)).success(), "{}", daemon.log());
-    drop(database);
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        sandbox.film("films/a.mkv");
+        let mut daemon = serve(&sandbox);
+        wait_status(&sandbox, "films/a.mkv", "ok");
+        watching(&daemon, &sandbox);
+        let database = sandbox.database();
+        database.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+        sandbox.film("films/b.mkv");
+        std::thread::sleep(Duration::from_secs(4));
+        let stopped = stops_within(&mut daemon, Duration::from_secs(4));
+        drop(database);
+        stopped
+    });
 }
 
 #[test]

@@ -169,12 +169,6 @@ impl Daemon {
     /// Waits for the end; fails the test when it does not come in time.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        self.wait_within(PATIENCE)
-    }
-
-    /// As [`Self::wait`], with a deadline of the product.
-    #[track_caller]
-    pub(crate) fn wait_within(&mut self, limit: Duration) -> ExitStatus {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("waitable") {
@@ -183,7 +177,11 @@ impl Daemon {
                 }
                 return status;
             }
-            assert!(start.elapsed() < limit, "the daemon did not exit within {limit:?}:\n{}", self.log());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "the daemon did not exit within {PATIENCE:?}:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
     }
