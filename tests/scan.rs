@@ -160,6 +160,63 @@ fn moved_and_renamed_files_keep_their_rows() {
 }
 
 #[test]
+fn file_moved_from_one_root_to_another_keeps_its_row() {
+    for (from, to) in [("a", "b"), ("b", "a")] {
+        let sandbox = Sandbox::new();
+        for name in ["a/1.mkv", "a/2.mkv", "b/3.mkv", "b/4.mkv"] {
+            sandbox.film(name);
+        }
+        let film = sandbox.film(&format!("{from}/film.mkv"));
+        scan_both(&sandbox);
+        let before = sandbox.row(&format!("{from}/film.mkv"));
+        fs::rename(film, sandbox.path(format!("{to}/moved.mkv"))).expect("moved");
+        assert_eq!(scan_both(&sandbox), ("added 0 moved 1".to_owned(), Some(0)));
+        let after = sandbox.row(&format!("{to}/moved.mkv"));
+        assert_eq!((after.id, after.status.as_str()), (before.id, "ok"), "{from} to {to}");
+        assert_eq!(sandbox.rows().len(), 5);
+        assert!(sandbox.rows().iter().all(|row| row.status == "ok"));
+    }
+}
+
+/// One scan of the roots `a` and `b`, in this order.
+fn scan_both(sandbox: &Sandbox) -> (String, Option<i32>) {
+    let mut command = sandbox.vpo(["scan", "--json"]);
+    for root in ["a", "b"] {
+        command.arg("--library").arg(sandbox.path(root));
+    }
+    let output = command.output().expect("vpo runs");
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let sum = |key: &str| -> u64 {
+        said["scans"].as_array().expect("scans").iter().filter_map(|scan| scan[key].as_u64()).sum()
+    };
+    (format!("added {} moved {}", sum("added"), sum("moved")), output.status.code())
+}
+
+#[test]
+fn copy_in_another_root_takes_no_row_with_it() {
+    // The film is there, its root is not, its root is empty, its root is another directory.
+    for (scene, hide) in [("there", None), ("away", Some(false)), ("empty", Some(true))] {
+        let sandbox = Sandbox::new();
+        for name in ["a/1.mkv", "b/2.mkv"] {
+            sandbox.film(name);
+        }
+        scan_both(&sandbox);
+        let before = sandbox.row("b/2.mkv");
+        fs::copy(sandbox.path("b/2.mkv"), sandbox.path("a/copy.mkv")).expect("copied");
+        settled(&sandbox.path("a/copy.mkv"));
+        if let Some(is_empty) = hide {
+            fs::rename(sandbox.path("b"), sandbox.path("hidden")).expect("moved");
+            if is_empty {
+                fs::create_dir(sandbox.path("b")).expect("a directory");
+            }
+        }
+        assert_eq!(scan_both(&sandbox).0, "added 1 moved 0", "{scene}");
+        assert_eq!(sandbox.row("b/2.mkv"), before);
+        assert_ne!(sandbox.row("a/copy.mkv").id, before.id);
+    }
+}
+
+#[test]
 fn file_that_was_missing_is_recognised_elsewhere_later() {
     let sandbox = Sandbox::new();
     for name in ["films/a.mkv", "films/b.mkv", "films/c.mkv"] {
@@ -289,6 +346,21 @@ fn whole_library_moved_within_its_root_needs_no_confirmation() {
 }
 
 #[test]
+fn library_too_large_for_one_round_may_move_within_its_root() {
+    let sandbox = Sandbox::new();
+    (0..4000).for_each(|number| drop(sandbox.film(&format!("films/old/{number:04}.mkv"))));
+    sandbox.scan(&[]);
+    let before: Vec<_> = sandbox.rows().into_iter().map(|row| row.id).collect();
+    // Paths that long that not half of them fit into a round.
+    let deep = sandbox.root().join([&*"d".repeat(200); 17].join("/"));
+    fs::create_dir_all(&deep).expect("directories");
+    fs::rename(sandbox.path("films/old"), deep.join("new")).expect("moved");
+    let scan = sandbox.scan(&[]);
+    assert_eq!((scan["moved"].as_u64(), scan["removed"].as_u64()), (Some(4000), Some(0)));
+    assert_eq!(sandbox.rows().into_iter().map(|row| row.id).collect::<Vec<_>>(), before);
+}
+
+#[test]
 fn replaced_root_changes_nothing() {
     let sandbox = Sandbox::new();
     many(&sandbox, 12);
@@ -380,6 +452,36 @@ fn names_may_hold_any_bytes() {
         assert!(row.hash.is_some(), "{name} is found again for its hash");
     }
     assert_eq!(sandbox.scan(&[])["skipped"], 3);
+}
+
+#[test]
+fn name_that_only_looks_encoded_is_itself() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/keep.mkv");
+    let literal = sandbox.film("films/%E9.mkv");
+    sandbox.scan(&[]);
+    assert!(sandbox.row("films/%E9.mkv").hash.is_some(), "the file of that name is hashed");
+    // A row whose file is there is not missing, also when scans look for it no longer.
+    let mut command = sandbox.vpo(["scan", "--library"]);
+    command.arg(sandbox.root()).env("VPO_LIBRARY_EXTENSIONS", "mp4");
+    assert!(command.status().expect("vpo runs").success());
+    assert_eq!(sandbox.row("films/%E9.mkv").status, "ok");
+    // Beside the one that is no UTF-8 and would be stored so, it is the one that stands in the library.
+    let bytes = sandbox.root().join(std::ffi::OsStr::from_bytes(b"\xE9.mkv"));
+    fs::write(&bytes, video::matroska("of another size", &["eng"])).expect("any name");
+    settled(&bytes);
+    for _ in 0..2 {
+        let scan = sandbox.scan(&[]);
+        assert_eq!((scan["walk_errors"].as_u64(), scan["updated"].as_u64()), (Some(1), Some(0)));
+    }
+    fs::remove_file(literal).expect("gone");
+    let scan = sandbox.scan(&[]);
+    assert_eq!((scan["walk_errors"].as_u64(), scan["updated"].as_u64()), (Some(0), Some(1)));
+    let row = sandbox.row("films/%E9.mkv");
+    assert_eq!(row.size, i64::try_from(fs::metadata(&bytes).expect("there").len()).expect("small"));
+    assert!(row.hash.is_some());
+    fs::remove_file(bytes).expect("gone");
+    assert_eq!(sandbox.scan(&[])["removed"], 1);
 }
 
 #[test]

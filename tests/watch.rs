@@ -176,6 +176,116 @@ fn stops_in_time(daemon: &mut Daemon) -> Result<(), String> {
     if took < Duration::from_secs(1) { Ok(()) } else { Err(format!("{took:?}")) }
 }
 
+/// Waits until the root's check has this status and, where it warns, this reason.
+#[track_caller]
+fn wait_root(daemon: &Daemon, sandbox: &Sandbox, status: &str, reason: Option<&str>) {
+    let name = format!("root:{}", sandbox.root().display());
+    within(Duration::from_secs(40), &format!("the root's check: {status} {reason:?}"), || {
+        let answer = daemon.get("/health");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let checks = answer.json()["checks"].as_array()?.clone();
+        let is_it = |check: &&serde_json::Value| {
+            check["name"] == name.as_str()
+                && check["status"] == status
+                && reason.is_none_or(|reason| check["reason"] == reason)
+        };
+        checks.iter().find(is_it).map(drop)
+    });
+}
+
+#[test]
+fn directory_put_in_place_of_the_root_is_watched() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let mut daemon = serve(&sandbox);
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    watching(&daemon, &sandbox);
+    fs::remove_dir_all(sandbox.root()).expect("gone");
+    sandbox.film("films/b.mkv");
+    wait_status(&sandbox, "films/b.mkv", "ok");
+    // And the new one is watched, not only looked at once.
+    daemon.wait_log("looks different");
+    watching(&daemon, &sandbox);
+    sandbox.film("films/c.mkv");
+    wait_status(&sandbox, "films/c.mkv", "ok");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn warning_ends_when_the_files_are_back() {
+    let sandbox = Sandbox::new();
+    for number in 0..12 {
+        sandbox.film(&format!("films/{number}.mkv"));
+    }
+    let root = sandbox.root();
+    let mut command = sandbox.vpo(["serve", "--port", "0", "--library"]);
+    // Nothing but the looks at the root can tell.
+    command.arg(root).env("VPO_LIBRARY_WATCH", "false");
+    let mut daemon = Daemon::spawn(command, &sandbox.library());
+    daemon.wait_healthy();
+    wait_status(&sandbox, "films/9.mkv", "ok");
+    wait_root(&daemon, &sandbox, "pass", None);
+    fs::rename(sandbox.root(), sandbox.path("away")).expect("moved");
+    sandbox.film("films/other.mkv");
+    let output = sandbox.run(["scan".as_ref(), sandbox.root().as_os_str()]);
+    assert_eq!(output.status.code(), Some(1), "too much is gone at once");
+    wait_root(&daemon, &sandbox, "warn", Some("mass_missing"));
+    for film in fs::read_dir(sandbox.path("away")).expect("there").flatten() {
+        fs::rename(film.path(), sandbox.root().join(film.file_name())).expect("back");
+    }
+    wait_root(&daemon, &sandbox, "pass", None);
+    assert!(sandbox.rows().iter().all(|row| row.status == "ok"));
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn warning_ends_when_all_can_be_read_again() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    for name in ["films/a.mkv", "films/shut/b.mkv"] {
+        sandbox.film(name);
+    }
+    let shut = |mode| {
+        fs::set_permissions(sandbox.path("films/shut"), fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    shut(0o000);
+    let mut command = sandbox.vpo_as_nobody(["serve", "--port", "0", "--library"]);
+    command.arg(sandbox.root());
+    sandbox.give_away();
+    let mut daemon = Daemon::spawn(command, &sandbox.library());
+    daemon.wait_healthy();
+    wait_root(&daemon, &sandbox, "warn", Some("walk_errors"));
+    shut(0o755);
+    wait_root(&daemon, &sandbox, "pass", None);
+    wait_status(&sandbox, "films/shut/b.mkv", "ok");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn reload_of_the_extensions_finds_other_files_and_loses_none() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.film("films/b.ogm");
+    let config = |extensions: &str| {
+        let library = format!("roots = [{:?}]\nextensions = [{extensions}]", sandbox.root());
+        sandbox.write("vpo.toml", format!("[library]\n{library}\n"))
+    };
+    let mut daemon = sandbox.serve(["--config".as_ref(), config("\"mkv\"").as_os_str()]);
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    assert!(sandbox.find_row("films/b.ogm").is_none());
+    config("\"ogm\"");
+    daemon.signal(Signal::HUP);
+    wait_status(&sandbox, "films/b.ogm", "ok");
+    assert_eq!(sandbox.row("films/a.mkv").status, "ok", "its file is there");
+    // The watch looks for the new ones too, and for the old ones no longer.
+    watching(&daemon, &sandbox);
+    sandbox.film("films/c.mkv");
+    sandbox.film("films/d.ogm");
+    wait_status(&sandbox, "films/d.ogm", "ok");
+    assert!(sandbox.find_row("films/c.mkv").is_none());
+    assert!(daemon.stop().success());
+}
+
 #[test]
 fn sigterm_ends_a_scan_within_a_second() {
     let films = Sandbox::new();

@@ -6,6 +6,8 @@
 pub mod listing;
 pub mod statistics;
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, Row, Statement, Transaction, params};
 
 use super::timestamp::Timestamp;
@@ -152,40 +154,54 @@ pub fn any_present(conn: &Connection, span: &Span) -> rusqlite::Result<bool> {
     )
 }
 
-/// A row whose file is gone, as far as it matters for recognising the file elsewhere.
+/// Sizes of what can be recognised by its hash, of rows that are missing or outside `span`. Reads the table once.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn sizes_elsewhere(conn: &Connection, span: &Span) -> rusqlite::Result<HashSet<u64>> {
+    let mut statement = conn.prepare(
+        "SELECT size_bytes FROM files WHERE content_hash IS NOT NULL
+            AND (scan_status = 'missing' OR NOT (path >= ?1 AND path < ?2))",
+    )?;
+    statement.query_map([&span.from, &span.to], |row| bytes(row, 0))?.collect()
+}
+
+/// A row of a content that is looked for.
 #[derive(Clone, Debug)]
-pub struct Lost {
+pub struct Twin {
     /// `files.id`
     pub id: i64,
     /// `files.path`
     pub path: String,
-    /// Bytes.
-    pub size: u64,
-    /// `files.content_hash`
-    pub hash: String,
+    /// `files.scan_status`
+    pub status: Status,
 }
 
-/// All rows that are missing and can be recognised by their hash. Reads the table once.
+/// For each hash with its size up to `limit` rows.
 ///
 /// # Errors
 /// What SQLite reports.
-pub fn lost(conn: &Connection) -> rusqlite::Result<Vec<Lost>> {
-    let mut statement = conn.prepare(
-        "SELECT id, path, size_bytes, content_hash FROM files
-         WHERE scan_status = 'missing' AND content_hash IS NOT NULL",
-    )?;
-    let rows = statement.query_map([], |row| {
-        Ok(Lost { id: row.get(0)?, path: row.get(1)?, size: bytes(row, 2)?, hash: row.get(3)? })
-    })?;
-    rows.collect()
+pub fn twins(conn: &Connection, contents: &[(String, u64)], limit: u32) -> rusqlite::Result<Vec<Vec<Twin>>> {
+    let mut statement = conn.prepare(TWINS)?;
+    let mut of = |(hash, size): &(String, u64)| {
+        let rows = statement.query_map(params![hash, size.cast_signed(), limit], |row| {
+            Ok(Twin { id: row.get(0)?, path: row.get(1)?, status: Status::of(row.get_ref(2)?.as_str()?) })
+        })?;
+        rows.collect()
+    };
+    contents.iter().map(&mut of).collect()
 }
 
-/// The path of a row.
+const TWINS: &str =
+    "SELECT id, path, scan_status FROM files WHERE content_hash = ?1 AND size_bytes = ?2 LIMIT ?3";
+
+/// The paths of rows; `None` for those that there are not.
 ///
 /// # Errors
 /// What SQLite reports.
-pub fn path(conn: &Connection, id: i64) -> rusqlite::Result<Option<String>> {
-    conn.query_row("SELECT path FROM files WHERE id = ?1", [id], |row| row.get(0)).optional()
+pub fn paths(conn: &Connection, ids: &[i64]) -> rusqlite::Result<Vec<Option<String>>> {
+    let mut statement = conn.prepare("SELECT path FROM files WHERE id = ?1")?;
+    ids.iter().map(|id| statement.query_row([id], |row| row.get(0)).optional()).collect()
 }
 
 /// A row without a hash.
@@ -291,7 +307,9 @@ impl<'tx> Writer<'tx> {
                     container_format = ?6, scanned_at = ?7, scan_status = ?8, scan_error = ?9
                  WHERE id = ?1",
             )?,
-            rename: tx.prepare("UPDATE files SET path = ?2, filename = ?3, directory = ?4 WHERE id = ?1")?,
+            rename: tx.prepare(
+                "UPDATE files SET path = ?2, filename = ?3, directory = ?4 WHERE id = ?1 AND path = ?5",
+            )?,
             tracks: tx.prepare(
                 "SELECT track_type, codec, language, title, is_default, is_forced, channels,
                     channel_layout, width, height, frame_rate, track_index
@@ -351,17 +369,19 @@ impl<'tx> Writer<'tx> {
         Ok(id)
     }
 
-    /// Records that the file of row `id` is now at `record.path`; `false`, and nothing done, where another
-    /// row is already.
+    /// Records that the file of row `id` is no longer at `from` but at `record.path`; `false`, and nothing done, where
+    /// another row is already, or the row has gone on meanwhile.
     ///
     /// # Errors
     /// What SQLite reports.
-    pub fn relocate(&mut self, id: i64, record: &Record<'_>) -> rusqlite::Result<bool> {
+    pub fn relocate(&mut self, id: i64, from: &str, record: &Record<'_>) -> rusqlite::Result<bool> {
         if self.find.exists([record.path])? {
             return Ok(false);
         }
         let (directory, filename) = split(record.path);
-        self.rename.execute(params![id, record.path, filename, directory])?;
+        if self.rename.execute(params![id, record.path, filename, directory, from])? == 0 {
+            return Ok(false);
+        }
         self.update(id, record)?;
         if !self.has_tracks(id, record)? {
             self.delete_tracks.execute([id])?;

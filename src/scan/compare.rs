@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::discover::{self, Found, Rules, Walked};
 use super::hash::ContentHash;
-use super::{name, root};
+use super::root;
 use crate::library::files::{self, Known, Span, Status};
 use crate::library::timestamp::Timestamp;
 use crate::library::{self, Library, Patience};
@@ -225,13 +225,11 @@ impl Merge<'_> {
         self.plan.known += 1;
         // The walk passes over what it does not look for (another extension, a hidden directory); such a
         // row is left alone while its file is there.
-        match root::is_gone(&name::decode(&row.path)) {
+        match root::is_gone(&row.path) {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
-                let error = format!("{}: {}", row.path, std::io::Error::from(error));
-                self.plan.walked.error_count += 1;
-                self.plan.walked.errors.push(error);
+                self.plan.walked.error(&row.path, row.path.as_bytes(), error);
                 return;
             }
         }
@@ -245,6 +243,7 @@ impl Merge<'_> {
     fn add(&mut self, walked: Walked) {
         let sum = &mut self.plan.walked;
         sum.errors.extend(walked.errors);
+        sum.places.extend(walked.places);
         sum.error_count += walked.error_count;
         sum.mounts.extend(walked.mounts);
         sum.directories += walked.directories;

@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::ffi::{CStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -59,6 +59,8 @@ pub struct Walked {
     pub errors: Vec<String>,
     /// How many could not be read.
     pub error_count: u64,
+    /// Where the first few of those are, in the kernel's bytes, if reading them could work another time.
+    pub places: Vec<PathBuf>,
     /// Mount points below, as stored paths.
     pub mounts: Vec<String>,
     /// Directories entered.
@@ -70,10 +72,14 @@ pub struct Walked {
 }
 
 impl Walked {
-    fn error(&mut self, path: &str, error: Errno) {
+    pub(crate) fn error(&mut self, path: &str, raw: &[u8], error: Errno) {
         self.error_count += 1;
         if self.errors.len() < ERRORS_KEPT {
             self.errors.push(format!("{path}: {}", std::io::Error::from(error)));
+            // What is too deep stays so.
+            if error != Errno::NAMETOOLONG {
+                self.places.push(PathBuf::from(OsStr::from_bytes(raw)));
+            }
         }
     }
 }
@@ -111,10 +117,9 @@ pub fn stored(path: &Path) -> String {
     encode_path(path.as_os_str().as_bytes())
 }
 
-/// The path that a stored one stands for.
-#[must_use]
-pub fn unstored(stored: &str) -> PathBuf {
-    PathBuf::from(OsString::from_vec(name::decode(stored).into_owned()))
+/// The paths that a stored one may stand for.
+pub(crate) fn spellings(stored: &str) -> impl Iterator<Item = PathBuf> {
+    name::spellings(stored).into_iter().map(|raw| PathBuf::from(OsString::from_vec(raw)))
 }
 
 /// Whether an open directory is the top of a mount; by `statx` where the kernel tells, else by its device.
@@ -204,7 +209,10 @@ impl Names {
                     name.get(common).copied().or(directory.then_some(b'/')).map_or(-1, i16::from)
                 };
                 match next(one, a.directory).cmp(&next(other, b.directory)) {
-                    Ordering::Equal => one.len().cmp(&other.len()),
+                    // Of two that are stored alike, the one that is called so comes first.
+                    Ordering::Equal => {
+                        one.len().cmp(&other.len()).then(a.stored.is_some().cmp(&b.stored.is_some()))
+                    }
                     order => order,
                 }
             })
@@ -231,8 +239,7 @@ impl Walk<'_, '_> {
             }
             Err(Errno::NOENT) => ControlFlow::Continue(()),
             Err(error) => {
-                let path = self.path.clone();
-                self.seen.error(&path, error);
+                self.seen.error(&self.path, &self.raw, error);
                 ControlFlow::Continue(())
             }
         }
@@ -244,7 +251,7 @@ impl Walk<'_, '_> {
         let names = match self.names(directory) {
             Ok(names) => names,
             Err(error) => {
-                self.seen.error(&self.path.clone(), error);
+                self.seen.error(&self.path, &self.raw, error);
                 return ControlFlow::Continue(());
             }
         };
@@ -280,7 +287,7 @@ impl Walk<'_, '_> {
             return ControlFlow::Continue(());
         }
         if depth > DEEPEST {
-            self.seen.error(&self.path.clone(), Errno::NAMETOOLONG);
+            self.seen.error(&self.path, &self.raw, Errno::NAMETOOLONG);
             return ControlFlow::Continue(());
         }
         match open_directory(parent, name, false) {
@@ -288,14 +295,14 @@ impl Walk<'_, '_> {
                 match is_mount_point(directory.as_fd()) {
                     Ok(true) => self.seen.mounts.push(self.path.clone()),
                     Ok(false) => {}
-                    Err(error) => self.seen.error(&self.path.clone(), error),
+                    Err(error) => self.seen.error(&self.path, &self.raw, error),
                 }
                 self.directory(directory.as_fd(), depth)
             }
             // Gone, or become something else, since its name was read.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => ControlFlow::Continue(()),
             Err(error) => {
-                self.seen.error(&self.path.clone(), error);
+                self.seen.error(&self.path, &self.raw, error);
                 ControlFlow::Continue(())
             }
         }
@@ -306,7 +313,7 @@ impl Walk<'_, '_> {
             Ok(found) => found,
             Err(Errno::NOENT) => return ControlFlow::Continue(()),
             Err(error) => {
-                self.seen.error(&self.path.clone(), error);
+                self.seen.error(&self.path, &self.raw, error);
                 return ControlFlow::Continue(());
             }
         };

@@ -1,16 +1,14 @@
 //! The second pass: rows that have no hash yet get one, in the background, so that a file that moves later is
 //! recognised. Whatever interrupts it, the next pass goes on.
 
-use std::ffi::OsStr;
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::hash::ContentHash;
 use super::job::{self, Context};
 use super::progress::Phase;
-use super::{Error, discover, name, read};
+use super::{Error, discover, read};
 use crate::library::Patience;
 use crate::library::files::{self, Unhashed, Writer};
 use crate::library::timestamp::Timestamp;
@@ -49,12 +47,11 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
             if cancelled() {
                 break;
             }
-            let raw = name::decode(&row.path);
-            let path = Path::new(OsStr::from_bytes(&raw));
-            if !roots.iter().any(|root| path.starts_with(root)) {
+            // Roots are UTF-8, and so written alike.
+            if !roots.iter().any(|root| Path::new(&row.path).starts_with(root)) {
                 continue;
             }
-            if let Some(hash) = of(path, row) {
+            if let Some(hash) = discover::spellings(&row.path).find_map(|path| of(&path, row)) {
                 if batch.is_empty() {
                     oldest = Instant::now();
                 }

@@ -1,47 +1,45 @@
 //! One scan of one root, from its row in `jobs` to the end: compare → read → store → missing.
+//!
+//! Here is the order of things, the job's row, and how the library is asked. The steps know nothing of each other:
+//! [`guard`] refuses what looks like an accident, [`moves`] recognises files elsewhere, [`reading`] reads and
+//! stores, [`missing`] records what is gone. No step asks a disk within a transaction: a share that hangs would keep
+//! the library locked for everyone.
+
+mod guard;
+mod missing;
+mod moves;
+mod preview;
+mod reading;
+mod summary;
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, info_span, warn};
 
-use super::compare::{Plan, Scope, Vanished, compare};
+use super::Error;
+use super::compare::{Plan, Scope, compare};
 use super::discover::{self, Rules};
-use super::hash::ContentHash;
 use super::progress::{Phase, Progress};
-use super::read::{self, Outcome, Reading, Work};
-use super::root::{self, Identity, Look, Offline};
-use super::store::{self, Candidates, Stored};
-use super::{Error, name, settle};
-use crate::library::files::{self, Span, Writer};
+use super::root::{self, Offline, Witness};
+use crate::library::files::{self, Span};
 use crate::library::jobs::{self, End, Queued};
-use crate::library::timestamp::Timestamp;
 use crate::library::{self, Library, Patience};
 
-/// Most files in one transaction, and the longest that a file read waits for its transaction.
+pub(crate) use moves::Move;
+pub use preview::{Preview, dry_run};
+pub use summary::Summary;
+
+/// Most rows changed in one transaction.
 const BATCH: usize = 500;
-const BATCH_AGE: Duration = Duration::from_secs(1);
 
 /// Time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-
-/// From this many files on, and this share of the root's, going missing at once is no accident.
-const MASS: usize = 10;
-const MASS_PERCENT: u64 = 30;
-
-/// Rounds of looking again at files that were being written, for a scan that somebody waits for.
-const SETTLE_ROUNDS: u32 = 2;
-
-/// Files to look at again that are remembered one by one; of more, the whole root is looked at.
-const UNSETTLED_KEPT: usize = 1000;
 
 /// What a scan works with.
 #[derive(Clone, Debug)]
@@ -50,6 +48,8 @@ pub struct Context {
     pub library: Arc<Library>,
     /// All configured roots: a walk of one does not enter another.
     pub roots: Arc<[PathBuf]>,
+    /// Those of them that are known not to answer, or not to be there: nothing is asked of them.
+    pub unreachable: Arc<[PathBuf]>,
     /// Extensions of videos, lower case, without the dot.
     pub extensions: Arc<[String]>,
     /// Ends the scan, within a second.
@@ -73,50 +73,6 @@ pub struct Task {
     pub quiet: bool,
 }
 
-/// What a scan did, as `summary_json` records it. The first six keys are those of other VPO programs.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
-pub struct Summary {
-    /// Videos found.
-    pub total_discovered: u64,
-    /// Of them, those read.
-    pub scanned: u64,
-    /// Of them, those unchanged.
-    pub skipped: u64,
-    /// New rows.
-    pub added: u64,
-    /// Rows that went missing.
-    pub removed: u64,
-    /// Files that could not be parsed.
-    pub errors: u64,
-    /// Rows brought up to date.
-    pub updated: u64,
-    /// Rows that followed their moved file.
-    pub moved: u64,
-    /// Files that could not be read at all; what is known of them stays.
-    pub unreadable: u64,
-    /// Files still being written, left for later.
-    pub unsettled: u64,
-    /// Symbolic links passed over.
-    pub symlinks: u64,
-    /// What the walk could not read; with any of it, nothing goes missing.
-    pub walk_errors: u64,
-    /// The first few of those.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub walk_error_examples: Vec<String>,
-    /// Files that are gone with a mount below the root; they keep their status.
-    pub unmounted: u64,
-    /// Wall-clock time.
-    pub seconds: f64,
-    /// Files read, by wall-clock time.
-    pub files_per_second: f64,
-    /// What the root is: only where all of it was walked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub root: Option<Identity>,
-    /// Mount points below it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub mounts: Vec<String>,
-}
-
 /// How a scan ended.
 #[derive(Debug)]
 pub struct Report {
@@ -124,6 +80,8 @@ pub struct Report {
     pub summary: Summary,
     /// To be looked at again once they are quiet.
     pub unsettled: Vec<PathBuf>,
+    /// What would show that the trouble it met is over.
+    pub witnesses: Vec<Witness>,
     /// Why it ended early.
     pub error: Option<Error>,
     /// There was nothing to do and no row was left.
@@ -136,16 +94,7 @@ pub struct Report {
 pub fn run(context: &Context, task: &Task) -> Report {
     let span = info_span!("scan", job_id = %task.job.id);
     let _entered = span.enter();
-    let mut run = Run {
-        context,
-        task,
-        summary: Summary::default(),
-        unsettled: Vec::new(),
-        put_off_count: 0,
-        begun: false,
-        heartbeat: Instant::now(),
-        start: Instant::now(),
-    };
+    let mut run = Run::new(context, task);
     let mut error = run.scan().err();
     let end = match &error {
         None => End::Completed,
@@ -161,6 +110,7 @@ pub fn run(context: &Context, task: &Task) -> Report {
         Some(reason) => End::Failed(super::chain(reason)),
     };
     let unsettled = std::mem::take(&mut run.unsettled);
+    let witnesses = std::mem::take(&mut run.witnesses);
     let (begun, seconds) = (run.begun, run.start.elapsed().as_secs_f64());
     let mut summary = run.summary;
     summary.seconds = seconds;
@@ -173,7 +123,7 @@ pub fn run(context: &Context, task: &Task) -> Report {
         warn!(error = super::chain(&failure), "the end of the scan could not be recorded yet");
         unrecorded = Some(end);
     }
-    Report { summary, unsettled, error, idle: !begun, unrecorded }
+    Report { summary, unsettled, witnesses, error, idle: !begun, unrecorded }
 }
 
 /// Records how a job ended. Waits a moment for the library, but not for long: this may be the way out.
@@ -201,13 +151,34 @@ struct Run<'a> {
     summary: Summary,
     unsettled: Vec<PathBuf>,
     put_off_count: u64,
+    witnesses: Vec<Witness>,
+    /// Sizes of files that a new one may be: one of such a size is hashed at once.
+    sizes: Arc<HashSet<u64>>,
+    /// Rows that followed their files.
+    moved: HashSet<i64>,
     /// There is a row.
     begun: bool,
     heartbeat: Instant,
     start: Instant,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(context: &'a Context, task: &'a Task) -> Self {
+        Self {
+            context,
+            task,
+            summary: Summary::default(),
+            unsettled: Vec::new(),
+            put_off_count: 0,
+            witnesses: Vec::new(),
+            sizes: Arc::default(),
+            moved: HashSet::new(),
+            begun: false,
+            heartbeat: Instant::now(),
+            start: Instant::now(),
+        }
+    }
+
     fn scan(&mut self) -> Result<(), Error> {
         if !self.task.quiet {
             self.begin()?;
@@ -215,7 +186,7 @@ impl Run<'_> {
         let root = self.task.root.as_path();
         let look = root::look(root).map_err(|why| self.offline(why))?;
         self.refuse_unknown()?;
-        let before = self.last_walk()?;
+        let before = self.last_walk(root)?;
         let mut whole = self.task.targets == [root];
         let mut targets = self.task.targets.clone();
         self.context.progress.enter(Phase::Walking);
@@ -236,12 +207,13 @@ impl Run<'_> {
         }
         let (mut vanished, mut unmounted) =
             (std::mem::take(&mut plan.vanished), std::mem::take(&mut plan.unmounted));
-        let mut candidates = self.candidates(&vanished, &plan)?;
+        let plan = Arc::new(plan);
         if whole {
-            self.guard_mass(&vanished, &plan, &candidates)?;
+            self.guard_mass(&vanished, &plan, &targets)?;
         }
-        self.read_rounds(plan, &targets, &mut candidates)?;
-        self.settle(&mut candidates)?;
+        self.sizes = Arc::new(self.sizes_of_lost(&vanished, &plan)?);
+        self.read_rounds(plan, &targets)?;
+        self.settle()?;
         if !unmounted.is_empty() {
             self.take_unmounted(&mut unmounted, &mut vanished);
         }
@@ -253,7 +225,7 @@ impl Run<'_> {
                 }
             }
         }
-        vanished.retain(|row| !candidates.moved.contains(&row.id));
+        vanished.retain(|row| !self.moved.contains(&row.id));
         if whole {
             self.mark_missing(&look, &vanished)?;
             self.summary.root = Some(look.identity);
@@ -283,7 +255,7 @@ impl Run<'_> {
     fn refuse_unknown(&self) -> Result<(), Error> {
         let is_asked = |target: &&PathBuf| !self.task.quiet && **target != self.task.root;
         for target in self.task.targets.iter().filter(is_asked) {
-            if !root::is_gone(target.as_os_str().as_bytes()).unwrap_or(false) {
+            if !root::is_nothing_at(target.as_os_str().as_bytes()).unwrap_or(false) {
                 continue;
             }
             let stored = discover::stored(target);
@@ -298,61 +270,11 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What the last completed scan of the root recorded.
-    fn last_walk(&self) -> Result<Summary, Error> {
-        let root = discover::encode_path(self.task.root.as_os_str().as_bytes());
+    /// What the last completed scan of a root recorded.
+    fn last_walk(&self, root: &Path) -> Result<Summary, Error> {
+        let root = discover::stored(root);
         let text = self.read_library(|tx| jobs::last_summary(tx, &root))?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
-    }
-
-    /// Looks that tell a root that is not what it was, before anything is changed.
-    fn guard(&self, look: &Look, before: &Summary, plan: &Plan) -> Result<(), Error> {
-        if self.task.job.options.accept_missing || plan.vanished.is_empty() {
-            return Ok(());
-        }
-        if look.empty {
-            return Err(self.offline(Offline::Empty));
-        }
-        match &before.root {
-            Some(before) => root::compare(before, &look.identity).map_err(|why| self.offline(why)),
-            None => Ok(()),
-        }
-    }
-
-    /// Too much would go missing at once. Files that only moved do not count.
-    fn guard_mass(&self, vanished: &[Vanished], plan: &Plan, candidates: &Candidates) -> Result<(), Error> {
-        let is_mass = |gone: usize| gone >= MASS && gone as u64 * 100 > plan.known * MASS_PERCENT;
-        if self.task.job.options.accept_missing || plan.walked.error_count > 0 || !is_mass(vanished.len()) {
-            return Ok(());
-        }
-        let mut gone = vanished.len();
-        let sizes = candidates.sizes();
-        let mut seen = HashSet::new();
-        for change in plan.changes.iter().filter(|change| change.is_new && sizes.contains(&change.size)) {
-            self.check()?;
-            let Ok(file) = read::open(plan.path(change)) else { continue };
-            let hash = ContentHash::of(&file.into(), change.size);
-            if hash.is_ok_and(|hash| candidates.knows(hash) && seen.insert(hash)) {
-                gone -= 1;
-            }
-        }
-        if is_mass(gone) {
-            return Err(Error::Mass { root: self.task.root.clone(), gone: gone as u64, known: plan.known });
-        }
-        Ok(())
-    }
-
-    /// Rows that a new file may turn out to be.
-    fn candidates(&self, vanished: &[Vanished], plan: &Plan) -> Result<Candidates, Error> {
-        if !plan.changes.iter().any(|change| change.is_new) {
-            return Ok(Candidates::default());
-        }
-        let mut lost = self.read_library(|tx| files::lost(tx))?;
-        lost.retain(|row| {
-            let path = name::decode(&row.path);
-            self.context.roots.iter().any(|root| Path::new(OsStr::from_bytes(&path)).starts_with(root))
-        });
-        Ok(Candidates::new(vanished, lost))
     }
 
     fn compare(
@@ -399,6 +321,7 @@ impl Run<'_> {
         self.summary.walk_errors = walked.error_count;
         self.summary.walk_error_examples.clone_from(&walked.errors);
         self.summary.mounts.clone_from(&walked.mounts);
+        self.witnesses = walked.places.iter().cloned().map(Witness::Place).collect();
         if let Some(first) = walked.errors.first() {
             warn!(
                 root = %self.task.root.display(),
@@ -407,202 +330,6 @@ impl Run<'_> {
                 "the walk met errors, so nothing is taken for missing"
             );
         }
-    }
-
-    /// Files that are plainly still being written need not be opened to know it.
-    fn put_off_unquiet(&mut self, plan: &mut Plan) {
-        let now = Timestamp::now();
-        let (quiet, unquiet): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.changes)
-            .into_iter()
-            .partition(|change| settle::is_quiet(change.modified, now));
-        plan.changes = quiet;
-        plan.to_read -= unquiet.len() as u64;
-        for change in &unquiet {
-            self.put_off(plan.path(change));
-        }
-    }
-
-    fn put_off(&mut self, path: &Path) {
-        self.put_off_count += 1;
-        if self.unsettled.len() < UNSETTLED_KEPT {
-            self.unsettled.push(path.to_owned());
-        }
-    }
-
-    /// Reads and stores what the plan says, and what did not fit into it.
-    fn read_rounds(
-        &mut self,
-        mut plan: Plan,
-        targets: &[PathBuf],
-        candidates: &mut Candidates,
-    ) -> Result<(), Error> {
-        self.context.progress.expect(plan.to_read);
-        loop {
-            let resume = plan.resume.take();
-            self.read_round(plan, candidates)?;
-            let Some(resume) = resume else { return Ok(()) };
-            self.context.progress.enter(Phase::Walking);
-            plan = self.compare(targets, &[], Some(&resume))?;
-            self.put_off_unquiet(&mut plan);
-        }
-    }
-
-    fn read_round(&mut self, plan: Plan, candidates: &mut Candidates) -> Result<(), Error> {
-        if plan.changes.is_empty() {
-            return Ok(());
-        }
-        self.context.progress.enter(Phase::Reading);
-        // The pool ends with the round, however the round ends.
-        let stop = self.context.stop.child_token();
-        let _guard = stop.clone().drop_guard();
-        let progress = Arc::clone(&self.context.progress);
-        let work = Arc::new(Work::new(Arc::new(plan), candidates.sizes(), stop, progress));
-        let readings = read::start(&work).map_err(Error::Threads)?;
-        let mut batch = Vec::with_capacity(BATCH);
-        let mut oldest = Instant::now();
-        loop {
-            match readings.recv_timeout(Duration::from_millis(100)) {
-                Ok(reading) => {
-                    if batch.is_empty() {
-                        oldest = Instant::now();
-                    }
-                    batch.push(reading);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.check()?;
-                    return self.store(&work.plan, &mut batch, candidates);
-                }
-            }
-            self.check()?;
-            if batch.len() >= BATCH || (!batch.is_empty() && oldest.elapsed() > BATCH_AGE) {
-                self.store(&work.plan, &mut batch, candidates)?;
-            }
-            self.beat_if_due();
-        }
-    }
-
-    /// Stores a batch in one transaction, and the heartbeat with it.
-    fn store(
-        &mut self,
-        plan: &Plan,
-        batch: &mut Vec<Reading>,
-        candidates: &mut Candidates,
-    ) -> Result<(), Error> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        self.heartbeat = Instant::now();
-        let (stored, moves) = self.write(|tx| {
-            let outcome = store::batch(&mut Writer::new(tx)?, plan, batch, candidates)?;
-            self.record_progress(tx)?;
-            Ok(outcome)
-        })?;
-        candidates.settle(moves);
-        let done = batch.len() as u64;
-        for reading in batch.drain(..) {
-            match reading.outcome {
-                Outcome::Unsettled => self.put_off(plan.path(&plan.changes[reading.index])),
-                Outcome::Gone | Outcome::Unreadable(_) => {}
-                Outcome::Read(_) | Outcome::Broken(_) => self.summary.scanned += 1,
-            }
-        }
-        self.count(stored);
-        self.context.progress.stored(done, stored.errors);
-        Ok(())
-    }
-
-    fn count(&mut self, stored: Stored) {
-        self.summary.added += stored.added;
-        self.summary.updated += stored.updated;
-        self.summary.moved += stored.moved;
-        self.summary.errors += stored.errors;
-        self.summary.unreadable += stored.unreadable;
-    }
-
-    /// Looks again at files that were being written, where somebody waits for the scan.
-    fn settle(&mut self, candidates: &mut Candidates) -> Result<(), Error> {
-        if self.task.job.options.wait {
-            for _ in 0..SETTLE_ROUNDS {
-                if self.unsettled.is_empty() {
-                    break;
-                }
-                self.context.progress.enter(Phase::Settling);
-                let until = Instant::now() + settle::QUIET + Duration::from_millis(50);
-                while Instant::now() < until {
-                    self.check()?;
-                    self.beat_if_due();
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                let targets = self.again();
-                let mut plan = self.compare(&targets, &[], None)?;
-                self.put_off_unquiet(&mut plan);
-                self.read_rounds(plan, &targets, candidates)?;
-            }
-        }
-        self.summary.unsettled = self.put_off_count;
-        self.unsettled = self.again();
-        Ok(())
-    }
-
-    /// The files to look at again, or the root where they are too many.
-    fn again(&mut self) -> Vec<PathBuf> {
-        let mut paths = std::mem::take(&mut self.unsettled);
-        if std::mem::take(&mut self.put_off_count) > UNSETTLED_KEPT as u64 {
-            paths = vec![self.task.root.clone()];
-        }
-        paths
-    }
-
-    /// Files that are gone with their mount are not missing, unless the user says so.
-    fn take_unmounted(&mut self, unmounted: &mut Vec<(String, Vec<Vanished>)>, vanished: &mut Vec<Vanished>) {
-        for (mount, rows) in unmounted.drain(..) {
-            if self.task.job.options.accept_missing {
-                vanished.extend(rows);
-                continue;
-            }
-            warn!(
-                mount,
-                files = rows.len(),
-                "was a mount point below the root and is none now: its files keep their status; mount what belongs \
-                 there, or confirm with `vpo scan --accept-missing`"
-            );
-            self.summary.unmounted += rows.len() as u64;
-            // Remembered until it is back or confirmed.
-            self.summary.mounts.push(mount);
-        }
-    }
-
-    /// Marks what vanished, after one more look at the root: it may have gone during the walk.
-    fn mark_missing(&mut self, look: &Look, vanished: &[Vanished]) -> Result<(), Error> {
-        if vanished.is_empty() || self.summary.walk_errors > 0 {
-            return Ok(());
-        }
-        self.context.progress.enter(Phase::Missing);
-        let now = root::look(&self.task.root).map_err(|why| self.offline(why))?;
-        root::compare(&look.identity, &now.identity).map_err(|why| self.offline(why))?;
-        if now.empty && !look.empty {
-            return Err(self.offline(Offline::Empty));
-        }
-        for rows in vanished.chunks(BATCH) {
-            self.check()?;
-            let removed = self.write(|tx| {
-                let mut writer = Writer::new(tx)?;
-                let mut removed = 0;
-                for row in rows {
-                    let Some(path) = files::path(tx, row.id)? else { continue };
-                    if root::is_gone(&name::decode(&path)) == Ok(true)
-                        && writer.mark_missing(row.id, &path)?
-                    {
-                        info!(file_path = path, file_id = row.id, "a file is missing");
-                        removed += 1;
-                    }
-                }
-                Ok(removed)
-            })?;
-            self.summary.removed += removed;
-        }
-        Ok(())
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -664,81 +391,4 @@ impl Run<'_> {
         let text = serde_json::to_string(&snapshot).unwrap_or_default();
         jobs::progress(tx, &self.task.job.id, snapshot.percent(), &text)
     }
-}
-
-/// What a scan would do, found out by reading only.
-///
-/// # Errors
-/// As a scan.
-pub fn dry_run(context: &Context, root: &Path, targets: &[PathBuf]) -> Result<Preview, Error> {
-    let look = root::look(root).map_err(|why| Error::Offline { root: root.to_owned(), why })?;
-    let task = Task {
-        root: root.to_owned(),
-        targets: targets.to_vec(),
-        job: Queued { id: String::new(), path: String::new(), options: jobs::Options::new("dry run") },
-        queued: false,
-        quiet: true,
-    };
-    let mut run = Run {
-        context,
-        task: &task,
-        summary: Summary::default(),
-        unsettled: Vec::new(),
-        put_off_count: 0,
-        begun: false,
-        heartbeat: Instant::now(),
-        start: Instant::now(),
-    };
-    let before = run.last_walk()?;
-    let mut preview = Preview { root: root.to_string_lossy().into_owned(), ..Preview::default() };
-    let mut resume: Option<String> = None;
-    loop {
-        let plan = run.compare(targets, &before.mounts, resume.as_deref())?;
-        preview.new += plan.changes.iter().filter(|change| change.is_new).count() as u64;
-        preview.changed += plan.changes.iter().filter(|change| !change.is_new).count() as u64;
-        if resume.is_none() {
-            preview.found = plan.found;
-            preview.unchanged = plan.unchanged;
-            preview.gone = plan.vanished.len() as u64;
-            preview.walk_errors = plan.walked.error_count;
-            let candidates = run.candidates(&plan.vanished, &plan)?;
-            let refusal = run
-                .guard(&look, &before, &plan)
-                .and_then(|()| run.guard_mass(&plan.vanished, &plan, &candidates))
-                .err();
-            preview.refusal = refusal.as_ref().map(|error| super::chain(error));
-        }
-        resume = plan.resume;
-        if resume.is_none() {
-            return Ok(preview);
-        }
-    }
-}
-
-/// What a scan would do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Preview {
-    /// The root.
-    pub root: String,
-    /// Videos found.
-    pub found: u64,
-    /// Of them, those that the library does not know.
-    pub new: u64,
-    /// Of them, those that would be read again.
-    pub changed: u64,
-    /// Of them, those as their rows say.
-    pub unchanged: u64,
-    /// Rows whose files are gone (or moved to one of the new ones).
-    pub gone: u64,
-    /// What the walk could not read.
-    pub walk_errors: u64,
-    /// Why the scan would refuse to go on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<String>,
-}
-
-/// The rows of a root.
-#[must_use]
-pub fn rows_of(root: &Path) -> Span {
-    Span::below(&discover::encode_path(root.as_os_str().as_bytes()))
 }

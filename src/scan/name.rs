@@ -62,33 +62,44 @@ pub(crate) fn encode(name: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// A stored path as bytes for the kernel. A part of it whose `%XX` give bytes that are no UTF-8 was written
-/// by [`encode`]; any other is itself.
-pub(crate) fn decode(path: &str) -> Cow<'_, [u8]> {
-    if !path.contains('%') {
-        return Cow::Borrowed(path.as_bytes());
+/// Parts of a path that are tried both ways; of more, the rest are taken as they are written.
+const AMBIGUOUS: usize = 4;
+
+/// What a stored path may stand for, in bytes for the kernel: itself, and with those parts decoded that [`encode`] can
+/// have written. A name that is UTF-8 may look just like that (`%E9.mkv`), so both are to be tried.
+pub(crate) fn spellings(path: &str) -> Vec<Vec<u8>> {
+    let mut all = vec![Vec::with_capacity(path.len())];
+    let mut ambiguous = 0;
+    for (number, part) in path.split('/').enumerate() {
+        let decoded = decode(part).filter(|_| ambiguous < AMBIGUOUS);
+        ambiguous += usize::from(decoded.is_some());
+        let mut others = if decoded.is_some() { all.clone() } else { Vec::new() };
+        for (spelling, part) in all
+            .iter_mut()
+            .map(|spelling| (spelling, part.as_bytes()))
+            .chain(others.iter_mut().map(|other| (other, decoded.as_deref().unwrap_or_default())))
+        {
+            if number > 0 {
+                spelling.push(b'/');
+            }
+            spelling.extend_from_slice(part);
+        }
+        all.append(&mut others);
     }
-    let parts: Vec<_> = path.split('/').map(decode_name).collect();
-    Cow::Owned(parts.join(&b'/'))
+    all
 }
 
-fn decode_name(name: &str) -> Vec<u8> {
-    let literal = || name.as_bytes().to_vec();
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let Some((hex, after)) = rest.split_at_checked(2) else { return literal() };
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let (Some(high), Some(low)) = (digit(hex[0]), digit(hex[1])) else { return literal() };
-        bytes.push(high << 4 | low);
-        rest = after;
+/// The name that is no UTF-8 and is stored as this.
+fn decode(name: &str) -> Option<Vec<u8>> {
+    let mut parts = name.as_bytes().split(|byte| *byte == b'%');
+    let mut bytes = parts.next()?.to_vec();
+    for part in parts {
+        let (hex, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()?);
+        bytes.extend_from_slice(rest);
     }
-    if std::str::from_utf8(&bytes).is_ok() { literal() } else { bytes }
+    let is_stored_so = std::str::from_utf8(&bytes).is_err() && encode(&bytes) == name;
+    is_stored_so.then_some(bytes)
 }
 
 #[cfg(test)]
@@ -107,10 +118,24 @@ mod tests {
             b"\xC3(.mkv",
         ] {
             let stored = encode(name).into_owned();
-            assert_eq!(decode(&stored), name, "{stored}");
+            assert!(spellings(&stored).iter().any(|spelling| spelling == name), "{stored}");
         }
         assert_eq!(encode(b"\xE9t\xC3\xA9 100%.mkv"), "%E9t\u{e9} 100%25.mkv");
         assert_eq!(encode(b"100%.mkv"), "100%.mkv");
+    }
+
+    #[test]
+    fn a_stored_path_stands_for_itself_and_for_what_is_stored_so() {
+        let of = |path: &str| spellings(path);
+        assert_eq!(of("/a/%E9.mkv"), [&b"/a/%E9.mkv"[..], b"/a/\xE9.mkv"]);
+        assert_eq!(of("/%FF/%E9"), [&b"/%FF/%E9"[..], b"/\xFF/%E9", b"/%FF/\xE9", b"/\xFF/\xE9"]);
+        // Nothing is ever stored like these but themselves.
+        for literal in
+            ["/a.mkv", "/%41.mkv", "/%e9.mkv", "/%E9%41.mkv", "/100%", "/%E9%", "/%C3%A9.mkv", "/%+9"]
+        {
+            assert_eq!(of(literal), [literal.as_bytes()]);
+        }
+        assert_eq!(of(&"/%E9".repeat(40)).len(), 16);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use rustix::fs::{FileType, Mode, OFlags, RawMode, Stat};
 use rustix::io::Errno;
@@ -55,44 +55,40 @@ pub(crate) struct Reading {
     pub(crate) hash: Option<ContentHash>,
 }
 
-/// What the pool works on.
-#[derive(Debug)]
-pub(crate) struct Work {
-    pub(crate) plan: Arc<Plan>,
-    /// Sizes of vanished files: a new file of such a size is hashed at once.
-    pub(crate) sizes: HashSet<u64>,
-    pub(crate) stop: CancellationToken,
-    pub(crate) progress: Arc<Progress>,
-    next: AtomicUsize,
-}
-
-impl Work {
-    pub(crate) fn new(
-        plan: Arc<Plan>,
-        sizes: HashSet<u64>,
-        stop: CancellationToken,
-        progress: Arc<Progress>,
-    ) -> Self {
-        Self { plan, sizes, stop, progress, next: AtomicUsize::new(0) }
-    }
-}
-
 /// How many threads read: twice the cores, at least 4.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(4, |cores| (2 * cores.get()).max(4))
 }
 
-/// Starts the pool. The channel ends when all is read, or soon after `work.stop`.
+/// Runs `work` for every number below `count` on a pool of threads, in order; what it gives comes out of the channel, which
+/// ends when all is done, or soon after `stop`.
 ///
 /// # Errors
 /// When not even one thread could be started.
-pub(crate) fn start(work: &Arc<Work>) -> std::io::Result<Receiver<Reading>> {
+pub(crate) fn pool<T: Send + 'static>(
+    count: usize,
+    stop: CancellationToken,
+    work: impl Fn(usize) -> Option<T> + Send + Sync + 'static,
+) -> std::io::Result<Receiver<T>> {
     let (sender, receiver) = sync_channel(BACKLOG);
+    let shared = Arc::new((AtomicUsize::new(0), stop, work));
     let mut started = Err(std::io::ErrorKind::WouldBlock.into());
-    for number in 0..threads().min(work.plan.changes.len().max(1)) {
-        let (work, sender) = (Arc::clone(work), sender.clone());
+    for number in 0..threads().min(count.max(1)) {
+        let (shared, sender) = (Arc::clone(&shared), sender.clone());
         let thread = std::thread::Builder::new().name(format!("read-{number}"));
-        match thread.spawn(move || read_all(&work, &sender)) {
+        let run = move || {
+            let (next, stop, work) = &*shared;
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= count || stop.is_cancelled() {
+                    return;
+                }
+                if work(index).is_some_and(|one| sender.send(one).is_err()) {
+                    return;
+                }
+            }
+        };
+        match thread.spawn(run) {
             Ok(_) => started = Ok(()),
             // Fewer threads than wanted are enough.
             Err(error) => {
@@ -104,15 +100,20 @@ pub(crate) fn start(work: &Arc<Work>) -> std::io::Result<Receiver<Reading>> {
     started.map(|()| receiver)
 }
 
-fn read_all(work: &Work, sender: &SyncSender<Reading>) {
-    loop {
-        let index = work.next.fetch_add(1, Ordering::Relaxed);
-        let Some(change) = work.plan.changes.get(index) else { return };
-        if work.stop.is_cancelled() {
-            return;
-        }
-        let wanted = |size| change.is_new && work.sizes.contains(&size);
-        let path = work.plan.path(change);
+/// Reads all that the plan says; a new file of one of `sizes` is hashed at once.
+///
+/// # Errors
+/// As [`pool`].
+pub(crate) fn start(
+    plan: Arc<Plan>,
+    sizes: Arc<HashSet<u64>>,
+    stop: CancellationToken,
+    progress: Arc<Progress>,
+) -> std::io::Result<Receiver<Reading>> {
+    pool(plan.changes.len(), stop, move |index| {
+        let change = plan.changes.get(index)?;
+        let wanted = |size| change.is_new && sizes.contains(&size);
+        let path = plan.path(change);
         let reading =
             catch_unwind(AssertUnwindSafe(|| read(index, path, &wanted))).unwrap_or_else(|_| Reading {
                 index,
@@ -121,11 +122,9 @@ fn read_all(work: &Work, sender: &SyncSender<Reading>) {
                 modified: change.modified,
                 hash: None,
             });
-        work.progress.read();
-        if sender.send(reading).is_err() {
-            return;
-        }
-    }
+        progress.read();
+        Some(reading)
+    })
 }
 
 fn read(index: usize, path: &Path, hash_wanted: &dyn Fn(u64) -> bool) -> Reading {

@@ -1,10 +1,11 @@
 //! Is a root really there? The guards against a share that was late to mount.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fd::AsFd;
-use rustix::fs::{CWD, Dir};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, RawMode, StatxFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,18 @@ pub struct Look {
     pub identity: Identity,
     /// Nothing visible is in it.
     pub empty: bool,
+    /// Which directory it is, where it can be watched: another one at the same path is watched by nobody.
+    pub directory: Option<Directory>,
+}
+
+/// What tells a directory from another that takes its place. On network and user-space file systems these numbers
+/// may change by themselves, and tell nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    device: u64,
+    inode: u64,
+    /// Its birth, where the file system tells: numbers of inodes are soon used again.
+    birth: Option<(i64, u32)>,
 }
 
 /// Why a root is offline. The words complete the sentence "the root … ".
@@ -99,9 +112,19 @@ pub fn look(root: &Path) -> Result<Look, Offline> {
                 }
             }
         };
-        Ok(Look { identity: Identity { filesystem, mount_point }, empty })
+        let directory = if is_watchable(&filesystem) { Some(identify(directory.as_fd())?) } else { None };
+        Ok(Look { identity: Identity { filesystem, mount_point }, empty, directory })
     };
     read().map_err(|error| Offline::Unreadable(std::io::Error::from(error).to_string()))
+}
+
+fn identify(directory: BorrowedFd<'_>) -> Result<Directory, Errno> {
+    let found = rustix::fs::fstat(directory)?;
+    let told = rustix::fs::statx(directory, c"", AtFlags::EMPTY_PATH, StatxFlags::BTIME).ok();
+    let birth = told
+        .filter(|told| StatxFlags::from_bits_retain(told.stx_mask).contains(StatxFlags::BTIME))
+        .map(|told| (told.stx_btime.tv_sec, told.stx_btime.tv_nsec));
+    Ok(Directory { device: found.st_dev, inode: found.st_ino, birth })
 }
 
 /// Whether what was seen contradicts what the last completed scan recorded.
@@ -165,11 +188,56 @@ pub fn contains(root: &Path, path: &Path) -> bool {
     path.starts_with(root)
 }
 
-/// Whether nothing is at `path` (in the kernel's bytes): `Ok(true)` only when the kernel says so plainly.
-pub(crate) fn is_gone(path: &[u8]) -> Result<bool, Errno> {
-    match rustix::fs::lstat(std::ffi::OsStr::from_bytes(path)) {
+/// Whether there is no file of a stored path: `Ok(true)` only when the kernel says so plainly of all that it may
+/// stand for. Blocks for as long as its file system does.
+pub(crate) fn is_gone(stored: &str) -> Result<bool, Errno> {
+    for path in name::spellings(stored) {
+        if !is_nothing_at(&path)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// As [`is_gone`], of a path in the kernel's bytes.
+pub(crate) fn is_nothing_at(path: &[u8]) -> Result<bool, Errno> {
+    match rustix::fs::lstat(OsStr::from_bytes(path)) {
         Ok(_) => Ok(false),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(true),
         Err(error) => Err(error),
+    }
+}
+
+/// Whether a directory is the top of a mount.
+pub(crate) fn is_mounted(path: &Path) -> bool {
+    look(path).is_ok_and(|look| look.identity.mount_point)
+}
+
+/// What shows that the trouble which a scan met is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// A file that was gone, or a place that could not be read.
+    Place(PathBuf),
+    /// A mount that was gone.
+    Mount(PathBuf),
+}
+
+impl Witness {
+    /// Whether it shows so now. Blocks for as long as its file system does.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        match self {
+            Self::Place(path) => {
+                let is_directory = |found: rustix::fs::Stat| {
+                    FileType::from_raw_mode(found.st_mode as RawMode) == FileType::Directory
+                };
+                match rustix::fs::lstat(path).map(is_directory) {
+                    Ok(true) => path.read_dir().is_ok_and(|mut entries| entries.all(|entry| entry.is_ok())),
+                    Ok(false) => true,
+                    Err(_) => false,
+                }
+            }
+            Self::Mount(path) => is_mounted(path),
+        }
     }
 }

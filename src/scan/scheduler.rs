@@ -53,8 +53,8 @@ pub(super) enum Event {
     Scanned { root: PathBuf, id: u64, report: Box<Report>, totals: Option<Totals> },
     /// A pass of hashes ended.
     Hashed { id: u64, outcome: Result<hashing::Hashed, Error> },
-    /// A look at a root.
-    Looked { root: PathBuf, look: Result<Look, Offline> },
+    /// A look at a root, and whether what troubled it is over.
+    Looked { root: PathBuf, look: Result<Look, Offline>, healed: bool },
     /// A watch was set up, or not.
     Watched { root: PathBuf, attempt: u64, outcome: Result<Watching, WatchError> },
     /// A watch saw something.
@@ -152,9 +152,9 @@ impl Scheduler {
             Event::Settings(settings) => self.apply(settings),
             Event::Scanned { root, id, report, totals } => self.scanned(&root, id, *report, totals),
             Event::Hashed { id, outcome } => self.hashed(id, outcome),
-            Event::Looked { root, look } => {
+            Event::Looked { root, look, healed } => {
                 if let Some(root) = self.root_mut(&root) {
-                    root.looked(look);
+                    root.looked(look, healed);
                 }
             }
             Event::Watched { root, attempt, outcome } => {
@@ -311,7 +311,8 @@ impl Scheduler {
 
     /// The innermost root that a stored path belongs to.
     fn root_of(&self, stored: &str) -> Option<&Root> {
-        let path = discover::unstored(stored);
+        // Paths that are asked for are UTF-8, and so written as they are.
+        let path = Path::new(stored);
         self.roots
             .iter()
             .filter(|root| path.starts_with(&root.path))
@@ -348,7 +349,7 @@ impl Scheduler {
                 self.record_end(&job.id.clone(), End::Failed(format!("{} is no longer a root", job.path)));
                 return None;
             };
-            let targets = vec![discover::unstored(&job.path)];
+            let targets = vec![PathBuf::from(&job.path)];
             return Some(Task { root, targets, job, queued: true, quiet: false });
         }
         let now = Instant::now();
@@ -415,7 +416,9 @@ impl Scheduler {
     }
 
     fn context(&self) -> super::Context {
+        let unreachable = self.roots.iter().filter(|root| !root.answers());
         super::Context {
+            unreachable: unreachable.map(|root| root.path.clone()).collect(),
             library: Arc::clone(&self.library),
             roots: self.settings.roots.clone().into(),
             extensions: self.settings.extensions.clone().into(),
@@ -476,8 +479,15 @@ impl Scheduler {
                 }
             }
         }
+        let moved = report.summary.moved;
         if let Some(root) = self.root_mut(path) {
             root.scanned(report, whole, interval);
+        }
+        if moved > 0 {
+            // Perhaps it is here that the files of another root went.
+            for root in self.roots.iter_mut().filter(|root| root.path != path) {
+                root.something_moved();
+            }
         }
     }
 

@@ -1,68 +1,18 @@
-//! Batches into the library: files with their tracks, moved files under their old rows, missing files.
+//! Batches into the library: files with their tracks, moved files under their old rows. Runs within a transaction, and so
+//! asks no disk.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use tracing::{debug, info, warn};
 
-use super::compare::{Plan, Vanished};
-use super::hash::ContentHash;
+use super::compare::Plan;
+use super::discover;
+use super::job::Move;
 use super::read::{Outcome, Reading};
-use super::{discover, name, root};
-use crate::library::files::{Content, Lost, Record, Track, UNREADABLE, Writer};
+use crate::library::files::{Content, Record, Track, UNREADABLE, Writer};
 use crate::media::MediaInfo;
 
 use std::os::unix::ffi::OsStrExt;
-
-/// Rows of which the file is gone, by what it would be recognised by.
-#[derive(Debug, Default)]
-pub(crate) struct Candidates {
-    by_hash: HashMap<ContentHash, Vec<Candidate>>,
-    /// Rows that were given a new path.
-    pub(crate) moved: HashSet<i64>,
-}
-
-#[derive(Clone, Debug)]
-struct Candidate {
-    id: i64,
-    /// For a row that was missing before this scan: its file may be back.
-    path: Option<String>,
-}
-
-impl Candidates {
-    /// From what vanished just now, and what has been missing (under the configured roots).
-    pub(crate) fn new(vanished: &[Vanished], lost: Vec<Lost>) -> Self {
-        let mut by_hash: HashMap<_, Vec<_>> = HashMap::new();
-        for row in vanished {
-            if let Some(hash) = row.hash {
-                by_hash.entry(hash).or_default().push(Candidate { id: row.id, path: None });
-            }
-        }
-        for row in lost {
-            if let Some(hash) = ContentHash::parse(&row.hash).filter(|hash| hash.size() == row.size) {
-                by_hash.entry(hash).or_default().push(Candidate { id: row.id, path: Some(row.path) });
-            }
-        }
-        Self { by_hash, moved: HashSet::new() }
-    }
-
-    /// Sizes worth a hash.
-    pub(crate) fn sizes(&self) -> HashSet<u64> {
-        self.by_hash.keys().map(|hash| hash.size()).collect()
-    }
-
-    /// Whether a file with this hash would be recognised.
-    pub(crate) fn knows(&self, hash: ContentHash) -> bool {
-        self.only(hash).is_some()
-    }
-
-    /// The one row of this hash; of several, none can be told to be the one.
-    fn only(&self, hash: ContentHash) -> Option<&Candidate> {
-        match self.by_hash.get(&hash).map(Vec::as_slice) {
-            Some([one]) => Some(one),
-            _ => None,
-        }
-    }
-}
 
 /// What a batch did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,15 +24,16 @@ pub(crate) struct Stored {
     pub(crate) unreadable: u64,
 }
 
-/// Stores one batch within a transaction. What is remembered about moves counts once it is committed.
+/// Stores one batch within a transaction, where `moves` has the rows that go with their files. Tells which did: that
+/// counts once it is committed.
 pub(crate) fn batch(
     writer: &mut Writer<'_>,
     plan: &Plan,
     readings: &[Reading],
-    candidates: &Candidates,
-) -> rusqlite::Result<(Stored, Vec<(ContentHash, i64)>)> {
+    moves: &HashMap<usize, Move>,
+) -> rusqlite::Result<(Stored, Vec<i64>)> {
     let mut stored = Stored::default();
-    let mut moves: Vec<(ContentHash, i64)> = Vec::new();
+    let mut relocated = Vec::new();
     for reading in readings {
         let change = &plan.changes[reading.index];
         let raw = plan.path(change).as_os_str().as_bytes();
@@ -118,16 +69,11 @@ pub(crate) fn batch(
             content,
             hash: hash.as_deref(),
         };
-        let candidate = reading.hash.filter(|_| change.is_new).and_then(|hash| {
-            let taken = moves.iter().any(|(other, _)| *other == hash);
-            let candidate = candidates.only(hash).filter(|one| !taken && is_gone(one))?;
-            Some((hash, candidate.id))
-        });
-        if let Some((hash, id)) = candidate
-            && writer.relocate(id, &record)?
+        if let Some(Move { id, from }) = moves.get(&reading.index)
+            && writer.relocate(*id, from, &record)?
         {
             info!(file_path = path, file_id = id, "a file was moved or renamed; its row goes with it");
-            moves.push((hash, id));
+            relocated.push(*id);
             stored.moved += 1;
             continue;
         }
@@ -138,21 +84,7 @@ pub(crate) fn batch(
             stored.updated += 1;
         }
     }
-    Ok((stored, moves))
-}
-
-impl Candidates {
-    /// Takes note of moves that are committed.
-    pub(crate) fn settle(&mut self, moves: Vec<(ContentHash, i64)>) {
-        for (hash, id) in moves {
-            self.by_hash.remove(&hash);
-            self.moved.insert(id);
-        }
-    }
-}
-
-fn is_gone(candidate: &Candidate) -> bool {
-    candidate.path.as_ref().is_none_or(|path| root::is_gone(&name::decode(path)) == Ok(true))
+    Ok((stored, relocated))
 }
 
 fn content(info: &MediaInfo) -> Content<'_> {

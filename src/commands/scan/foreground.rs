@@ -188,6 +188,7 @@ fn context(config: &Config, library: Library) -> Context {
     Context {
         library: Arc::new(library),
         roots: config.library.roots.clone().into(),
+        unreachable: [].into(),
         extensions: config.library.extensions.clone().into(),
         stop: CancellationToken::new(),
         progress: Arc::default(),

@@ -14,13 +14,16 @@ use crate::library::jobs::{Options, Queued};
 use crate::library::timestamp::Timestamp;
 use crate::library::{self};
 use crate::scan::job::{Report, Summary, Task};
-use crate::scan::root::{self, Look, Offline};
+use crate::scan::root::{self, Look, Offline, Witness};
 use crate::scan::state::{Problem, RootState, WatchState};
 use crate::scan::watch::{self, Seen, WatchError, Watching};
 use crate::scan::{Error, discover, new_job_id, settle};
 
 /// Time between two looks at a root, and how long one may take before the root is called silent.
 const LOOK: Duration = Duration::from_secs(10);
+
+/// A root that takes longer than this for a look is not asked for files that may have moved elsewhere.
+const LATE: Duration = Duration::from_secs(1);
 
 /// Changes are gathered for this long before a look at them.
 const GATHER: Duration = Duration::from_secs(2);
@@ -44,7 +47,12 @@ pub(super) struct Root {
     look: Option<Result<Look, Offline>>,
     looked: Instant,
     looking: bool,
+    look_soon: bool,
     problem: Option<Problem>,
+    /// What would show that it is over.
+    witnesses: Arc<[Witness]>,
+    /// Those that led to the last scan on their behalf.
+    believed: Vec<Witness>,
     last_success: Option<Timestamp>,
     last_summary: Option<Summary>,
     watching: Option<Watching>,
@@ -66,7 +74,10 @@ impl Root {
             look: None,
             looked: Instant::now(),
             looking: false,
+            look_soon: false,
             problem: None,
+            witnesses: [].into(),
+            believed: Vec::new(),
             last_success,
             last_summary: None,
             watching: None,
@@ -127,6 +138,11 @@ impl Root {
         !matches!(self.look, Some(Err(_)))
     }
 
+    /// Whether it is known not to be a share that hangs, or is not there.
+    pub(super) fn answers(&self) -> bool {
+        self.may_scan() && !(self.looking && self.looked.elapsed() > LATE)
+    }
+
     pub(super) fn is_online(&self) -> bool {
         self.may_scan() && self.problem.is_none()
     }
@@ -168,6 +184,11 @@ impl Root {
         if !report.unsettled.is_empty() {
             self.ask_paths(report.unsettled, now + settle::QUIET);
         }
+        if whole || report.error.is_some() {
+            // Those that were well and changed nothing say nothing.
+            let is_news = report.witnesses != self.believed;
+            self.witnesses = if is_news { report.witnesses.into() } else { [].into() };
+        }
         match report.error {
             None if whole => {
                 self.last_success = Some(Timestamp::now());
@@ -196,22 +217,37 @@ impl Root {
             }
             return;
         }
-        if self.look.is_some() && self.looked.elapsed() < LOOK {
+        if self.look.is_some() && self.looked.elapsed() < LOOK && !self.look_soon {
             return;
         }
+        self.look_soon = false;
         self.looked = Instant::now();
-        let (path, events) = (self.path.clone(), events.clone());
+        let (path, events, witnesses) = (self.path.clone(), events.clone(), Arc::clone(&self.witnesses));
         let thread = std::thread::Builder::new().name("look".into()).spawn(move || {
             let look = root::look(&path);
-            let _ = events.send(Event::Looked { root: path, look });
+            let healed = look.is_ok() && witnesses.iter().any(Witness::is_well);
+            let _ = events.send(Event::Looked { root: path, look, healed });
         });
         self.looking = thread.is_ok();
     }
 
-    pub(super) fn looked(&mut self, look: Result<Look, Offline>) {
+    pub(super) fn looked(&mut self, look: Result<Look, Offline>, healed: bool) {
         self.looking = false;
         self.looked = Instant::now();
         self.take_look(look);
+        if healed && !self.witnesses.is_empty() {
+            // Whether all is well again, only a scan can tell.
+            self.believed = self.witnesses.to_vec();
+            self.witnesses = [].into();
+            self.ask_whole("root_changed", Instant::now());
+        }
+    }
+
+    /// A scan of another root found files that had been elsewhere: perhaps those that this one misses.
+    pub(super) fn something_moved(&mut self) {
+        if self.problem.as_ref().is_some_and(|problem| problem.code == "mass_missing") {
+            self.ask_whole("root_changed", Instant::now());
+        }
     }
 
     fn take_look(&mut self, look: Result<Look, Offline>) {
@@ -303,7 +339,13 @@ impl Root {
         }
         let now = Instant::now();
         match seen {
-            Seen::Changed(paths) => self.ask_paths(paths, now + GATHER),
+            Seen::Changed(paths) => {
+                if paths.contains(&self.path) {
+                    // It may be another directory by now, which nobody watches: a look tells.
+                    self.look_soon = true;
+                }
+                self.ask_paths(paths, now + GATHER);
+            }
             Seen::Overflow => {
                 // A scan itself makes events: without a pause, each could lead to the next.
                 let next = self.overflowed.map_or(now, |last| (last + OVERFLOW_PAUSE).max(now));

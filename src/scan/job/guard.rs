@@ -1,0 +1,134 @@
+//! Is it an accident? What keeps a share that was late to mount, or a directory deleted by mistake, from being taken
+//! for films that are gone. Changes nothing itself.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use super::{BATCH, Run, Summary};
+use crate::library::files;
+use crate::scan::compare::{Plan, Vanished};
+use crate::scan::hash::ContentHash;
+use crate::scan::progress::Phase;
+use crate::scan::root::{self, Look, Offline, Witness};
+use crate::scan::{Error, discover, read};
+
+/// From this many files on, and this share of the root's, going missing at once is no accident.
+const MASS: usize = 10;
+const MASS_PERCENT: u64 = 30;
+
+/// Of this many of them it is looked whether they are back.
+const WITNESSES: usize = 5;
+
+fn is_mass(gone: usize, known: u64) -> bool {
+    gone >= MASS && gone as u64 * 100 > known * MASS_PERCENT
+}
+
+impl Run<'_> {
+    /// Looks that tell a root that is not what it was, before anything is changed.
+    pub(super) fn guard(&self, look: &Look, before: &Summary, plan: &Plan) -> Result<(), Error> {
+        if self.task.job.options.accept_missing || plan.vanished.is_empty() {
+            return Ok(());
+        }
+        if look.empty {
+            return Err(self.offline(Offline::Empty));
+        }
+        match &before.root {
+            Some(before) => root::compare(before, &look.identity).map_err(|why| self.offline(why)),
+            None => Ok(()),
+        }
+    }
+
+    /// Too much would go missing at once. Files that only moved do not count: all new ones of a size in question are
+    /// hashed, until enough of them are found or there are no more.
+    pub(super) fn guard_mass(
+        &mut self,
+        vanished: &[Vanished],
+        plan: &Arc<Plan>,
+        targets: &[PathBuf],
+    ) -> Result<(), Error> {
+        let (known, mut gone) = (plan.known, vanished.len());
+        let excused = self.task.job.options.accept_missing || plan.walked.error_count > 0;
+        if excused || !is_mass(gone, known) {
+            return Ok(());
+        }
+        self.context.progress.enter(Phase::Hashing);
+        let mut rows: HashSet<i64> = vanished.iter().map(|row| row.id).collect();
+        let sizes: Arc<HashSet<u64>> =
+            Arc::new(vanished.iter().filter_map(|row| row.hash).map(ContentHash::size).collect());
+        let mut plan = Arc::clone(plan);
+        loop {
+            self.find_moved_of(&plan, &sizes, &mut |id| {
+                gone -= usize::from(rows.remove(&id));
+                is_mass(gone, known)
+            })?;
+            if !is_mass(gone, known) {
+                return Ok(());
+            }
+            // What did not fit into the plan may be where they went.
+            let Some(resume) = plan.resume.clone() else { break };
+            plan = Arc::new(self.compare(targets, &[], Some(&resume))?);
+        }
+        self.witnesses.extend(self.some_of(vanished)?);
+        Err(Error::Mass { root: self.task.root.clone(), gone: gone as u64, known })
+    }
+
+    /// Tells of every row that a new file of the plan turns out to be, until it is told to stop.
+    fn find_moved_of(
+        &mut self,
+        plan: &Arc<Plan>,
+        sizes: &Arc<HashSet<u64>>,
+        tell: &mut dyn FnMut(i64) -> bool,
+    ) -> Result<(), Error> {
+        // The pool ends with this, however it ends.
+        let stop = self.context.stop.child_token();
+        let _guard = stop.clone().drop_guard();
+        let (count, progress) = (plan.changes.len(), Arc::clone(&self.context.progress));
+        let (plan, sizes) = (Arc::clone(plan), Arc::clone(sizes));
+        let hashes = read::pool(count, stop, move |index| {
+            progress.alive();
+            let change = plan.changes.get(index)?;
+            let is_wanted = change.is_new && sizes.contains(&change.size);
+            let file = is_wanted.then(|| read::open(plan.path(change)).ok()).flatten()?;
+            ContentHash::of(&file.into(), change.size).ok()
+        })
+        .map_err(Error::Threads)?;
+        let mut batch = Vec::new();
+        loop {
+            let is_last = match hashes.recv_timeout(Duration::from_millis(100)) {
+                Ok(hash) => {
+                    batch.push(hash);
+                    false
+                }
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) => true,
+            };
+            self.check()?;
+            self.beat_if_due();
+            if batch.len() >= BATCH || is_last {
+                for found in self.find_moves(&batch)?.into_iter().flatten() {
+                    if !tell(found.id) {
+                        return Ok(());
+                    }
+                }
+                batch.clear();
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The first and the last of what is gone: when one of them is back, so may be the others.
+    fn some_of(&self, vanished: &[Vanished]) -> Result<Vec<Witness>, Error> {
+        let some = vanished.iter().take(WITNESSES).chain(vanished.iter().rev().take(WITNESSES));
+        let ids: Vec<_> = some.map(|row| row.id).collect();
+        let mut places = Vec::new();
+        for path in self.read_library(|tx| files::paths(tx, &ids))?.iter().flatten() {
+            places.extend(discover::spellings(path).map(Witness::Place));
+        }
+        Ok(places)
+    }
+}

@@ -1,0 +1,109 @@
+//! Which row a new file may be the moved file of: the one row of its size and hash whose file is really gone.
+//!
+//! A row is looked for under every root, because films are moved from one disk to another; that its file is gone
+//! counts only where its root is what it was. All of this asks disks, so none of it runs within a transaction.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::Run;
+use crate::library::files::{self, Span, Status, Twin};
+use crate::scan::compare::{Plan, Vanished};
+use crate::scan::hash::ContentHash;
+use crate::scan::{Error, discover, root};
+
+/// Rows of one content that are looked at; of more, none is told to be the one.
+const TWINS: u32 = 64;
+
+/// A row of which the file was found elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Move {
+    /// `files.id`
+    pub(crate) id: i64,
+    /// The path at which nothing is any more.
+    pub(crate) from: String,
+}
+
+/// Where nothing may be called gone: below these, or (`None`) anywhere in the root.
+type Doubts = Option<Vec<Span>>;
+
+impl Run<'_> {
+    /// Sizes worth a hash: of files gone from this root, of files missing, and of those that other roots have
+    /// (one may have been moved here, and that root not been scanned since).
+    pub(super) fn sizes_of_lost(&self, vanished: &[Vanished], plan: &Plan) -> Result<HashSet<u64>, Error> {
+        if !plan.changes.iter().any(|change| change.is_new) {
+            return Ok(HashSet::new());
+        }
+        let own = Span::below(&discover::stored(&self.task.root));
+        let mut sizes: HashSet<u64> = self.read_library(|tx| files::sizes_elsewhere(tx, &own))?;
+        sizes.extend(vanished.iter().filter_map(|row| row.hash).map(ContentHash::size));
+        Ok(sizes)
+    }
+
+    /// For each hash the one row that is gone from where it was; of several, none can be told to be the one.
+    pub(super) fn find_moves(&self, hashes: &[ContentHash]) -> Result<Vec<Option<Move>>, Error> {
+        if hashes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut doubts: HashMap<PathBuf, Doubts> = HashMap::new();
+        let mut found = Vec::with_capacity(hashes.len());
+        for twins in self.twins(hashes)? {
+            self.check()?;
+            let mut gone = Vec::new();
+            if twins.len() < TWINS as usize {
+                for twin in twins {
+                    if self.is_gone(&twin, &mut doubts)? {
+                        gone.push(Move { id: twin.id, from: twin.path });
+                    }
+                }
+            }
+            found.push(gone.pop().filter(|_| gone.is_empty()));
+        }
+        Ok(found)
+    }
+
+    fn twins(&self, hashes: &[ContentHash]) -> Result<Vec<Vec<Twin>>, Error> {
+        let contents: Vec<_> = hashes.iter().map(|hash| (hash.to_string(), hash.size())).collect();
+        self.read_library(|tx| files::twins(tx, &contents, TWINS))
+    }
+
+    /// Whether the file of a row is gone for good from where it was. A row that is called missing was held to all
+    /// guards when it became so.
+    fn is_gone(&self, twin: &Twin, doubts: &mut HashMap<PathBuf, Doubts>) -> Result<bool, Error> {
+        let Some(root) = self.root_of(&twin.path) else { return Ok(false) };
+        self.context.progress.alive();
+        if self.context.unreachable.iter().any(|other| other == root) || root::is_gone(&twin.path) != Ok(true)
+        {
+            return Ok(false);
+        }
+        if twin.status == Status::Missing {
+            return Ok(true);
+        }
+        // After the look at the file: had its share gone before that, the root shows it now.
+        if !doubts.contains_key(root) {
+            doubts.insert(root.to_owned(), self.doubts(root)?);
+        }
+        let places = doubts.get(root).and_then(Option::as_ref);
+        Ok(places.is_some_and(|places| !places.iter().any(|span| span.contains(&twin.path))))
+    }
+
+    /// The innermost root that a stored path lies below. Roots are UTF-8, so both are written alike.
+    fn root_of(&self, path: &str) -> Option<&Path> {
+        let roots = self.context.roots.iter().chain([&self.task.root]);
+        let above = roots.map(PathBuf::as_path).filter(|root| Path::new(path).starts_with(root));
+        above.max_by_key(|root| root.as_os_str().len())
+    }
+
+    /// What the last completed scan of a root and a look at it now say.
+    fn doubts(&self, root: &Path) -> Result<Doubts, Error> {
+        if root == self.task.root && self.task.job.options.accept_missing {
+            return Ok(Some(Vec::new()));
+        }
+        let before = self.last_walk(root)?;
+        let Ok(now) = root::look(root) else { return Ok(None) };
+        let is_sound =
+            !now.empty && before.root.is_none_or(|then| root::compare(&then, &now.identity).is_ok());
+        let lost = before.mounts.iter().filter(|mount| !root::is_mounted(Path::new(mount)));
+        Ok(is_sound.then(|| lost.map(|mount| Span::below(mount)).collect()))
+    }
+}

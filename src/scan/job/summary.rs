@@ -1,0 +1,49 @@
+//! What a scan did, in figures: for its row in `jobs`, and for the next scan of the root.
+
+use serde::{Deserialize, Serialize};
+
+use crate::scan::root::Identity;
+
+/// What a scan did, as `summary_json` records it. The first six keys are those of other VPO programs.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
+pub struct Summary {
+    /// Videos found.
+    pub total_discovered: u64,
+    /// Of them, those read.
+    pub scanned: u64,
+    /// Of them, those unchanged.
+    pub skipped: u64,
+    /// New rows.
+    pub added: u64,
+    /// Rows that went missing.
+    pub removed: u64,
+    /// Files that could not be parsed.
+    pub errors: u64,
+    /// Rows brought up to date.
+    pub updated: u64,
+    /// Rows that followed their moved file.
+    pub moved: u64,
+    /// Files that could not be read at all; what is known of them stays.
+    pub unreadable: u64,
+    /// Files still being written, left for later.
+    pub unsettled: u64,
+    /// Symbolic links passed over.
+    pub symlinks: u64,
+    /// What the walk could not read; with any of it, nothing goes missing.
+    pub walk_errors: u64,
+    /// The first few of those.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub walk_error_examples: Vec<String>,
+    /// Files that are gone with a mount below the root; they keep their status.
+    pub unmounted: u64,
+    /// Wall-clock time.
+    pub seconds: f64,
+    /// Files read, by wall-clock time.
+    pub files_per_second: f64,
+    /// What the root is: only where all of it was walked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<Identity>,
+    /// Mount points below it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<String>,
+}
