@@ -4,12 +4,13 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::harness::{Daemon, Sandbox, eventually, within};
+use crate::harness::{Daemon, Sandbox, eventually, in_time, settled, within};
 
 /// A mount for one test; lazily unmounted at its end.
 struct Mount(PathBuf);
@@ -41,6 +42,66 @@ impl Drop for Mount {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
     }
+}
+
+/// A directory seen through a FUSE server, which can be stopped like a share of which the network is gone.
+struct Share {
+    server: Child,
+    at: PathBuf,
+}
+
+impl Share {
+    fn new(from: &Path, at: PathBuf) -> Self {
+        fs::create_dir_all(&at).expect("a mount point");
+        let server = Command::new("bindfs").arg("-f").arg(from).arg(&at).spawn().expect("bindfs");
+        let share = Self { server, at };
+        eventually("the share is mounted", || {
+            let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+            mounts.contains(&format!(" {} fuse", share.at.display())).then_some(())
+        });
+        share
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.server), signal).expect("it runs");
+    }
+}
+
+/// Lets the share go on when dropped: while it stands still, whoever waits for it cannot even be killed.
+struct Frozen<'a>(&'a Share);
+
+impl<'a> Frozen<'a> {
+    fn new(share: &'a Share) -> Self {
+        share.signal(Signal::STOP);
+        Self(share)
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        self.0.signal(Signal::CONT);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.at).output();
+        self.signal(Signal::CONT);
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// Whether a thread of this name waits for a FUSE server that does not answer.
+fn hangs(daemon: &Daemon, thread: &str) -> Option<()> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).ok()?;
+    let waits = |task: PathBuf| {
+        let read = |name: &str| fs::read_to_string(task.join(name)).unwrap_or_default();
+        // For an answer, or for a page of a file that somebody has asked for.
+        let places = ["request_wait_answer", "folio_wait", "wait_on_page"];
+        read("comm").trim().starts_with(thread) && places.iter().any(|place| read("wchan").contains(place))
+    };
+    tasks.flatten().any(|task| waits(task.path())).then_some(())
 }
 
 #[track_caller]
@@ -206,4 +267,142 @@ fn full_disk_fails_the_scan_and_nothing_else() {
     assert!(daemon.stop().success());
     assert_eq!(sandbox.value::<String>("PRAGMA integrity_check"), "ok");
     assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM jobs WHERE status = 'running'"), 0);
+}
+
+#[test]
+#[ignore = "needs root and bindfs: a share"]
+fn share_that_hangs_within_a_scan_holds_up_nothing_else() {
+    let store = Sandbox::new();
+    for number in 0..4000 {
+        store.film(&format!("films/{number:04}.mkv"));
+    }
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        let share = Share::new(&store.root(), sandbox.path("share"));
+        sandbox.film("films/a.mkv");
+        let mut command = sandbox.vpo(["serve", "--port", "0", "--library"]);
+        command.arg(&share.at).arg("--library").arg(sandbox.root());
+        let mut daemon = Daemon::spawn(command, &sandbox.library());
+        daemon.wait_healthy();
+        let count = || sandbox.value::<i64>("SELECT count(*) FROM files");
+        eventually("a first batch of the share", || (count() > 1).then_some(()));
+        let frozen = Frozen::new(&share);
+        eventually("the scan hangs", || hangs(&daemon, "read-"));
+        // What was read is stored, and after that nothing moves; nobody is told otherwise.
+        let mut client = daemon.client();
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            let answer = client.get("/health");
+            assert_eq!((answer.status, answer.json()["status"].as_str()), (200, Some("healthy")));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(count() < 4000, "it hangs within the scan");
+        drop(client);
+        let start = Instant::now();
+        daemon.signal(Signal::TERM);
+        let line = daemon.wait_log("stopped after");
+        let took = start.elapsed();
+        // All is done. The kernel keeps a process whose request the server has in hand, though, until that answers.
+        drop(frozen);
+        assert!(daemon.wait().success(), "{line}");
+        assert_eq!(sandbox.value::<String>("PRAGMA integrity_check"), "ok");
+        assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM files WHERE scan_status <> 'ok'"), 0);
+        // The scan's second, and the daemon's own end.
+        if took < Duration::from_millis(1500) { Ok(()) } else { Err(format!("{took:?}")) }
+    });
+}
+
+#[test]
+#[ignore = "needs root and bindfs: a share"]
+fn share_that_hangs_does_not_keep_the_library_locked() {
+    let sandbox = Sandbox::new();
+    for name in ["store/lost.mkv", "store/kept.mkv", "films/a.mkv"] {
+        sandbox.film(name);
+    }
+    let share = Share::new(&sandbox.path("store"), sandbox.path("share"));
+    let scan = |root: &Path| {
+        let output = sandbox.run(["scan".as_ref(), "--library".as_ref(), root.as_os_str()]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    scan(&share.at);
+    let id = sandbox.row("share/lost.mkv").id;
+    let content = fs::read(sandbox.path("store/lost.mkv")).expect("there");
+    // Through the share: what it was told otherwise, the kernel may not know for a second.
+    fs::remove_file(sandbox.path("share/lost.mkv")).expect("gone");
+    scan(&share.at);
+    assert_eq!(sandbox.row("share/lost.mkv").status, "missing");
+    let mut command = sandbox.vpo(["serve", "--port", "0", "--library"]);
+    command.arg(sandbox.root()).arg("--library").arg(&share.at);
+    let mut daemon = Daemon::spawn(command, &sandbox.library());
+    daemon.wait_healthy();
+    let watched =
+        format!("vpo_root_watch_state{{root=\"{}\",state=\"watching\"}} 1", sandbox.root().display());
+    eventually("the watch", || daemon.get("/metrics").body.contains(&watched).then_some(()));
+    eventually("both roots' first scans", || {
+        let done = "SELECT count(DISTINCT file_path) FROM jobs WHERE status = 'completed'
+            AND json_extract(policy_json, '$.reason') <> 'request'";
+        (sandbox.value::<i64>(done) == 2).then_some(())
+    });
+    // The film turns up elsewhere; whether it is gone from where it was, only the share can tell.
+    let frozen = Frozen::new(&share);
+    settled(&sandbox.write("films/found.mkv", content));
+    within(Duration::from_secs(60), "the scan asks the share, or knows that it must not", || {
+        hangs(&daemon, "scan").or_else(|| sandbox.find_row("films/found.mkv").map(drop))
+    });
+    let database = sandbox.database();
+    database.busy_timeout(Duration::from_secs(2)).expect("a timeout");
+    database.execute_batch("BEGIN IMMEDIATE; COMMIT").expect("the library is not locked");
+    drop(frozen);
+    eventually("the film is recorded", || sandbox.find_row("films/found.mkv").map(drop));
+    assert!(sandbox.row("films/found.mkv").id >= id);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+#[ignore = "needs root and bindfs: a share"]
+fn share_that_tells_of_no_changes_is_said_once() {
+    let sandbox = Sandbox::new();
+    sandbox.film("store/a.mkv");
+    let share = Share::new(&sandbox.path("store"), sandbox.path("share"));
+    let config = |interval: u32| {
+        let library = format!("roots = [{:?}]\nrescan_interval = {interval}", share.at);
+        sandbox.write("vpo.toml", format!("[library]\n{library}\n"))
+    };
+    let mut daemon = sandbox.serve(["--config".as_ref(), config(3600).as_os_str()]);
+    daemon.wait_log("fuse does not tell what other machines change: relying on library.rescan_interval");
+    eventually("the first film", || sandbox.find_row("share/a.mkv").map(drop));
+    // From then on the interval finds what changes, and nothing is said again.
+    config(1);
+    daemon.signal(Signal::HUP);
+    sandbox.film("store/b.mkv");
+    eventually("the second film", || sandbox.find_row("share/b.mkv").map(drop));
+    assert!(daemon.stop().success());
+    assert_eq!(daemon.log().matches("does not tell").count(), 1, "{}", daemon.log());
+}
+
+#[test]
+#[ignore = "needs root: a limit of its own on watches"]
+fn watches_that_run_out_are_said_once_and_the_scan_goes_on() {
+    let sandbox = Sandbox::new();
+    for number in 0..12 {
+        sandbox.film(&format!("films/{number}/a.mkv"));
+    }
+    let vpo = sandbox.vpo([""; 0]);
+    let limited = "echo 5 > /proc/sys/user/max_inotify_watches && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-c", limited, "sh"]).arg(vpo.get_program());
+    command.args(["serve", "--port", "0", "--library"]).arg(sandbox.root());
+    command.env_clear().env("HOME", sandbox.path("")).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.env("VPO_LIBRARY_RESCAN_INTERVAL", "1");
+    let mut daemon = Daemon::spawn(command, &sandbox.library());
+    daemon.wait_healthy();
+    let line = daemon.wait_log("watches ran out");
+    assert!(line.contains("sysctl fs.inotify.max_user_watches="), "{line}");
+    let state =
+        format!("vpo_root_watch_state{{root=\"{}\",state=\"unavailable\"}} 1", sandbox.root().display());
+    eventually("the state", || daemon.get("/metrics").body.contains(&state).then_some(()));
+    sandbox.film("films/new/b.mkv");
+    eventually("the interval finds it", || sandbox.find_row("films/new/b.mkv").map(drop));
+    assert!(daemon.stop().success());
+    assert_eq!(daemon.log().matches("watches ran out").count(), 1, "{}", daemon.log());
 }

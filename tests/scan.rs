@@ -732,8 +732,8 @@ impl Killed {
             }
             let left =
                 self.looking + self.storing * (1.0 - part(before.0)) + self.hashing * (1.0 - part(before.1));
-            // Another moment each time, in no order (the golden ratio).
-            let at = (f64::from(LIBRARIES * kill + library) * 0.618_033_988_7).fract();
+            // Another moment each time, in no order (the golden ratio); early ones are more, because they cost less.
+            let at = (f64::from(LIBRARIES * kill + library) * 0.618_033_988_7).fract().powf(1.5);
             let mut scan = self.command().spawn().expect("vpo runs");
             std::thread::sleep(Duration::from_secs_f64(left * at));
             let was_over = scan.try_wait().expect("waitable").is_some();

@@ -82,6 +82,41 @@ fn file_that_grows_is_read_once_it_is_quiet() {
 }
 
 #[test]
+fn files_that_go_and_come_and_grow_within_a_scan_are_recorded_as_they_are() {
+    let sandbox = Sandbox::new();
+    for number in 0..4000 {
+        sandbox.film(&format!("films/{number:04}.mkv"));
+    }
+    let mut daemon = serve(&sandbox);
+    watching(&daemon, &sandbox);
+    let count = || sandbox.value::<i64>("SELECT count(*) FROM files");
+    eventually("a first batch", || (count() > 0).then_some(()));
+    daemon.freeze();
+    // The last ones have been found and not been read; the first one is stored.
+    assert!(count() < 3000, "too fast to be stopped in the middle");
+    let path = |name: &str| sandbox.path(format!("films/{name}.mkv"));
+    fs::remove_file(path("0000")).expect("gone");
+    fs::remove_file(path("3999")).expect("gone");
+    fs::rename(path("3998"), path("renamed")).expect("renamed");
+    let mut growing = fs::File::options().append(true).open(path("3997")).expect("there");
+    growing.write_all(&[0; 5000]).expect("written");
+    drop(growing);
+    daemon.signal(Signal::CONT);
+    wait_status(&sandbox, "films/renamed.mkv", "ok");
+    wait_status(&sandbox, "films/3997.mkv", "ok");
+    wait_status(&sandbox, "films/0000.mkv", "missing");
+    let size = fs::metadata(path("3997")).expect("there").len();
+    assert_eq!(sandbox.row("films/3997.mkv").size, i64::try_from(size).expect("small"));
+    for name in ["3999", "3998"] {
+        let row = sandbox.find_row(&format!("films/{name}.mkv"));
+        assert!(row.as_ref().is_none_or(|row| row.status == "missing"), "{row:?}");
+    }
+    assert_eq!(count(), 3999);
+    assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM files WHERE scan_status = 'error'"), 0);
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn reload_picks_up_roots() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");

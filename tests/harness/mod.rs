@@ -4,6 +4,7 @@
 mod daemon;
 mod films;
 mod http;
+pub(crate) mod mutants;
 pub(crate) mod samples;
 mod sandbox;
 pub(crate) mod video;
