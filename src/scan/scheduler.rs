@@ -4,7 +4,13 @@
 //! have threads of their own, so that a dead share holds up nothing but itself. A root is scanned at the start,
 //! at every interval, when it comes back or looks different, and when `vpo scan` asks for it; a part of it
 //! when the watch has seen something there, or a file was still being written.
+//!
+//! Here is the thread's loop and what it knows. [`roots`] keeps what is known of each root, [`requests`] takes what others
+//! ask for, [`begin`] starts what is due, [`ends`] draws the conclusions.
 
+mod begin;
+mod ends;
+mod requests;
 mod roots;
 mod running;
 
@@ -18,12 +24,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::job::{Report, Task};
+use super::job::Report;
 use super::root::{Look, Offline};
 use super::state::{Counts, Problem, ScanState, WatchState};
 use super::watch::{Seen, WatchError, Watching};
 use super::{Error, Settings, chain, discover, hashing};
-use crate::library::files::statistics::{self, Totals};
+use crate::library::files::statistics::Totals;
 use crate::library::jobs::{self, End, Queued};
 use crate::library::{self, Library, Patience};
 use roots::Root;
@@ -280,239 +286,6 @@ impl Scheduler {
         for root in &mut self.roots {
             root.ask_whole("library_replaced", Instant::now());
         }
-    }
-
-    fn take_requests(&mut self, queued: Vec<Queued>) {
-        for job in queued {
-            let known = |other: &Queued| other.id == job.id;
-            if self.requests.iter().any(known) || self.running.iter().any(|running| running.job == job.id) {
-                continue;
-            }
-            if self.root_of(&job.path).is_some() {
-                self.requests.push_back(job);
-            } else {
-                let roots: Vec<_> = self.roots.iter().map(|root| root.path.display().to_string()).collect();
-                let reason =
-                    format!("{} is under none of the daemon's roots ({})", job.path, roots.join(", "));
-                warn!(job_id = job.id, "a scan was asked for, but {reason}");
-                self.record_end(&job.id, End::Failed(reason));
-            }
-        }
-    }
-
-    fn record_end(&mut self, id: &str, end: End) {
-        let never = || false;
-        let patience = Patience { limit: Some(BRIEF), cancelled: &never };
-        if let Err(failure) = self.library.write(patience, |tx| jobs::end(tx, id, &end, None)) {
-            debug!(job_id = id, error = chain(&failure), "the end of a job is still to be recorded");
-            self.unrecorded.push((id.to_owned(), end));
-        }
-    }
-
-    /// The innermost root that a stored path belongs to.
-    fn root_of(&self, stored: &str) -> Option<&Root> {
-        // Paths that are asked for are UTF-8, and so written as they are.
-        let path = Path::new(stored);
-        self.roots
-            .iter()
-            .filter(|root| path.starts_with(&root.path))
-            .max_by_key(|root| root.path.as_os_str().len())
-    }
-
-    /// One scan at a time, unless one is stuck; hashes only when nothing else is to be done.
-    fn start_what_is_due(&mut self) {
-        if self.running.iter().any(|running| running.kind == Kind::Scan && !running.is_stuck()) {
-            return;
-        }
-        let Some(task) = self.next_task() else {
-            self.hash_if_due();
-            return;
-        };
-        // A pass of hashes makes room; it ends within a file, and the scan begins then.
-        let mut hashing = self.running.iter().filter(|running| running.kind == Kind::Hashes).peekable();
-        if hashing.peek().is_some() {
-            hashing.for_each(|running| running.stop.cancel());
-            self.requeue(task);
-            return;
-        }
-        self.start(task);
-    }
-
-    fn next_task(&mut self) -> Option<Task> {
-        let is_free = |running: &[Running], root: &Path| running.iter().all(|one| one.root != root);
-        let request = self
-            .requests
-            .iter()
-            .position(|job| self.root_of(&job.path).is_none_or(|root| is_free(&self.running, &root.path)));
-        if let Some(job) = request.and_then(|at| self.requests.remove(at)) {
-            let Some(root) = self.root_of(&job.path).map(|root| root.path.clone()) else {
-                self.record_end(&job.id.clone(), End::Failed(format!("{} is no longer a root", job.path)));
-                return None;
-            };
-            let targets = vec![PathBuf::from(&job.path)];
-            return Some(Task { root, targets, job, queued: true, quiet: false });
-        }
-        let now = Instant::now();
-        let at = self.roots.iter().position(|root| root.is_due(now) && is_free(&self.running, &root.path))?;
-        self.roots.get_mut(at)?.next_task(now)
-    }
-
-    /// Puts a task back that could not begin yet.
-    fn requeue(&mut self, task: Task) {
-        if task.queued {
-            self.requests.push_front(task.job);
-        } else if let Some(root) = self.root_mut(&task.root) {
-            root.ask(&task);
-        }
-    }
-
-    fn start(&mut self, task: Task) {
-        self.next_id += 1;
-        let context = self.context();
-        let running = Running::new(self.next_id, Kind::Scan, &task.root, &task.job.id, &context);
-        let (id, events) = (self.next_id, self.events.clone());
-        let thread = std::thread::Builder::new().name("scan".into()).spawn(move || {
-            let report = super::job::run(&context, &task);
-            let cancelled = || context.stop.is_cancelled();
-            let totals = if report.idle {
-                None
-            } else {
-                context.library.read(Patience::brief(&cancelled), |tx| statistics::totals(tx)).ok()
-            };
-            let _ = events.send(Event::Scanned { root: task.root, id, report: Box::new(report), totals });
-        });
-        match thread {
-            Ok(_) => self.running.push(running),
-            Err(failure) => {
-                self.trouble(&Error::Threads(failure));
-                if let Some(root) = self.root_mut(&running.root) {
-                    root.ask_whole("again", Instant::now() + LIBRARY_PAUSE);
-                }
-            }
-        }
-    }
-
-    fn hash_if_due(&mut self) {
-        if !self.running.is_empty() || self.hash_due.is_none_or(|due| due > Instant::now()) {
-            return;
-        }
-        self.hash_due = None;
-        self.next_id += 1;
-        let context = self.context();
-        let running = Running::new(self.next_id, Kind::Hashes, Path::new(""), "", &context);
-        let roots: Vec<_> =
-            self.roots.iter().filter(|root| root.is_online()).map(|root| root.path.clone()).collect();
-        let (id, events) = (self.next_id, self.events.clone());
-        let thread = std::thread::Builder::new().name("hash".into()).spawn(move || {
-            // Whoever waits for anything else comes first. On Linux this is the thread's own niceness.
-            let _ = rustix::process::nice(10);
-            let outcome = hashing::pass(&context, &roots);
-            let _ = events.send(Event::Hashed { id, outcome });
-        });
-        match thread {
-            Ok(_) => self.running.push(running),
-            Err(failure) => self.trouble(&Error::Threads(failure)),
-        }
-    }
-
-    fn context(&self) -> super::Context {
-        let unreachable = self.roots.iter().filter(|root| !root.answers());
-        super::Context {
-            unreachable: unreachable.map(|root| root.path.clone()).collect(),
-            library: Arc::clone(&self.library),
-            roots: self.settings.roots.clone().into(),
-            extensions: self.settings.extensions.clone().into(),
-            stop: self.stop.child_token(),
-            progress: Arc::default(),
-        }
-    }
-
-    fn scanned(&mut self, path: &Path, id: u64, report: Report, totals: Option<Totals>) {
-        let job = self.running.iter().find(|one| one.id == id).map(|one| one.job.clone());
-        self.running.retain(|one| one.id != id);
-        self.totals = totals.or(self.totals.take());
-        self.counts.files_read += report.summary.scanned;
-        self.counts.file_errors += report.summary.errors + report.summary.unreadable;
-        if report.summary.scanned > 0 {
-            self.hash_due = Some(Instant::now());
-        }
-        let job_id = job.as_deref().unwrap_or_default();
-        if let Some(end) = report.unrecorded.clone() {
-            self.unrecorded.push((job_id.to_owned(), end));
-        }
-        let interval = self.settings.rescan_interval;
-        let whole = report.summary.root.is_some();
-        match &report.error {
-            None => {
-                // A look that wrote nothing says nothing of the library.
-                if !report.idle {
-                    self.problem = None;
-                }
-                if !report.idle {
-                    self.counts.completed += 1;
-                    self.counts.seconds += report.summary.seconds;
-                    let summary = &report.summary;
-                    info!(
-                        job_id,
-                        root = %path.display(),
-                        found = summary.total_discovered,
-                        new = summary.added,
-                        changed = summary.updated,
-                        moved = summary.moved,
-                        missing = summary.removed,
-                        errors = summary.errors + summary.unreadable,
-                        seconds = summary.seconds,
-                        "scan completed"
-                    );
-                }
-            }
-            Some(Error::Cancelled | Error::Library(library::Error::Replaced(_)) | Error::Taken(_)) => {
-                self.counts.cancelled += u64::from(!report.idle);
-            }
-            Some(failure) => {
-                if !report.idle {
-                    self.counts.failed += 1;
-                    warn!(job_id, root = %path.display(), "scan failed: {}", chain(failure));
-                }
-                if !matches!(failure, Error::Offline { .. } | Error::Mass { .. } | Error::Unknown(_)) {
-                    self.trouble(failure);
-                }
-            }
-        }
-        let moved = report.summary.moved;
-        if let Some(root) = self.root_mut(path) {
-            root.scanned(report, whole, interval);
-        }
-        if moved > 0 {
-            // Perhaps it is here that the files of another root went.
-            for root in self.roots.iter_mut().filter(|root| root.path != path) {
-                root.something_moved();
-            }
-        }
-    }
-
-    fn hashed(&mut self, id: u64, outcome: Result<hashing::Hashed, Error>) {
-        self.running.retain(|one| one.id != id);
-        match outcome {
-            Ok(hashed) => {
-                self.counts.files_hashed += hashed.files;
-                if hashed.files > 0 {
-                    debug!(files = hashed.files, seconds = hashed.seconds, "hashed");
-                }
-            }
-            Err(Error::Cancelled | Error::Library(library::Error::Cancelled)) => {
-                self.hash_due = Some(Instant::now());
-            }
-            Err(failure) => {
-                self.hash_due = Some(Instant::now() + LIBRARY_PAUSE);
-                debug!(error = chain(&failure), "hashing will be tried again");
-            }
-        }
-    }
-
-    /// Something that is not one root's trouble.
-    fn trouble(&mut self, failure: &Error) {
-        self.problem = Some(Problem { code: failure.code(), detail: chain(failure) });
     }
 
     fn publish(&self) {

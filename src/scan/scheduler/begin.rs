@@ -1,0 +1,124 @@
+//! Beginning what is due: which scan is next, and the threads that scans and passes of hashes run on. Each tells of its
+//! end by an event; what comes of it is not known here.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::running::{Kind, Running};
+use super::{Event, LIBRARY_PAUSE, Scheduler};
+use crate::library::Patience;
+use crate::library::files::statistics;
+use crate::library::jobs::End;
+use crate::scan::job::{self, Task};
+use crate::scan::{Context, Error, hashing};
+
+impl Scheduler {
+    /// One scan at a time, unless one is stuck; hashes only when nothing else is to be done.
+    pub(super) fn start_what_is_due(&mut self) {
+        if self.running.iter().any(|running| running.kind == Kind::Scan && !running.is_stuck()) {
+            return;
+        }
+        let Some(task) = self.next_task() else {
+            self.hash_if_due();
+            return;
+        };
+        // A pass of hashes makes room; it ends within a file, and the scan begins then.
+        let mut hashing = self.running.iter().filter(|running| running.kind == Kind::Hashes).peekable();
+        if hashing.peek().is_some() {
+            hashing.for_each(|running| running.stop.cancel());
+            self.requeue(task);
+            return;
+        }
+        self.start(task);
+    }
+
+    fn next_task(&mut self) -> Option<Task> {
+        let is_free = |running: &[Running], root: &Path| running.iter().all(|one| one.root != root);
+        let request = self
+            .requests
+            .iter()
+            .position(|job| self.root_of(&job.path).is_none_or(|root| is_free(&self.running, &root.path)));
+        if let Some(job) = request.and_then(|at| self.requests.remove(at)) {
+            let Some(root) = self.root_of(&job.path).map(|root| root.path.clone()) else {
+                self.record_end(&job.id.clone(), End::Failed(format!("{} is no longer a root", job.path)));
+                return None;
+            };
+            let targets = vec![PathBuf::from(&job.path)];
+            return Some(Task { root, targets, job, queued: true, quiet: false });
+        }
+        let now = Instant::now();
+        let at = self.roots.iter().position(|root| root.is_due(now) && is_free(&self.running, &root.path))?;
+        self.roots.get_mut(at)?.next_task(now)
+    }
+
+    /// Puts a task back that could not begin yet.
+    fn requeue(&mut self, task: Task) {
+        if task.queued {
+            self.requests.push_front(task.job);
+        } else if let Some(root) = self.root_mut(&task.root) {
+            root.ask(&task);
+        }
+    }
+
+    fn start(&mut self, task: Task) {
+        self.next_id += 1;
+        let context = self.context();
+        let running = Running::new(self.next_id, Kind::Scan, &task.root, &task.job.id, &context);
+        let (id, events) = (self.next_id, self.events.clone());
+        let thread = std::thread::Builder::new().name("scan".into()).spawn(move || {
+            let report = job::run(&context, &task);
+            let cancelled = || context.stop.is_cancelled();
+            let totals = if report.idle {
+                None
+            } else {
+                context.library.read(Patience::brief(&cancelled), |tx| statistics::totals(tx)).ok()
+            };
+            let _ = events.send(Event::Scanned { root: task.root, id, report: Box::new(report), totals });
+        });
+        match thread {
+            Ok(_) => self.running.push(running),
+            Err(failure) => {
+                self.trouble(&Error::Threads(failure));
+                if let Some(root) = self.root_mut(&running.root) {
+                    root.ask_whole("again", Instant::now() + LIBRARY_PAUSE);
+                }
+            }
+        }
+    }
+
+    fn hash_if_due(&mut self) {
+        if !self.running.is_empty() || self.hash_due.is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        self.hash_due = None;
+        self.next_id += 1;
+        let context = self.context();
+        let running = Running::new(self.next_id, Kind::Hashes, Path::new(""), "", &context);
+        let roots: Vec<_> =
+            self.roots.iter().filter(|root| root.is_online()).map(|root| root.path.clone()).collect();
+        let (id, events) = (self.next_id, self.events.clone());
+        let thread = std::thread::Builder::new().name("hash".into()).spawn(move || {
+            // Whoever waits for anything else comes first. On Linux this is the thread's own niceness.
+            let _ = rustix::process::nice(10);
+            let outcome = hashing::pass(&context, &roots);
+            let _ = events.send(Event::Hashed { id, outcome });
+        });
+        match thread {
+            Ok(_) => self.running.push(running),
+            Err(failure) => self.trouble(&Error::Threads(failure)),
+        }
+    }
+
+    fn context(&self) -> Context {
+        let unreachable = self.roots.iter().filter(|root| !root.answers());
+        Context {
+            unreachable: unreachable.map(|root| root.path.clone()).collect(),
+            library: Arc::clone(&self.library),
+            roots: self.settings.roots.clone().into(),
+            extensions: self.settings.extensions.clone().into(),
+            stop: self.stop.child_token(),
+            progress: Arc::default(),
+        }
+    }
+}

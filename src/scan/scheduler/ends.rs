@@ -1,0 +1,103 @@
+//! What comes of scans and passes of hashes that have ended: figures, log lines, and what is to be tried again.
+
+use std::path::Path;
+use std::time::Instant;
+
+use tracing::{debug, info, warn};
+
+use super::{LIBRARY_PAUSE, Scheduler};
+use crate::library;
+use crate::library::files::statistics::Totals;
+use crate::scan::job::Report;
+use crate::scan::state::Problem;
+use crate::scan::{Error, chain, hashing};
+
+impl Scheduler {
+    pub(super) fn scanned(&mut self, path: &Path, id: u64, report: Report, totals: Option<Totals>) {
+        let job = self.running.iter().find(|one| one.id == id).map(|one| one.job.clone());
+        self.running.retain(|one| one.id != id);
+        self.totals = totals.or(self.totals.take());
+        self.counts.files_read += report.summary.scanned;
+        self.counts.file_errors += report.summary.errors + report.summary.unreadable;
+        if report.summary.scanned > 0 {
+            self.hash_due = Some(Instant::now());
+        }
+        let job_id = job.as_deref().unwrap_or_default();
+        if let Some(end) = report.unrecorded.clone() {
+            self.unrecorded.push((job_id.to_owned(), end));
+        }
+        let interval = self.settings.rescan_interval;
+        let whole = report.summary.root.is_some();
+        match &report.error {
+            None => {
+                // A look that wrote nothing says nothing of the library.
+                if !report.idle {
+                    self.problem = None;
+                }
+                if !report.idle {
+                    self.counts.completed += 1;
+                    self.counts.seconds += report.summary.seconds;
+                    let summary = &report.summary;
+                    info!(
+                        job_id,
+                        root = %path.display(),
+                        found = summary.total_discovered,
+                        new = summary.added,
+                        changed = summary.updated,
+                        moved = summary.moved,
+                        missing = summary.removed,
+                        errors = summary.errors + summary.unreadable,
+                        seconds = summary.seconds,
+                        "scan completed"
+                    );
+                }
+            }
+            Some(Error::Cancelled | Error::Library(library::Error::Replaced(_)) | Error::Taken(_)) => {
+                self.counts.cancelled += u64::from(!report.idle);
+            }
+            Some(failure) => {
+                if !report.idle {
+                    self.counts.failed += 1;
+                    warn!(job_id, root = %path.display(), "scan failed: {}", chain(failure));
+                }
+                if !matches!(failure, Error::Offline { .. } | Error::Mass { .. } | Error::Unknown(_)) {
+                    self.trouble(failure);
+                }
+            }
+        }
+        let moved = report.summary.moved;
+        if let Some(root) = self.root_mut(path) {
+            root.scanned(report, whole, interval);
+        }
+        if moved > 0 {
+            // Perhaps it is here that the files of another root went.
+            for root in self.roots.iter_mut().filter(|root| root.path != path) {
+                root.something_moved();
+            }
+        }
+    }
+
+    pub(super) fn hashed(&mut self, id: u64, outcome: Result<hashing::Hashed, Error>) {
+        self.running.retain(|one| one.id != id);
+        match outcome {
+            Ok(hashed) => {
+                self.counts.files_hashed += hashed.files;
+                if hashed.files > 0 {
+                    debug!(files = hashed.files, seconds = hashed.seconds, "hashed");
+                }
+            }
+            Err(Error::Cancelled | Error::Library(library::Error::Cancelled)) => {
+                self.hash_due = Some(Instant::now());
+            }
+            Err(failure) => {
+                self.hash_due = Some(Instant::now() + LIBRARY_PAUSE);
+                debug!(error = chain(&failure), "hashing will be tried again");
+            }
+        }
+    }
+
+    /// Something that is not one root's trouble.
+    pub(super) fn trouble(&mut self, failure: &Error) {
+        self.problem = Some(Problem { code: failure.code(), detail: chain(failure) });
+    }
+}
