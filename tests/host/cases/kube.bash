@@ -1,7 +1,8 @@
 # systemd/kube.yaml, run by `podman kube play`.
 . /root/cases/container.bash
 NAME=vpo-vpo VOLUME=vpo LIMIT=
-CASES=("${SHARED[@]}" every_line_of_the_log_is_json a_wedged_daemon_is_restarted_by_the_liveness_probe)
+CASES=("${SHARED[@]}" every_line_of_the_log_is_json a_wedged_daemon_is_restarted_by_the_liveness_probe
+    what_is_documented_works)
 
 wipe() { clear_engine; }
 
@@ -50,4 +51,17 @@ a_wedged_daemon_is_restarted_by_the_liveness_probe() {
     kill -STOP "$pid"
     within 30 another_pid "$pid"
     within 15 answers health 200
+}
+
+what_is_documented_works() {
+    wipe
+    runs 'podman kube play'
+    within 10 answers health 200
+    runs 'podman kube play' Stop
+    refuses livez
+    runs 'podman kube play' Upgrade
+    within 10 answers health 200
+    runs 'podman kube play' Uninstall
+    refuses livez
+    podman volume exists vpo
 }

@@ -47,6 +47,32 @@ refuses() { [ "$(status "$1")" = 000 ]; }
 mark() { MARK=@$(date +%s.%6N); }
 since() { journalctl -q --sync; journalctl -q --since "$MARK" "$@"; }
 says() { messages | grep -qiE -- "$1"; }
+advises() { messages | grep -qF -- "$1"; }
+
+# The commands of docs/install.md: `documented HEADING` prints the shell block of a section, `documented HEADING ITEM` the
+# command of an item in its list.
+documented() {
+    awk -v heading="## $1" -v item="${2:-}" '
+        /^## / { inside = $0 == heading; next }
+        !inside { next }
+        /^```/ { block = !block && $0 == "```sh"; if (!block && printed) exit; next }
+        item == "" && block { print; printed = 1; next }
+        item != "" && /^- / { taken = index($0, "- **" item "**") == 1 }
+        item != "" && /^$/ { taken = 0 }
+        item != "" && taken { text = text " " $0 }
+        END { if (item != "") { split(text, parts, "`"); print parts[2] } }' "$FILES/docs/install.md" | grep .
+}
+
+# runs HEADING [ITEM]: it, in the checkout, with the image that is there already.
+runs() {
+    local commands
+    commands=$(documented "$@")
+    (
+        cd "$FILES"
+        podman() { [ "$1" = build ] || command podman "$@"; }
+        eval "$commands"
+    )
+}
 
 gone() { ! kill -0 "$1" 2>/dev/null; }
 state_of() { sed -nE 's/^State:\s+(.).*/\1/p' "/proc/$1/status" 2>/dev/null || echo gone; }

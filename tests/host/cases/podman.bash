@@ -2,7 +2,7 @@
 . /root/cases/container.bash
 NAME=vpo VOLUME=vpo
 CASES=("${SHARED[@]}" every_line_of_the_log_is_json a_backup_taken_online_restores a_share_mounted_later_is_seen_inside
-    the_image_is_small_and_says_what_it_is the_simplest_command_is_healthy)
+    the_image_is_small_and_says_what_it_is the_simplest_command_is_healthy what_is_documented_works)
 LIMIT=3                         # of restarts
 
 wipe() { clear_engine; }
@@ -33,6 +33,7 @@ a_share_mounted_later_is_seen_inside() {
 the_image_is_small_and_says_what_it_is() {
     local format
     [ "$(podman image inspect --format '{{.Size}}' localhost/vpo)" -lt 7000000 ]
+    [ "$(stat -c %s /usr/local/bin/vpo)" -lt 5000000 ]
     format='{{.User}} {{json .Config.Entrypoint}} {{json .Config.Cmd}} {{json .HealthCheck.Test}} {{.Config.StopSignal}}'
     is "$(podman image inspect --format "$format" localhost/vpo)" \
         '65532:65532 ["/vpo"] ["serve"] ["CMD","/vpo","healthcheck"] SIGTERM'
@@ -46,4 +47,19 @@ the_simplest_command_is_healthy() {
     within 10 podman healthcheck run vpo
     podman stop vpo
     ended_well
+}
+
+what_is_documented_works() {
+    wipe
+    runs 'podman run'
+    within 10 answers health 200
+    runs 'podman run' Upgrade
+    podman tag vpo:previous vpo
+    runs 'podman run'
+    within 10 answers health 200
+    podman tag vpo kept
+    runs 'podman run' Uninstall
+    podman tag kept vpo
+    podman rmi kept vpo:previous
+    refuses livez
 }

@@ -2,7 +2,7 @@
 . /root/cases/container.bash
 NAME=vpo VOLUME=vpo
 CASES=("${SHARED[@]}" every_line_of_the_log_is_json health_on_failure_kills_and_the_unit_waits_for_the_library
-    a_wedged_daemon_is_restarted_by_the_watchdog)
+    a_wedged_daemon_is_restarted_by_the_watchdog what_is_documented_works)
 UNITS=/etc/containers/systemd
 DROPIN=$UNITS/vpo.container.d/case.conf
 
@@ -90,4 +90,19 @@ a_wedged_daemon_is_restarted_by_the_watchdog() {
     kill -STOP "$pid"
     within 20 another_pid "$pid"
     within 15 answers health 200
+}
+
+what_is_documented_works() {
+    wipe
+    runs 'Podman Quadlet'
+    within 10 answers health 200
+    [[ $(property WantedBy) == *multi-user.target* ]]
+    runs 'Podman Quadlet' Upgrade
+    within 10 answers health 200
+    runs 'Podman Quadlet' 'Roll back'
+    within 10 answers health 200
+    podman rmi vpo:previous
+    runs 'Podman Quadlet' Uninstall
+    refuses livez
+    [ ! -e "$UNITS/vpo.container" ]
 }

@@ -1,12 +1,14 @@
 # systemd/vpo.service and vpo.socket with the bare binary.
 CASES=("${SHARED[@]}" the_journal_has_lines_with_their_priorities a_backup_taken_online_restores kill_segv_restarts_it
-    a_wedged_daemon_is_restarted_by_the_watchdog a_restart_behind_the_socket_refuses_no_connection)
+    a_wedged_daemon_is_restarted_by_the_watchdog a_restart_behind_the_socket_refuses_no_connection
+    what_is_documented_works)
 WRITE_FIX='ReadWritePaths='
 UNITS=/etc/systemd/system
 DROPIN=$UNITS/vpo.service.d/case.conf
 
 systemd-sysusers "$FILES/systemd/vpo.sysusers"
 UIDS=$(id -u vpo); UIDS="$UIDS $UIDS $UIDS"
+GIDS=$(id -g vpo); GIDS="$GIDS $GIDS $GIDS"
 
 wipe() {
     systemctl stop vpo.socket vpo.service 2>/dev/null || true
@@ -58,6 +60,13 @@ the_journal_has_lines_with_their_priorities() {
     is "$(since -u vpo SYSLOG_IDENTIFIER=vpo -o json | jq -r .PRIORITY | sort -u | tr '\n' ' ')" '4 6 '
     since -u vpo SYSLOG_IDENTIFIER=vpo -o json | jq -se 'any(.PRIORITY == "4" and (.MESSAGE | test("missing")))'
     ! messages | grep -E '^<[0-7]>|^[0-9]{4}-[0-9]{2}-[0-9]{2}T'
+    # And what ends it is an error, 3.
+    mv "$(data)/library.db" "$(data)/library.away"
+    mark
+    up || true
+    within 10 says restore
+    since -u vpo SYSLOG_IDENTIFIER=vpo -o json | jq -se 'any(.PRIORITY == "3" and (.MESSAGE | test("restore")))'
+    ! messages | grep -E '^<[0-7]>'
 }
 
 kill_segv_restarts_it() {
@@ -100,4 +109,24 @@ a_restart_behind_the_socket_refuses_no_connection() {
     wait "$asking"
     [ "$restarts" -ge 2 ]
     is "$(sort "$TMP/codes" | uniq -c | sed 's/ *$//;s/^ *//')" '1000 200'
+}
+
+what_is_documented_works() {
+    wipe
+    cp /usr/local/bin/vpo "$FILES/vpo"
+    runs 'A bare binary, installed'
+    within 10 answers health 200
+    [[ $(property WantedBy) == *multi-user.target* ]]
+    probe_now
+    runs 'A bare binary, installed' Socket
+    answers health 200
+    systemctl is-active --quiet vpo.socket
+    runs 'A bare binary, installed' Upgrade
+    answers health 200
+    runs 'A bare binary, installed' 'Roll back'
+    answers health 200
+    runs 'A bare binary, installed' Uninstall
+    refuses livez
+    [ ! -e /usr/local/bin/vpo ] && [ ! -e "$UNITS/vpo.service" ]
+    install -m755 "$FILES/vpo" /usr/local/bin/vpo
 }
