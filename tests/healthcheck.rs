@@ -1,7 +1,9 @@
 //! `vpo healthcheck`: finds the daemon, asks it, says why.
 
+use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -176,4 +178,22 @@ fn a_wrong_configuration_is_78_and_wrong_usage_64() {
         let output = sandbox.run(["healthcheck", args[0], args[1]]);
         assert_eq!(output.status.code(), Some(64), "{args:?}");
     }
+}
+
+#[test]
+fn a_daemon_of_another_library_does_not_answer_for_one_that_is_gone() {
+    let (gone, other) = (Sandbox::new(), Sandbox::new());
+    gone.serve(NO_ARGS).stop();
+    let daemon = other.serve(NO_ARGS);
+    // By somebody who may read the lock file, but not write it.
+    let mut healthcheck = gone.vpo_as_nobody(["healthcheck", "--database"]);
+    healthcheck.arg(gone.library());
+    std::fs::set_permissions(gone.lock(), Permissions::from_mode(0o444)).expect("ours");
+    for directory in [gone.path(""), gone.path(".vpo")] {
+        std::fs::set_permissions(directory, Permissions::from_mode(0o755)).expect("ours");
+    }
+    healthcheck.env("VPO_SERVER_PORT", daemon.address().port().to_string());
+    let (code, line) = said(&healthcheck.output().expect("vpo runs"));
+    assert_eq!(code, 1, "{line}");
+    assert!(line.contains("unhealthy: no daemon runs on "), "{line}");
 }

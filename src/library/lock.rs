@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Access, AtFlags, CWD, FlockOperation, OFlags, accessat, flock};
+use rustix::fs::{FlockOperation, OFlags, StatVfsMountFlags, flock, statvfs};
 use rustix::io::Errno;
 
 /// How long [`Lock::acquire`] tries: a predecessor that is just exiting is no reason to refuse.
@@ -426,13 +426,11 @@ fn beside_link(library: &Path) -> Option<PathBuf> {
 pub fn find(library: &Path, runtime_directory: Option<&Path>) -> Result<Found, LockError> {
     let real = real_path(library);
     let mut found = Found::NoFile;
-    for (path, is_beside) in places(&real, runtime_directory).zip([true, false]) {
+    for path in places(&real, runtime_directory) {
         match find_at(&path)? {
             Found::Held(holder) => return Ok(Found::Held(holder)),
-            // A file that we may not write either is left from a time when its directory was writable: the
-            // daemon's lock of today is in the runtime directory.
-            Found::NotHeld
-                if is_beside && accessat(CWD, &path, Access::WRITE_OK, AtFlags::EACCESS).is_err() => {}
+            // On a read-only file system it is left from another time: whoever runs today could not lock it.
+            Found::NotHeld if is_read_only(&path) => {}
             Found::NotHeld => found = Found::NotHeld,
             Found::NoFile => {}
         }
@@ -484,6 +482,11 @@ fn find_at(path: &Path) -> Result<Found, LockError> {
         Err(Errno::WOULDBLOCK) => Ok(Found::Held(read_holder(&file).map_err(io)?)),
         Err(error) => Err(io(error.into())),
     }
+}
+
+/// Whether nobody may write there, as it is mounted.
+fn is_read_only(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// Neither the file nor, perhaps, its directory is there.

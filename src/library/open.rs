@@ -99,7 +99,11 @@ impl Library {
             Ok(lock) => Some(lock),
             // Whoever only reads harms no other daemon; it cannot be found by `vpo healthcheck`, that is all.
             Err(error @ LockError::NotWritable { .. }) if !options.write => {
-                warn!(reason = %error, "no lock file: `vpo healthcheck` will look at the configured address");
+                warn!(
+                    reason = %error,
+                    "no lock file: `vpo healthcheck` will look at the configured address (remove a lock file that is \
+                     left there: it would take it to mean that no daemon runs)"
+                );
                 None
             }
             Err(LockError::NotWritable { .. }) => {
