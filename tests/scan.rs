@@ -217,6 +217,38 @@ fn copy_in_another_root_takes_no_row_with_it() {
 }
 
 #[test]
+fn copies_take_no_rows_of_a_root_that_shows_another_disk() {
+    let sandbox = Sandbox::new();
+    sandbox.film("a/0.mkv");
+    for number in 0..20 {
+        sandbox.film(&format!("b/{number:02}.mkv"));
+    }
+    scan_both(&sandbox);
+    let before = sandbox.rows();
+    let copy = |name: &str| {
+        let to = sandbox.path(format!("a/copy of {name}"));
+        fs::copy(sandbox.path(format!("b/{name}")), &to).expect("copied");
+        settled(&to);
+    };
+    // Whether all were copied or one.
+    copy("07.mkv");
+    fs::rename(sandbox.path("b"), sandbox.path("away")).expect("moved");
+    sandbox.film("b/other.mkv");
+    assert_eq!(scan_both(&sandbox), ("added 1 moved 0".to_owned(), Some(1)));
+    fs::remove_dir_all(sandbox.path("b")).expect("gone");
+    fs::rename(sandbox.path("away"), sandbox.path("b")).expect("back");
+    (0..20).filter(|number| *number != 7).for_each(|number| copy(&format!("{number:02}.mkv")));
+    fs::rename(sandbox.path("b"), sandbox.path("away")).expect("moved");
+    sandbox.film("b/other.mkv");
+    assert_eq!(scan_both(&sandbox), ("added 19 moved 0".to_owned(), Some(1)));
+    fs::remove_dir_all(sandbox.path("b")).expect("gone");
+    fs::rename(sandbox.path("away"), sandbox.path("b")).expect("back");
+    assert_eq!(scan_both(&sandbox), ("added 0 moved 0".to_owned(), Some(0)));
+    let after = sandbox.rows();
+    assert!(before.iter().all(|row| after.contains(row)), "every row is where it was");
+}
+
+#[test]
 fn file_that_was_missing_is_recognised_elsewhere_later() {
     let sandbox = Sandbox::new();
     for name in ["films/a.mkv", "films/b.mkv", "films/c.mkv"] {

@@ -12,7 +12,7 @@ mod preview;
 mod reading;
 mod summary;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -156,6 +156,8 @@ struct Run<'a> {
     sizes: Arc<HashSet<u64>>,
     /// Rows that followed their files.
     moved: HashSet<i64>,
+    /// Of other roots, whether so much is gone that none of it is taken for moved.
+    lacking: HashMap<PathBuf, bool>,
     /// There is a row.
     begun: bool,
     heartbeat: Instant,
@@ -173,6 +175,7 @@ impl<'a> Run<'a> {
             witnesses: Vec::new(),
             sizes: Arc::default(),
             moved: HashSet::new(),
+            lacking: HashMap::new(),
             begun: false,
             heartbeat: Instant::now(),
             start: Instant::now(),

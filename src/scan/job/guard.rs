@@ -22,7 +22,7 @@ const MASS_PERCENT: u64 = 30;
 /// Of this many of them it is looked whether they are back.
 const WITNESSES: usize = 5;
 
-fn is_mass(gone: usize, known: u64) -> bool {
+pub(super) fn is_mass(gone: usize, known: u64) -> bool {
     gone >= MASS && gone as u64 * 100 > known * MASS_PERCENT
 }
 

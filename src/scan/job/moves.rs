@@ -6,7 +6,10 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use tracing::warn;
+
 use super::Run;
+use super::guard::is_mass;
 use crate::library::files::{self, Span, Status, Twin};
 use crate::scan::compare::{Plan, Vanished};
 use crate::scan::hash::ContentHash;
@@ -14,6 +17,9 @@ use crate::scan::{Error, discover, root};
 
 /// Rows of one content that are looked at; of more, none is told to be the one.
 const TWINS: u32 = 64;
+
+/// Rows of another root that are asked for at a time.
+const PAGE: u32 = 1000;
 
 /// A row of which the file was found elsewhere.
 #[derive(Clone, Debug)]
@@ -27,7 +33,7 @@ pub(crate) struct Move {
 /// Where nothing may be called gone: below these, or (`None`) anywhere in the root.
 type Doubts = Option<Vec<Span>>;
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     /// Sizes worth a hash: of files gone from this root, of files missing, and of those that other roots have
     /// (one may have been moved here, and that root not been scanned since).
     pub(super) fn sizes_of_lost(&self, vanished: &[Vanished], plan: &Plan) -> Result<HashSet<u64>, Error> {
@@ -41,7 +47,7 @@ impl Run<'_> {
     }
 
     /// For each hash the one row that is gone from where it was; of several, none can be told to be the one.
-    pub(super) fn find_moves(&self, hashes: &[ContentHash]) -> Result<Vec<Option<Move>>, Error> {
+    pub(super) fn find_moves(&mut self, hashes: &[ContentHash]) -> Result<Vec<Option<Move>>, Error> {
         if hashes.is_empty() {
             return Ok(Vec::new());
         }
@@ -69,7 +75,7 @@ impl Run<'_> {
 
     /// Whether the file of a row is gone for good from where it was. A row that is called missing was held to all
     /// guards when it became so.
-    fn is_gone(&self, twin: &Twin, doubts: &mut HashMap<PathBuf, Doubts>) -> Result<bool, Error> {
+    fn is_gone(&mut self, twin: &Twin, doubts: &mut HashMap<PathBuf, Doubts>) -> Result<bool, Error> {
         let Some(root) = self.root_of(&twin.path) else { return Ok(false) };
         self.context.progress.alive();
         if self.context.unreachable.iter().any(|other| other == root) || root::is_gone(&twin.path) != Ok(true)
@@ -88,14 +94,15 @@ impl Run<'_> {
     }
 
     /// The innermost root that a stored path lies below. Roots are UTF-8, so both are written alike.
-    fn root_of(&self, path: &str) -> Option<&Path> {
-        let roots = self.context.roots.iter().chain([&self.task.root]);
+    fn root_of(&self, path: &str) -> Option<&'a Path> {
+        let (context, task) = (self.context, self.task);
+        let roots = context.roots.iter().chain([&task.root]);
         let above = roots.map(PathBuf::as_path).filter(|root| Path::new(path).starts_with(root));
         above.max_by_key(|root| root.as_os_str().len())
     }
 
     /// What the last completed scan of a root and a look at it now say.
-    fn doubts(&self, root: &Path) -> Result<Doubts, Error> {
+    fn doubts(&mut self, root: &Path) -> Result<Doubts, Error> {
         if root == self.task.root && self.task.job.options.accept_missing {
             return Ok(Some(Vec::new()));
         }
@@ -103,7 +110,49 @@ impl Run<'_> {
         let Ok(now) = root::look(root) else { return Ok(None) };
         let is_sound =
             !now.empty && before.root.is_none_or(|then| root::compare(&then, &now.identity).is_ok());
+        if !is_sound {
+            return Ok(None);
+        }
         let lost = before.mounts.iter().filter(|mount| !root::is_mounted(Path::new(mount)));
-        Ok(is_sound.then(|| lost.map(|mount| Span::below(mount)).collect()))
+        let lost: Vec<_> = lost.map(|mount| Span::below(mount)).collect();
+        let is_whole = root == self.task.root || !self.lacks_too_much(root, &lost)?;
+        Ok(is_whole.then_some(lost))
+    }
+
+    /// Whether another root lacks so much that a scan of it would refuse: a copy of what a swapped disk had must not
+    /// take its rows. Told once a scan, because every row is looked at, and because rows that go with their files are
+    /// no longer counted.
+    fn lacks_too_much(&mut self, root: &Path, lost: &[Span]) -> Result<bool, Error> {
+        if let Some(told) = self.lacking.get(root) {
+            return Ok(*told);
+        }
+        let (mut known, mut gone) = (0, 0);
+        let mut rest = Some(Span::below(&discover::stored(root)));
+        while let Some(span) = rest {
+            let rows = self.read_library(|tx| files::known(tx, &span, PAGE))?;
+            rest = rows.last().filter(|_| rows.len() == PAGE as usize).map(|last| span.after(&last.path));
+            for row in &rows {
+                if row.status == Status::Missing || self.root_of(&row.path) != Some(root) {
+                    continue;
+                }
+                known += 1;
+                self.check()?;
+                self.beat_if_due();
+                self.context.progress.alive();
+                let is_lost = lost.iter().any(|span| span.contains(&row.path));
+                gone += usize::from(!is_lost && root::is_gone(&row.path) == Ok(true));
+            }
+        }
+        let too_much = is_mass(gone, known);
+        if too_much {
+            warn!(
+                root = %root.display(),
+                gone,
+                known,
+                "so much is gone from this root at once that none of it is taken for moved elsewhere"
+            );
+        }
+        self.lacking.insert(root.to_owned(), too_much);
+        Ok(too_much)
     }
 }

@@ -121,7 +121,7 @@ impl Run<'_> {
     }
 
     /// Which of the readings are moved files, by their index. A row goes with one file only.
-    fn moves_of(&self, plan: &Plan, batch: &[Reading]) -> Result<HashMap<usize, Move>, Error> {
+    fn moves_of(&mut self, plan: &Plan, batch: &[Reading]) -> Result<HashMap<usize, Move>, Error> {
         let is_new = |reading: &Reading| plan.changes.get(reading.index).is_some_and(|change| change.is_new);
         let (indices, hashes): (Vec<_>, Vec<_>) = batch
             .iter()
