@@ -221,14 +221,19 @@ fn assert_refused_beside(sandbox: &Sandbox, daemon: &Daemon) {
 }
 
 #[test]
-fn a_lock_file_that_is_removed_or_replaced_is_put_back() {
+fn a_lock_file_that_is_removed_replaced_or_overwritten_is_put_back() {
     type Harm = fn(&Sandbox);
     let remove: Harm = |sandbox| fs::remove_file(sandbox.lock()).expect("removed");
     let replace: Harm = |sandbox| {
         let copy = sandbox.write("copy", "4711\nhttp://127.0.0.1:1\nand more\n");
         fs::rename(copy, sandbox.lock()).expect("renamed");
     };
-    for harm in [remove, replace] {
+    let empty: Harm = |sandbox| fs::write(sandbox.lock(), "").expect("emptied");
+    let append: Harm = |sandbox| {
+        let before = fs::read_to_string(sandbox.lock()).expect("a lock file");
+        fs::write(sandbox.lock(), before + "and more\n").expect("appended");
+    };
+    for harm in [remove, replace, empty, append] {
         in_time(|| {
             let sandbox = Sandbox::new();
             let mut daemon = sandbox.serve([""; 0]);
@@ -244,9 +249,52 @@ fn a_lock_file_that_is_removed_or_replaced_is_put_back() {
             let took = start.elapsed().max(refused);
             assert!(sandbox.run(["healthcheck"]).status.success());
             assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.log());
-            assert_eq!(daemon.log().matches("made and locked anew").count(), 1, "{}", daemon.log());
+            assert_eq!(daemon.log().matches("it is as it was again").count(), 1, "{}", daemon.log());
             if took < Duration::from_millis(1500) { Ok(()) } else { Err(format!("back after {took:?}")) }
         });
+    }
+}
+
+#[test]
+fn a_lock_file_is_put_back_while_the_library_is_locked() {
+    let sandbox = Sandbox::new();
+    let daemon = sandbox.serve([""; 0]);
+    let before = fs::read(sandbox.lock()).expect("a lock file");
+    let neighbour = rusqlite::Connection::open(sandbox.library()).expect("opens");
+    neighbour.execute_batch("BEGIN EXCLUSIVE").expect("locked");
+    eventually("/health is 503", || (daemon.get("/health").status == 503).then_some(()));
+    fs::remove_file(sandbox.lock()).expect("removed");
+    eventually("the lock file is as before", || {
+        fs::read(sandbox.lock()).is_ok_and(|now| now == before).then_some(())
+    });
+    assert_eq!(daemon.get("/health").json()["checks"][0]["reason"], "locked");
+    assert_refused_beside(&sandbox, &daemon);
+}
+
+#[test]
+fn a_lock_file_is_guarded_in_a_directory_that_took_the_place_of_the_librarys() {
+    type Change = fn(&Sandbox);
+    let restore: Change = |sandbox| {
+        fs::copy(sandbox.path("old/library.db"), sandbox.library()).expect("restored");
+    };
+    let carry: Change = |sandbox| {
+        for name in ["library.db.lock", "library.db"] {
+            fs::rename(sandbox.path("old").join(name), sandbox.path(".vpo").join(name)).expect("moved");
+        }
+    };
+    for change in [restore, carry] {
+        let sandbox = Sandbox::new();
+        let daemon = sandbox.serve([""; 0]);
+        let (before, address) = (fs::read(sandbox.lock()).expect("a lock file"), daemon.address());
+        let status = || Client::connect(address).get("/health").status;
+        fs::rename(sandbox.path(".vpo"), sandbox.path("old")).expect("moved");
+        eventually("/health is 503", || (status() == 503).then_some(()));
+        fs::create_dir(sandbox.path(".vpo")).expect("made");
+        change(&sandbox);
+        eventually("it is adopted", || (status() == 200).then_some(()));
+        assert_eq!(fs::read(sandbox.lock()).expect("a lock file"), before);
+        fs::remove_file(sandbox.lock()).expect("removed");
+        assert_refused_beside(&sandbox, &daemon);
     }
 }
 

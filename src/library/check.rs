@@ -108,9 +108,16 @@ impl Library {
     ///
     /// A valid library with another inode at the path is adopted here, and [`Self::generation`] rises.
     pub fn check(&self) -> Finding {
+        // Only beside a library: what is not there needs no lock, and an unmounted directory no file of ours. Beside
+        // one that cannot be used just now, too, and before a look that may hang: else a second daemon could start.
+        let is_there = std::fs::symlink_metadata(&self.real).is_ok_and(|found| found.is_file());
+        let kept = is_there.then(|| self.keep_lock());
         let found = self.look();
-        // Only beside a library: what is not there needs no lock, and an unmounted directory no file of ours.
-        let lock_lost = if found.is_ok() { self.keep_lock() } else { None };
+        let lock_lost = match kept {
+            Some(lost) => lost,
+            None if found.is_ok() => self.keep_lock(),
+            None => None,
+        };
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let (reason, detail, busy) = match found {
             Err(fault) => (Some(fault.reason), Some(fault.detail), fault.busy),
@@ -155,8 +162,8 @@ impl Library {
             Ok(true) => {
                 warn!(
                     path = %lock.path().display(),
-                    "the lock file was removed or replaced; it has been made and locked anew. Leave it there: without it \
-                     a second daemon may start on this library"
+                    "the lock file was removed, replaced or overwritten; it is as it was again, and locked. Leave it alone: \
+                     without it a second daemon may start on this library"
                 );
                 None
             }
@@ -164,7 +171,7 @@ impl Library {
                 let error: &dyn std::error::Error = &error;
                 let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
                 Some(format!(
-                    "the lock file was removed or replaced, and cannot be had again: {error}{cause}"
+                    "the lock file was removed, replaced or overwritten, and cannot be had again: {error}{cause}"
                 ))
             }
         }

@@ -161,22 +161,23 @@ pub struct Lock {
     library: PathBuf,
     path: PathBuf,
     held: Mutex<Held>,
-    _mark: Option<File>,
 }
 
-/// The file that is locked, and what is written in it.
+/// The file that is locked, what is written in it, and the mark on the library's directory.
 #[derive(Debug)]
 struct Held {
     file: File,
     device: u64,
     inode: u64,
     written: String,
+    mark: Option<File>,
 }
 
 impl Held {
-    fn new(file: File) -> io::Result<Self> {
+    fn new(file: File, library: &Path) -> io::Result<Self> {
         let found = file.metadata()?;
-        Ok(Self { file, device: found.dev(), inode: found.ino(), written: String::new() })
+        let (device, inode) = (found.dev(), found.ino());
+        Ok(Self { file, device, inode, written: String::new(), mark: mark(library) })
     }
 
     /// Whether it is the file at `path`.
@@ -194,6 +195,30 @@ impl Held {
         self.file.write_all_at(content.as_bytes(), 0)?;
         self.written = content;
         Ok(())
+    }
+
+    /// Writes again what was written, where someone has put something else into the file; `false` where not.
+    fn restore(&self) -> io::Result<bool> {
+        let mut found = vec![0; self.written.len() + 1];
+        let length = self.file.read_at(&mut found, 0)?;
+        if found.get(..length) == Some(self.written.as_bytes()) {
+            return Ok(false);
+        }
+        self.file.set_len(0)?;
+        self.file.write_all_at(self.written.as_bytes(), 0)?;
+        Ok(true)
+    }
+
+    /// Marks the library's directory, where another one has come to its place with our file in it.
+    fn follow(&mut self, library: &Path) {
+        let is_there = |mark: &File| {
+            let marked = mark.metadata().ok()?;
+            let found = std::fs::metadata(library.parent()?).ok()?;
+            Some((marked.dev(), marked.ino()) == (found.dev(), found.ino()))
+        };
+        if self.mark.as_ref().and_then(is_there) == Some(false) {
+            self.mark = mark(library);
+        }
     }
 }
 
@@ -250,14 +275,13 @@ impl Lock {
                 Ok(()) => {
                     // Someone may have removed or replaced the file since we opened it: then this lock
                     // guards nothing.
-                    let mut held = Held::new(file).map_err(io)?;
+                    let mut held = Held::new(file, library).map_err(io)?;
                     if held.is_at(path) {
                         held.write(format!("{}\n", std::process::id())).map_err(io)?;
                         return Ok(Self {
                             library: library.to_owned(),
                             path: path.to_owned(),
                             held: Mutex::new(held),
-                            _mark: mark(library),
                         });
                     }
                 }
@@ -295,17 +319,18 @@ impl Lock {
         self.held().write(content).map_err(|source| LockError::Io { lock: self.path.clone(), source })
     }
 
-    /// Looks whether the file at the path is still the one that is locked, and else makes it anew, locks it and
-    /// writes into it what was in the old one. `false` when nothing had to be done.
+    /// Looks whether the file at the path is still the one that is locked, and else makes it anew and locks it; and
+    /// whether in it is what was written, and else writes it again. `false` when nothing had to be done.
     ///
     /// # Errors
     /// [`LockError::Held`] when another daemon was faster; any other when the file cannot be made.
     pub fn keep(&self) -> Result<bool, LockError> {
         let mut held = self.held();
-        if held.is_at(&self.path) {
-            return Ok(false);
-        }
         let io = |source| LockError::Io { lock: self.path.clone(), source };
+        if held.is_at(&self.path) {
+            held.follow(&self.library);
+            return held.restore().map_err(io);
+        }
         let file = open_to_lock(&self.path).map_err(io)?;
         match lock_briefly(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -318,7 +343,7 @@ impl Lock {
             }
             Err(error) => return Err(io(error.into())),
         }
-        let mut anew = Held::new(file).map_err(io)?;
+        let mut anew = Held::new(file, &self.library).map_err(io)?;
         anew.write(held.written.clone()).map_err(io)?;
         // Should it have gone again meanwhile, the next look sees that.
         *held = anew;
