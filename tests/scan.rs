@@ -487,6 +487,27 @@ fn names_may_hold_any_bytes() {
 }
 
 #[test]
+fn file_below_many_names_that_are_no_utf8_is_hashed_and_not_missing_until_it_is_gone() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/keep.mkv");
+    // One part only looks so.
+    let names = [&b"\xE9"[..], b"\xE9", b"%E9", b"\xE9", b"\xE9", b"\xE9", b"\xE9.mkv"];
+    let path = sandbox.root().join(std::ffi::OsStr::from_bytes(&names.join(&b'/')));
+    fs::create_dir_all(path.parent().expect("a parent")).expect("any name");
+    fs::write(&path, video::matroska("deep", &["eng"])).expect("any name");
+    settled(&path);
+    sandbox.scan(&[]);
+    let stored = format!("films/{}%E9.mkv", "%E9/".repeat(6));
+    assert!(sandbox.row(&stored).hash.is_some(), "it is found again for its hash");
+    let mut command = sandbox.vpo(["scan", "--library"]);
+    command.arg(sandbox.root()).env("VPO_LIBRARY_EXTENSIONS", "mp4");
+    assert!(command.status().expect("vpo runs").success());
+    assert_eq!(sandbox.row(&stored).status, "ok", "a scan that does not look for it finds it there");
+    fs::remove_file(path).expect("gone");
+    assert_eq!(sandbox.scan(&[])["removed"], 1);
+}
+
+#[test]
 fn name_that_only_looks_encoded_is_itself() {
     let sandbox = Sandbox::new();
     sandbox.film("films/keep.mkv");

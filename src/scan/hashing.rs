@@ -1,14 +1,16 @@
 //! The second pass: rows that have no hash yet get one, in the background, so that a file that moves later is
 //! recognised. Whatever interrupts it, the next pass goes on.
 
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::hash::ContentHash;
 use super::job::{self, Context};
 use super::progress::Phase;
-use super::{Error, discover, read};
+use super::{Error, discover, read, root};
 use crate::library::Patience;
 use crate::library::files::{self, Unhashed, Writer};
 use crate::library::timestamp::Timestamp;
@@ -51,7 +53,8 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
             if !roots.iter().any(|root| Path::new(&row.path).starts_with(root)) {
                 continue;
             }
-            if let Some(hash) = discover::spellings(&row.path).find_map(|path| of(&path, row)) {
+            let paths = root::present(&row.path).unwrap_or_default();
+            if let Some(hash) = paths.iter().find_map(|path| of(Path::new(OsStr::from_bytes(path)), row)) {
                 if batch.is_empty() {
                     oldest = Instant::now();
                 }

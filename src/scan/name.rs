@@ -62,23 +62,25 @@ pub(crate) fn encode(name: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Parts of a path that are tried both ways; of more, the rest are taken as they are written.
-const AMBIGUOUS: usize = 4;
+/// Of a path that may stand for more than this many, not all are tried.
+const SPELLINGS: usize = 16;
 
 /// What a stored path may stand for, in bytes for the kernel: itself, and with those parts decoded that [`encode`] can
-/// have written. A name that is UTF-8 may look just like that (`%E9.mkv`), so both are to be tried.
+/// have written. A name that is UTF-8 may look just like that (`%E9.mkv`), so both are to be tried. Of too many, those
+/// with the last parts as they are written, and the one with all decoded, which is the likeliest.
 pub(crate) fn spellings(path: &str) -> Vec<Vec<u8>> {
     let mut all = vec![Vec::with_capacity(path.len())];
-    let mut ambiguous = 0;
+    let mut likeliest = Vec::with_capacity(path.len());
+    let mut is_cut = false;
     for (number, part) in path.split('/').enumerate() {
-        let decoded = decode(part).filter(|_| ambiguous < AMBIGUOUS);
-        ambiguous += usize::from(decoded.is_some());
-        let mut others = if decoded.is_some() { all.clone() } else { Vec::new() };
-        for (spelling, part) in all
-            .iter_mut()
-            .map(|spelling| (spelling, part.as_bytes()))
-            .chain(others.iter_mut().map(|other| (other, decoded.as_deref().unwrap_or_default())))
-        {
+        let decoded = decode(part);
+        let may_double = decoded.is_some() && all.len() < SPELLINGS;
+        is_cut |= decoded.is_some() && !may_double;
+        let mut others = if may_double { all.clone() } else { Vec::new() };
+        let decoded = decoded.as_deref().unwrap_or(part.as_bytes());
+        let literal = all.iter_mut().map(|spelling| (spelling, part.as_bytes()));
+        let rest = others.iter_mut().chain([&mut likeliest]).map(|spelling| (spelling, decoded));
+        for (spelling, part) in literal.chain(rest) {
             if number > 0 {
                 spelling.push(b'/');
             }
@@ -86,11 +88,12 @@ pub(crate) fn spellings(path: &str) -> Vec<Vec<u8>> {
         }
         all.append(&mut others);
     }
+    all.extend(is_cut.then_some(likeliest));
     all
 }
 
 /// The name that is no UTF-8 and is stored as this.
-fn decode(name: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(name: &str) -> Option<Vec<u8>> {
     let mut parts = name.as_bytes().split(|byte| *byte == b'%');
     let mut bytes = parts.next()?.to_vec();
     for part in parts {
@@ -135,7 +138,8 @@ mod tests {
         {
             assert_eq!(of(literal), [literal.as_bytes()]);
         }
-        assert_eq!(of(&"/%E9".repeat(40)).len(), 16);
+        let many = of(&"/%E9".repeat(40));
+        assert_eq!((many.len(), many.last()), (17, Some(&b"/\xE9".repeat(40))));
     }
 
     #[test]
