@@ -133,6 +133,22 @@ fn dry_run_only_reads() {
 }
 
 #[test]
+fn dry_run_of_a_part_refuses_what_a_scan_of_it_would() {
+    let sandbox = Sandbox::new();
+    for number in 0..40 {
+        sandbox.film(&format!("films/{}/{number}.mkv", if number < 12 { "a" } else { "b" }));
+    }
+    sandbox.scan(&[]);
+    // All of the part, but not too much of the root.
+    fs::remove_dir_all(sandbox.path("films/a")).expect("gone");
+    let part = sandbox.path("films/a");
+    let part = part.to_str().expect("UTF-8");
+    let scan = sandbox.scan(&["--dry-run", part]);
+    assert_eq!((scan["gone"].as_u64(), scan["refusal"].as_str()), (Some(12), None));
+    assert_eq!(sandbox.scan(&[part])["removed"], 12);
+}
+
+#[test]
 fn beside_a_daemon_a_scan_is_queued_and_followed() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");

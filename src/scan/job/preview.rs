@@ -25,26 +25,30 @@ pub fn dry_run(context: &Context, root: &Path, targets: &[PathBuf]) -> Result<Pr
     let mut run = Run::new(context, &task);
     let before = run.last_walk(root)?;
     let mut preview = Preview { root: root.to_string_lossy().into_owned(), ..Preview::default() };
-    let mut resume: Option<String> = None;
+    let mut targets = targets.to_vec();
+    let mut plan = run.compare(&targets, &before.mounts, None)?;
+    if targets != [root] && !plan.vanished.is_empty() {
+        // As a scan does.
+        targets = vec![root.to_owned()];
+        plan = run.compare(&targets, &before.mounts, None)?;
+    }
+    let mut is_first = true;
     loop {
-        let mut plan = run.compare(targets, &before.mounts, resume.as_deref())?;
         let next = plan.resume.clone();
         preview.new += plan.changes.iter().filter(|change| change.is_new).count() as u64;
         preview.changed += plan.changes.iter().filter(|change| !change.is_new).count() as u64;
-        if resume.is_none() {
+        if std::mem::take(&mut is_first) {
             preview.found = plan.found;
             preview.unchanged = plan.unchanged;
             preview.gone = plan.vanished.len() as u64;
             preview.walk_errors = plan.walked.error_count;
             let guarded = run.guard(&look, &before, &plan);
             let vanished = std::mem::take(&mut plan.vanished);
-            let guarded = guarded.and_then(|()| run.guard_mass(&vanished, &Arc::new(plan), targets));
+            let guarded = guarded.and_then(|()| run.guard_mass(&vanished, &Arc::new(plan), &targets));
             preview.refusal = guarded.err().as_ref().map(|error| chain(error));
         }
-        resume = next;
-        if resume.is_none() {
-            return Ok(preview);
-        }
+        let Some(resume) = next else { return Ok(preview) };
+        plan = run.compare(&targets, &before.mounts, Some(&resume))?;
     }
 }
 
