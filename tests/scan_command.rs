@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -187,6 +188,29 @@ fn daemon_without_roots_takes_no_scan() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("no library.roots"), "{output:?}");
     assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM jobs WHERE status = 'queued'"), 0);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn request_is_refused_once_also_while_the_library_is_locked() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let root = sandbox.root();
+    let mut daemon =
+        sandbox.serve(["--log-level".as_ref(), "debug".as_ref(), "--library".as_ref(), root.as_os_str()]);
+    eventually("the film is known", || sandbox.find_row("films/a.mkv").map(drop));
+    let database = sandbox.database();
+    let queue = "INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at)
+        VALUES ('elsewhere', '/somewhere/else', 'scan', 'queued', '{\"by\":\"vpo-serve\"}',
+            '2026-01-01T00:00:00+00:00')";
+    database.execute_batch(&format!("{queue}; BEGIN IMMEDIATE")).expect("queued, and the lock");
+    daemon.wait_log("is under none of the daemon's roots");
+    // Nothing tells of the polls that follow, one a second.
+    std::thread::sleep(Duration::from_millis(2500));
+    database.execute_batch("COMMIT").expect("released");
+    let failed = "SELECT count(*) FROM jobs WHERE id = 'elsewhere' AND status = 'failed'";
+    eventually("the end of the job", || (sandbox.value::<i64>(failed) == 1).then_some(()));
+    assert_eq!(daemon.log().matches("is under none of the daemon's roots").count(), 1, "{}", daemon.log());
     assert!(daemon.stop().success());
 }
 

@@ -14,8 +14,10 @@ use crate::scan::chain;
 impl Scheduler {
     pub(super) fn take_requests(&mut self, queued: Vec<Queued>) {
         for job in queued {
-            let known = |other: &Queued| other.id == job.id;
-            if self.requests.iter().any(known) || self.running.iter().any(|running| running.job == job.id) {
+            let is_taken = self.requests.iter().any(|other| other.id == job.id)
+                || self.running.iter().any(|running| running.job == job.id)
+                || self.unrecorded.iter().any(|(id, _)| *id == job.id);
+            if is_taken {
                 continue;
             }
             if self.root_of(&job.path).is_some() {
