@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -249,6 +250,7 @@ fn directory_put_in_place_of_the_root_is_watched() {
 #[test]
 fn warning_ends_when_the_files_are_back() {
     let sandbox = Sandbox::new();
+    sandbox.film("films/other.mkv");
     for number in 0..12 {
         sandbox.film(&format!("films/{number}.mkv"));
     }
@@ -260,15 +262,27 @@ fn warning_ends_when_the_files_are_back() {
     daemon.wait_healthy();
     wait_status(&sandbox, "films/9.mkv", "ok");
     wait_root(&daemon, &sandbox, "pass", None);
-    fs::rename(sandbox.root(), sandbox.path("away")).expect("moved");
-    sandbox.film("films/other.mkv");
-    let output = sandbox.run(["scan".as_ref(), sandbox.root().as_os_str()]);
-    assert_eq!(output.status.code(), Some(1), "too much is gone at once");
-    wait_root(&daemon, &sandbox, "warn", Some("mass_missing"));
-    for film in fs::read_dir(sandbox.path("away")).expect("there").flatten() {
-        fs::rename(film.path(), sandbox.root().join(film.file_name())).expect("back");
+    fs::create_dir(sandbox.path("away")).expect("a directory");
+    let move_all = |from: &str, to: &str| {
+        for number in 0..12 {
+            let name = |directory: &str| sandbox.path(format!("{directory}/{number}.mkv"));
+            fs::rename(name(from), name(to)).expect("moved");
+        }
+    };
+    let refuses = |path: &Path| {
+        let output = sandbox.run(["scan".as_ref(), path.as_os_str()]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+    };
+    // The same trouble again is seen to end again.
+    for _ in 0..2 {
+        move_all("films", "away");
+        refuses(&sandbox.root());
+        wait_root(&daemon, &sandbox, "warn", Some("mass_missing"));
+        // And what is mistyped meanwhile changes nothing.
+        refuses(&sandbox.path("films/typo.mkv"));
+        move_all("away", "films");
+        wait_root(&daemon, &sandbox, "pass", None);
     }
-    wait_root(&daemon, &sandbox, "pass", None);
     assert!(sandbox.rows().iter().all(|row| row.status == "ok"));
     assert!(daemon.stop().success());
 }
@@ -405,6 +419,6 @@ fn lines_of_a_job_carry_its_id_and_files_their_path() {
             log.lines().find(|line| line.contains(message)).unwrap_or_else(|| panic!("{message}: {log}"));
         let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
         assert_eq!(line["job_id"], job.as_str());
-        assert_eq!(line["file_path"].as_str().map(std::path::Path::new), Some(sandbox.path(path).as_path()));
+        assert_eq!(line["file_path"].as_str().map(Path::new), Some(sandbox.path(path).as_path()));
     }
 }

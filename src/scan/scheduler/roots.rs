@@ -184,9 +184,10 @@ impl Root {
         if !report.unsettled.is_empty() {
             self.ask_paths(report.unsettled, now + settle::QUIET);
         }
-        if whole || report.error.is_some() {
-            // Those that were well and changed nothing say nothing.
-            let is_news = report.witnesses != self.believed;
+        // A look at a part, or one that did not come to an end, says nothing of what troubled the whole.
+        if whole || matches!(report.error, Some(Error::Offline { .. } | Error::Mass { .. })) {
+            // Those that were well and changed nothing say nothing, until the scan that they led to is over.
+            let is_news = report.witnesses != std::mem::take(&mut self.believed);
             self.witnesses = if is_news { report.witnesses.into() } else { [].into() };
         }
         match report.error {
