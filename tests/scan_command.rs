@@ -1,9 +1,11 @@
 //! `vpo scan` as people call it.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use rusqlite::Connection;
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
 use crate::harness::{Sandbox, eventually};
@@ -252,4 +254,57 @@ fn ctrl_c_keeps_what_was_stored() {
     }
     assert_eq!(sandbox.scan(&[])["total_discovered"], 3000);
     assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM files"), 3000);
+}
+
+/// A scan in the foreground that waits for the library, which another program has locked.
+fn held_up(sandbox: &Sandbox) -> (Child, Connection) {
+    sandbox.film("films/a.mkv");
+    sandbox.scan(&[]);
+    let database = sandbox.database();
+    database.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let mut command = sandbox.vpo(["scan", "--library"]);
+    command.arg(sandbox.root()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let scan = command.spawn().expect("vpo runs");
+    assert_holds_the_lock(sandbox, &scan);
+    (scan, database)
+}
+
+#[track_caller]
+fn assert_holds_the_lock(sandbox: &Sandbox, scan: &Child) {
+    eventually("the lock is the scan's", || {
+        fs::read_to_string(sandbox.lock()).ok().filter(|text| text.trim() == scan.id().to_string())
+    });
+}
+
+#[test]
+fn scan_puts_its_lock_file_back() {
+    let sandbox = Sandbox::new();
+    let (scan, database) = held_up(&sandbox);
+    fs::remove_file(sandbox.lock()).expect("removed");
+    assert_holds_the_lock(&sandbox, &scan);
+    let daemon = sandbox.run(["serve", "--port", "0"]);
+    let text = String::from_utf8_lossy(&daemon.stderr);
+    assert_eq!(daemon.status.code(), Some(1), "{text}");
+    assert!(text.contains(&format!("already in use by the daemon with pid {}", scan.id())), "{text}");
+    database.execute_batch("COMMIT").expect("unlocked");
+    let output = scan.wait_with_output().expect("an end");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert_eq!(text.matches("the lock file was removed").count(), 1, "{text}");
+}
+
+#[test]
+fn scan_whose_lock_another_took_is_stopped() {
+    let sandbox = Sandbox::new();
+    let (scan, _database) = held_up(&sandbox);
+    let theirs = fs::File::create(sandbox.path("theirs")).expect("made");
+    flock(&theirs, FlockOperation::NonBlockingLockExclusive).expect("locked");
+    fs::write(sandbox.path("theirs"), "4711\nhttp://127.0.0.1:1\n").expect("written");
+    fs::rename(sandbox.path("theirs"), sandbox.lock()).expect("renamed");
+    let output = scan.wait_with_output().expect("an end");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("the scan was stopped"), "{text}");
+    assert!(text.contains("already in use by the daemon with pid 4711 at http://127.0.0.1:1"), "{text}");
+    assert_eq!(fs::read(sandbox.lock()).expect("a lock file"), b"4711\nhttp://127.0.0.1:1\n");
 }

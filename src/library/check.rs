@@ -17,6 +17,7 @@ use rusqlite::{Connection, ErrorCode};
 use tracing::{info, warn};
 
 use super::connection::{self, Reader};
+use super::lock::LockError;
 use super::open::{Pin, open_writer};
 use super::schema::{self, Mismatch};
 use super::{Library, OpenError, SHORTEST, State, diagnose, is_busy, lock};
@@ -110,14 +111,16 @@ impl Library {
     pub fn check(&self) -> Finding {
         // Only beside a library: what is not there needs no lock, and an unmounted directory no file of ours. Beside
         // one that cannot be used just now, too, and before a look that may hang: else a second daemon could start.
-        let is_there = std::fs::symlink_metadata(&self.real).is_ok_and(|found| found.is_file());
-        let kept = is_there.then(|| self.keep_lock());
+        let kept = self.is_there().then(|| self.put_lock_back());
         let found = self.look();
-        let lock_lost = match kept {
-            Some(lost) => lost,
-            None if found.is_ok() => self.keep_lock(),
-            None => None,
-        };
+        let kept = kept.or_else(|| found.is_ok().then(|| self.put_lock_back()));
+        let lock_lost = kept.and_then(Result::err).map(|error| {
+            let error: &dyn std::error::Error = &error;
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            format!(
+                "the lock file was removed, replaced or overwritten, and cannot be had again: {error}{cause}"
+            )
+        });
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let (reason, detail, busy) = match found {
             Err(fault) => (Some(fault.reason), Some(fault.detail), fault.busy),
@@ -154,27 +157,28 @@ impl Library {
         self.adopt()
     }
 
-    /// Sees to it that the lock file is there and ours; says what is wrong where that cannot be.
-    fn keep_lock(&self) -> Option<String> {
-        let lock = self.lock.as_ref()?;
-        match lock.keep() {
-            Ok(false) => None,
-            Ok(true) => {
-                warn!(
-                    path = %lock.path().display(),
-                    "the lock file was removed, replaced or overwritten; it is as it was again, and locked. Leave it alone: \
-                     without it a second daemon may start on this library"
-                );
-                None
-            }
-            Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-                Some(format!(
-                    "the lock file was removed, replaced or overwritten, and cannot be had again: {error}{cause}"
-                ))
-            }
+    /// Sees to it that the lock file beside the library is there and ours, as [`Self::check`] does: for who does not check.
+    ///
+    /// # Errors
+    /// As [`Lock::keep`](lock::Lock::keep).
+    pub fn keep_lock(&self) -> Result<(), LockError> {
+        if self.is_there() { self.put_lock_back() } else { Ok(()) }
+    }
+
+    fn is_there(&self) -> bool {
+        std::fs::symlink_metadata(&self.real).is_ok_and(|found| found.is_file())
+    }
+
+    fn put_lock_back(&self) -> Result<(), LockError> {
+        let Some(lock) = &self.lock else { return Ok(()) };
+        if lock.keep()? {
+            warn!(
+                path = %lock.path().display(),
+                "the lock file was removed, replaced or overwritten; it is as it was again, and locked. Leave it alone: \
+                 without it a second daemon may start on this library"
+            );
         }
+        Ok(())
     }
 
     fn may_write(&self) -> bool {

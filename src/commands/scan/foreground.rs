@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -17,6 +17,7 @@ use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, output};
 use crate::cli::ScanArgs;
 use crate::config::Config;
 use crate::library::jobs::{self, Queued};
+use crate::library::lock::LockError;
 use crate::library::{Library, Patience};
 use crate::scan::hashing::{self, Hashed};
 use crate::scan::progress::Progress;
@@ -24,6 +25,9 @@ use crate::scan::{self, Context, Task, chain, job};
 
 /// How long a scan that was told to stop may take to record its end.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Time between two looks at the lock file: as between a daemon's checks.
+const LOCK_PERIOD: Duration = Duration::from_millis(500);
 
 /// Scans, shows how far it is, and ends on Ctrl-C with what was stored.
 pub(super) fn scan(args: &ScanArgs, config: &Config, parts: Vec<Part>, library: Library) -> ExitCode {
@@ -43,22 +47,70 @@ pub(super) fn scan(args: &ScanArgs, config: &Config, parts: Vec<Part>, library: 
     if let Err(error) = std::thread::Builder::new().name("scan".into()).spawn(worker) {
         return output::fail(&scan::Error::Threads(error), EXIT_FAILURE);
     }
-    let (outcome, stopped) = runtime.block_on(wait(ending, &context.stop, &shown));
+    let lost = match guard(Arc::clone(&context.library)) {
+        Ok(lost) => lost,
+        Err(error) => {
+            context.stop.cancel();
+            return output::fail(&scan::Error::Threads(error), EXIT_FAILURE);
+        }
+    };
+    let (outcome, stopped) = runtime.block_on(wait(ending, lost, &context.stop, &shown));
     let code = outcome.map_or(ExitCode::SUCCESS, |outcome| outcome.show(args.json));
     match stopped {
-        Some(code) => ExitCode::from(code),
+        Some(Stop::Signal(code)) => ExitCode::from(code),
+        Some(Stop::Lost(error)) => {
+            output::complain(&format_args!(
+                "the scan was stopped, because its lock file was removed or replaced and another has it now \
+                 (what was stored is kept): {error}"
+            ));
+            ExitCode::from(EXIT_FAILURE)
+        }
         None => code,
     }
 }
 
+/// Why a scan was stopped.
+enum Stop {
+    /// With the code to exit with.
+    Signal(u8),
+    /// Another holds the lock.
+    Lost(LockError),
+}
+
+/// Looks after the lock file, as a daemon's checks do, and tells when another has it. On a thread of its own: the scan's
+/// may stand still at a disk or at a library that is locked.
+fn guard(library: Arc<Library>) -> std::io::Result<mpsc::UnboundedReceiver<LockError>> {
+    let (tell, lost) = mpsc::unbounded_channel();
+    let mut warned = false;
+    std::thread::Builder::new().name("lock".into()).spawn(move || {
+        while !tell.is_closed() {
+            match library.keep_lock() {
+                Ok(()) => warned = false,
+                Err(error @ LockError::Held { .. }) => {
+                    let _ = tell.send(error);
+                    return;
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut warned, true) {
+                        warn!(error = chain(&error), "the lock file cannot be put back");
+                    }
+                }
+            }
+            std::thread::sleep(LOCK_PERIOD);
+        }
+    })?;
+    Ok(lost)
+}
+
 type Shown = Mutex<(String, Arc<Progress>)>;
 
-/// Waits for the scan's end or a signal; draws in between. With the code to exit with after a signal.
+/// Waits for the scan's end or a reason to stop it; draws in between.
 async fn wait(
     mut ending: oneshot::Receiver<Outcome>,
+    mut lost: mpsc::UnboundedReceiver<LockError>,
     stop: &CancellationToken,
     shown: &Shown,
-) -> (Option<Outcome>, Option<u8>) {
+) -> (Option<Outcome>, Option<Stop>) {
     let mut bar = Bar::new();
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     let (Ok(mut interrupt), Ok(mut terminate)) =
@@ -74,14 +126,19 @@ async fn wait(
             outcome = &mut ending => break outcome.ok(),
             _ = interrupt.recv() => {
                 // Asked twice: at once.
-                if stopped.replace(EXIT_INTERRUPTED).is_some() {
+                if stopped.replace(Stop::Signal(EXIT_INTERRUPTED)).is_some() {
                     break None;
                 }
                 stop.cancel();
                 deadline = Instant::now() + STOP_PATIENCE;
             }
             _ = terminate.recv() => {
-                stopped = Some(EXIT_TERMINATED);
+                stopped = Some(Stop::Signal(EXIT_TERMINATED));
+                stop.cancel();
+                deadline = deadline.min(Instant::now() + STOP_PATIENCE);
+            }
+            Some(error) = lost.recv() => {
+                stopped.get_or_insert(Stop::Lost(error));
                 stop.cancel();
                 deadline = deadline.min(Instant::now() + STOP_PATIENCE);
             }
