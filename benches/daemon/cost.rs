@@ -46,10 +46,10 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     nanoseconds as f64 / 1e9
 }
 
-/// Resident memory.
+/// Resident memory. The VmRSS of `status` may be off by some hundred kilobytes (proc_pid_status(5)).
 pub(crate) fn resident_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process lives");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process lives");
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).expect("Rss");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
