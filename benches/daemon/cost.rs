@@ -46,7 +46,7 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     nanoseconds as f64 / 1e9
 }
 
-/// Resident memory. The VmRSS of `status` may be off by some hundred kilobytes (proc_pid_status(5)).
+/// Resident memory. `VmRSS` of `/proc/PID/status` may be off by some hundred kilobytes, says proc(5).
 pub(crate) fn resident_kib(pid: u32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process lives");
     let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).expect("Rss");
