@@ -33,8 +33,6 @@ impl Scheduler {
                 // A look that wrote nothing says nothing of the library.
                 if !report.idle {
                     self.problem = None;
-                }
-                if !report.idle {
                     self.counts.completed += 1;
                     self.counts.seconds += report.summary.seconds;
                     let summary = &report.summary;
