@@ -167,6 +167,17 @@ pub(crate) fn try_answer_of(address: SocketAddr) -> Option<Vec<u8>> {
     Some(answer)
 }
 
+/// The value of a sample of `/metrics` that has no labels.
+pub(crate) fn metric(address: SocketAddr, name: &str) -> f64 {
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    let request = b"GET /metrics HTTP/1.1\r\nHost: vpo\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).expect("it reads");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.parse().ok()).expect("a sample of that name")
+}
+
 /// Connections that have each been answered once and stay open.
 pub(crate) fn idle_connections(address: SocketAddr, count: usize) -> Vec<std::net::TcpStream> {
     (0..count)

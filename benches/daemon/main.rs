@@ -61,7 +61,8 @@ fn throughput(vpo: &std::path::Path, extent: &Extent) {
         "conns", "", "server", "req/s", "p50 µs", "p99 µs", "CPU µs", "ratio"
     );
     let vpo = Vpo::start(vpo);
-    let answer = load::answer_of(vpo.address());
+    let address = vpo.address();
+    let answer = load::answer_of(address);
     let mut servers: Vec<Box<dyn Server>> = vec![Box::new(raw::Raw::start(&answer)), Box::new(vpo)];
     servers.extend(servers::installed(&answer));
     for keep_alive in [true, false] {
@@ -92,7 +93,9 @@ fn throughput(vpo: &std::path::Path, extent: &Extent) {
             }
         }
     }
-    println!();
+    let check = |what| load::metric(address, &format!("vpo_database_check_duration_seconds_{what}"));
+    let (count, seconds) = (check("count"), check("sum"));
+    println!("\na check of the library, mean of {count:<5} {:>8.0} µs\n", seconds / count * 1e6);
 }
 
 fn start_and_stop(vpo: &std::path::Path, extent: &Extent) {
