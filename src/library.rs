@@ -9,14 +9,15 @@
 pub mod check;
 mod connection;
 mod diagnose;
+pub mod file_system;
 pub mod files;
 pub mod jobs;
 pub mod lock;
 pub mod open;
+mod path;
 pub mod schema;
 pub mod timestamp;
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
 
 pub use check::{Finding, Reason};
-use connection::{Reader, Writer};
+use connection::{Reader, Stamp, Writer};
 pub use lock::Lock;
 use open::Pin;
 pub use open::{OpenError, Options};
@@ -87,15 +88,15 @@ pub enum Error {
     },
 }
 
-/// An open library. Without roots no connection outlives its use; with roots one writer is kept.
+/// An open library. One that only reads keeps no connection beyond its use; one that writes keeps one writer.
 #[derive(Debug)]
 pub struct Library {
     path: PathBuf,
     /// Where the path led, all links followed, when the library was opened and locked.
     real: PathBuf,
     lock: Option<Lock>,
-    /// Whether there are roots to record: only then is anything written.
-    with_roots: AtomicBool,
+    /// Whether it was opened to be written: because there are roots to record, or to leave a job for the daemon.
+    writes: AtomicBool,
     closed: AtomicBool,
     reader: Reader,
     /// Whoever uses SQLite holds this shared, so that the file behind the path changes hands
@@ -118,10 +119,10 @@ struct State {
 
 /// See [`Library::fingerprint`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint(Stamp, Option<Stamp>);
-
-/// Inode, length, mtime in seconds and nanoseconds.
-type Stamp = (u64, u64, i64, i64);
+pub struct Fingerprint {
+    library: Stamp,
+    wal: Option<Stamp>,
+}
 
 /// How long to wait for a locked database.
 #[derive(Clone, Copy)]
@@ -192,16 +193,12 @@ impl Library {
     /// `None` when the library cannot be reached.
     #[must_use]
     pub fn fingerprint(&self) -> Option<Fingerprint> {
-        let of = |path: &Path| {
-            let found = std::fs::metadata(path).ok()?;
-            Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
-        };
-        let library = of(&self.path)?;
-        Some(Fingerprint(library, of(&connection::companion(&self.path, "-wal"))))
+        let library = Stamp::at(&self.path)?;
+        Some(Fingerprint { library, wal: Stamp::at(&path::companion(&self.path, "-wal")) })
     }
 
-    /// Rises whenever [`Self::check`] takes another file into use (or with roots the same one again): whoever works on
-    /// the one before begins anew.
+    /// A counter that [`Self::check`] raises when it opens another file at the path, or with roots reopens the same one.
+    /// Work that was begun under an older number must start again.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.state.read().unwrap_or_else(PoisonError::into_inner).generation
@@ -237,7 +234,7 @@ impl Library {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        if !self.with_roots() {
+        if !self.writes() {
             return Err(Error::ReadOnly(self.path.clone()));
         }
         let Some(writer) = &state.writer else {
@@ -256,17 +253,17 @@ impl Library {
         Ok(value)
     }
 
-    /// Brings the write-ahead log into the library: for the end of a piece of work, so that while nothing goes on
-    /// `library.db` alone is the whole library, as those believe who copy or replace it. Does nothing without roots; what
-    /// a reader of another program holds back stays in the log until the next time.
+    /// Brings the write-ahead log into the library at the end of a piece of work, so that `library.db` alone is complete
+    /// for people who copy or replace it. Does nothing without roots; what a reader of another program holds back stays
+    /// in the log until the next time.
     ///
     /// # Errors
     /// As [`Self::write`].
-    pub fn settle(&self) -> Result<(), Error> {
+    pub fn checkpoint(&self) -> Result<(), Error> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let Some(writer) = &state.writer else { return Ok(()) };
         self.still_there(&state)?;
-        writer.settle().map_err(|source| self.failed(source))
+        writer.checkpoint().map_err(|source| self.failed(source))
     }
 
     /// Ends it: later reads and writes fail. With roots it waits for those in progress, then the write-ahead log is
@@ -276,7 +273,7 @@ impl Library {
     /// When the last checkpoint failed; the log is then left beside the library, and nothing is lost.
     pub fn close(&self) -> Result<(), Error> {
         let closed = self.closed.swap(true, Ordering::AcqRel);
-        if closed || !self.with_roots() {
+        if closed || !self.writes() {
             return Ok(());
         }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -289,8 +286,8 @@ impl Library {
         .map_err(|source| self.failed(source))
     }
 
-    fn with_roots(&self) -> bool {
-        self.with_roots.load(Ordering::Acquire)
+    fn writes(&self) -> bool {
+        self.writes.load(Ordering::Acquire)
     }
 
     fn failed(&self, source: rusqlite::Error) -> Error {

@@ -266,13 +266,19 @@ pub fn chain(error: &dyn Error) -> String {
     line
 }
 
+/// A text without line breaks and other control characters: they are escaped, as in the log.
+#[must_use]
+pub fn on_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    format::escape(&mut line, text);
+    line
+}
+
 /// Says one line on standard error, `vpo: …`; for what is said before logging is up, and by the short
 /// commands. Gives up after a second on a pipe that nobody reads, and never panics where standard error
 /// cannot be written to (`eprintln!` does).
 pub fn complain(what: &dyn Display) {
-    let mut line = String::from("vpo: ");
-    format::escape(&mut line, &what.to_string());
-    line.push('\n');
+    let line = format!("vpo: {}\n", on_one_line(&what.to_string()));
     writer::write_patiently(io::stderr().as_fd(), line.as_bytes(), Duration::from_secs(1));
 }
 

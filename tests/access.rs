@@ -147,13 +147,73 @@ fn where_the_directory_may_not_be_written_the_lock_is_in_the_runtime_directory()
     let (mut daemon, address) = start(with_runtime(serve(&sandbox, false)), &sandbox.path("data/library.db"));
     assert_read_only(address);
     let lock = fs::read_to_string(sandbox.path("run/library.db.lock")).expect("there");
-    assert_eq!(lock, format!("{}\nhttp://{address}\n", daemon.pid()));
+    let library = sandbox.path("data/library.db");
+    assert_eq!(lock, format!("{}\nhttp://{address}\n{}\n", daemon.pid(), library.display()));
     let output = with_runtime(serve(&sandbox, false)).output().expect("runs");
     assert_refused(&output, &["already in use", &format!("pid {}", daemon.pid()), &address.to_string()]);
     let mut healthcheck = sandbox.vpo_as_nobody(["healthcheck", "--database"]);
     healthcheck.arg(sandbox.path("data/library.db"));
     let output = with_runtime(healthcheck).output().expect("runs");
     assert!(output.status.success(), "it finds the daemon there: {output:?}");
+    assert!(daemon.stop().success());
+    set(&sandbox, "data", 0o755);
+}
+
+#[test]
+fn two_daemons_that_share_a_runtime_directory_are_told_apart() {
+    let sandbox = Sandbox::new();
+    library(&sandbox, false);
+    sandbox.write("other/library.db", fs::read(sandbox.path("data/library.db")).expect("readable"));
+    fs::create_dir(sandbox.path("run")).expect("made");
+    sandbox.give_away();
+    set(&sandbox, "data", 0o555);
+    set(&sandbox, "other", 0o555);
+    let vpo = |words: [&str; 4], library: &str| {
+        let mut command = sandbox.vpo_as_nobody(words.into_iter().filter(|word| !word.is_empty()));
+        command.arg(sandbox.path(library)).env("RUNTIME_DIRECTORY", sandbox.path("run"));
+        command
+    };
+    let serve = |library| vpo(["serve", "--port", "0", "--database"], library);
+    let (mut daemon, _) = start(serve("data/library.db"), &sandbox.path("data/library.db"));
+    eventually("the address is published", || {
+        fs::read_to_string(sandbox.path("run/library.db.lock")).ok().filter(|text| text.lines().count() == 3)
+    });
+    let output = serve("other/library.db").output().expect("runs");
+    let lock = sandbox.path("run/library.db.lock").display().to_string();
+    let parts = ["other/library.db", &lock, "data/library.db", "RuntimeDirectory= of its own"];
+    assert_refused(&output, &parts);
+    let output = vpo(["healthcheck", "--database", "", ""], "other/library.db").output().expect("runs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "the one that runs serves another library: {output:?}");
+    assert!(text.contains("no daemon runs on"), "{text}");
+    let output = vpo(["healthcheck", "--database", "", ""], "data/library.db").output().expect("runs");
+    assert!(output.status.success(), "{output:?}");
+    assert!(daemon.stop().success());
+    set(&sandbox, "data", 0o755);
+    set(&sandbox, "other", 0o755);
+}
+
+#[test]
+fn who_may_not_write_the_lock_file_starts_no_second_daemon() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can be the other user");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    library(&sandbox, false);
+    fs::create_dir(sandbox.path("run")).expect("made");
+    sandbox.give_away();
+    let mut ours = sandbox.vpo(["serve", "--port", "0", "--database"]);
+    ours.arg(sandbox.path("data/library.db"));
+    let (mut daemon, address) = start(ours, &sandbox.path("data/library.db"));
+    // The directory is theirs, the lock file and the daemon are root's.
+    set(&sandbox, "data", 0o555);
+    for runtime_directory in [None, Some(sandbox.path("run"))] {
+        let mut command = serve(&sandbox, false);
+        command.envs(runtime_directory.map(|directory| ("RUNTIME_DIRECTORY", directory)));
+        let output = command.output().expect("runs");
+        assert_refused(&output, &["already in use", &format!("pid {}", daemon.pid()), &address.to_string()]);
+    }
     assert!(daemon.stop().success());
     set(&sandbox, "data", 0o755);
 }
@@ -208,6 +268,45 @@ fn a_library_that_cannot_be_made_is_refused_with_the_fix() {
     assert_advised(&output, &[&sandbox.path("data")]);
     assert!(listing(&sandbox).is_empty());
     set(&sandbox, "data", 0o755);
+}
+
+#[test]
+fn a_default_place_that_cannot_be_made_is_refused_with_what_is_in_the_way() {
+    let sandbox = Sandbox::new();
+    for directory in ["shut", "linked"] {
+        fs::create_dir(sandbox.path(directory)).expect("made");
+    }
+    sandbox.give_away();
+    std::os::unix::fs::symlink("../nowhere", sandbox.path("linked/.vpo")).expect("a link");
+    set(&sandbox, "shut", 0o555);
+    let missing = |home: &str| format!("`install -d -o {{uid}} -g {{gid}} {}`", sandbox.path(home).display());
+    for (home, expected) in [
+        ("shut", vec!["cannot create the library", "mode 0555", missing("shut/.vpo").as_str()]),
+        ("none", vec!["cannot create the library", "none does not exist", missing("none/.vpo").as_str()]),
+        ("linked", vec!["linked/.vpo is a symbolic link to ../nowhere", "remove the link"]),
+    ] {
+        let mut command = sandbox.vpo_as_nobody(["serve", "--port", "0"]);
+        let output = command.env("HOME", sandbox.path(home)).output().expect("runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        let ids = text.split("we run as uid ").nth(1).and_then(|rest| rest.split_once(", gid "));
+        let (uid, gid) =
+            ids.map_or(("", ""), |(uid, rest)| (uid, rest.split(';').next().unwrap_or_default()));
+        for part in expected {
+            let part = part.replace("{uid}", uid).replace("{gid}", gid);
+            assert_refused(&output, &[&part]);
+        }
+        assert!(!text.contains("directory created") && !text.contains("SELinux"), "{text}");
+    }
+}
+
+#[test]
+fn a_name_that_is_too_long_is_refused_as_such() {
+    let sandbox = Sandbox::new();
+    for length in [240, 300] {
+        let output =
+            sandbox.run(["serve", "--port", "0", "--database", &format!("/tmp/{}", "x".repeat(length))]);
+        assert_refused(&output, &["too long: correct `database.path`"]);
+    }
 }
 
 #[test]

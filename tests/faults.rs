@@ -639,10 +639,13 @@ fn another_valid_library_in_its_place_is_no_fault() {
             };
             assert_eq!(answer.json()["status"], "healthy");
             assert_eq!(database(&answer)["status"], "warn");
-            let log = scene.daemon.wait_log("taken the place");
-            assert!(log.contains("warning"), "{log}");
+            scene.daemon.wait_log("reason=replaced");
             drop(scene.neighbour.take());
             assert!(scene.daemon.stop().success());
+            let log = scene.daemon.log();
+            let warnings: Vec<_> = log.lines().filter(|line| line.contains("taken the place")).collect();
+            let warnings = warnings.iter().filter(|line| line.contains(" warning ")).count();
+            assert_eq!(warnings, 1, "one warning: {log}");
             let sound: String =
                 open(&scene.library).query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("read");
             assert_eq!(sound, "ok");

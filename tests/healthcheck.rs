@@ -70,6 +70,20 @@ fn it_follows_the_daemon_to_a_port_of_its_own() {
 }
 
 #[test]
+fn it_says_one_line_whatever_the_daemon_warns_of() {
+    let sandbox = Sandbox::new();
+    let root = sandbox.path("two\nlines");
+    let daemon = sandbox.serve(["--library".as_ref(), root.as_os_str()]);
+    eventually("the root is warned about", || {
+        daemon.get("/health").body.contains("unreadable").then_some(())
+    });
+    let (code, line) = said(&sandbox.run(["healthcheck"]));
+    assert_eq!(code, 0);
+    let expected = format!("healthy; root:{} unreadable", root.display()).replace('\n', "\\n");
+    assert_eq!(line, expected, "and no more than the reason: the rest is in /health and the log");
+}
+
+#[test]
 fn it_names_what_is_wrong() {
     let sandbox = Sandbox::new();
     let daemon = sandbox.serve(NO_ARGS);

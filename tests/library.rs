@@ -374,7 +374,7 @@ fn what_is_not_a_library_is_refused_by_name_and_not_touched() {
         ("foreign.db", "cooks, recipes"),
         ("tableless.db", "no tables"),
         ("older.db", "schema version 6, but this vpo reads and writes version 7"),
-        ("hollow.db", "lacks files."),
+        ("hollow.db", "lacks files, jobs, operations,"),
         ("number.db", "schema version"),
     ] {
         let path = sandbox.path(name);
@@ -519,15 +519,9 @@ fn an_unfinished_write_of_another_program_is_left_to_those_who_may_write() {
     let path = library(&sandbox);
     let writer = sqlite(&path);
     writer.execute_batch(FILE).expect("written");
-    // Pages are spilled into the library before the commit: what is in the journal must be undone.
-    writer
-        .execute_batch(&format!("PRAGMA cache_size = 1; BEGIN; {}", [FILE; 200].join(";")))
-        .expect("written");
-    let left = contents(&sandbox.path(""));
     drop(writer);
-    for (path, bytes) in &left {
-        fs::write(path, bytes).expect("written");
-    }
+    die_while_writing(&path, &[FILE; 200].join(";"));
+    let left = contents(&sandbox.path(""));
     assert!(sandbox.path("library.db-journal").exists());
     let text = refusal(&path, READ);
     assert!(text.contains("unfinished write"), "{text}");
@@ -537,13 +531,51 @@ fn an_unfinished_write_of_another_program_is_left_to_those_who_may_write() {
     assert_well(&opened.check());
 }
 
+/// A program that dies in the middle of a large transaction leaves pages of it in the file, and a journal.
+fn die_while_writing(path: &Path, sql: &str) {
+    let left = {
+        let writer = sqlite(path);
+        writer.execute_batch(&format!("PRAGMA cache_size = 1; BEGIN; {sql}")).expect("written");
+        contents(path.parent().expect("a directory"))
+    };
+    for (path, bytes) in &left {
+        fs::write(path, bytes).expect("written");
+    }
+}
+
+#[test]
+fn an_unfinished_write_in_what_is_not_ours_is_not_touched_by_anyone() {
+    let row = "INSERT INTO recipes VALUES (zeroblob(3000))";
+    for (name, schema, expected) in [
+        ("foreign", "CREATE TABLE recipes (x)", "not a VPO library"),
+        (
+            "newer",
+            "CREATE TABLE recipes (x); CREATE TABLE _meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+             INSERT INTO _meta VALUES ('schema_version', '8')",
+            "schema version 8, but this vpo reads and writes version 7",
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        let path = sandbox.path("library.db");
+        sqlite_create(&path, schema);
+        die_while_writing(&path, &[row; 200].join(";"));
+        assert!(sandbox.path("library.db-journal").exists());
+        let before = contents(&sandbox.path(""));
+        for options in [READ, WRITE] {
+            let text = refusal(&path, options);
+            assert!(text.contains(expected), "{name}: {text}");
+            assert!(contents(&sandbox.path("")) == before, "{name}: nothing is touched, and nothing made");
+        }
+    }
+}
+
 #[test]
 fn while_nothing_goes_on_the_file_alone_is_the_library() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);
     let opened = open(&path, WRITE).expect("opens");
     opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])).expect("written");
-    opened.settle().expect("settled");
+    opened.checkpoint().expect("settled");
     fs::copy(&path, sandbox.path("backup.db")).expect("copied");
     assert_eq!(count(&sqlite(&sandbox.path("backup.db"))).expect("read"), 1);
     assert_well(&opened.check());
@@ -648,7 +680,7 @@ fn nothing_is_written_into_a_library_that_is_gone_or_another() {
     assert!(matches!(write(), Err(Error::Replaced(_))));
     assert_eq!(opened.generation(), 0);
     let finding = opened.check();
-    assert_eq!((finding.reason, finding.generation), (Some(Reason::Replaced), 1));
+    assert_eq!((finding.reason, opened.generation()), (Some(Reason::Replaced), 1));
     write().expect("the new one is written");
     opened.close().expect("closes");
     assert_eq!(
@@ -675,7 +707,7 @@ fn a_library_that_comes_back_after_something_else_is_written_again() {
     fs::rename(sandbox.path("away.db"), &path).expect("renamed");
     let finding = opened.check();
     assert_well(&finding);
-    assert_eq!(finding.generation, 1, "what was stopped begins anew");
+    assert_eq!(opened.generation(), 1, "what was stopped begins anew");
     write().expect("written");
     assert_eq!(opened.read(Patience::brief(NEVER), |tx| count(tx)).expect("read"), 2);
 }

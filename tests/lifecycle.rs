@@ -267,7 +267,10 @@ fn a_lock_file_is_put_back_while_the_library_is_locked() {
     eventually("the lock file is as before", || {
         fs::read(sandbox.lock()).is_ok_and(|now| now == before).then_some(())
     });
-    assert_eq!(daemon.get("/health").json()["checks"][0]["reason"], "locked");
+    // On a busy machine a look may be late besides, and is a `timeout` then.
+    eventually("the library is still locked", || {
+        (daemon.get("/health").json()["checks"][0]["reason"] == "locked").then_some(())
+    });
     assert_refused_beside(&sandbox, &daemon);
 }
 

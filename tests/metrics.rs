@@ -54,14 +54,12 @@ fn figures_are_those_of_the_daemon() {
     assert!(value("vpo_database_check_duration_seconds_count") >= 1.0);
     assert!(value("vpo_database_check_age_seconds") < 5.0);
     assert!(value("vpo_log_lines_dropped_total") < 1.0);
-    if cfg!(target_os = "linux") {
-        assert!(value("process_resident_memory_bytes") > 1e6);
-        assert!(value("process_open_fds") > 5.0);
-        assert!(value("process_max_fds") > value("process_open_fds"));
-        assert!(value("process_start_time_seconds") > 1.6e9);
-        assert!(value("process_threads") >= 2.0);
-        assert!(value("process_cpu_seconds_total") >= 0.0);
-    }
+    assert!(value("process_resident_memory_bytes") > 1e6);
+    assert!(value("process_open_fds") > 5.0);
+    assert!(value("process_max_fds") > value("process_open_fds"));
+    assert!(value("process_start_time_seconds") > 1.6e9);
+    assert!(value("process_threads") >= 2.0);
+    assert!(value("process_cpu_seconds_total") >= 0.0);
 }
 
 #[test]

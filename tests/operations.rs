@@ -121,12 +121,24 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
         .expect("a database");
     refused(&sandbox, &["--database", "other.db"], "it was not touched");
     refused(&sandbox, &["--database", "/nonexistent/library.db"], "of the library does not exist");
-    refused(&sandbox, &["--database", "."], "must name a file");
+    std::fs::create_dir(sandbox.path("directory.db")).expect("made");
+    refused(&sandbox, &["--database", "directory.db"], "must name a file");
     refused(&sandbox, &["--database", "empty.db/library.db"], "cannot be reached");
 
     let other = Sandbox::new();
-    let daemon = other.serve::<&str>([]);
+    let mut daemon = other.serve::<&str>([]);
     refused(&other, &[], "is already in use by");
+    assert!(daemon.stop().success());
+    let lock = std::fs::File::open(other.lock()).expect("it stays");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockShared).expect("locked");
+    refused(&other, &[], "is kept locked by some other program");
+    drop(lock);
+    std::fs::remove_file(other.lock()).expect("removed");
+    std::fs::create_dir(other.lock()).expect("made");
+    refused(&other, &[], "cannot use the lock file");
+
+    let other = Sandbox::new();
+    let daemon = other.serve::<&str>([]);
     let port = daemon.address().port().to_string();
     let taken = Sandbox::new();
     let output = taken.vpo(["serve", "--port", &port]).output().expect("vpo runs");
@@ -140,6 +152,18 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
 
     // The others are said in the configuration's report, which has tests of its own.
     let elsewhere = ["another program listens there", "can be read but not written", "unknown key", "give …"];
+    seen.extend(elsewhere.map(str::to_owned));
+    // And these where they are brought about: tests/access.rs, tests/library.rs; no file system here lacks flock(2).
+    let elsewhere = [
+        "the daemon of another library",
+        "cannot create the library",
+        "cannot open the library",
+        "holds an unfinished write",
+        "is damaged",
+        "is in WAL mode",
+        "does not support flock",
+        "stayed locked",
+    ];
     seen.extend(elsewhere.map(str::to_owned));
     assert_eq!(phrases, seen);
 }

@@ -285,7 +285,7 @@ fn scan_puts_its_lock_file_back() {
     let daemon = sandbox.run(["serve", "--port", "0"]);
     let text = String::from_utf8_lossy(&daemon.stderr);
     assert_eq!(daemon.status.code(), Some(1), "{text}");
-    assert!(text.contains(&format!("already in use by the daemon with pid {}", scan.id())), "{text}");
+    assert!(text.contains(&format!("already in use by the process with pid {}", scan.id())), "{text}");
     database.execute_batch("COMMIT").expect("unlocked");
     let output = scan.wait_with_output().expect("an end");
     let text = String::from_utf8_lossy(&output.stderr);

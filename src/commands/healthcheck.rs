@@ -3,9 +3,9 @@
 //! It finds the daemon through the lock file that the daemon holds, so it follows `--port 9000`, port 0 and a
 //! Unix socket without being told. It opens no database, binds nothing, starts no runtime and needs no secret.
 
-use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::{EXIT_FAILURE, output, refuse};
 use crate::cli::{HealthcheckArgs, Route};
-use crate::config::{Config, Environment};
+use crate::config::{Config, ConfigError, Environment};
 use crate::library::lock::{self, Address, Found, Holder};
 
 /// Longest answer that is read; the daemon's own are far shorter.
@@ -25,8 +25,10 @@ const LONGEST: u64 = 256 * 1024;
 enum Unhealthy {
     #[error("no daemon runs on {0}")]
     NotRunning(String),
-    #[error("the daemon is starting: it does not listen yet")]
-    NotListening,
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0} has locked the library, and does not listen")]
+    NotListening(Holder),
     #[error(
         "the daemon listens on a socket without a name, or with one that is no text: give its .socket unit another ListenStream="
     )]
@@ -54,42 +56,41 @@ pub fn run(args: &HealthcheckArgs) -> ExitCode {
         let _ = tell.send(ask(&args));
     });
     let outcome = match asked {
-        Ok(_) => told.recv_timeout(timeout).unwrap_or(Ok(Err(Unhealthy::Late(timeout.as_secs_f64())))),
-        Err(error) => Ok(Err(Unhealthy::Thread(error))),
+        Ok(_) => told.recv_timeout(timeout).unwrap_or(Err(Unhealthy::Late(timeout.as_secs_f64()))),
+        Err(error) => Err(Unhealthy::Thread(error)),
     };
     match outcome {
-        Ok(Ok(line)) => output::print(&format!("{line}\n")),
-        Ok(Err(unhealthy)) => {
+        Ok(line) => output::say(&line),
+        Err(Unhealthy::Config(error)) => refuse(&error),
+        Err(unhealthy) => {
             output::complain(&format_args!("unhealthy: {unhealthy}"));
             ExitCode::from(EXIT_FAILURE)
         }
-        Err(code) => code,
     }
 }
 
-/// What the daemon says; the outer error is a configuration that does not tell where to look.
-fn ask(args: &HealthcheckArgs) -> Result<Result<String, Unhealthy>, ExitCode> {
-    Ok(locate(args)?.and_then(|address| probe(&address, args.route)))
+/// What the daemon says.
+fn ask(args: &HealthcheckArgs) -> Result<String, Unhealthy> {
+    probe(&locate(args)?, args.route)
 }
 
 /// Where the daemon listens.
-fn locate(args: &HealthcheckArgs) -> Result<Result<Address, Unhealthy>, ExitCode> {
+fn locate(args: &HealthcheckArgs) -> Result<Address, Unhealthy> {
     let (flags, environment) = (args.layer(), Environment::from_process());
-    let library = Config::library_path(&flags, &environment).map_err(|error| refuse(&error))?;
+    let library = Config::library_path(&flags, &environment)?;
     let not_running = || Unhealthy::NotRunning(library.display().to_string());
     match lock::find(&library, environment.runtime_directory()) {
-        Ok(Found::Held(Holder { address: Some(address), .. })) => return Ok(Ok(address)),
-        Ok(Found::Held(Holder { address: None, .. })) => return Ok(Err(Unhealthy::NotListening)),
-        Ok(Found::NotHeld) => return Ok(Err(not_running())),
+        Ok(Found::Held(Holder { address: Some(address), .. })) => return Ok(address),
+        Ok(Found::Held(holder)) => return Err(Unhealthy::NotListening(holder)),
+        Ok(Found::NotHeld) => return Err(not_running()),
         // No lock file, or none that this user may read: the configuration must do.
         Ok(Found::NoFile) | Err(_) => {}
     }
-    let resolved = Config::resolve_without_secrets(&flags, &environment).map_err(|error| refuse(&error))?;
-    let server = resolved.config.server;
+    let server = Config::resolve_without_secrets(&flags, &environment)?.config.server;
     if server.port == 0 {
-        return Ok(Err(not_running()));
+        return Err(not_running());
     }
-    Ok(Ok(Address::Tcp(SocketAddr::new(server.bind, server.port))))
+    Ok(Address::Tcp(SocketAddr::new(server.bind, server.port)))
 }
 
 /// Who listens everywhere is asked on the loopback.
@@ -109,7 +110,6 @@ fn probe(address: &Address, route: Route) -> Result<String, Unhealthy> {
             let stream = TcpStream::connect(address);
             (format!("http://{address}"), stream.and_then(|stream| exchange(stream, route)))
         }
-        Address::Unix(path) if path.as_os_str().is_empty() => return Err(Unhealthy::Nameless),
         Address::Unix(path) => {
             let stream = UnixStream::connect(path);
             (address.to_string(), stream.and_then(|stream| exchange(stream, route)))
@@ -118,6 +118,7 @@ fn probe(address: &Address, route: Route) -> Result<String, Unhealthy> {
             let stream = connect_abstract(name);
             (address.to_string(), stream.and_then(|stream| exchange(stream, route)))
         }
+        Address::Nameless => return Err(Unhealthy::Nameless),
     };
     match answer {
         Ok(answer) => judge(&answer, &shown, route),
@@ -126,16 +127,8 @@ fn probe(address: &Address, route: Route) -> Result<String, Unhealthy> {
 }
 
 /// Connects to a socket in Linux' abstract namespace.
-#[cfg(any(target_os = "linux", target_os = "android"))]
 fn connect_abstract(name: &str) -> io::Result<UnixStream> {
-    use std::os::linux::net::SocketAddrExt;
-    let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
-    UnixStream::connect_addr(&address)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn connect_abstract(_: &str) -> io::Result<UnixStream> {
-    Err(io::ErrorKind::Unsupported.into())
+    UnixStream::connect_addr(&std::os::unix::net::SocketAddr::from_abstract_name(name)?)
 }
 
 /// Sends the request and reads to the end of the stream.
@@ -156,21 +149,20 @@ fn exchange(mut stream: impl Read + Write, route: Route) -> io::Result<Vec<u8>> 
 
 /// What is read of `/health`.
 #[derive(Deserialize)]
-struct Health<'a> {
-    phase: &'a str,
-    #[serde(borrow)]
-    checks: Vec<Check<'a>>,
+struct Health {
+    phase: String,
+    checks: Vec<Check>,
 }
 
 #[derive(Deserialize)]
-struct Check<'a> {
-    name: std::borrow::Cow<'a, str>,
-    status: &'a str,
-    reason: Option<&'a str>,
-    #[serde(borrow, default)]
-    detail: Option<std::borrow::Cow<'a, str>>,
+struct Check {
+    name: String,
+    status: String,
+    reason: Option<String>,
+    detail: Option<String>,
 }
 
+/// Whether an answer says healthy, and one line of why.
 fn judge(answer: &[u8], address: &str, route: Route) -> Result<String, Unhealthy> {
     let foreign = |what: String| Unhealthy::Foreign { address: address.to_owned(), what };
     let text = String::from_utf8_lossy(answer);
@@ -187,7 +179,7 @@ fn judge(answer: &[u8], address: &str, route: Route) -> Result<String, Unhealthy
     if status != "200" && status != "503" {
         return Err(foreign(format!("status {status}")));
     }
-    let Ok(health) = serde_json::from_str::<Health<'_>>(body) else {
+    let Ok(health) = serde_json::from_str::<Health>(body) else {
         // Turned away at the connection limit, the one other 503 that vpo gives.
         return match serde_json::from_str::<serde_json::Value>(body) {
             Ok(error) if status == "503" && error["error"].is_string() => {
@@ -196,22 +188,27 @@ fn judge(answer: &[u8], address: &str, route: Route) -> Result<String, Unhealthy
             _ => Err(foreign(format!("status {status}, but not the JSON of vpo"))),
         };
     };
-    let wanted = if status == "200" { "warn" } else { "fail" };
-    let mut line = if status == "200" { "healthy".to_owned() } else { String::new() };
+    let is_healthy = status == "200";
+    let wanted = if is_healthy { "warn" } else { "fail" };
+    let mut parts = Vec::new();
+    if is_healthy {
+        parts.push("healthy".to_owned());
+    }
     if health.phase != "running" {
-        line.push_str(health.phase);
+        parts.push(health.phase);
     }
-    for check in health.checks.iter().filter(|check| check.status == wanted) {
-        // Writing to a string cannot fail.
-        let separator = if line.is_empty() { "" } else { "; " };
-        let _ = write!(line, "{separator}{} {}", check.name, check.reason.unwrap_or(check.status));
-        if let Some(detail) = &check.detail {
-            let _ = write!(line, " ({detail})");
-        }
+    for check in health.checks.into_iter().filter(|check| check.status == wanted) {
+        let reason = check.reason.unwrap_or(check.status);
+        // What a warning is about is for `/health` and the log: this line is said again at every probe.
+        let detail = check.detail.filter(|_| !is_healthy).map(|detail| format!(" ({detail})"));
+        parts.push(format!("{} {reason}{}", check.name, detail.unwrap_or_default()));
     }
-    match status {
-        "200" => Ok(line),
-        _ if line.is_empty() => Err(Unhealthy::Told("the database is disconnected".into())),
-        _ => Err(Unhealthy::Told(line)),
+    let line = parts.join("; ");
+    if is_healthy {
+        Ok(line)
+    } else if line.is_empty() {
+        Err(Unhealthy::Told("the database is disconnected".into()))
+    } else {
+        Err(Unhealthy::Told(line))
     }
 }

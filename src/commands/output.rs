@@ -25,6 +25,12 @@ pub fn print(text: &str) -> ExitCode {
     }
 }
 
+/// Says one line on standard output, whatever is in it; 0.
+#[must_use]
+pub fn say(line: &str) -> ExitCode {
+    print(&format!("{}\n", telemetry::on_one_line(line)))
+}
+
 /// Says on one line of standard error what is wrong: `vpo: what: where: what to do`.
 pub fn complain(what: &dyn Display) {
     telemetry::complain(what);

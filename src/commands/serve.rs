@@ -272,6 +272,7 @@ fn lock_address(address: &http::Address) -> lock::Address {
         http::Address::Tcp(address) => lock::Address::Tcp(*address),
         http::Address::Unix(path) => lock::Address::Unix(path.clone()),
         http::Address::Abstract(name) => lock::Address::Abstract(name.clone()),
+        http::Address::Nameless => lock::Address::Nameless,
     }
 }
 

@@ -20,7 +20,7 @@ use super::connection::{self, Reader};
 use super::lock::LockError;
 use super::open::{Pin, open_writer};
 use super::schema::{self, Mismatch};
-use super::{Library, OpenError, SHORTEST, State, diagnose, is_busy, lock};
+use super::{Library, OpenError, SHORTEST, State, diagnose, is_busy, path};
 
 /// How long a look waits for a neighbour's commit: less than the 80 ms after which a check counts as late.
 const BUSY: Duration = Duration::from_millis(60);
@@ -87,8 +87,6 @@ pub struct Finding {
     pub detail: Option<String>,
     /// It was only found busy (a neighbour's commit): worth another look before it is believed.
     pub busy: bool,
-    /// As [`Library::generation`].
-    pub generation: u64,
 }
 
 /// What stops a look.
@@ -109,8 +107,8 @@ impl Library {
     ///
     /// A valid library with another inode at the path is adopted here, and [`Self::generation`] rises.
     pub fn check(&self) -> Finding {
-        // Only beside a library: what is not there needs no lock, and an unmounted directory no file of ours. Beside
-        // one that cannot be used just now, too, and before a look that may hang: else a second daemon could start.
+        // Put the lock file back only where a library is, never into a directory whose mount is gone. But also when the
+        // library is unusable, and before the look, which may hang: without the file a second daemon could start.
         let kept = self.is_there().then(|| self.put_lock_back());
         let found = self.look();
         let kept = kept.or_else(|| found.is_ok().then(|| self.put_lock_back()));
@@ -134,7 +132,7 @@ impl Library {
             }
             Ok(()) => (None, None, false),
         };
-        Finding { reason, detail, busy, generation: state.generation }
+        Finding { reason, detail, busy }
     }
 
     fn look(&self) -> Result<(), Fault> {
@@ -144,9 +142,9 @@ impl Library {
             self.leads_where_it_did()?;
         }
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let in_use = state.pin.is(&found) && (state.writer.is_some() || !self.with_roots());
+        let in_use = state.pin.is(&found) && (state.writer.is_some() || !self.writes());
         if in_use || self.closed.load(Ordering::Acquire) {
-            // Beside a writer of our own SQLite takes a descriptor from before in place of a new one.
+            // While our writer is open SQLite reuses its old descriptor, and would not notice a chmod: so ask access(2).
             if !diagnose::readable(&self.path) {
                 let detail = format!("{}: {}", self.path.display(), diagnose::access(&self.path));
                 return Err(Fault::new(Reason::PermissionDenied, detail));
@@ -182,12 +180,12 @@ impl Library {
     }
 
     fn may_write(&self) -> bool {
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        let directory = path::directory(&self.path);
         diagnose::writable(&self.path) && diagnose::directory_writable(directory)
     }
 
     fn leads_where_it_did(&self) -> Result<(), Fault> {
-        let real = lock::real_path(&self.path);
+        let real = path::real(&self.path);
         if real == self.real {
             return Ok(());
         }
@@ -236,7 +234,7 @@ impl Library {
             });
         }
         examine(&self.reader, &self.path, &found)?;
-        let writer = if self.with_roots() {
+        let writer = if self.writes() {
             Some(open_writer(&self.reader, &self.path, &|| start.elapsed() > BUSY).map_err(writer_fault)?)
         } else {
             None
@@ -246,7 +244,8 @@ impl Library {
             info!(%path, "the library is back");
             state.adopted
         } else {
-            warn!(%path, "another valid library has taken the place of the one before: it is used now");
+            // No warning: the check warns, and whoever shows it says so.
+            info!(%path, "another valid library has taken the place of the one before: it is used now");
             Some(Instant::now())
         };
         // Work that was stopped by the change begins anew in either case.
@@ -348,7 +347,7 @@ fn io_fault(path: &Path, error: &io::Error) -> Fault {
         io::ErrorKind::PermissionDenied => Reason::PermissionDenied,
         _ => Reason::IoError,
     };
-    let why = diagnose::way(path, error).unwrap_or_else(|| diagnose::access(path));
+    let why = diagnose::fault(path, error).unwrap_or_else(|| diagnose::access(path));
     Fault::new(reason, format!("{}: {error}: {why}", path.display()))
 }
 
@@ -371,10 +370,8 @@ fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
             // SQLite keeps the system's reason to itself.
             let reason = match std::fs::metadata(path) {
                 Err(error) => return io_fault(path, &error),
-                Ok(_) if !connection::readable(path) => Reason::PermissionDenied,
-                Ok(_) if !diagnose::directory_writable(path.parent().unwrap_or(Path::new("/"))) => {
-                    Reason::PermissionDenied
-                }
+                Ok(_) if !connection::all_readable(path) => Reason::PermissionDenied,
+                Ok(_) if !diagnose::directory_writable(path::directory(path)) => Reason::PermissionDenied,
                 Ok(_) => Reason::IoError,
             };
             Fault::new(reason, format!("{}: {error}: {}", path.display(), diagnose::access(path)))

@@ -17,6 +17,8 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 
 use super::diagnose;
+use super::file_system::is_read_only;
+use super::path::{companion, directory};
 
 /// After this long a file that changes again shows another mtime on every file system (FAT counts in 2 s).
 const SETTLED: Duration = Duration::from_secs(3);
@@ -39,8 +41,31 @@ pub(super) struct Reader {
     known: Mutex<Option<(Stamp, bool)>>,
 }
 
-/// Another stamp, another content.
-type Stamp = (u64, u64, u64, i64, i64);
+/// What tells one content of a file from another, as far as stat(2) does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    /// Of the file at `path`, or what a link there leads to; `None` when it cannot be reached.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        std::fs::metadata(path).ok().as_ref().map(Self::of)
+    }
+
+    fn of(found: &Metadata) -> Self {
+        Self {
+            device: found.dev(),
+            inode: found.ino(),
+            length: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        }
+    }
+}
 
 impl Reader {
     pub(super) fn new(path: &Path) -> Self {
@@ -62,7 +87,7 @@ impl Reader {
         work(&open(self.path.as_os_str(), busy)?)
     }
 
-    /// `None` where that must not be, or has not worked.
+    /// `None` when reading without locks is not allowed now, or what was read may be invalid.
     fn read_without_locks<T>(
         &self,
         busy: Duration,
@@ -71,20 +96,29 @@ impl Reader {
         let look = |work: &mut dyn FnMut(&Connection) -> rusqlite::Result<T>| {
             work(&open(&immutable(&self.path), busy)?)
         };
-        if diagnose::on_read_only_mount(&self.path) && self.is_complete() {
+        if is_read_only(&self.path) && self.is_complete() {
             // Nobody can write here, and SQLite could make no `-shm`. Somebody may through another mount, though:
             // what looks wrong is looked at again with locks.
             let _turn = Gate::lockless(&self.gate)?;
             return look(work).ok().map(Ok);
         }
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
-        if self.wal.exists() || !diagnose::directory_writable(directory) {
+        if self.wal.exists() || !diagnose::directory_writable(directory(&self.path)) {
             return None;
         }
         let _turn = Gate::lockless(&self.gate)?;
         let before = self.wal_stamp()?;
         let found = look(work);
-        (self.stamp() == Some(before) && !self.wal.exists()).then_some(found)
+        (Stamp::at(&self.path) == Some(before) && !self.wal.exists()).then_some(found)
+    }
+
+    /// What lies in `library.db`, whatever a `-wal` or a `-journal` has to say of it: for a look at a file that cannot be
+    /// read otherwise without writing to it. `None` while connections that take locks are open.
+    pub(super) fn read_as_it_is<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Option<rusqlite::Result<T>> {
+        let _turn = Gate::lockless(&self.gate)?;
+        Some(open(&immutable(&self.path), Duration::ZERO).and_then(|connection| work(&connection)))
     }
 
     /// Whether `library.db` alone is the whole library: what lies in a `-wal` or a `-journal` counts too, and
@@ -97,7 +131,7 @@ impl Reader {
     /// The file's stamp, if it is in WAL mode.
     fn wal_stamp(&self) -> Option<Stamp> {
         let found = std::fs::metadata(&self.path).ok()?;
-        let stamp = stamp(&found);
+        let stamp = Stamp::of(&found);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let is_wal = match *known {
             Some((of, is_wal)) if of == stamp => is_wal,
@@ -109,10 +143,6 @@ impl Reader {
             }
         };
         is_wal.then_some(stamp)
-    }
-
-    fn stamp(&self) -> Option<Stamp> {
-        std::fs::metadata(&self.path).ok().map(|found| stamp(&found))
     }
 }
 
@@ -174,10 +204,6 @@ impl Drop for Turn {
         }
         self.gate.left.notify_all();
     }
-}
-
-fn stamp(found: &Metadata) -> Stamp {
-    (found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec())
 }
 
 /// Whether the file says that it is in WAL mode, learnt without making a `-wal`: without locks SQLite cannot use
@@ -261,14 +287,15 @@ impl Writer {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Brings the write-ahead log into the library, and empties it.
-    pub(super) fn settle(&self) -> rusqlite::Result<()> {
-        checkpoint(&self.connection())
+    /// Brings the write-ahead log into the library and cuts it to length zero; what a reader of another program holds
+    /// back stays in it, which is no error.
+    pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
+        self.connection().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
     /// Brings the write-ahead log into the library and removes it, unless another program still uses it.
     pub(super) fn finish(self) -> rusqlite::Result<()> {
-        let checkpointed = self.settle();
+        let checkpointed = self.checkpoint();
         self.close()?;
         checkpointed
     }
@@ -280,7 +307,7 @@ impl Writer {
     /// the new library would otherwise take for its own).
     pub(super) fn abandon(self, replaced: bool) -> rusqlite::Result<()> {
         self.connection().set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        let checkpointed = if replaced { self.settle() } else { Ok(()) };
+        let checkpointed = if replaced { self.checkpoint() } else { Ok(()) };
         self.close()?;
         checkpointed
     }
@@ -291,21 +318,8 @@ impl Writer {
     }
 }
 
-/// Everything into the library and the log to length zero; what a reader of another program holds back stays
-/// in the log, which is no error.
-fn checkpoint(writer: &Connection) -> rusqlite::Result<()> {
-    writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-}
-
-/// The file that SQLite keeps beside the library under its (real) name and a suffix.
-pub(super) fn companion(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = super::lock::real_path(path).into_os_string();
-    name.push(suffix);
-    name.into()
-}
-
 /// Whether SQLite could read the library and what lies beside it, as far as modes and lists tell.
-pub(super) fn readable(path: &Path) -> bool {
+pub(super) fn all_readable(path: &Path) -> bool {
     ["", "-wal", "-shm", "-journal"].into_iter().all(|suffix| {
         let file = companion(path, suffix);
         match accessat(CWD, &file, Access::READ_OK, AtFlags::EACCESS) {

@@ -8,66 +8,15 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statfs, statvfs};
+use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
-/// Types of file systems by the magic number of statfs(2), as in linux/magic.h and the kernel's sources.
-const FILE_SYSTEMS: &[(u32, &str)] = &[
-    (0x0000_6969, "nfs"),
-    (0xff53_4d42, "cifs"),
-    (0xfe53_4d42, "smb2"),
-    (0x0000_517b, "smb"),
-    (0x6573_5546, "fuse"),
-    (0x0102_1997, "9p"),
-    (0x00c3_6400, "ceph"),
-    (0x5346_414f, "afs"),
-    (0x794c_7630, "overlay"),
-    (0x0102_1994, "tmpfs"),
-    (0x8584_58f6, "ramfs"),
-    (0x0000_ef53, "ext4"),
-    (0x5846_5342, "xfs"),
-    (0x9123_683e, "btrfs"),
-    (0x2fc1_2fc1, "zfs"),
-    (0xca45_1a4e, "bcachefs"),
-    (0xf2f5_2010, "f2fs"),
-    (0x0000_4d44, "vfat"),
-    (0x2011_bab0, "exfat"),
-    (0x7366_746e, "ntfs3"),
-    (0x5346_544e, "ntfs"),
-    (0x7371_7368, "squashfs"),
-    (0xe0f5_e1e2, "erofs"),
-    (0x0000_9660, "iso9660"),
-    (0x786f_4256, "vboxsf"),
-    (0x6a65_6a63, "virtiofs"),
-];
+use super::file_system::{self, is_read_only, is_remote};
+use super::path::{companion, directory};
 
-/// Those that other machines, or other programs, answer for.
-const REMOTE: &[&str] = &["nfs", "cifs", "smb2", "smb", "fuse", "9p", "ceph", "afs", "vboxsf", "virtiofs"];
-
-/// The type of the file system that `path`, or the nearest of its directories that can be reached, is on.
-pub(super) fn file_system(path: &Path) -> String {
-    for place in path.ancestors() {
-        if let Ok(found) = statfs(place) {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "magic numbers are 32 bits"
-            )]
-            let magic = found.f_type as u32;
-            return FILE_SYSTEMS
-                .iter()
-                .find(|(number, _)| *number == magic)
-                .map_or_else(|| format!("file system {magic:#x}"), |(_, name)| (*name).to_owned());
-        }
-    }
-    "unknown file system".to_owned()
-}
-
-/// Whether `path` is on a file system that is mounted read-only.
-pub(super) fn on_read_only_mount(path: &Path) -> bool {
-    statvfs(path).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
-}
+/// What to do where a disk or a quota is full.
+pub(super) const MAKE_ROOM: &str = "make room there, or raise the quota";
 
 /// Whether we, as who we effectively are, may read `path`.
 pub(super) fn readable(path: &Path) -> bool {
@@ -106,7 +55,7 @@ pub(super) fn kind(metadata: &Metadata) -> &'static str {
 pub(super) fn access(path: &Path) -> String {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     let mut text = format!("we run as uid {uid}, gid {gid}");
-    let directory = path.parent().unwrap_or(Path::new("/"));
+    let directory = directory(path);
     match std::fs::metadata(path) {
         Ok(found) => {
             let _ = write!(text, "; the file is owned by {}", owner(&found));
@@ -114,26 +63,30 @@ pub(super) fn access(path: &Path) -> String {
         Err(error) if error.kind() == io::ErrorKind::NotFound => text.push_str("; the file is not there"),
         Err(_) => {}
     }
-    if let Ok(found) = std::fs::metadata(directory) {
-        let _ = write!(text, "; its directory {} by {}", directory.display(), owner(&found));
+    for place in directory.ancestors() {
+        if let Ok(found) = std::fs::metadata(place) {
+            let whose = if place == directory { "its directory" } else { "of the way to it only" };
+            let _ = write!(text, "; {whose} {} by {}", place.display(), owner(&found));
+            break;
+        }
     }
     if let Some(obstacle) = obstacle(path) {
         let _ = write!(text, "; {obstacle}");
     }
-    let place = file_system(path);
-    let read_only = path.ancestors().find(|place| statvfs(*place).is_ok()).is_some_and(on_read_only_mount);
+    let place = file_system::name_at(path);
+    let read_only = path.ancestors().find(|place| statvfs(*place).is_ok()).is_some_and(is_read_only);
     let _ = write!(
         text,
         "; on {}{place}, mounted {}",
-        if REMOTE.contains(&place.as_str()) { "the network or user-space file system " } else { "" },
+        if is_remote(&place) { "the network or user-space file system " } else { "" },
         if read_only { "read-only" } else { "read-write" },
     );
     let _ = write!(text, ". Fix: {}", fix(path, read_only, uid, gid));
     text
 }
 
-/// What is wrong with the way to `path`, and the fix, where `error` is no matter of permissions.
-pub(super) fn way(path: &Path, error: &io::Error) -> Option<String> {
+/// What is wrong, and the fix, where `error` came from `path` and is no matter of permissions.
+pub(super) fn fault(path: &Path, error: &io::Error) -> Option<String> {
     match Errno::from_io_error(error)? {
         Errno::NOTDIR => {
             let found = |place: &Path| std::fs::metadata(place).ok().filter(|found| !found.is_dir());
@@ -154,20 +107,28 @@ pub(super) fn way(path: &Path, error: &io::Error) -> Option<String> {
                 place.display()
             ))
         }
-        Errno::NAMETOOLONG => Some("a name in that path is too long: correct `database.path`".to_owned()),
+        Errno::NAMETOOLONG => Some(
+            "a name in that path, or one that is made of it, is too long: correct `database.path`".to_owned(),
+        ),
+        Errno::NOSPC | Errno::DQUOT => {
+            Some(format!("the file system ({}) is full: {MAKE_ROOM}", file_system::name_at(path)))
+        }
         _ => None,
     }
 }
 
 /// What to do, and only to what is in the way.
 fn fix(path: &Path, read_only: bool, uid: u32, gid: u32) -> String {
-    let directory = path.parent().unwrap_or(Path::new("/"));
+    let directory = directory(path);
     let shown = directory.display();
     if read_only {
         return format!(
             "mount {shown} writable: a container volume without `:ro` (with `:U`, or `--userns=keep-id`, so that \
              it is ours), `ReadWritePaths={shown}` in a systemd unit"
         );
+    }
+    if is_missing(directory) {
+        return format!("make its directory, and give it to us: `install -d -o {uid} -g {gid} {shown}`");
     }
     let mut fixes = Vec::new();
     let shut = |place: &&Path| {
@@ -182,7 +143,7 @@ fn fix(path: &Path, read_only: bool, uid: u32, gid: u32) -> String {
         ours.push(shown.to_string());
     }
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        let file = super::connection::companion(path, suffix);
+        let file = companion(path, suffix);
         if std::fs::metadata(&file).is_ok_and(|found| found.is_file())
             && !(readable(&file) && writable(&file))
         {
@@ -193,6 +154,9 @@ fn fix(path: &Path, read_only: bool, uid: u32, gid: u32) -> String {
         let ours = ours.join(" ");
         fixes.push(format!("`chown {uid}:{gid} {ours}` and `chmod u+rwX {ours}`"));
     }
+    if fixes.is_empty() && descriptors_ran_out() {
+        return "raise the limit on open files (`ulimit -n`, `LimitNOFILE=`)".to_owned();
+    }
     if fixes.is_empty() {
         fixes.push("owners and modes are in order, so look at the file system, at SELinux (volume flag `:Z`) and AppArmor".into());
     }
@@ -200,6 +164,15 @@ fn fix(path: &Path, read_only: bool, uid: u32, gid: u32) -> String {
         "{}; in a container the volume flag `:U`, or `--userns=keep-id`; in a systemd unit `ReadWritePaths={shown}`",
         fixes.join(", ")
     )
+}
+
+/// Whether we may open no more files. SQLite says no more of that than that it cannot open its own.
+fn descriptors_ran_out() -> bool {
+    matches!(rustix::io::dup(io::stderr()), Err(Errno::MFILE | Errno::NFILE))
+}
+
+fn is_missing(path: &Path) -> bool {
+    std::fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 fn owner(found: &Metadata) -> String {

@@ -1,38 +1,38 @@
-//! One daemon per library: `library.db.lock`, held with flock(2) for life, never unlinked.
-//!
-//! The file's content, written by the holder, is two lines of UTF-8: the pid in decimal, then the address
-//! that the daemon really bound, as `http://127.0.0.1:8321`, `unix:/run/vpo/vpo.sock` or, for an abstract socket,
-//! `unix:@vpo`. The second line is absent until the daemon listens. A prober takes a shared lock without waiting: getting it means that no
-//! daemon runs.
+//! One daemon per library: `library.db.lock`, held with flock(2) for life, never unlinked. In it the holder says who it
+//! is ([`holder`]). A prober takes a shared lock without waiting: getting it means that no daemon runs.
 //!
 //! The file lies beside the library (beside the target, where the path is a symbolic link, so that two names
 //! cannot make two daemons). It is made only when the library is there, which is why a lock file without a
-//! library always means a lost one. Where the directory is not writable it goes to the runtime directory.
+//! library always means a lost one. Where the directory is not writable it goes to the runtime directory, unless
+//! somebody who may write there holds the one beside the library.
 //!
 //! A lock on a file that was removed guards nothing: whoever comes next makes another and locks that. So the holder
 //! looks after its file ([`Lock::keep`]) and puts it back; and until it has, a shared lock on the library's directory
 //! tells who comes that somebody is there.
 
-use std::fmt;
+mod holder;
+
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
-use std::net::SocketAddr;
+use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, OFlags, StatVfsMountFlags, flock, statvfs};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
+
+pub use holder::{Address, Holder};
+
+use super::diagnose;
+use super::file_system;
+use super::path;
 
 /// How long [`Lock::acquire`] tries: a predecessor that is just exiting is no reason to refuse.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Time between two tries.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// Longer than any content; what is beyond is not ours.
-const LONGEST: u64 = 4096;
 
 /// Why the library could not be locked.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,30 @@ pub enum LockError {
         lock: PathBuf,
         /// Who.
         holder: Holder,
+    },
+    /// The daemon of another library holds it: they share a runtime directory.
+    #[error(
+        "the lock {} of {library} is held by the daemon of another library, {}: give each daemon a RuntimeDirectory= of its own",
+        lock.display(), holder.library(), library = library.display()
+    )]
+    Shared {
+        /// The library.
+        library: PathBuf,
+        /// The lock file.
+        lock: PathBuf,
+        /// Who.
+        holder: Holder,
+    },
+    /// Somebody keeps a shared lock on it, which no daemon does.
+    #[error(
+        "the lock {} of library {} is kept locked by some other program, which is no daemon: stop that one (`fuser` names it)",
+        lock.display(), library.display()
+    )]
+    Watched {
+        /// The library.
+        library: PathBuf,
+        /// The lock file.
+        lock: PathBuf,
     },
     /// The caller was told to stop while waiting for the holder to go.
     #[error("told to stop while waiting for the lock {}", .0.display())]
@@ -69,79 +93,13 @@ pub enum LockError {
         source: io::Error,
     },
     /// Anything else.
-    #[error("cannot use the lock file {}", lock.display())]
+    #[error("cannot use the lock file {}: {source}: {}", lock.display(), advice(source))]
     Io {
         /// The lock file.
         lock: PathBuf,
         /// What failed.
         source: io::Error,
     },
-}
-
-/// Where a daemon listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// TCP.
-    Tcp(SocketAddr),
-    /// A Unix socket.
-    Unix(PathBuf),
-    /// A Unix socket of that name in Linux' abstract namespace.
-    Abstract(String),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "http://{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Abstract(name) => write!(f, "unix:@{name}"),
-        }
-    }
-}
-
-impl Address {
-    fn parse(line: &str) -> Option<Self> {
-        if let Some(path) = line.strip_prefix("unix:") {
-            return Some(match path.strip_prefix('@') {
-                Some(name) => Self::Abstract(name.to_owned()),
-                None => Self::Unix(path.into()),
-            });
-        }
-        line.strip_prefix("http://")?.parse().ok().map(Self::Tcp)
-    }
-}
-
-/// What a holder has written about itself; nothing yet, for a moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holder {
-    /// Its process id, in its own pid namespace.
-    pub pid: Option<u32>,
-    /// Where it listens.
-    pub address: Option<Address>,
-}
-
-impl Holder {
-    /// Only whole lines count: a writer may be half way through the last one.
-    fn parse(content: &str) -> Self {
-        let mut lines = content.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-        Self {
-            pid: lines.next().and_then(|line| line.parse().ok()),
-            address: lines.next().and_then(Address::parse),
-        }
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.pid {
-            Some(pid) => write!(f, "the daemon with pid {pid}")?,
-            None => f.write_str("another daemon")?,
-        }
-        match &self.address {
-            Some(address) => write!(f, " at {address}"),
-            None => f.write_str(", which does not listen yet"),
-        }
-    }
 }
 
 /// What [`find`] found.
@@ -235,16 +193,20 @@ impl Lock {
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Self, LockError> {
         let start = Instant::now();
-        wait_for_former(library, start, cancelled)?;
-        let library = real_path(library);
+        // A daemon that was started when the library itself was there, before it was moved and linked to.
+        if let Some(lock) = beside_link(library) {
+            wait_while_held(library, lock, start, cancelled)?;
+        }
+        let library = path::real(library);
         wait_for_hidden(&library, runtime_directory, start, cancelled)?;
-        let beside = beside(&library);
+        let beside = path::lock(&library);
         match Self::acquire_at(&library, &beside, start, cancelled) {
             Err(LockError::NotWritable { lock, source }) => {
-                let Some(name) = beside.file_name().filter(|_| runtime_directory.is_some()) else {
+                // We may not write it; somebody who may can hold it all the same.
+                wait_while_held(&library, beside, start, cancelled)?;
+                let Some(elsewhere) = places(&library, runtime_directory).nth(1) else {
                     return Err(LockError::NotWritable { lock, source });
                 };
-                let elsewhere = runtime_directory.unwrap_or(Path::new("/")).join(name);
                 match Self::acquire_at(&library, &elsewhere, start, cancelled) {
                     // No runtime directory after all: a variable left from another session.
                     Err(LockError::Io { source: error, .. }) if is_absent(&error) => {
@@ -277,7 +239,7 @@ impl Lock {
                     // guards nothing.
                     let mut held = Held::new(file, library).map_err(io)?;
                     if held.is_at(path) {
-                        held.write(format!("{}\n", std::process::id())).map_err(io)?;
+                        held.write(Holder::this_process().to_text()).map_err(io)?;
                         return Ok(Self {
                             library: library.to_owned(),
                             path: path.to_owned(),
@@ -286,18 +248,12 @@ impl Lock {
                     }
                 }
                 Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => {}
-                Err(Errno::WOULDBLOCK) => {
-                    return Err(LockError::Held {
-                        library: library.to_owned(),
-                        lock: path.to_owned(),
-                        holder: read_holder(&file).map_err(io)?,
-                    });
-                }
+                Err(Errno::WOULDBLOCK) => return Err(refusal(library, path, &file)),
                 Err(Errno::INTR) => {}
                 Err(error @ (Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)) => {
                     return Err(LockError::Unsupported {
                         lock: path.to_owned(),
-                        file_system: super::diagnose::file_system(path),
+                        file_system: file_system::name_at(path),
                         source: error.into(),
                     });
                 }
@@ -315,7 +271,8 @@ impl Lock {
     /// # Errors
     /// When the file cannot be written (a full disk).
     pub fn publish(&self, address: &Address) -> Result<(), LockError> {
-        let content = format!("{}\n{address}\n", std::process::id());
+        let library = (self.path != path::lock(&self.library)).then_some(self.library.as_path());
+        let content = Holder::serving(address.clone(), library).to_text();
         self.held().write(content).map_err(|source| LockError::Io { lock: self.path.clone(), source })
     }
 
@@ -334,13 +291,7 @@ impl Lock {
         let file = open_to_lock(&self.path).map_err(io)?;
         match lock_briefly(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                return Err(LockError::Held {
-                    library: self.library.clone(),
-                    lock: self.path.clone(),
-                    holder: read_holder(&file).map_err(io)?,
-                });
-            }
+            Err(Errno::WOULDBLOCK) => return Err(refusal(&self.library, &self.path, &file)),
             Err(error) => return Err(io(error.into())),
         }
         let mut anew = Held::new(file, &self.library).map_err(io)?;
@@ -374,12 +325,41 @@ fn open_to_lock(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Waits until no daemon holds the lock beside the link that `library` may be: one that was started when the
-/// library itself was there, before it was moved and linked to.
-fn wait_for_former(library: &Path, start: Instant, cancelled: &dyn Fn() -> bool) -> Result<(), LockError> {
-    let Some(lock) = beside_link(library) else { return Ok(()) };
+/// Why `file`, the lock file at `path`, cannot be had: who holds it.
+fn refusal(library: &Path, path: &Path, file: &File) -> LockError {
+    let (library, lock) = (library.to_owned(), path.to_owned());
+    match flock(file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => LockError::Watched { library, lock },
+        Err(_) => match Holder::read(file) {
+            Ok(holder) if holder.is_elsewhere(&library) => LockError::Shared { library, lock, holder },
+            Ok(holder) => LockError::Held { library, lock, holder },
+            Err(source) => LockError::Io { lock, source },
+        },
+    }
+}
+
+/// What to do about an error at a lock file.
+fn advice(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
+        Some(Errno::NOSPC | Errno::DQUOT) => diagnose::MAKE_ROOM,
+        Some(Errno::MFILE | Errno::NFILE) => "raise the limit on open files (ulimit -n, LimitNOFILE=)",
+        Some(Errno::ISDIR | Errno::LOOP | Errno::NXIO | Errno::INVAL | Errno::NODEV) => {
+            "something else than a file has that name: remove it"
+        }
+        Some(Errno::NAMETOOLONG) => "give the library a shorter name",
+        _ => "see what the disk and the kernel's log say",
+    }
+}
+
+/// Waits until no daemon holds `lock`, which we are not going to take ourselves.
+fn wait_while_held(
+    library: &Path,
+    lock: PathBuf,
+    start: Instant,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<(), LockError> {
     loop {
-        match find_at(&lock) {
+        match find_at(library, &lock) {
             Ok(Found::Held(holder)) if start.elapsed() >= PATIENCE => {
                 return Err(LockError::Held { library: library.to_owned(), lock, holder });
             }
@@ -401,18 +381,19 @@ fn wait_for_hidden(
     if !is_marked(library) {
         return Ok(());
     }
-    let is_held =
-        || places(library, runtime_directory).any(|lock| matches!(find_at(&lock), Ok(Found::Held(_))));
+    let is_held = || {
+        places(library, runtime_directory).any(|lock| matches!(find_at(library, &lock), Ok(Found::Held(_))))
+    };
     while start.elapsed() < PATIENCE && !is_held() {
         if cancelled() {
-            return Err(LockError::Cancelled(beside(library)));
+            return Err(LockError::Cancelled(path::lock(library)));
         }
         std::thread::sleep(PAUSE);
     }
     Ok(())
 }
 
-/// Marks the directory of `library` (a [`real_path`]) as one in which somebody holds a lock, for as long as the file
+/// Marks the directory of `library` (a [`path::real`]) as one in which somebody holds a lock, for as long as the file
 /// is open. Where the file system has no such locks there is no mark, and nobody is waited for.
 fn mark(library: &Path) -> Option<File> {
     let directory = File::open(library.parent()?).ok()?;
@@ -430,7 +411,7 @@ fn lock_briefly(file: &File, operation: FlockOperation) -> Result<(), Errno> {
     flock(file, operation)
 }
 
-/// Whether somebody holds a lock in the directory of `library` (a [`real_path`]).
+/// Whether somebody holds a lock in the directory of `library` (a [`path::real`]).
 fn is_marked(library: &Path) -> bool {
     let directory = library.parent().and_then(|directory| File::open(directory).ok());
     directory
@@ -440,7 +421,7 @@ fn is_marked(library: &Path) -> bool {
 /// The lock file beside `library` itself, where that is a symbolic link.
 fn beside_link(library: &Path) -> Option<PathBuf> {
     let is_link = std::fs::symlink_metadata(library).is_ok_and(|found| found.is_symlink());
-    is_link.then(|| beside(&std::path::absolute(library).unwrap_or_else(|_| library.to_owned())))
+    is_link.then(|| path::lock(&std::path::absolute(library).unwrap_or_else(|_| library.to_owned())))
 }
 
 /// Looks for a daemon on `library`, without waiting, as `vpo healthcheck` does: first beside the library, then in
@@ -449,19 +430,19 @@ fn beside_link(library: &Path) -> Option<PathBuf> {
 /// # Errors
 /// When a lock file is there and cannot be read or tried.
 pub fn find(library: &Path, runtime_directory: Option<&Path>) -> Result<Found, LockError> {
-    let real = real_path(library);
+    let real = path::real(library);
     let mut found = Found::NoFile;
     for path in places(&real, runtime_directory) {
-        match find_at(&path)? {
+        match find_at(&real, &path)? {
             Found::Held(holder) => return Ok(Found::Held(holder)),
             // On a read-only file system it is left from another time: whoever runs today could not lock it.
-            Found::NotHeld if is_read_only(&path) => {}
+            Found::NotHeld if file_system::is_read_only(&path) => {}
             Found::NotHeld => found = Found::NotHeld,
             Found::NoFile => {}
         }
     }
     if let Some(lock) = beside_link(library)
-        && let Ok(Found::Held(holder)) = find_at(&lock)
+        && let Ok(Found::Held(holder)) = find_at(library, &lock)
     {
         return Ok(Found::Held(holder));
     }
@@ -471,27 +452,30 @@ pub fn find(library: &Path, runtime_directory: Option<&Path>) -> Result<Found, L
 /// The refusal that names the daemon on `library`, if one can be seen to run.
 #[must_use]
 pub fn held(library: &Path, runtime_directory: Option<&Path>) -> Option<LockError> {
-    let real = real_path(library);
-    places(&real, runtime_directory).chain(beside_link(library)).find_map(|lock| match find_at(&lock) {
-        Ok(Found::Held(holder)) => Some(LockError::Held { library: real.clone(), lock, holder }),
-        _ => None,
+    let real = path::real(library);
+    places(&real, runtime_directory).chain(beside_link(library)).find_map(|lock| {
+        match find_at(&real, &lock) {
+            Ok(Found::Held(holder)) => Some(LockError::Held { library: real.clone(), lock, holder }),
+            _ => None,
+        }
     })
 }
 
 /// Whether a daemon has ever locked `library`: its file is never unlinked.
 #[must_use]
 pub fn was_locked(library: &Path, runtime_directory: Option<&Path>) -> bool {
-    places(&real_path(library), runtime_directory).any(|lock| lock.symlink_metadata().is_ok())
+    places(&path::real(library), runtime_directory).any(|lock| lock.symlink_metadata().is_ok())
 }
 
-/// Where the lock of `library` (a [`real_path`]) may be: beside it, then in the runtime directory.
+/// Where the lock of `library` (a [`path::real`]) may be: beside it, then in the runtime directory.
 fn places(library: &Path, runtime_directory: Option<&Path>) -> impl Iterator<Item = PathBuf> {
-    let beside = beside(library);
+    let beside = path::lock(library);
     let elsewhere = runtime_directory.and_then(|directory| Some(directory.join(beside.file_name()?)));
     std::iter::once(beside).chain(elsewhere)
 }
 
-fn find_at(path: &Path) -> Result<Found, LockError> {
+/// Who holds the lock file at `path`; a daemon of another library than `library` is nobody.
+fn find_at(library: &Path, path: &Path) -> Result<Found, LockError> {
     let io = |source| LockError::Io { lock: path.to_owned(), source };
     let file = match OpenOptions::new()
         .read(true)
@@ -504,54 +488,15 @@ fn find_at(path: &Path) -> Result<Found, LockError> {
     };
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(Found::NotHeld),
-        Err(Errno::WOULDBLOCK) => Ok(Found::Held(read_holder(&file).map_err(io)?)),
+        Err(Errno::WOULDBLOCK) => {
+            let holder = Holder::read(&file).map_err(io)?;
+            Ok(if holder.is_elsewhere(library) { Found::NotHeld } else { Found::Held(holder) })
+        }
         Err(error) => Err(io(error.into())),
     }
-}
-
-/// Whether nobody may write there, as it is mounted.
-fn is_read_only(path: &Path) -> bool {
-    statvfs(path).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// Neither the file nor, perhaps, its directory is there.
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-fn read_holder(file: &File) -> io::Result<Holder> {
-    let mut content = String::new();
-    let mut reader = file.take(LONGEST);
-    match reader.read_to_string(&mut content) {
-        Ok(_) => Ok(Holder::parse(&content)),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Holder::default()),
-        Err(error) => Err(error),
-    }
-}
-
-/// The lock file beside `library`: its name with `.lock` appended.
-#[must_use]
-pub fn beside(library: &Path) -> PathBuf {
-    let mut name = library.as_os_str().to_owned();
-    name.push(".lock");
-    name.into()
-}
-
-/// `path` with its symbolic links followed as far as they lead, so that every name of a library leads to one
-/// lock, also while the library itself is missing.
-#[must_use]
-pub fn real_path(path: &Path) -> PathBuf {
-    if let Ok(real) = path.canonicalize() {
-        return real;
-    }
-    let mut path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    // A dangling link: at most as many hops as the kernel takes (path_resolution(7)).
-    for _ in 0..40 {
-        let Ok(target) = path.read_link() else { break };
-        path = path.parent().unwrap_or(Path::new("/")).join(target);
-    }
-    match (path.parent().and_then(|parent| parent.canonicalize().ok()), path.file_name()) {
-        (Some(parent), Some(name)) => parent.join(name),
-        _ => path,
-    }
 }

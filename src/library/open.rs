@@ -27,12 +27,14 @@ use tracing::{info, warn};
 use create::create;
 pub use error::OpenError;
 
-use super::connection::{self, Reader, Writer, companion};
+use super::connection::{self, Reader, Writer};
+use super::file_system;
 use super::lock::{self, Lock, LockError};
+use super::path::{companion, directory};
 use super::schema;
 use super::{BUSY_LIMIT, Error, Library, Patience, SHORTEST, SLICE, State, diagnose};
 
-/// How long a library that is in use may be held for a change.
+/// The longest that [`Library::admit_writing`] holds the state at a time, and its pause: checks need the state too.
 const TURN: Duration = Duration::from_millis(20);
 
 /// How to open.
@@ -90,9 +92,11 @@ impl Library {
             Some(_) => {}
         }
         if found.is_some() && !lock::was_locked(&path, options.runtime_directory) {
-            match recognise(&Reader::new(&path), &path, cancelled) {
-                Err(OpenError::Unfinished { .. }) if options.write => {}
-                other => other?,
+            match recognise(&Reader::new(&path), &path, cancelled)? {
+                Recognised::Unfinished if !options.write => {
+                    return Err(OpenError::Unfinished { path });
+                }
+                Recognised::Unfinished | Recognised::Whole => {}
             }
         }
         let lock = match Lock::acquire(&path, options.runtime_directory, cancelled) {
@@ -140,7 +144,7 @@ impl Library {
         let writer = Writer::open(&library.reader, SLICE).map_err(|source| refusal(&library.path, source))?;
         let state = library.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.writer = Some(writer);
-        library.with_roots = AtomicBool::new(true);
+        library.writes = AtomicBool::new(true);
         Ok(library)
     }
 
@@ -149,7 +153,7 @@ impl Library {
     /// # Errors
     /// Where it cannot be written; it is then read as before.
     pub fn admit_writing(&self, cancelled: &dyn Fn() -> bool) -> Result<(), OpenError> {
-        if self.lock.is_none() && !self.with_roots() {
+        if self.lock.is_none() && !self.writes() {
             let diagnosis = diagnose::access(&self.path);
             return Err(OpenError::ReadOnly { path: self.path.clone(), diagnosis });
         }
@@ -157,14 +161,14 @@ impl Library {
         loop {
             // A turn at the state is short, because checks need one too.
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            if self.with_roots() {
+            if self.writes() {
                 return Ok(());
             }
             let turn = Instant::now();
             match open_writer(&self.reader, &self.path, &|| cancelled() || turn.elapsed() > TURN) {
                 Ok(writer) => {
                     state.writer = Some(writer);
-                    self.with_roots.store(true, Ordering::Release);
+                    self.writes.store(true, Ordering::Release);
                     return Ok(());
                 }
                 Err(error) if error.is_cancelled() && !cancelled() && start.elapsed() < BUSY_LIMIT => {}
@@ -178,26 +182,28 @@ impl Library {
     fn begin(
         path: PathBuf,
         lock: Option<Lock>,
-        with_roots: bool,
+        may_write: bool,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Self, OpenError> {
         look(&path)?;
         let pin = Pin::new(&path).map_err(|error| access_error(&path, error.to_string()))?;
         let reader = Reader::new(&path);
-        match recognise(&reader, &path, cancelled) {
-            Err(OpenError::Unfinished { .. }) if with_roots => {
-                undo(&reader, &path, cancelled)?;
-                recognise(&reader, &path, cancelled)?;
+        if let Recognised::Unfinished = recognise(&reader, &path, cancelled)? {
+            if !may_write {
+                return Err(OpenError::Unfinished { path });
             }
-            other => other?,
+            undo(&reader, &path, cancelled)?;
+            if let Recognised::Unfinished = recognise(&reader, &path, cancelled)? {
+                return Err(OpenError::Unfinished { path });
+            }
         }
-        let writer = if with_roots { Some(open_writer(&reader, &path, cancelled)?) } else { None };
+        let writer = if may_write { Some(open_writer(&reader, &path, cancelled)?) } else { None };
         let state = State { pin, generation: 0, adopted: None, writer };
         Ok(Self {
-            real: lock::real_path(&path),
+            real: super::path::real(&path),
             path,
             lock,
-            with_roots: AtomicBool::new(with_roots),
+            writes: AtomicBool::new(may_write),
             closed: AtomicBool::new(false),
             reader,
             state: RwLock::new(state),
@@ -222,13 +228,13 @@ fn look(path: &Path) -> Result<Option<Metadata>, OpenError> {
                 return Err(OpenError::DanglingLink { path: path.to_owned(), target });
             }
             let beside: Vec<PathBuf> =
-                [lock::beside(path), companion(path, "-wal"), companion(path, "-journal")]
+                [super::path::lock(path), companion(path, "-wal"), companion(path, "-journal")]
                     .into_iter()
                     .filter(|trace| trace.symlink_metadata().is_ok())
                     .collect();
             if beside.is_empty() { Ok(None) } else { Err(OpenError::Lost { path: path.to_owned(), beside }) }
         }
-        Err(error) => Err(match diagnose::way(path, &error) {
+        Err(error) => Err(match diagnose::fault(path, &error) {
             Some(problem) => OpenError::Way { path: path.to_owned(), problem },
             None => access_error(path, error.to_string()),
         }),
@@ -251,16 +257,32 @@ fn access_error(path: &Path, problem: String) -> OpenError {
     OpenError::Access { path: path.to_owned(), problem, diagnosis: diagnose::access(path) }
 }
 
+/// A library of ours, by what is in it.
+enum Recognised {
+    /// It can be read.
+    Whole,
+    /// A program died while it wrote, and SQLite reads nothing before that is undone.
+    Unfinished,
+}
+
 /// Looks inside, through a connection that only reads.
-fn recognise(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Result<(), OpenError> {
+fn recognise(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Recognised, OpenError> {
     let found = Patience::brief(cancelled).retry(path, || {
         reader
             .read(SLICE, |connection| schema::verify(&*connection.unchecked_transaction()?))
             .map_err(|source| Error::Sqlite { path: path.to_owned(), source })
     });
     match found {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(())) => Ok(Recognised::Whole),
         Ok(Err(mismatch)) => Err(OpenError::NotOurs { path: path.to_owned(), mismatch }),
+        // Whoever undoes writes. So what lies there must be ours by what can be read of it as it is.
+        Err(Error::Sqlite { source, .. }) if connection::is_unfinished(&source) => {
+            match reader.read_as_it_is(schema::verify) {
+                Some(Ok(Ok(()))) => Ok(Recognised::Unfinished),
+                Some(Ok(Err(mismatch))) => Err(OpenError::NotOurs { path: path.to_owned(), mismatch }),
+                Some(Err(_)) | None => Err(OpenError::Unfinished { path: path.to_owned() }),
+            }
+        }
         Err(Error::Sqlite { source, .. }) => Err(refusal(path, source)),
         Err(error) => Err(error.into()),
     }
@@ -286,18 +308,15 @@ fn undo(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Result<()
 
 /// What an error of SQLite means for someone who wants to open.
 fn refusal(path: &Path, source: rusqlite::Error) -> OpenError {
+    let directory = directory(path);
     let path = path.to_owned();
-    let directory = path.parent().unwrap_or(Path::new("/"));
     match source.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path, source },
-        Some(ErrorCode::DatabaseCorrupt) => OpenError::Corrupt { path, source },
-        Some(ErrorCode::ReadOnly) if connection::is_unfinished(&source) => {
-            OpenError::Unfinished { path, source }
-        }
+        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path },
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Corrupt { path, problem: source.to_string() },
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
-            if connection::readable(&path) && !diagnose::directory_writable(directory) =>
+            if connection::all_readable(&path) && !diagnose::directory_writable(directory) =>
         {
-            OpenError::WalDirectory { diagnosis: diagnose::access(&path), path, source }
+            OpenError::WalDirectory { diagnosis: diagnose::access(&path), path }
         }
         Some(
             ErrorCode::CannotOpen
@@ -315,7 +334,7 @@ pub(super) fn open_writer(
     path: &Path,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Writer, OpenError> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
+    let directory = directory(path);
     if !diagnose::writable(path) || !diagnose::directory_writable(directory) {
         return Err(OpenError::ReadOnly { path: path.to_owned(), diagnosis: diagnose::access(path) });
     }
@@ -338,7 +357,7 @@ pub(super) fn open_writer(
     if before != "wal" {
         let after = mode("PRAGMA journal_mode = WAL")?;
         if after != "wal" {
-            let file_system = diagnose::file_system(path);
+            let file_system = file_system::name_at(path);
             return Err(OpenError::NoWal { path: path.to_owned(), mode: after, file_system });
         }
         info!(path = %path.display(), before, "library converted to WAL mode");

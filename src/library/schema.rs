@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::SCHEMA_VERSION;
@@ -42,13 +43,17 @@ pub enum Mismatch {
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<Result<(), Mismatch>> {
     let sql = "SELECT value FROM _meta WHERE key = 'schema_version'";
     let found = match connection.prepare(sql) {
-        // A value of another type than text is no version of ours, but it is one.
         Ok(mut statement) => statement
-            .query_row([], |row| row.get::<_, rusqlite::types::Value>(0))
+            .query_row([], |row| row.get::<_, Value>(0))
             .optional()?
+            // A value of another type than text is no version of ours, but it is one.
             .map(|value| match value {
-                rusqlite::types::Value::Text(text) => text,
-                other => format!("{other:?}"),
+                Value::Text(text) if !text.is_empty() => text,
+                Value::Text(_) => "\"\"".to_owned(),
+                Value::Integer(number) => format!("{number} (a number, not text)"),
+                Value::Real(number) => format!("{number} (a number, not text)"),
+                Value::Blob(_) => "that is a BLOB".to_owned(),
+                Value::Null => "NULL".to_owned(),
             }),
         // "no such table", "no such column": the schema was read, and it is someone else's.
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) => None,
@@ -76,7 +81,15 @@ pub(super) fn verify(connection: &Connection) -> rusqlite::Result<Result<(), Mis
     let fresh = Connection::open_in_memory()?;
     fresh.execute_batch(SQL)?;
     let there = columns(connection)?;
-    let missing: Vec<String> = columns(&fresh)?.into_iter().filter(|name| !there.contains(name)).collect();
+    let table = |column: &str| column.split('.').next().unwrap_or(column).to_owned();
+    let tables: BTreeSet<_> = there.iter().map(|column| table(column)).collect();
+    let mut missing: Vec<_> = columns(&fresh)?.into_iter().filter(|column| !there.contains(column)).collect();
+    for name in &mut missing {
+        if !tables.contains(&table(name)) {
+            *name = table(name);
+        }
+    }
+    missing.dedup();
     Ok(if missing.is_empty() { Ok(()) } else { Err(Mismatch::Incomplete { missing }) })
 }
 

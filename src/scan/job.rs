@@ -139,7 +139,7 @@ fn finish(context: &Context, id: &str, end: &End, summary: &Summary) -> Result<(
 /// A piece of work is done: what is in the log goes into the file. Nothing depends on it, and a stop does it anyway.
 pub(crate) fn checkpoint(context: &Context) {
     if !context.stop.is_cancelled()
-        && let Err(failure) = context.library.settle()
+        && let Err(failure) = context.library.checkpoint()
     {
         debug!(error = super::chain(&failure), "the library's log could not be brought into it yet");
     }

@@ -4,10 +4,11 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
 use std::path::PathBuf;
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::socket::Socket;
@@ -20,10 +21,12 @@ const BACKLOG: i32 = 4096;
 pub enum Address {
     /// TCP.
     Tcp(SocketAddr),
-    /// A Unix socket; the path is empty when it has no name that can be written down.
+    /// A Unix socket.
     Unix(PathBuf),
     /// A Unix socket of that name in Linux' abstract namespace.
     Abstract(String),
+    /// A Unix socket without a name that can be written down.
+    Nameless,
 }
 
 impl Address {
@@ -36,21 +39,14 @@ impl Address {
             Some(name) if !name.is_empty() && !name.contains(char::is_control) => {
                 Self::Abstract(name.to_owned())
             }
-            _ => Self::Unix(PathBuf::new()),
+            _ => Self::Nameless,
         }
     }
 }
 
 /// The name in the abstract namespace, if it is text.
-#[cfg(any(target_os = "linux", target_os = "android"))]
 fn abstract_name(address: &std::os::unix::net::SocketAddr) -> Option<&str> {
-    use std::os::linux::net::SocketAddrExt;
     std::str::from_utf8(address.as_abstract_name()?).ok()
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn abstract_name(_: &std::os::unix::net::SocketAddr) -> Option<&str> {
-    None
 }
 
 impl fmt::Display for Address {
@@ -59,6 +55,7 @@ impl fmt::Display for Address {
             Self::Tcp(address) => write!(f, "http://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Abstract(name) => write!(f, "unix:@{name}"),
+            Self::Nameless => f.write_str("unix:"),
         }
     }
 }
@@ -170,7 +167,7 @@ impl Listener {
     pub(super) fn accepting(self) -> io::Result<Accepting> {
         match self.address {
             Address::Tcp(_) => TcpListener::from_std(self.fd.into()).map(Accepting::Tcp),
-            Address::Unix(_) | Address::Abstract(_) => {
+            Address::Unix(_) | Address::Abstract(_) | Address::Nameless => {
                 UnixListener::from_std(self.fd.into()).map(Accepting::Unix)
             }
         }
@@ -253,16 +250,6 @@ impl AcceptError {
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 fn accept_nonblocking(listener: impl AsFd) -> rustix::io::Result<OwnedFd> {
-    use rustix::net::SocketFlags;
     rustix::net::accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
-fn accept_nonblocking(listener: impl AsFd) -> rustix::io::Result<OwnedFd> {
-    let fd = rustix::net::accept(listener)?;
-    rustix::io::ioctl_fionbio(&fd, true)?;
-    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
-    Ok(fd)
 }

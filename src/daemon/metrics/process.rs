@@ -1,5 +1,5 @@
-//! The process's own figures under the names that all exporters use, from `/proc/self` (proc(5)). Where there
-//! is none (macOS) they are left out.
+//! The process's own figures under the names that all exporters use, from `/proc/self` (proc(5)). Where that
+//! is not mounted they are left out.
 
 use std::fs;
 

@@ -2,39 +2,77 @@
 //! anything. A crash leaves a library or none, and at worst a draft, which the next start sweeps away.
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 use tracing::{debug, info};
 
 use super::OpenError;
+use crate::library::path::directory;
 use crate::library::{SCHEMA_VERSION, diagnose, schema};
+
+/// Why a library could not be made.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error(transparent)]
+    System(#[from] io::Error),
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+impl Problem {
+    fn at(self, path: &Path) -> OpenError {
+        let diagnosis = match &self {
+            Self::System(error) => diagnose::fault(path, error),
+            Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                diagnose::fault(path, &Errno::NOSPC.into())
+            }
+            Self::Sqlite(_) => None,
+        };
+        OpenError::Create {
+            path: path.to_owned(),
+            problem: self.to_string(),
+            diagnosis: diagnosis.unwrap_or_else(|| diagnose::access(path)),
+        }
+    }
+}
 
 /// Makes a library where there has never been one.
 pub(super) fn create(path: &Path, create_directory: bool) -> Result<(), OpenError> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
+    let directory = directory(path);
     match std::fs::metadata(directory) {
         Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound && create_directory => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Ok(target) = directory.read_link() {
+                let problem = format!(
+                    "its directory {} is a symbolic link to {}, which is not there: mount what belongs there, or remove \
+                     the link",
+                    directory.display(),
+                    target.display()
+                );
+                return Err(OpenError::Way { path: path.to_owned(), problem });
+            }
+            if !create_directory {
+                return Err(OpenError::NoDirectory(directory.to_owned()));
+            }
             match std::fs::create_dir(directory) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(create_error(path, error.to_string()));
-                }
-                _ => info!(path = %directory.display(), "directory created"),
+                Ok(()) => info!(path = %directory.display(), "directory created"),
+                // By another start, just now.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Problem::from(error).at(path)),
             }
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(OpenError::NoDirectory(directory.to_owned()));
-        }
-        Err(error) => return Err(create_error(path, error.to_string())),
+        Err(error) => return Err(Problem::from(error).at(path)),
     }
     if let Err(problem) = make(path) {
         // Another start was faster, and may have swept our draft away: its library is as good.
-        return if path.symlink_metadata().is_ok() { Ok(()) } else { Err(create_error(path, problem)) };
+        return if path.symlink_metadata().is_ok() { Ok(()) } else { Err(problem.at(path)) };
     }
     // The name itself must survive a power failure, or the next start would find a lost library. A directory
     // that may not be read, or a file system that syncs none, is no reason to refuse.
@@ -45,16 +83,13 @@ pub(super) fn create(path: &Path, create_directory: bool) -> Result<(), OpenErro
     Ok(())
 }
 
-fn create_error(path: &Path, problem: String) -> OpenError {
-    OpenError::Create { path: path.to_owned(), problem, diagnosis: diagnose::access(path) }
-}
-
-/// Makes it; what went wrong where that is not possible.
-fn make(path: &Path) -> Result<(), String> {
+fn make(path: &Path) -> Result<(), Problem> {
     let draft = Draft(draft_path(path));
-    let made = fill(&draft.0).map_err(|error| error.to_string())?;
-    made.close().map_err(|(_, error)| error.to_string())?;
-    rename_new(&draft.0, path).map_err(|error| io::Error::from(error).to_string())
+    // Made here, and only then opened by SQLite, which does not tell why it cannot make a file.
+    OpenOptions::new().write(true).create_new(true).mode(0o644).open(&draft.0)?;
+    fill(&draft.0)?.close().map_err(|(_, error)| error)?;
+    rename_new(&draft.0, path).map_err(io::Error::from)?;
+    Ok(())
 }
 
 /// Removes the drafts of starts that were killed. Only for whoever has the lock: then there is a library, and whoever
@@ -112,7 +147,7 @@ impl Drop for Draft {
 fn fill(draft: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(
         draft,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;

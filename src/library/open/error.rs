@@ -71,8 +71,6 @@ pub enum OpenError {
     NotADatabase {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
-        source: rusqlite::Error,
     },
     /// A database, but not ours.
     #[error("the database {} {mismatch}; it was not touched. Correct `database.path`, or use the program that made it", path.display())]
@@ -97,16 +95,14 @@ pub enum OpenError {
     /// WAL needs a writable directory, even for reading.
     #[error(
         "the library {} is in WAL mode, which needs a writable directory even for reading: {diagnosis}; or convert it \
-         there with `sqlite3 library.db 'PRAGMA journal_mode=DELETE'`",
-        path.display()
+         there with `sqlite3 {} 'PRAGMA journal_mode=DELETE'`",
+        path.display(), path.display()
     )]
     WalDirectory {
         /// The library.
         path: PathBuf,
         /// Who, what, where, and the fix.
         diagnosis: String,
-        /// What SQLite said.
-        source: rusqlite::Error,
     },
     /// An unfinished write of another program must be undone first, and we only read.
     #[error(
@@ -116,19 +112,17 @@ pub enum OpenError {
     Unfinished {
         /// The library.
         path: PathBuf,
-        /// What SQLite said.
-        source: rusqlite::Error,
     },
     /// SQLite's, but damaged.
     #[error(
-        "the library {} is damaged: restore a backup, or save what can be saved with `sqlite3 {} .recover`",
+        "the library {} is damaged ({problem}): restore a backup, or save what can be saved with `sqlite3 {} .recover`",
         path.display(), path.display()
     )]
     Corrupt {
         /// The library.
         path: PathBuf,
         /// What SQLite said.
-        source: rusqlite::Error,
+        problem: String,
     },
     /// Its path leads nowhere.
     #[error("the library {} cannot be reached: {problem}", path.display())]

@@ -1,0 +1,138 @@
+//! What the holder of a lock says of itself in the lock file, and how that is read back.
+//!
+//! The content is lines of UTF-8: the pid in decimal; the address that the daemon really bound, as
+//! `http://127.0.0.1:8321`, `unix:/run/vpo/vpo.sock`, for an abstract socket `unix:@vpo`, and for a socket without a
+//! name that can be written down `unix:` alone; and, where the lock does not lie beside its library, the library's path.
+//! All but the pid are absent until the daemon listens.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Longer than any content; what is beyond is not ours.
+const LONGEST: u64 = 16 * 1024;
+
+/// Where a daemon listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// A Unix socket of that name in Linux' abstract namespace.
+    Abstract(String),
+    /// A Unix socket without a name, or with one that is no text.
+    Nameless,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Abstract(name) => write!(f, "unix:@{name}"),
+            Self::Nameless => f.write_str("unix:"),
+        }
+    }
+}
+
+impl Address {
+    fn parse(line: &str) -> Option<Self> {
+        if let Some(path) = line.strip_prefix("unix:") {
+            return Some(match path.strip_prefix('@') {
+                Some(name) => Self::Abstract(name.to_owned()),
+                None if path.is_empty() => Self::Nameless,
+                None => Self::Unix(path.into()),
+            });
+        }
+        line.strip_prefix("http://")?.parse().ok().map(Self::Tcp)
+    }
+}
+
+/// What a holder has written about itself; nothing yet, for a moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id, in its own pid namespace.
+    pub pid: Option<u32>,
+    /// Where it listens; a `vpo scan` never does.
+    pub address: Option<Address>,
+    /// The library that it has locked, where the lock file does not lie beside it.
+    library: Option<String>,
+}
+
+impl Holder {
+    /// This process, before it listens.
+    pub(super) fn this_process() -> Self {
+        Self { pid: Some(std::process::id()), address: None, library: None }
+    }
+
+    /// This process, which serves `library` at `address`. `library` is given where its place does not tell.
+    pub(super) fn serving(address: Address, library: Option<&Path>) -> Self {
+        Self { address: Some(address), library: library.map(on_one_line), ..Self::this_process() }
+    }
+
+    /// The lock file's content.
+    pub(super) fn to_text(&self) -> String {
+        let mut text = String::new();
+        let lines = [
+            self.pid.map(|pid| pid.to_string()),
+            self.address.as_ref().map(ToString::to_string),
+            self.library.clone(),
+        ];
+        for line in lines.iter().flatten() {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Only whole lines count: a writer may be half way through the last one.
+    fn parse(content: &str) -> Self {
+        let mut lines = content.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        Self {
+            pid: lines.next().and_then(|line| line.parse().ok()),
+            address: lines.next().and_then(Address::parse),
+            library: lines.next().map(str::to_owned),
+        }
+    }
+
+    /// What the holder of an open lock file has written into it.
+    pub(super) fn read(file: &File) -> io::Result<Self> {
+        let mut content = String::new();
+        match file.take(LONGEST).read_to_string(&mut content) {
+            Ok(_) => Ok(Self::parse(&content)),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Self::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether it says that it has locked another library than `library`: two daemons share a runtime directory.
+    pub(super) fn is_elsewhere(&self, library: &Path) -> bool {
+        self.library.as_ref().is_some_and(|locked| *locked != on_one_line(library))
+    }
+
+    /// The library that it names, for people.
+    pub(super) fn library(&self) -> &str {
+        self.library.as_deref().unwrap_or("unknown")
+    }
+}
+
+/// A path as a line of the lock file has it.
+fn on_one_line(path: &Path) -> String {
+    path.to_string_lossy().replace('\n', "\u{fffd}")
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.pid, &self.address) {
+            (Some(pid), Some(address)) => write!(f, "the daemon with pid {pid} at {address}"),
+            (None, Some(address)) => write!(f, "another daemon at {address}"),
+            (Some(pid), None) => {
+                write!(f, "the process with pid {pid} (`vpo scan`, or a daemon that does not listen yet)")
+            }
+            (None, None) => f.write_str("another process (`vpo scan`, or a daemon that does not listen yet)"),
+        }
+    }
+}
