@@ -12,6 +12,7 @@ mod diagnose;
 pub mod file_system;
 pub mod files;
 pub mod jobs;
+mod lenient;
 pub mod lock;
 pub mod open;
 mod path;

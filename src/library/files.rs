@@ -8,8 +8,9 @@ pub mod statistics;
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension, Row, Statement, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, Statement, Transaction, params};
 
+use super::lenient::{exact_text, unsigned};
 use super::timestamp::Timestamp;
 
 /// What `files.scan_status` says.
@@ -112,23 +113,38 @@ pub struct Known {
 /// What SQLite reports.
 pub fn known(conn: &Connection, span: &Span, limit: u32) -> rusqlite::Result<Vec<Known>> {
     let mut statement = conn.prepare(KNOWN)?;
-    let rows = statement.query_map(params![span.from, span.to, limit, UNREADABLE], |row| {
-        Ok(Known {
-            id: row.get(0)?,
-            path: row.get(1)?,
-            size: bytes(row, 2)?,
-            modified: row.get_ref(3)?.as_str().ok().and_then(Timestamp::parse),
-            status: Status::of(row.get_ref(4)?.as_str()?),
-            hash: row.get(5)?,
-            unreadable: row.get(6)?,
+    let rows = statement.query(params![span.from, span.to, UNREADABLE])?;
+    first(rows, limit, |row| {
+        Some(Known {
+            id: row.get(0).ok()?,
+            path: exact_text(row, 1)?,
+            size: unsigned(row, 2),
+            modified: exact_text(row, 3).as_deref().and_then(Timestamp::parse),
+            status: Status::of(&exact_text(row, 4).unwrap_or_default()),
+            hash: exact_text(row, 5),
+            unreadable: row.get(6).ok()?,
         })
-    })?;
-    rows.collect()
+    })
+}
+
+/// The first `limit` of those rows that `read` can make something of; the others are another program's affair.
+fn first<T>(
+    mut rows: Rows<'_>,
+    limit: u32,
+    read: impl Fn(&Row<'_>) -> Option<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let mut found = Vec::new();
+    while found.len() < limit as usize
+        && let Some(row) = rows.next()?
+    {
+        found.extend(read(row));
+    }
+    Ok(found)
 }
 
 const KNOWN: &str = "SELECT id, path, size_bytes, modified_at, scan_status, content_hash,
-        substr(coalesce(scan_error, ''), 1, length(?4)) = ?4
-    FROM files WHERE path >= ?1 AND path < ?2 ORDER BY path LIMIT ?3";
+        substr(coalesce(scan_error, ''), 1, length(?3)) = ?3
+    FROM files WHERE path >= ?1 AND path < ?2 ORDER BY path";
 
 /// How many rows of `span` are not missing.
 ///
@@ -138,7 +154,7 @@ pub fn count_present(conn: &Connection, span: &Span) -> rusqlite::Result<u64> {
     conn.query_one(
         "SELECT count(*) FROM files WHERE path >= ?1 AND path < ?2 AND scan_status <> 'missing'",
         params![span.from, span.to],
-        |row| bytes(row, 0),
+        |row| Ok(unsigned(row, 0)),
     )
 }
 
@@ -163,7 +179,25 @@ pub fn sizes_elsewhere(conn: &Connection, span: &Span) -> rusqlite::Result<HashS
         "SELECT size_bytes FROM files WHERE content_hash IS NOT NULL
             AND (scan_status = 'missing' OR NOT (path >= ?1 AND path < ?2))",
     )?;
-    statement.query_map([&span.from, &span.to], |row| bytes(row, 0))?.collect()
+    statement.query_map([&span.from, &span.to], |row| Ok(unsigned(row, 0)))?.collect()
+}
+
+/// The paths of those rows of `span` that have a hash, are not missing, and are of a size that is wanted. Reads all of
+/// the span.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn paths_by_size(
+    conn: &Connection,
+    span: &Span,
+    is_wanted: impl Fn(u64) -> bool,
+) -> rusqlite::Result<Vec<String>> {
+    let mut statement = conn.prepare(
+        "SELECT path, size_bytes FROM files
+         WHERE path >= ?1 AND path < ?2 AND content_hash IS NOT NULL AND scan_status <> 'missing'",
+    )?;
+    let rows = statement.query([&span.from, &span.to])?;
+    first(rows, u32::MAX, |row| exact_text(row, 0).filter(|_| is_wanted(unsigned(row, 1))))
 }
 
 /// A row of a content that is looked for.
@@ -184,16 +218,16 @@ pub struct Twin {
 pub fn twins(conn: &Connection, contents: &[(String, u64)], limit: u32) -> rusqlite::Result<Vec<Vec<Twin>>> {
     let mut statement = conn.prepare(TWINS)?;
     let mut of = |(hash, size): &(String, u64)| {
-        let rows = statement.query_map(params![hash, size.cast_signed(), limit], |row| {
-            Ok(Twin { id: row.get(0)?, path: row.get(1)?, status: Status::of(row.get_ref(2)?.as_str()?) })
-        })?;
-        rows.collect()
+        let rows = statement.query(params![hash, size.cast_signed()])?;
+        first(rows, limit, |row| {
+            let status = Status::of(&exact_text(row, 2).unwrap_or_default());
+            Some(Twin { id: row.get(0).ok()?, path: exact_text(row, 1)?, status })
+        })
     };
     contents.iter().map(&mut of).collect()
 }
 
-const TWINS: &str =
-    "SELECT id, path, scan_status FROM files WHERE content_hash = ?1 AND size_bytes = ?2 LIMIT ?3";
+const TWINS: &str = "SELECT id, path, scan_status FROM files WHERE content_hash = ?1 AND size_bytes = ?2";
 
 /// The paths of rows; `None` for those that there are not.
 ///
@@ -201,7 +235,8 @@ const TWINS: &str =
 /// What SQLite reports.
 pub fn paths(conn: &Connection, ids: &[i64]) -> rusqlite::Result<Vec<Option<String>>> {
     let mut statement = conn.prepare("SELECT path FROM files WHERE id = ?1")?;
-    ids.iter().map(|id| statement.query_row([id], |row| row.get(0)).optional()).collect()
+    let mut path = |id| Ok(statement.query_row([id], |row| Ok(exact_text(row, 0))).optional()?.flatten());
+    ids.iter().map(&mut path).collect()
 }
 
 /// A row without a hash.
@@ -223,17 +258,17 @@ pub struct Unhashed {
 /// What SQLite reports.
 pub fn unhashed(conn: &Connection, after: i64, limit: u32) -> rusqlite::Result<Vec<Unhashed>> {
     let mut statement = conn.prepare(UNHASHED)?;
-    let rows = statement.query_map(params![after, limit], |row| {
-        Ok(Unhashed { id: row.get(0)?, path: row.get(1)?, size: bytes(row, 2)?, modified: row.get(3)? })
-    })?;
-    rows.collect()
+    first(statement.query([after])?, limit, |row| {
+        let (path, modified) = (exact_text(row, 1)?, exact_text(row, 3)?);
+        Some(Unhashed { id: row.get(0).ok()?, path, size: unsigned(row, 2), modified })
+    })
 }
 
 const UNHASHED: &str = "SELECT id, path, size_bytes, modified_at FROM files
-    WHERE content_hash IS NULL AND id > ?1 AND scan_status <> 'missing' ORDER BY id LIMIT ?2";
+    WHERE content_hash IS NULL AND id > ?1 AND scan_status <> 'missing' ORDER BY id";
 
 /// A row of `tracks` without its ids; `track_index` is the position.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the columns")]
 pub struct Track<'a> {
     pub track_type: &'a str,
@@ -340,7 +375,7 @@ impl<'tx> Writer<'tx> {
     /// # Errors
     /// What SQLite reports.
     pub fn upsert(&mut self, record: &Record<'_>) -> rusqlite::Result<i64> {
-        let row = self.find.query_row([record.path], |row| Ok((row.get(0)?, bytes(row, 1)?))).optional()?;
+        let row = self.find.query_row([record.path], |row| Ok((row.get(0)?, unsigned(row, 1)))).optional()?;
         if let Some((id, size)) = row {
             self.update(id, record)?;
             if size == record.size && self.has_tracks(id, record)? {
@@ -427,20 +462,8 @@ impl<'tx> Writer<'tx> {
         let mut rows = self.tracks.query([id])?;
         for (index, track) in (0_i64..).zip(wanted) {
             let Some(row) = rows.next()? else { return Ok(false) };
-            let stored = Track {
-                track_type: row.get_ref(0)?.as_str()?,
-                codec: row.get_ref(1)?.as_str_or_null()?,
-                language: row.get_ref(2)?.as_str_or_null()?,
-                title: row.get_ref(3)?.as_str_or_null()?,
-                is_default: row.get(4)?,
-                is_forced: row.get(5)?,
-                channels: row.get(6)?,
-                channel_layout: row.get_ref(7)?.as_str_or_null()?,
-                width: row.get(8)?,
-                height: row.get(9)?,
-                frame_rate: row.get_ref(10)?.as_str_or_null()?,
-            };
-            if stored != *track || row.get::<_, i64>(11)? != index {
+            // What cannot be read as a track is none that we have written.
+            if !stored(row).is_ok_and(|stored| stored == (*track, index)) {
                 return Ok(false);
             }
         }
@@ -470,6 +493,24 @@ impl<'tx> Writer<'tx> {
     }
 }
 
+/// A track as it is stored, and its index.
+fn stored<'a>(row: &'a Row<'_>) -> rusqlite::Result<(Track<'a>, i64)> {
+    let track = Track {
+        track_type: row.get_ref(0)?.as_str()?,
+        codec: row.get_ref(1)?.as_str_or_null()?,
+        language: row.get_ref(2)?.as_str_or_null()?,
+        title: row.get_ref(3)?.as_str_or_null()?,
+        is_default: row.get(4)?,
+        is_forced: row.get(5)?,
+        channels: row.get(6)?,
+        channel_layout: row.get_ref(7)?.as_str_or_null()?,
+        width: row.get(8)?,
+        height: row.get(9)?,
+        frame_rate: row.get_ref(10)?.as_str_or_null()?,
+    };
+    Ok((track, row.get(11)?))
+}
+
 fn outcome<'a>(record: &Record<'a>) -> (Option<&'a str>, &'static str, Option<&'a str>) {
     match &record.content {
         Ok(content) => (Some(content.container_format), Status::Ok.as_str(), None),
@@ -483,9 +524,4 @@ fn split(path: &str) -> (&str, &str) {
         Some(parts) => parts,
         None => (".", path),
     }
-}
-
-fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    // A negative size is no size; it differs from every file's and so is put right.
-    row.get::<_, i64>(column).map(|size| u64::try_from(size).unwrap_or(u64::MAX))
 }

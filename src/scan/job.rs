@@ -26,7 +26,7 @@ use super::Error;
 use super::compare::{Plan, Scope, compare};
 use super::discover::{self, Rules};
 use super::progress::{Phase, Progress};
-use super::root::{self, Offline, Witness};
+use super::root::{self, Look, Offline, Witness};
 use crate::library::files::{self, Span};
 use crate::library::jobs::{self, End, Queued};
 use crate::library::{self, Library, Patience};
@@ -190,11 +190,11 @@ impl<'a> Run<'a> {
         let look = root::look(root).map_err(|why| self.offline(why))?;
         self.refuse_unknown()?;
         let before = self.last_walk(root)?;
-        let mut whole = self.task.targets == [root];
-        let mut targets = self.task.targets.clone();
+        let mut targets = self.targets(&look, &before);
+        let mut whole = targets == [root];
         self.context.progress.enter(Phase::Walking);
         let mut plan = self.compare(&targets, &before.mounts, None)?;
-        if !whole && !plan.vanished.is_empty() {
+        if !whole && (!plan.vanished.is_empty() || self.may_have_moved_here(&plan)?) {
             // Whether files are gone can be said only after a walk of the whole root.
             (whole, targets) = (true, vec![root.to_owned()]);
             plan = self.compare(&targets, &before.mounts, None)?;
@@ -234,6 +234,13 @@ impl<'a> Run<'a> {
             self.summary.root = Some(look.identity);
         }
         Ok(())
+    }
+
+    /// What is to be walked: what was asked for, or all of a root that is not what it was. What lies in the bare directory
+    /// under a mount is none of the library's, and a part of it does not tell that from a library on a new disk.
+    fn targets(&self, look: &Look, before: &Summary) -> Vec<PathBuf> {
+        let is_same = before.root.as_ref().is_none_or(|before| root::compare(before, &look.identity).is_ok());
+        if is_same { self.task.targets.clone() } else { vec![self.task.root.clone()] }
     }
 
     /// Writes the job's row, once.

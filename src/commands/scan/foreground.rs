@@ -262,7 +262,7 @@ pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitC
     let mut previews = Vec::new();
     let mut code = ExitCode::SUCCESS;
     for part in parts {
-        match job::dry_run(&context, &part.root, &part.targets) {
+        match job::dry_run(&context, &part.root, &part.targets, args.accept_missing) {
             Ok(preview) => previews.push(preview),
             Err(error) => code = output::fail(&error, EXIT_FAILURE),
         }

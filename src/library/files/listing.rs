@@ -6,6 +6,8 @@
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params_from_iter};
 use serde::Serialize;
 
+use crate::library::lenient::{integer, text};
+
 /// Most rows of `files` that one page examines.
 pub const WINDOW: i64 = 50_000;
 
@@ -151,18 +153,18 @@ pub fn details(conn: &Connection, id: i64) -> rusqlite::Result<Option<Details>> 
     let tracks = statement.query_map([id], |row| {
         Ok(Track {
             id: row.get(0)?,
-            track_index: row.get(1)?,
-            track_type: row.get(2)?,
-            codec: row.get(3)?,
-            language: row.get(4)?,
-            title: row.get(5)?,
-            is_default: row.get(6)?,
-            is_forced: row.get(7)?,
-            channels: row.get(8)?,
-            channel_layout: row.get(9)?,
-            width: row.get(10)?,
-            height: row.get(11)?,
-            frame_rate: row.get(12)?,
+            track_index: integer(row, 1).unwrap_or_default(),
+            track_type: text(row, 2).unwrap_or_default(),
+            codec: text(row, 3),
+            language: text(row, 4),
+            title: text(row, 5),
+            is_default: integer(row, 6).is_some_and(|flag| flag != 0),
+            is_forced: integer(row, 7).is_some_and(|flag| flag != 0),
+            channels: integer(row, 8),
+            channel_layout: text(row, 9),
+            width: integer(row, 10),
+            height: integer(row, 11),
+            frame_rate: text(row, 12),
         })
     })?;
     Ok(Some(Details { file, tracks: tracks.collect::<rusqlite::Result<_>>()? }))
@@ -175,17 +177,17 @@ const TRACKS: &str =
 fn file(row: &Row<'_>) -> rusqlite::Result<File> {
     Ok(File {
         id: row.get(0)?,
-        path: row.get(1)?,
-        filename: row.get(2)?,
-        directory: row.get(3)?,
-        extension: row.get(4)?,
-        size_bytes: row.get(5)?,
-        modified_at: row.get(6)?,
-        content_hash: row.get(7)?,
-        container_format: row.get(8)?,
-        scanned_at: row.get(9)?,
-        scan_status: row.get(10)?,
-        scan_error: row.get(11)?,
+        path: text(row, 1).unwrap_or_default(),
+        filename: text(row, 2).unwrap_or_default(),
+        directory: text(row, 3).unwrap_or_default(),
+        extension: text(row, 4).unwrap_or_default(),
+        size_bytes: integer(row, 5).unwrap_or_default(),
+        modified_at: text(row, 6).unwrap_or_default(),
+        content_hash: text(row, 7),
+        container_format: text(row, 8),
+        scanned_at: text(row, 9).unwrap_or_default(),
+        scan_status: text(row, 10).unwrap_or_default(),
+        scan_error: text(row, 11),
     })
 }
 

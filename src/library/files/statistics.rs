@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::{Status, bytes};
+use super::Status;
+use crate::library::lenient::{integer, unsigned, word};
 
 /// Files and bytes by status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,11 +21,18 @@ pub struct Totals {
 /// # Errors
 /// What SQLite reports.
 pub fn totals(conn: &Connection) -> rusqlite::Result<Totals> {
-    let mut statement =
-        conn.prepare("SELECT scan_status, count(*), sum(size_bytes) FROM files GROUP BY scan_status")?;
+    let mut statement = conn
+        .prepare("SELECT scan_status, count(*), total(max(size_bytes, 0)) FROM files GROUP BY scan_status")?;
     let rows = statement.query_map([], |row| {
-        let status = Status::of(row.get_ref(0)?.as_str()?);
-        Ok((status.as_str(), bytes(row, 1)?, bytes(row, 2)?))
+        let status = Status::of(word(row, 0).unwrap_or_default());
+        // A sum of integers may overflow, which SQLite calls an error; its total is a float.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "not negative, and saturates"
+        )]
+        let bytes = row.get::<_, f64>(2)? as u64;
+        Ok((status.as_str(), unsigned(row, 1), bytes))
     })?;
     let mut totals = Totals::default();
     for row in rows {
@@ -94,28 +102,29 @@ pub fn overview(conn: &Connection) -> rusqlite::Result<Overview> {
         let id: i64 = row.get(0)?;
         if id != file.id {
             file.add_resolution(&mut resolutions);
-            file = Counted { id, size: bytes(row, 1)?, ..Counted::default() };
-            let status = row.get_ref(2)?.as_str()?;
-            file.add(&mut statuses, None, Some(status));
-            file.is_missing = status == Status::Missing.as_str();
+            let size = integer(row, 1).and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+            file = Counted { id, size, ..Counted::default() };
+            let status = word(row, 2);
+            file.add(&mut statuses, None, status);
+            file.is_missing = status == Some(Status::Missing.as_str());
             if !file.is_missing {
                 overview.files += 1;
-                overview.bytes += file.size;
-                file.add(&mut containers, None, row.get_ref(3)?.as_str_or_null()?);
+                overview.bytes = overview.bytes.saturating_add(file.size);
+                file.add(&mut containers, None, word(row, 3));
             }
         }
-        let Some(kind) = row.get_ref(4)?.as_str_or_null()?.filter(|_| !file.is_missing) else { continue };
-        let codec = row.get_ref(5)?.as_str_or_null()?;
+        let Some(kind) = word(row, 4).filter(|_| !file.is_missing) else { continue };
+        let codec = word(row, 5);
         if file.is_news(kind, codec) {
             file.add(&mut codecs, Some(kind), codec);
         }
         match kind {
             "video" => {
-                let (width, height): (Option<i64>, Option<i64>) = (row.get(7)?, row.get(8)?);
+                let (width, height) = (integer(row, 7), integer(row, 8));
                 file.see_picture(codec, width.unwrap_or_default(), height.unwrap_or_default());
             }
             "audio" | "subtitle" => {
-                let language = row.get_ref(6)?.as_str_or_null()?;
+                let language = word(row, 6);
                 if file.is_news("language", language) {
                     file.add(&mut languages, None, language);
                 }
@@ -145,7 +154,7 @@ struct Counted {
 impl Counted {
     fn add(&self, sums: &mut Sums, kind: Option<&str>, name: Option<&str>) {
         let sum = sums.entry((kind.map(str::to_owned), name.map(str::to_owned))).or_default();
-        *sum = (sum.0 + 1, sum.1 + self.size);
+        *sum = (sum.0 + 1, sum.1.saturating_add(self.size));
     }
 
     /// Whether this is the file's first track of that name.

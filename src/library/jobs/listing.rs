@@ -4,6 +4,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::library::lenient::{exact_text, integer, text};
+
 /// A row of `jobs`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the names are the columns")]
@@ -81,7 +83,7 @@ pub fn page(
     let mut statement = conn.prepare(&query())?;
     let values =
         params![start, after.unwrap_or_default(), filter.status, filter.job_type, limit.saturating_add(1)];
-    let mut jobs = statement.query_map(values, job)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut jobs = statement.query_map(values, |row| Ok(job(row)))?.collect::<rusqlite::Result<Vec<_>>>()?;
     let more = jobs.len() > limit as usize;
     jobs.truncate(limit as usize);
     let next = jobs.last().filter(|_| more).map(|job| job.id.clone());
@@ -93,34 +95,33 @@ pub fn page(
 /// # Errors
 /// What SQLite reports.
 pub fn details(conn: &Connection, id: &str) -> rusqlite::Result<Option<Job>> {
-    conn.query_row(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"), [id], job).optional()
+    conn.query_row(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"), [id], |row| Ok(job(row))).optional()
 }
 
-fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
-    let json = |column: usize| -> rusqlite::Result<Value> {
-        // Another program may have stored anything, a BLOB even.
-        let text = row.get_ref(column)?.as_str().ok();
-        Ok(text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
+fn job(row: &Row<'_>) -> Job {
+    let json = |column: usize| -> Value {
+        let text = exact_text(row, column);
+        text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     };
-    Ok(Job {
-        id: row.get(0)?,
-        job_type: row.get(1)?,
-        status: row.get(2)?,
-        file_id: row.get(3)?,
-        file_path: row.get(4)?,
-        priority: row.get(5)?,
-        policy_name: row.get(6)?,
-        policy: json(7)?,
-        progress_percent: row.get(8)?,
-        progress: json(9)?,
-        created_at: row.get(10)?,
-        started_at: row.get(11)?,
-        completed_at: row.get(12)?,
-        worker_pid: row.get(13)?,
-        worker_heartbeat: row.get(14)?,
-        error_message: row.get(15)?,
-        summary: json(16)?,
-    })
+    Job {
+        id: text(row, 0).unwrap_or_default(),
+        job_type: text(row, 1).unwrap_or_default(),
+        status: text(row, 2).unwrap_or_default(),
+        file_id: integer(row, 3),
+        file_path: text(row, 4).unwrap_or_default(),
+        priority: integer(row, 5).unwrap_or_default(),
+        policy_name: text(row, 6),
+        policy: json(7),
+        progress_percent: row.get(8).unwrap_or_default(),
+        progress: json(9),
+        created_at: text(row, 10).unwrap_or_default(),
+        started_at: text(row, 11),
+        completed_at: text(row, 12),
+        worker_pid: integer(row, 13),
+        worker_heartbeat: text(row, 14),
+        error_message: text(row, 15),
+        summary: json(16),
+    }
 }
 
 #[cfg(test)]

@@ -46,6 +46,24 @@ impl<'a> Run<'a> {
         Ok(sizes)
     }
 
+    /// Whether a new file of a part of the root may be one that is gone from the rest of it, by its size alone.
+    pub(super) fn may_have_moved_here(&self, plan: &Plan) -> Result<bool, Error> {
+        let new = plan.changes.iter().filter(|change| change.is_new);
+        let sizes: HashSet<u64> = new.map(|change| change.size).collect();
+        if sizes.is_empty() {
+            return Ok(false);
+        }
+        let own = Span::below(&discover::stored(&self.task.root));
+        for path in self.read_library(|tx| files::paths_by_size(tx, &own, |size| sizes.contains(&size)))? {
+            self.check()?;
+            self.context.progress.alive();
+            if root::is_gone(&path) == Ok(true) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// For each hash the one row that is gone from where it was; of several, none can be told to be the one.
     pub(super) fn find_moves(&mut self, hashes: &[ContentHash]) -> Result<Vec<Option<Move>>, Error> {
         if hashes.is_empty() {

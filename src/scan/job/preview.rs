@@ -13,21 +13,29 @@ use crate::scan::{Error, chain, root};
 ///
 /// # Errors
 /// As a scan.
-pub fn dry_run(context: &Context, root: &Path, targets: &[PathBuf]) -> Result<Preview, Error> {
+pub fn dry_run(
+    context: &Context,
+    root: &Path,
+    targets: &[PathBuf],
+    accept_missing: bool,
+) -> Result<Preview, Error> {
     let look = root::look(root).map_err(|why| Error::Offline { root: root.to_owned(), why })?;
+    let mut options = jobs::Options::new("dry run");
+    options.accept_missing = accept_missing;
     let task = Task {
         root: root.to_owned(),
         targets: targets.to_vec(),
-        job: Queued { id: String::new(), path: String::new(), options: jobs::Options::new("dry run") },
+        job: Queued { id: String::new(), path: String::new(), options },
         queued: false,
-        quiet: true,
+        quiet: false,
     };
     let mut run = Run::new(context, &task);
+    run.refuse_unknown()?;
     let before = run.last_walk(root)?;
     let mut preview = Preview { root: root.to_string_lossy().into_owned(), ..Preview::default() };
-    let mut targets = targets.to_vec();
+    let mut targets = run.targets(&look, &before);
     let mut plan = run.compare(&targets, &before.mounts, None)?;
-    if targets != [root] && !plan.vanished.is_empty() {
+    if targets != [root] && (!plan.vanished.is_empty() || run.may_have_moved_here(&plan)?) {
         // As a scan does.
         targets = vec![root.to_owned()];
         plan = run.compare(&targets, &before.mounts, None)?;

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::scan::root::Identity;
 
 /// What a scan did, as `summary_json` records it. The first six keys are those of other VPO programs.
+///
+/// A key that is not there reads as its default: what another version recorded of a root guards it all the same.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
+#[serde(default)]
 pub struct Summary {
     /// Videos found.
     pub total_discovered: u64,
@@ -32,7 +35,7 @@ pub struct Summary {
     /// What the walk could not read; with any of it, nothing goes missing.
     pub walk_errors: u64,
     /// The first few of those.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub walk_error_examples: Vec<String>,
     /// Files that are gone with a mount below the root; they keep their status.
     pub unmounted: u64,
@@ -41,9 +44,9 @@ pub struct Summary {
     /// Files read, by wall-clock time.
     pub files_per_second: f64,
     /// What the root is: only where all of it was walked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<Identity>,
     /// Mount points below it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<String>,
 }

@@ -1,0 +1,35 @@
+//! Columns that another program may have filled with anything. SQLite holds a value to its column's type only where it
+//! can convert it, so a path may be a BLOB, or text that is no UTF-8: one such row must not stop whoever reads many.
+
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+
+/// Text, with U+FFFD for what is no UTF-8; a number in decimal; `None` for NULL, a BLOB, and a column that is not there.
+pub(super) fn text(row: &Row<'_>, column: usize) -> Option<String> {
+    match row.get_ref(column).ok()? {
+        ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+        ValueRef::Null | ValueRef::Blob(_) => None,
+    }
+}
+
+/// Text that is UTF-8, and nothing else.
+pub(super) fn exact_text(row: &Row<'_>, column: usize) -> Option<String> {
+    word(row, column).map(str::to_owned)
+}
+
+/// As [`exact_text`], for as long as the row is not left.
+pub(super) fn word<'a>(row: &'a Row<'_>, column: usize) -> Option<&'a str> {
+    row.get_ref(column).ok()?.as_str().ok()
+}
+
+/// A number; `None` for anything else.
+pub(super) fn integer(row: &Row<'_>, column: usize) -> Option<i64> {
+    row.get(column).ok()
+}
+
+/// What is counted or measured. What is no such number, a negative one for example, differs from every real one.
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> u64 {
+    integer(row, column).and_then(|number| u64::try_from(number).ok()).unwrap_or(u64::MAX)
+}
