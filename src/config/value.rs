@@ -4,10 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
-use subtle::ConstantTimeEq;
 
 /// A secret: never shown by `Debug`, logs or `vpo config`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
@@ -24,26 +23,12 @@ impl Secret {
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// Whether `presented` is the secret, in a time that depends on its length only.
-    #[must_use]
-    pub fn matches(&self, presented: &[u8]) -> bool {
-        self.0.as_bytes().ct_eq(presented).into()
-    }
-
-    /// The secret itself, for those who must present it.
+    /// The secret itself, for whoever must present it or compare with it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
-
-impl PartialEq for Secret {
-    fn eq(&self, other: &Self) -> bool {
-        self.matches(other.0.as_bytes())
-    }
-}
-
-impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
