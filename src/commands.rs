@@ -12,7 +12,8 @@ pub mod serve;
 use std::process::ExitCode;
 
 use crate::cli::Command;
-use crate::config::{Config, ConfigError, Environment, Layer, Resolved};
+use crate::config::{ConfigError, Environment, Format, Layer, Level, Resolved};
+use crate::telemetry;
 
 /// Failed at run time.
 pub const EXIT_FAILURE: u8 = 1;
@@ -43,12 +44,19 @@ pub fn version() -> ExitCode {
     ))
 }
 
-/// The configuration that a command's flags and the process's environment lead to.
+/// How layers become a configuration: `Config::resolve`, or `Config::resolve_without_secrets` for a
+/// command that needs none.
+pub type Resolve = fn(&Layer, &Environment) -> Result<Resolved, ConfigError>;
+
+/// The configuration that a command's flags and the process's environment lead to, once every warning has been said
+/// on standard error.
 ///
 /// # Errors
-/// The code to exit with, once every problem has been said on standard error.
-pub fn configure(flags: &Layer) -> Result<Resolved, ExitCode> {
-    Config::resolve(flags, &Environment::from_process()).map_err(|error| refuse(&error))
+/// The code to exit with, once every problem has been said there too.
+pub fn configure(flags: &Layer, resolve: Resolve) -> Result<Resolved, ExitCode> {
+    let resolved = resolve(flags, &Environment::from_process()).map_err(|error| refuse(&error))?;
+    resolved.warnings.iter().for_each(|warning| output::warn(warning));
+    Ok(resolved)
 }
 
 /// Says every problem of the configuration, each on its line, and gives the exit code.
@@ -57,4 +65,22 @@ pub fn refuse(error: &ConfigError) -> ExitCode {
     error.warnings.iter().for_each(|warning| output::warn(warning));
     error.problems.iter().for_each(|problem| output::complain(problem));
     ExitCode::from(EXIT_CONFIG)
+}
+
+/// `logging.level`, as the log knows it.
+fn log_level(level: Level) -> telemetry::Level {
+    match level {
+        Level::Debug => telemetry::Level::Debug,
+        Level::Info => telemetry::Level::Info,
+        Level::Warning => telemetry::Level::Warning,
+        Level::Error => telemetry::Level::Error,
+    }
+}
+
+/// `logging.format`, as the log knows it.
+fn log_format(format: Format) -> telemetry::Format {
+    match format {
+        Format::Text => telemetry::Format::Text,
+        Format::Json => telemetry::Format::Json,
+    }
 }

@@ -6,19 +6,16 @@ use std::process::ExitCode;
 use super::{configure, output};
 use crate::cli::ConfigArgs;
 use crate::config::keys::{KEYS, Key, SECTIONS};
-use crate::config::{Resolved, Shown};
+use crate::config::{Config, Resolved, Shown};
 
 /// Runs `vpo config`.
 #[must_use]
 pub fn run(args: &ConfigArgs) -> ExitCode {
-    let resolved = match configure(&args.layer()) {
-        Ok(resolved) => resolved,
-        Err(code) => return code,
-    };
-    for warning in &resolved.warnings {
-        output::warn(warning);
+    // With the secrets, also where it only prints: what would keep the daemon from starting is said here too.
+    match configure(&args.layer(), Config::resolve) {
+        Ok(resolved) => output::print(&if args.check { verdict(&resolved) } else { toml(&resolved) }),
+        Err(code) => code,
     }
-    output::print(&if args.check { verdict(&resolved) } else { toml(&resolved) })
 }
 
 fn verdict(resolved: &Resolved) -> String {

@@ -11,7 +11,7 @@ mod show;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{EXIT_FAILURE, EXIT_USAGE, configure, output};
+use super::{EXIT_FAILURE, EXIT_USAGE, configure, log_format, log_level, output};
 use crate::cli::ScanArgs;
 use crate::config::{self, Config, Environment};
 use crate::library::lock::LockError;
@@ -25,14 +25,11 @@ const EXIT_TERMINATED: u8 = 143;
 /// Runs `vpo scan`.
 #[must_use]
 pub fn run(args: &ScanArgs) -> ExitCode {
-    let resolved = match configure(&args.layer()) {
-        Ok(resolved) => resolved,
+    // A scan needs no secret, and whoever starts it may not be allowed to read the daemon's.
+    let config = match configure(&args.layer(), Config::resolve_without_secrets) {
+        Ok(resolved) => resolved.config,
         Err(code) => return code,
     };
-    for warning in &resolved.warnings {
-        output::warn(warning);
-    }
-    let config = resolved.config;
     let telemetry = match start_logging(&config) {
         Ok(telemetry) => telemetry,
         Err(error) => return output::fail(&error, EXIT_FAILURE),
@@ -45,15 +42,15 @@ pub fn run(args: &ScanArgs) -> ExitCode {
 fn choose(args: &ScanArgs, config: &Config) -> ExitCode {
     let environment = Environment::from_process();
     let paths = args.paths.iter().map(|path| absolute(path, &environment)).collect::<Result<Vec<_>, _>>();
-    let tasks = match paths.and_then(|paths| tasks(&paths, &config.library.roots)) {
-        Ok(tasks) => tasks,
+    let parts = match paths.and_then(|paths| parts(&paths, &config.library.roots)) {
+        Ok(parts) => parts,
         Err(complaint) => {
             output::complain(&complaint);
             return ExitCode::from(EXIT_USAGE);
         }
     };
     if args.dry_run {
-        return foreground::preview(args, config, &tasks);
+        return foreground::preview(args, config, &parts);
     }
     let options = library::Options {
         write: true,
@@ -61,8 +58,8 @@ fn choose(args: &ScanArgs, config: &Config) -> ExitCode {
         runtime_directory: environment.runtime_directory(),
     };
     match Library::open(&config.database.path, options, &|| false) {
-        Ok(library) => foreground::scan(args, config, tasks, library),
-        Err(OpenError::Lock(LockError::Held { holder, .. })) => beside::scan(args, config, &tasks, &holder),
+        Ok(library) => foreground::scan(args, config, parts, library),
+        Err(OpenError::Lock(LockError::Held { holder, .. })) => beside::scan(args, config, &parts, &holder),
         Err(error) => output::fail(&error, EXIT_FAILURE),
     }
 }
@@ -86,7 +83,7 @@ fn absolute(path: &str, environment: &Environment) -> Result<PathBuf, String> {
 }
 
 /// What the arguments mean: every root without any; else each PATH with the root that it belongs to.
-fn tasks(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
+fn parts(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
     let whole = |root: &PathBuf| Part { root: root.clone(), targets: vec![root.clone()] };
     if paths.is_empty() {
         if roots.is_empty() {
@@ -130,14 +127,10 @@ fn tasks(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
 fn start_logging(config: &Config) -> Result<Telemetry, telemetry::InitError> {
     Telemetry::init(telemetry::Options {
         level: match config.logging.level {
-            config::Level::Debug => telemetry::Level::Debug,
-            config::Level::Info | config::Level::Warning => telemetry::Level::Warning,
-            config::Level::Error => telemetry::Level::Error,
+            config::Level::Info => telemetry::Level::Warning,
+            other => log_level(other),
         },
-        format: match config.logging.format {
-            config::Format::Text => telemetry::Format::Text,
-            config::Format::Json => telemetry::Format::Json,
-        },
+        format: log_format(config.logging.format),
         output: telemetry::Output::Stderr,
         journal_stream: None,
     })
@@ -154,19 +147,13 @@ mod tests {
     #[test]
     fn a_path_belongs_to_the_innermost_root() {
         let roots = [PathBuf::from("/media"), PathBuf::from("/media/films"), PathBuf::from("/other")];
-        let parts = |paths: &[&str]| {
-            tasks(&paths.iter().map(PathBuf::from).collect::<Vec<_>>(), &roots).expect("valid")
+        let of = |paths: &[&str]| {
+            parts(&paths.iter().map(PathBuf::from).collect::<Vec<_>>(), &roots).expect("valid")
         };
-        assert_eq!(parts(&["/media/films/a"]), [part("/media/films", &["/media/films/a"])]);
-        assert_eq!(
-            parts(&["/other/a", "/other/a/b", "/other/c"]),
-            [part("/other", &["/other/a", "/other/c"])]
-        );
-        assert_eq!(
-            parts(&["/media"]),
-            [part("/media", &["/media"]), part("/media/films", &["/media/films"])]
-        );
-        assert_eq!(parts(&["/elsewhere"]), [part("/elsewhere", &["/elsewhere"])]);
-        assert!(tasks(&[], &[]).is_err());
+        assert_eq!(of(&["/media/films/a"]), [part("/media/films", &["/media/films/a"])]);
+        assert_eq!(of(&["/other/a", "/other/a/b", "/other/c"]), [part("/other", &["/other/a", "/other/c"])]);
+        assert_eq!(of(&["/media"]), [part("/media", &["/media"]), part("/media/films", &["/media/films"])]);
+        assert_eq!(of(&["/elsewhere"]), [part("/elsewhere", &["/elsewhere"])]);
+        assert!(parts(&[], &[]).is_err());
     }
 }

@@ -17,7 +17,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{EXIT_FAILURE, output, refuse};
+use super::{EXIT_FAILURE, log_format, log_level, output, refuse};
 use crate::api;
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, ConfigError, Environment, Layer};
@@ -185,11 +185,8 @@ fn open(sources: Sources, log: &Log, cancelled: &CancellationToken) -> Result<Op
     let resolved = Config::resolve(&sources.flags, &sources.environment)?;
     let config = resolved.config;
     let telemetry = Telemetry::init(telemetry::Options {
-        level: level(config.logging.level),
-        format: match config.logging.format {
-            config::Format::Text => telemetry::Format::Text,
-            config::Format::Json => telemetry::Format::Json,
-        },
+        level: log_level(config.logging.level),
+        format: log_format(config.logging.format),
         output: match config.logging.output {
             config::Output::Stderr => telemetry::Output::Stderr,
             config::Output::Stdout => telemetry::Output::Stdout,
@@ -214,15 +211,6 @@ fn open(sources: Sources, log: &Log, cancelled: &CancellationToken) -> Result<Op
     };
     let library = Library::open(&config.database.path, options, &|| cancelled.is_cancelled())?;
     Ok(Opened { sources, config, telemetry, library })
-}
-
-fn level(level: config::Level) -> telemetry::Level {
-    match level {
-        config::Level::Debug => telemetry::Level::Debug,
-        config::Level::Info => telemetry::Level::Info,
-        config::Level::Warning => telemetry::Level::Warning,
-        config::Level::Error => telemetry::Level::Error,
-    }
 }
 
 /// What the HTTP side shows.
@@ -344,7 +332,7 @@ fn reload(
         let changes = Config::changes(&in_force, &resolved.config);
         in_force.logging.level = resolved.config.logging.level;
         in_force.library = resolved.config.library;
-        telemetry.set_level(level(in_force.logging.level));
+        telemetry.set_level(log_level(in_force.logging.level));
         library_settings.send_if_modified(|settings| {
             let now = scanning::settings(&in_force.library);
             let differs = *settings != now;

@@ -250,3 +250,15 @@ fn a_credential_that_may_not_be_read_is_no_reason_to_go_without() {
     }
     set_permissions(sandbox.path("credentials"), Permissions::from_mode(0o700)).expect("ours");
 }
+
+#[test]
+fn a_scan_needs_no_token() {
+    let sandbox = Sandbox::new();
+    create_dir_all(sandbox.path("videos")).expect("a directory");
+    let token = ("VPO_SERVER_AUTH_TOKEN_FILE", "/none");
+    let scanned = sandbox.vpo(["scan", "videos", "--database", "library.db"]).env(token.0, token.1).output();
+    let scanned = scanned.expect("vpo runs");
+    assert_eq!(scanned.status.code(), Some(0), "{}", String::from_utf8_lossy(&scanned.stderr));
+    // The daemon does, and so does whoever asks whether it would start.
+    assert_eq!(sandbox.config_with(&["--check"], &[token]).code, Some(78));
+}
