@@ -139,25 +139,25 @@ pub struct ConfigArgs {
     /// configuration file
     #[argh(option, arg_name = "file")]
     pub config: Option<String>,
-    /// as for serve
+    /// address to listen on (default 127.0.0.1)
     #[argh(option, arg_name = "address")]
     pub bind: Option<String>,
-    /// as for serve
+    /// port to listen on (default 8321; 0 = any free one)
     #[argh(option, short = 'p')]
     pub port: Option<String>,
-    /// as for serve
+    /// seconds that a stop may take (default 30)
     #[argh(option, arg_name = "seconds")]
     pub shutdown_timeout: Option<String>,
-    /// as for serve
+    /// the library's file (default ~/.vpo/library.db)
     #[argh(option, arg_name = "file")]
     pub database: Option<String>,
-    /// as for serve
+    /// debug, info, warning or error (default info)
     #[argh(option, arg_name = "level")]
     pub log_level: Option<String>,
-    /// as for serve
+    /// text or json (default text)
     #[argh(option, arg_name = "format")]
     pub log_format: Option<String>,
-    /// as for serve
+    /// a directory of videos to watch over (repeatable)
     #[argh(option, arg_name = "directory")]
     pub library: Vec<String>,
 }

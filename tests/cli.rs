@@ -73,6 +73,24 @@ fn a_wrong_command_line_is_64_and_one_line_with_a_pointer_to_help() {
 }
 
 #[test]
+fn an_empty_argument_is_seen_and_a_flag_behind_the_end_of_flags_is_explained() {
+    for args in [&[""][..], &["serve", ""], &["config", ""], &["healthcheck", ""]] {
+        let said = usage_error(args);
+        assert!(said.contains("unknown argument \"\" (a variable that is not set?): "), "{args:?}: {said}");
+    }
+    assert!(usage_error(["serve", "a b"]).contains("unknown argument \"a b\": "));
+    let said = usage_error(["config", "--", "--check"]);
+    assert!(said.contains("--check stands behind --, where nothing is a flag: put it before: "), "{said}");
+}
+
+#[test]
+fn the_help_says_what_each_flag_is() {
+    let help = succeeds(["config", "--help"]);
+    assert!(help.contains("address to listen on") && help.contains("a directory of videos"), "{help}");
+    assert!(!help.contains("as for serve"), "{help}");
+}
+
+#[test]
 fn a_flag_before_the_command_is_shown_its_place() {
     for (args, example) in [
         (

@@ -87,8 +87,12 @@ fn split_values(words: Vec<String>) -> Vec<String> {
 
 /// argh's words on one line, with the name that was probably meant.
 fn explained(output: &str, words: &[&str]) -> String {
-    let line = output.split_whitespace().collect::<Vec<_>>().join(" ");
-    let Some(given) = line.strip_prefix("Unrecognized argument: ") else { return line };
+    let Some(given) = unrecognized(output) else {
+        return output.split_whitespace().collect::<Vec<_>>().join(" ");
+    };
+    if given.is_empty() {
+        return "unknown argument \"\" (a variable that is not set?)".into();
+    }
     if let Some(example) = misplaced(given, words) {
         return format!("{given} stands before the command: put it after, as in `{example}`");
     }
@@ -100,9 +104,22 @@ fn explained(output: &str, words: &[&str]) -> String {
         command => flags(command.as_deref(), |_| true),
     };
     match nearest(given, names.iter().map(String::as_str)) {
+        Some(meant) if meant == given => {
+            format!("{given} stands behind --, where nothing is a flag: put it before")
+        }
         Some(meant) => format!("unknown argument {given}, did you mean {meant}?"),
+        None if given.contains(|c: char| c.is_whitespace() || c.is_control()) => {
+            format!("unknown argument {given:?}")
+        }
         None => format!("unknown argument {given}"),
     }
+}
+
+/// The argument that argh does not know, which may be empty.
+fn unrecognized(output: &str) -> Option<&str> {
+    let given = output.strip_prefix("Unrecognized argument:")?;
+    let given = given.strip_suffix('\n').unwrap_or(given);
+    Some(given.strip_prefix(' ').unwrap_or(given))
 }
 
 /// How to give `flag`, where it stands before the command and belongs after it.

@@ -1,7 +1,9 @@
-//! The one definition of each key: its type, its flag, and what to tell someone whose value does not fit.
+//! The definition of each key: its name, its type, its flag, and what to tell someone whose value does not fit.
 //!
 //! From this list come the `Option<T>` that every source fills ([`Values`]), the names of the variables,
-//! and what `vpo config`, the did-you-means and the documentation's test go by ([`KEYS`]).
+//! and what the did-you-means and the documentation's test go by ([`KEYS`]). Three things are said elsewhere, where they
+//! need more than a word: the default (`resolve`), how the value is shown (`Config::shown`) and the line of `--help` (`cli`).
+//! The tests in `tests/config` hold them and the documentation to this list.
 
 use std::net::IpAddr;
 use std::num::NonZero;
