@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use super::{configure, output};
 use crate::cli::ConfigArgs;
-use crate::config::keys::{KEYS, Key, SECTIONS};
-use crate::config::{Config, Resolved, Shown};
+use crate::config::keys::SECTIONS;
+use crate::config::{Config, Origin, Resolved, Shown};
 
 /// Runs `vpo config`.
 #[must_use]
@@ -32,16 +32,19 @@ fn toml(resolved: &Resolved) -> String {
     for section in SECTIONS {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}[{section}]", if text.is_empty() { "" } else { "\n" });
-        for (key, shown) in KEYS.iter().zip(&shown).filter(|(key, _)| key.section == *section) {
-            let _ = writeln!(text, "{}", line(resolved, key, &shown.1));
+        let fields = shown.iter().filter_map(|(name, shown)| {
+            let field = name.strip_prefix(section)?.strip_prefix('.')?;
+            Some(line(field, shown, resolved.origins.get(name)))
+        });
+        for line in fields {
+            let _ = writeln!(text, "{line}");
         }
     }
     text
 }
 
-fn line(resolved: &Resolved, key: &Key, shown: &Shown) -> String {
-    let Key { name, field, .. } = key;
-    let origin = resolved.origins.get(name).map_or_else(|| "default".into(), ToString::to_string);
+fn line(field: &str, shown: &Shown, origin: Option<&Origin>) -> String {
+    let origin = origin.unwrap_or(&Origin::Default);
     match shown {
         Shown::Unset => format!("# {field} is not set"),
         Shown::Secret => format!("# {field} = \"***\" # {origin}"),

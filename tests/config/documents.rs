@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::{Said, Sandbox};
-use vpo::config::keys::KEYS;
+use vpo::config::keys::{KEYS, Key};
 use vpo::config::{Config, Environment, Layer, Resolved, Secret};
 
 fn documentation(name: &str) -> String {
@@ -65,7 +65,7 @@ fn the_example_file_has_every_key_and_says_the_defaults() {
     assert_eq!((&as_it_is.config, as_it_is.origins.len()), (&defaults.config, 0));
     // With each `# key = value` made real.
     let mut section = "";
-    let mut made_real = Vec::new();
+    let (mut made_real, mut examples) = (Vec::new(), Vec::new());
     let mut uncommented = String::new();
     for line in text.lines() {
         if let Some(name) = line.strip_prefix('[') {
@@ -75,22 +75,49 @@ fn the_example_file_has_every_key_and_says_the_defaults() {
             let field = line.split(" = ").next().unwrap_or("");
             KEYS.iter().any(|key| key.section == section && key.field == field)
         });
-        if let Some(line) = real {
-            made_real.push(format!("{section}.{}", line.split(" = ").next().unwrap_or("")));
+        let mut line = line;
+        if let Some(real) = real {
+            let field = real.split(" = ").next().unwrap_or("");
+            let key = Key::find(&format!("{section}.{field}")).expect("a key").name;
+            made_real.push(key);
+            if key.starts_with("server.auth_token") {
+                examples.push((key, format!("[{section}]\n{real}\n")));
+            } else {
+                line = real;
+            }
         }
-        uncommented += real.unwrap_or(line);
+        uncommented += line;
         uncommented += "\n";
     }
     assert_eq!(resolved(&sandbox, &uncommented).config, defaults.config);
-    // Keys without a default are there too, with two signs.
-    let without: Vec<&str> = ["auth_token", "auth_token_file"]
-        .into_iter()
-        .filter(|field| text.contains(&format!("\n## {field} = ")))
-        .collect();
-    assert_eq!(without.len(), 2);
-    let missing: Vec<&str> =
-        KEYS.iter().map(|key| key.name).filter(|name| !made_real.iter().any(|real| real == name)).collect();
-    assert_eq!(missing, ["server.auth_token", "server.auth_token_file"]);
+    let keys: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    assert_eq!(made_real, keys);
+    // A key without a default stands there with an example, which is a value of that key.
+    for (name, example) in examples {
+        let path = sandbox.write("example.toml", example);
+        let flags = Layer::from_flags(path.to_str(), [], &[]);
+        let environment = Environment::new([("HOME", sandbox.home())], sandbox.path(""));
+        let resolved = Config::resolve_without_secrets(&flags, &environment).expect("valid");
+        assert!(resolved.origins.contains_key(name), "{name}");
+    }
+}
+
+#[test]
+fn the_help_says_the_defaults() {
+    let sandbox = Sandbox::new();
+    let defaults = sandbox.config(&[]).quietly();
+    for command in ["serve", "config"] {
+        let help = String::from_utf8(sandbox.run([command, "--help"]).stdout).expect("UTF-8");
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for key in KEYS.iter().filter(|key| key.name != "library.roots") {
+            let Some(flag) = key.flag else { continue };
+            let (value, _) = defaults.value(key.name).expect("a default");
+            let value = value.trim_matches('"').replace(&sandbox.home(), "~");
+            let text = help.rsplit_once(&format!("{flag} ")).expect("the flag").1;
+            let default = text.split_once("(default ").expect("a default").1;
+            assert!(default.starts_with(&value), "{command} {flag}: {default}");
+        }
+    }
 }
 
 /// A small generator of numbers (xorshift): the same configurations in every run.
@@ -176,6 +203,8 @@ impl Dice {
 fn what_vpo_config_prints_leads_to_the_same_configuration() {
     let sandbox = Sandbox::new();
     let token = sandbox.write("the token", "swordfish");
+    let names: Vec<&str> = resolved(&sandbox, "").config.shown().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     for _ in 0..100 {
         let original = dice.configuration(token.to_str().expect("UTF-8")).to_string();
