@@ -19,7 +19,7 @@
 //! - [`daemon`] is a daemon core (life, tasks, health, HTTP, metrics, systemd) that knows nothing of videos.
 //! - [`library`] holds all SQL of the project; [`media`] turns bytes into tracks; [`scan`] keeps the one
 //!   true to the files with the other; [`api`] is the library's read-only HTTP routes.
-//! - [`commands::serve`] is the composition root: the only file that names daemon, library and scan.
+//! - [`commands::serve`] (with its submodule) is the composition root: nothing else names daemon, library and scan.
 //!
 //! Arrows run one way, and a test holds them (`tests/architecture.rs`).
 
