@@ -39,12 +39,16 @@ impl Environment {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
-    /// The first directory of `$RUNTIME_DIRECTORY`: systemd joins several with colons (systemd.exec(5)).
+    /// The first directory of `$RUNTIME_DIRECTORY`.
     #[must_use]
     pub fn runtime_directory(&self) -> Option<&Path> {
-        let mut directories = self.get("RUNTIME_DIRECTORY")?.as_bytes().split(|byte| *byte == b':');
-        let first = directories.find(|directory| !directory.is_empty())?;
-        Some(Path::new(OsStr::from_bytes(first)))
+        self.directories("RUNTIME_DIRECTORY").next()
+    }
+
+    /// The directories in a variable such as `$STATE_DIRECTORY`: systemd joins several with colons (systemd.exec(5)).
+    pub(super) fn directories(&self, name: &str) -> impl Iterator<Item = &Path> {
+        let names = self.get(name).unwrap_or_default().as_bytes().split(|byte| *byte == b':');
+        names.filter(|name| !name.is_empty()).map(|name| Path::new(OsStr::from_bytes(name)))
     }
 
     /// A variable's value as text; an empty one counts as none, as for every variable that is not ours.

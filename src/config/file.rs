@@ -47,10 +47,12 @@ pub(super) const FOREIGN_KEYS: &[(&str, &str)] = &[
 const MAX_BYTES: u64 = 1 << 20;
 
 /// The file to read: the one that `named` (`--config`, else `VPO_CONFIG_PATH`) says, else the first of the default
-/// locations that exists, else none. A place that cannot be looked at is a warning.
+/// locations that exists, else none.
 ///
 /// # Errors
-/// When a named file's path cannot be resolved.
+/// When a named file's path cannot be resolved, or when a place cannot be looked at: the file may be there, and with
+/// it the token that keeps strangers out. Only in the home directory that is a warning, for `HOME` is often another
+/// user's (`sudo`, or a container that is given a user), and then its file is meant for that user.
 pub(super) fn find(
     named: Option<&(PathBuf, Origin)>,
     paths: &Paths<'_>,
@@ -79,19 +81,25 @@ pub(super) fn find(
     let places = directories
         .into_iter()
         .map(|directory| directory.join("config.toml"))
-        .chain(in_home)
+        .chain(in_home.clone())
         .chain(iter::once(PathBuf::from("/etc/vpo/config.toml")));
     for place in places {
+        let is_in_home = in_home.as_ref() == Some(&place);
         // Of the link itself: a dangling one is there, and someone meant it to be read.
         match fs::symlink_metadata(&place) {
             Ok(_) => return Ok(Some(place)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-            Err(error) => warnings.push(Finding::new(
+            Err(error) if is_in_home => warnings.push(Finding::new(
                 Subject::File,
                 Origin::File(place),
                 format!("cannot look for it: {error}"),
                 "it is skipped; name the file with --config, or correct its directory's permissions",
             )),
+            Err(error) => {
+                let what = format!("cannot look for the configuration file: {error}");
+                let advice = "correct its directory's permissions, or name another file with --config";
+                return Err(Finding::new(Subject::File, Origin::File(place), what, advice));
+            }
         }
     }
     Ok(None)

@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::environment::{Environment, NotUtf8};
 use super::error::{Finding, Subject};
+use super::origin::Origin;
 
 /// Why there is no home directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,22 +91,25 @@ impl<'a> Paths<'a> {
         Ok(tidy(&self.home()?.join(".vpo").join(name)))
     }
 
-    /// The directories that systemd names in `variable`, separated by `:`; none when it is not set.
+    /// The directories that systemd names in `variable`; none when it is not set.
     ///
     /// # Errors
-    /// When the variable is not UTF-8.
+    /// When one of them cannot be used: to go on without it could mean to go on without the token that is in it.
     pub(super) fn directories(
         &self,
         variable: &'static str,
         subject: Subject,
     ) -> Result<Vec<PathBuf>, Finding> {
-        match self.environment.text(variable) {
-            Ok(text) => {
-                let names = text.unwrap_or("").split(':').filter(|name| !name.is_empty());
-                Ok(names.filter_map(|name| self.absolute(Path::new(name)).ok()).collect())
-            }
-            Err(NotUtf8) => Err(Finding::not_utf8(subject, variable)),
+        if let Err(NotUtf8) = self.environment.text(variable) {
+            return Err(Finding::not_utf8(subject, variable));
         }
+        let directories = self.environment.directories(variable).map(|directory| {
+            self.absolute(directory).map_err(|advice| {
+                let what = format!("the directory {:?} cannot be used", directory.to_string_lossy());
+                Finding::new(subject, Origin::Variable(variable.into()), what, advice)
+            })
+        });
+        directories.collect()
     }
 }
 

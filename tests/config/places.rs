@@ -99,6 +99,39 @@ fn a_file_that_may_not_be_read_is_refused_and_a_place_that_may_not_be_looked_at_
 }
 
 #[test]
+fn a_directory_of_the_units_configuration_that_may_not_be_entered_is_refused() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.write("unit/config.toml", "server.auth_token = 'swordfish'\n");
+    set_permissions(sandbox.path("unit"), Permissions::from_mode(0o000)).expect("ours");
+    let run = |args: &[&str]| {
+        let mut command = sandbox.vpo_as_nobody(args.iter().copied());
+        Said::by(command.env("CONFIGURATION_DIRECTORY", sandbox.path("unit")))
+    };
+    let line = format!(
+        "cannot look for the configuration file: Permission denied (os error 13): {}: correct its directory's permissions, or \
+         name another file with --config",
+        path.display()
+    );
+    for command in ["config", "serve", "healthcheck"] {
+        run(&[command]).refused(&[&line]);
+    }
+    // Where another file is named, the directory has no say.
+    assert_eq!(run(&["config", "--config", "/dev/null"]).code, Some(0));
+    set_permissions(sandbox.path("unit"), Permissions::from_mode(0o700)).expect("ours");
+}
+
+#[test]
+fn a_directory_that_systemd_would_not_name_is_refused() {
+    for name in ["CONFIGURATION_DIRECTORY", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY"] {
+        let said = Sandbox::new().config_with(&[], &[(name, "/none:~bob/x")]);
+        said.refused(&[&format!(
+            "the directory \"~bob/x\" cannot be used: {name}: only ~ and ~/… are understood: give the whole path, or ./~… for \
+             a file of that name"
+        )]);
+    }
+}
+
+#[test]
 fn a_dangling_link_is_a_file_that_someone_meant() {
     let sandbox = Sandbox::new();
     create_dir_all(sandbox.path(".vpo")).expect("a directory");
