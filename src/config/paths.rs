@@ -68,12 +68,12 @@ impl<'a> Paths<'a> {
     /// As [`Self::absolute`].
     pub(super) fn file(&self, path: &Path) -> Result<PathBuf, String> {
         let resolved = self.absolute(path)?;
-        match path.to_str() {
-            Some(text) if text.ends_with('/') || text.ends_with("/.") => {
-                Err("a path that ends so names a directory: give the path of a file in it".into())
-            }
-            _ => Ok(resolved),
+        let text = path.to_str().unwrap_or_default();
+        let last = text.rsplit('/').next().unwrap_or_default();
+        if matches!(last, "" | "." | "..") || below_home(text) == Some("") {
+            return Err("a path that ends so names a directory: give the path of a file in it".into());
         }
+        Ok(resolved)
     }
 
     /// The home directory.

@@ -347,8 +347,22 @@ fn kubernetes_service_links_are_survived() {
 }
 
 #[test]
-fn a_library_that_ends_in_a_slash_is_no_file() {
-    for path in ["/data/", "data/", "~/", "/data/library.db//", "/data/."] {
+fn a_library_whose_path_can_only_be_a_directory_is_no_file() {
+    for path in [
+        "/data/",
+        "data/",
+        "~/",
+        "/data/library.db//",
+        "/data/.",
+        "/data/..",
+        "/",
+        ".",
+        "..",
+        "./..",
+        "~",
+        "$HOME",
+        "${HOME}",
+    ] {
         let sandbox = Sandbox::new();
         std::fs::create_dir(sandbox.path("data")).expect("made");
         for command in ["serve", "healthcheck", "config"] {

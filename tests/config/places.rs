@@ -201,12 +201,13 @@ fn home_and_relative_paths_are_resolved_once_for_all() {
     ] {
         // A file's path cannot end in a slash.
         let file = given.trim_end_matches('/');
-        let said = sandbox.config(&["--database", file, "--library", given]).quietly();
-        assert_eq!(
-            said.value("database.path"),
-            Some((format!("{meant:?}").as_str(), "--database")),
-            "{given}"
-        );
+        // Nor can it be the home directory.
+        if file != "${HOME}" {
+            let said = sandbox.config(&["--database", file]).quietly();
+            let shown = format!("{meant:?}");
+            assert_eq!(said.value("database.path"), Some((shown.as_str(), "--database")), "{given}");
+        }
+        let said = sandbox.config(&["--library", given]).quietly();
         assert_eq!(
             said.value("library.roots"),
             Some((format!("[{meant:?}]").as_str(), "--library")),
