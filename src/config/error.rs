@@ -24,6 +24,8 @@ pub enum Subject {
     Key(&'static str),
     /// A name that is no key's.
     Name,
+    /// A name that is no key's, but that may have been meant for the key with this name.
+    NameFor(&'static str),
     /// The file as a whole: any key may be set in it.
     File,
 }

@@ -43,6 +43,10 @@ pub(super) const FOREIGN_KEYS: &[(&str, &str)] = &[
     ("server", "rate_limit"),
 ];
 
+/// The key that leads everyone to the daemon, and what its name may be taken for.
+const LIBRARY: &str = "database.path";
+const LIBRARY_NAMES: [&str; 3] = ["database", "database_path", "path"];
+
 /// Far more than any configuration or token, far less than would hurt.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -215,7 +219,7 @@ impl Reader<'_> {
             } else if let Some(section) = SECTIONS.iter().find(|section| **section == name) {
                 self.section(section, value);
             } else if !FOREIGN_SECTIONS.contains(&&*name) {
-                self.unknown(&span, &name, matches!(value.get_ref(), DeValue::Table(_)));
+                self.unknown(&span, &name, value.get_ref());
             }
         }
         if let Some(value) = older_path {
@@ -228,7 +232,7 @@ impl Reader<'_> {
         let span = value.span();
         let DeValue::Table(table) = value.into_inner() else {
             let advice = format!("write [{section}] on a line of its own");
-            self.problem(Subject::File, &span, format!("{section} is no section"), advice);
+            self.problem(unknown_name(section, None), &span, format!("{section} is no section"), advice);
             return;
         };
         for (name, value) in table {
@@ -243,7 +247,9 @@ impl Reader<'_> {
                     Some(meant) => format!("did you mean {meant}?"),
                     None => format!("remove it; [{section}] has {}", known.collect::<Vec<_>>().join(", ")),
                 };
-                self.problem(Subject::Name, &span, format!("unknown key {section}.{name}"), advice);
+                // [database] has one key, so whatever stands there was meant for it.
+                let subject = unknown_name(if section == "database" { section } else { &name }, None);
+                self.problem(subject, &span, format!("unknown key {section}.{name}"), advice);
             }
         }
     }
@@ -256,7 +262,7 @@ impl Reader<'_> {
     }
 
     fn older_path(&mut self, value: Spanned<DeValue<'_>>) {
-        let Some(key) = Key::find("database.path") else { return };
+        let Some(key) = Key::find(LIBRARY) else { return };
         let span = value.span();
         let newer = self.layer.values.database.path.take();
         self.key(key, value);
@@ -267,8 +273,9 @@ impl Reader<'_> {
         }
     }
 
-    fn unknown(&mut self, span: &Range<usize>, name: &str, is_section: bool) {
-        let (what, meant) = if is_section {
+    fn unknown(&mut self, span: &Range<usize>, name: &str, value: &DeValue<'_>) {
+        let section = if let DeValue::Table(section) = value { Some(section) } else { None };
+        let (what, meant) = if section.is_some() {
             (
                 format!("unknown section [{name}]"),
                 nearest(name, SECTIONS.iter().copied()).map(|name| format!("[{name}]")),
@@ -282,7 +289,7 @@ impl Reader<'_> {
             Some(meant) => format!("did you mean {meant}?"),
             None => format!("remove it; the sections are {}", SECTIONS.join(", ")),
         };
-        self.problem(Subject::Name, span, what, advice);
+        self.problem(unknown_name(name, section), span, what, advice);
     }
 
     fn warn_of_foreign_keys(&mut self) {
@@ -296,6 +303,18 @@ impl Reader<'_> {
                 "they are skipped; other VPO programs may use them",
             ));
         }
+    }
+}
+
+/// What an unknown name concerns, and the names in it if it is a section's: one that may have been meant for the
+/// library's path leaves in doubt where the library is.
+fn unknown_name(name: &str, section: Option<&DeTable<'_>>) -> Subject {
+    let may_mean_library = |name: &str| nearest(&name.to_lowercase(), LIBRARY_NAMES).is_some();
+    let mut inside = section.into_iter().flat_map(|section| section.keys());
+    if may_mean_library(name) || inside.any(|name| may_mean_library(name.get_ref())) {
+        Subject::NameFor(LIBRARY)
+    } else {
+        Subject::Name
     }
 }
 

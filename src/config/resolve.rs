@@ -38,9 +38,12 @@ pub(super) fn library_path(flags: &Layer, environment: &Environment) -> Result<P
     // Where a flag or a variable names it, the file has no say.
     let file_matters =
         !matches!(resolution.origins.get("database.path"), Some(Origin::Flag(_) | Origin::Variable(_)));
+    // No daemon can have started on the default with a file in which a misspelt name may be the path's.
+    let is_default = resolution.values.database.path.is_none();
     resolution.problems.retain(|problem| match (problem.subject, &problem.origin) {
         (_, Origin::Place { .. } | Origin::File(_)) if !file_matters => false,
         (Subject::Key(name), _) => name == "database.path",
+        (Subject::NameFor(name), _) => is_default && name == "database.path",
         (Subject::File, _) => file_matters,
         (Subject::Name, _) => false,
     });

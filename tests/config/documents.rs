@@ -295,12 +295,48 @@ fn a_probe_finds_the_library_whatever_else_is_wrong() {
     assert_eq!(find("database.path = 1", Some("/data/library.db")), elsewhere);
     assert_eq!(find("not TOML", Some("/data/library.db")), elsewhere);
     assert_eq!(find("", Some("")), None);
+    // A name that may have been meant for the path leaves it in doubt, where nothing else gives the path …
+    for content in [
+        "[databse]\npath = '/data/library.db'",
+        "databse.path = '/data/library.db'",
+        "[[databse]]\npath = '/data/library.db'",
+        "[db]\npath = '/data/library.db'",
+        "[db]\nPath = '/data/library.db'",
+        "[database]\npth = '/data/library.db'",
+        "[database]\nfile = '/data/library.db'",
+        "[Database]",
+        "database = '/data/library.db'",
+        "databse_path = '/data/library.db'",
+        "path = '/data/library.db'",
+        "[logging]\ndatabase_path = '/data/library.db'",
+        "[library]\npath = '/data/library.db'",
+    ] {
+        assert_eq!(find(content, None), None, "{content}");
+        assert_eq!(find(content, Some("/data/library.db")), elsewhere, "{content}");
+    }
+    assert_eq!(find("database_path = '/data/library.db'\n[databse]\npath = '/x'", None), elsewhere);
+    // … and no other name does, nor a section that is none.
+    for content in
+        ["server = 5", "[[logging]]", "[server]\nprot = 1", "[plugin]\nx = 1", "[jobs]\npath = '/x'"]
+    {
+        assert_eq!(find(content, None), Some(sandbox.library()), "{content}");
+        let content = format!("database_path = '/data/library.db'\n{content}");
+        assert_eq!(find(&content, None), elsewhere, "{content}");
+    }
     // And where the rest matters too, the token's file may be out of reach.
     let file = sandbox.write("c.toml", "server.port = 9\nserver.auth_token_file = '/none'");
     let flags = Layer::from_flags(file.to_str(), [], &[]);
     assert!(Config::resolve(&flags, &environment(None)).is_err());
     let resolved = Config::resolve_without_secrets(&flags, &environment(None)).expect("without the token");
     assert_eq!((resolved.config.server.port, resolved.config.server.auth_token), (9, None));
+}
+
+#[test]
+fn a_probe_names_what_leaves_the_library_in_doubt() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.write(".vpo/config.toml", "[servr]\n[databse]\npath = '/data/library.db'\n");
+    let line = format!("unknown section [databse]: {}:2:2: did you mean [database]?", file.display());
+    Said::by(&mut sandbox.vpo(["healthcheck"])).refused(&[&line]);
 }
 
 #[test]
