@@ -4,6 +4,7 @@ mod documents;
 mod faults;
 mod places;
 mod precedence;
+mod report;
 
 use std::process::Command;
 

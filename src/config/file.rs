@@ -266,7 +266,8 @@ impl Reader<'_> {
         let span = value.span();
         let newer = self.layer.values.database.path.take();
         self.key(key, value);
-        if newer.is_some() && newer != self.layer.values.database.path {
+        let older = &self.layer.values.database.path;
+        if newer.is_some() && older.is_some() && newer != *older {
             let what = "database_path and database.path differ";
             let advice = "remove database_path, the older spelling";
             self.problem(Subject::Key(key.name), &span, what, advice);

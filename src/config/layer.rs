@@ -1,6 +1,7 @@
 //! One source of configuration as it was read: its values, where each stands, and what was wrong with it.
 
-use std::path::{Component, PathBuf};
+use std::mem;
+use std::path::{Component, Path, PathBuf};
 
 use super::error::{Finding, Subject};
 use super::keys::{Key, OneKey, Values};
@@ -73,27 +74,32 @@ impl Layer {
         self.problems.push(Finding::new(Subject::Key(key.name), origin, what, key.expects));
     }
 
-    /// Makes every path absolute, and notes those that cannot be.
+    /// Makes every path absolute, and notes those that cannot be, which then are values no more.
     pub(super) fn resolve_paths(&mut self, paths: &Paths<'_>) {
         let Self { values, origins, problems, .. } = self;
-        let mut resolve = |name: &'static str, path: &mut PathBuf, resolved| match resolved {
-            Ok(absolute) => *path = absolute,
+        let mut keep = |name: &'static str, resolved: Result<PathBuf, String>, path: &Path| match resolved {
+            Ok(absolute) => Some(absolute),
             Err(advice) => {
                 let origin = origins.get(name).cloned().unwrap_or(Origin::Default);
                 let shown = format!("{:?}", path.to_string_lossy());
                 let what = format!("{name} = {}", abbreviated(&shown));
                 problems.push(Finding::new(Subject::Key(name), origin, what, advice));
+                None
             }
         };
-        if let Some(path) = &mut values.server.auth_token_file {
-            resolve("server.auth_token_file", path, paths.file(path));
+        let file = &mut values.server.auth_token_file;
+        *file = file.take().and_then(|path| keep("server.auth_token_file", paths.file(&path), &path));
+        let file = &mut values.database.path;
+        *file = file.take().and_then(|path| keep("database.path", paths.file(&path), &path));
+        if let Some(roots) = &mut values.library.roots {
+            let given = mem::take(roots);
+            roots.extend(given.iter().filter_map(|root| keep("library.roots", paths.absolute(root), root)));
         }
-        if let Some(path) = &mut values.database.path {
-            resolve("database.path", path, paths.file(path));
-        }
-        for root in values.library.roots.iter_mut().flatten() {
-            resolve("library.roots", root, paths.absolute(root));
-        }
+    }
+
+    /// Whether it holds a value of the key that does not fit.
+    pub(super) fn refuses(&self, name: &str) -> bool {
+        self.problems.iter().any(|problem| matches!(problem.subject, Subject::Key(key) if key == name))
     }
 
     /// Notes values that fit each by itself, but not together.
@@ -128,11 +134,14 @@ impl Layer {
 /// moved and missed twice.
 fn overlaps(roots: &[PathBuf]) -> Vec<(String, &'static str)> {
     let mut found = Vec::new();
+    let climbs = |root: &&PathBuf| root.components().any(|part| part == Component::ParentDir);
+    let (climbing, roots): (Vec<_>, Vec<_>) = roots.iter().partition(climbs);
+    for root in climbing {
+        let what = format!("library.roots: {} has .. in it", root.display());
+        found.push((what, "give the path without it"));
+    }
     for (index, root) in roots.iter().enumerate() {
         let shown = root.display();
-        if root.components().any(|part| part == Component::ParentDir) {
-            found.push((format!("library.roots: {shown} has .. in it"), "give the path without it"));
-        }
         for earlier in &roots[..index] {
             let (inner, outer) = match (root.starts_with(earlier), earlier.starts_with(root)) {
                 (false, false) => continue,

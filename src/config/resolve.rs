@@ -60,6 +60,8 @@ struct Resolution<'a> {
     problems: Vec<Finding>,
     warnings: Vec<Finding>,
     file: Option<PathBuf>,
+    /// The highest layer that says anything of the token says something that is refused.
+    token_in_doubt: bool,
 }
 
 impl<'a> Resolution<'a> {
@@ -72,6 +74,7 @@ impl<'a> Resolution<'a> {
             problems: Vec::new(),
             warnings: Vec::new(),
             file: None,
+            token_in_doubt: false,
         };
         let variables = variables::layer(environment);
         let named = flags.file.as_ref().or(variables.file.as_ref());
@@ -92,8 +95,12 @@ impl<'a> Resolution<'a> {
     fn add(&mut self, mut layer: Layer) {
         layer.resolve_paths(&self.paths);
         layer.check_together();
-        // The token and its file are two ways to say one thing: the higher layer's way counts.
-        if layer.values.server.auth_token.is_some() || layer.values.server.auth_token_file.is_some() {
+        // The token and its file are two ways to say one thing: the higher layer's way counts, also where it is
+        // refused: what a lower layer says then is not looked at.
+        let refused = layer.refuses("server.auth_token") || layer.refuses("server.auth_token_file");
+        let server = &layer.values.server;
+        if refused || server.auth_token.is_some() || server.auth_token_file.is_some() {
+            self.token_in_doubt = refused;
             self.values.server.auth_token = None;
             self.values.server.auth_token_file = None;
             self.origins.remove("server.auth_token");
@@ -142,12 +149,20 @@ impl<'a> Resolution<'a> {
         }
     }
 
+    /// Whether the configuration file could not be read whole, so that any key may be set in it.
+    fn is_file_in_doubt(&self) -> bool {
+        self.problems.iter().any(|problem| problem.subject == Subject::File)
+    }
+
     fn auth_token_file(&mut self) -> Option<PathBuf> {
-        if self.values.server.auth_token.is_some() {
+        if self.values.server.auth_token.is_some() || self.token_in_doubt {
             return None;
         }
         if let Some(file) = &self.values.server.auth_token_file {
             return Some(file.clone());
+        }
+        if self.is_file_in_doubt() {
+            return None;
         }
         let subject = Subject::Key("server.auth_token_file");
         let directories = self.paths.directories(CREDENTIALS, subject).unwrap_or_else(|problem| {
@@ -198,7 +213,11 @@ impl<'a> Resolution<'a> {
                 Some(Database { path, is_default: true })
             }
             (None, Err(problem)) => {
-                self.problems.push(problem);
+                // A path that was refused, or that may be in what could not be read, needs no default.
+                let is_path = |problem: &Finding| problem.subject == Subject::Key("database.path");
+                if !self.is_file_in_doubt() && !self.problems.iter().any(is_path) {
+                    self.problems.push(problem);
+                }
                 None
             }
         }

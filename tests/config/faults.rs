@@ -6,7 +6,7 @@ use super::{Said, Sandbox};
 
 /// `vpo config --config c.toml` with this content must be refused with these lines; `@` stands for the file.
 #[track_caller]
-fn file(content: &str, lines: &[&str]) {
+pub(super) fn file(content: &str, lines: &[&str]) {
     let sandbox = Sandbox::new();
     let path = sandbox.write("c.toml", content).to_str().expect("UTF-8").to_owned();
     let lines: Vec<String> = lines.iter().map(|line| line.replace('@', &path)).collect();
@@ -21,11 +21,11 @@ fn variable(name: &str, value: &str, what: &str, advice: &str) {
 }
 
 const BIND: &str = "give an IP address such as 127.0.0.1, 0.0.0.0 or ::1";
-const PORT: &str = "give a whole number from 0 to 65535 (0 = any free port)";
+pub(super) const PORT: &str = "give a whole number from 0 to 65535 (0 = any free port)";
 const TIMEOUT: &str = "give seconds from 0 to 86400, such as 30 or 2.5";
 const CONNECTIONS: &str = "give a whole number from 1 to 4294967295";
 const TOKEN: &str = "give 1 to 1024 printable ASCII characters, without a space at either end";
-const LEVEL: &str = "give debug, info, warning or error";
+pub(super) const LEVEL: &str = "give debug, info, warning or error";
 const ROOTS: &str = "give directories (in the file, a list of strings)";
 const INTERVAL: &str = "give seconds from 0 to 31536000, such as 3600 (0 = never)";
 const EXTENSIONS: &str = "give file name extensions such as mkv, mp4 (in the file, a list of strings)";
