@@ -168,11 +168,10 @@ pub(super) fn layer(path: &Path, named: Option<&Origin>) -> Layer {
             return layer;
         }
     };
-    let mut reader = Reader { path, text: &text, layer, foreign: Vec::new() };
-    match DeTable::parse_recoverable(&text) {
-        (table, errors) if errors.is_empty() => reader.table(table.into_inner()),
-        (_, errors) => reader.syntax(&errors),
-    }
+    let mut reader = Reader { path, text: &text, layer, foreign: Vec::new(), broken: Vec::new() };
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    reader.syntax(&errors);
+    reader.table(table.into_inner());
     let mut layer = reader.layer;
     // In the order of the file, for that is how people go through it.
     layer.problems.sort_by_key(|problem| problem.origin.position());
@@ -184,6 +183,8 @@ struct Reader<'a> {
     text: &'a str,
     layer: Layer,
     foreign: Vec<(String, Origin)>,
+    /// What is not TOML, in whole lines. What the parser makes of these is neither a value nor a problem.
+    broken: Vec<Range<usize>>,
 }
 
 impl Reader<'_> {
@@ -198,16 +199,34 @@ impl Reader<'_> {
         what: impl Into<String>,
         advice: impl Into<String>,
     ) {
-        self.layer.problems.push(Finding::new(subject, self.place(span), what, advice));
+        if !self.is_broken(span) {
+            self.layer.problems.push(Finding::new(subject, self.place(span), what, advice));
+        }
+    }
+
+    fn is_broken(&self, span: &Range<usize>) -> bool {
+        self.broken.iter().any(|lines| span.start <= lines.end && lines.start <= span.end)
     }
 
     fn syntax(&mut self, errors: &[toml::de::Error]) {
         for error in errors {
             let span = error.span().unwrap_or(0..0);
-            let message = error.message().trim_end_matches(", expected nothing");
-            let advice = "correct it; text must be in quotes";
-            self.problem(Subject::File, &span, format!("not TOML: {message}"), advice);
+            let (message, advice) = explained(error.message());
+            let what = format!("not TOML: {message}");
+            self.layer.problems.push(Finding::new(Subject::File, self.place(&span), what, advice));
         }
+        self.broken = errors.iter().map(|error| self.lines(error)).collect();
+    }
+
+    /// The lines that a syntax error spoils.
+    fn lines(&self, error: &toml::de::Error) -> Range<usize> {
+        let span = error.span().unwrap_or(0..0);
+        let (before, after) = (self.text.get(..span.start), self.text.get(span.end..));
+        let start = before.and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+        // A header that is not closed leaves the lines up to the next header without a section.
+        let end = if error.message().starts_with("unclosed table") { "\n[" } else { "\n" };
+        let end = after.and_then(|after| after.find(end)).map_or(self.text.len(), |length| span.end + length);
+        start..end
     }
 
     fn table(&mut self, table: DeTable<'_>) {
@@ -256,6 +275,9 @@ impl Reader<'_> {
 
     fn key(&mut self, key: &'static Key, value: Spanned<DeValue<'_>>) {
         let span = value.span();
+        if self.is_broken(&span) {
+            return;
+        }
         let shown = self.text.get(span.clone()).unwrap_or("");
         let origin = self.place(&span);
         self.layer.set(key, KeyInFile { field: key.field, value }, shown, origin);
@@ -305,6 +327,23 @@ impl Reader<'_> {
             ));
         }
     }
+}
+
+/// What the parser says of a syntax error, without what helps nobody, and what to do about it.
+fn explained(message: &str) -> (&str, &'static str) {
+    let message =
+        message.trim_end_matches(", expected nothing").trim_end_matches(", expected literal string");
+    let begins = |with: &[&str]| with.iter().any(|with| message.starts_with(with));
+    let advice = if begins(&["string values must be quoted", "invalid float", "invalid boolean"]) {
+        "correct it; text must be in quotes"
+    } else if begins(&["duplicate key"]) {
+        "remove one of the two, or join them"
+    } else if begins(&["key with no value"]) {
+        "write it as key = value"
+    } else {
+        "correct it"
+    };
+    (message, advice)
 }
 
 /// What an unknown name concerns, and the names in it if it is a section's: one that may have been meant for the

@@ -164,7 +164,6 @@ fn unknown_names_get_a_did_you_mean_or_what_there_is() {
 fn what_is_not_toml_is_named_with_line_and_column() {
     let quoted = "correct it; text must be in quotes";
     file("[server]\nbind = 0.0.0.0\n", &[&format!("not TOML: invalid float: @:2:11: {quoted}")]);
-    file("[server]\nport = 1\nport = 2\n", &[&format!("not TOML: duplicate key: @:3:1: {quoted}")]);
     file("server = 1", &["server is no section: @:1:10: write [server] on a line of its own"]);
     file("[[server]]\nport = 1", &["server is no section: @:1:1: write [server] on a line of its own"]);
     // Columns are characters, not bytes, and a byte order mark is none.

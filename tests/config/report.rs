@@ -1,7 +1,75 @@
 //! The report as a whole: one problem hides no other, makes up no other, and is said once and in few words.
 
-use super::faults::file;
+use super::faults::{LEVEL, PORT, file};
 use super::{Said, Sandbox};
+
+const QUOTES: &str = "correct it; text must be in quotes";
+
+#[test]
+fn a_syntax_error_hides_no_other_problem_of_the_file() {
+    file(
+        "[server]\nport = -1\nprot = 1\nbind = 0.0.0.0\n[loging]\n[library]\nwatch = 0\n",
+        &[
+            &format!("server.port = -1: @:2:8: {PORT}"),
+            "unknown key server.prot: @:3:1: did you mean port?",
+            &format!("not TOML: invalid float: @:4:11: {QUOTES}"),
+            "unknown section [loging]: @:5:2: did you mean [logging]?",
+            "library.watch = 0: @:7:9: give true or false",
+        ],
+    );
+}
+
+#[test]
+fn what_the_parser_makes_of_a_broken_line_is_no_problem_of_its_own() {
+    file(
+        "[server]\nprot: 1\n",
+        &[
+            "not TOML: invalid unquoted key, expected letters, numbers, `-`, `_`: @:2:5: correct it",
+            "not TOML: key with no value, expected `=`: @:2:7: write it as key = value",
+        ],
+    );
+    file(
+        "[]\nport = 1\n",
+        &["not TOML: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`: @:1:2: correct it"],
+    );
+    // A header that is not closed, and text and a list likewise, swallow what follows.
+    file("[server\nport = -1\n", &["not TOML: unclosed table, expected `]`: @:1:8: correct it"]);
+    file(
+        "[server\nport = -1\nprot = 1\n[logging]\nlevel = 'x'\n",
+        &[
+            "not TOML: unclosed table, expected `]`: @:1:8: correct it",
+            &format!("logging.level = 'x': @:5:9: {LEVEL}"),
+        ],
+    );
+    file(
+        "logging.level = '''x\n[servr]\n",
+        &["not TOML: invalid multi-line literal string, expected `'`: @:3:1: correct it"],
+    );
+    file(
+        "library.roots = ['/a'\n'', '/a/b']\n",
+        &["not TOML: missing comma between array elements, expected `,`: @:2:1: correct it"],
+    );
+    // And a default is not missed that only a lost line may have made necessary.
+    let sandbox = Sandbox::new();
+    let path = sandbox.write("c.toml", "[database]\npath = /data/library.db\n");
+    let said = Said::by(sandbox.vpo(["config", "--config"]).arg(&path).env_remove("HOME"));
+    said.refused(&[&format!("not TOML: string values must be quoted: {}:2:8: {QUOTES}", path.display())]);
+}
+
+#[test]
+fn the_advice_on_what_is_not_toml_fits_it() {
+    for (content, what, advice) in [
+        ("[logging]\nlevel = info\n", "invalid float, expected `inf`: @:2:9", QUOTES),
+        ("[logging]\nformat = text\n", "invalid boolean, expected `true`: @:2:10", QUOTES),
+        ("[server]\nbind = ::1\n", "string values must be quoted: @:2:8", QUOTES),
+        ("[server]\nport = 1\nport = 2\n", "duplicate key: @:3:1", "remove one of the two, or join them"),
+        ("[server]\n[server]\n", "duplicate key: @:2:2", "remove one of the two, or join them"),
+        ("[server\n", "unclosed table, expected `]`: @:1:8", "correct it"),
+        ("port 1\n", "key with no value, expected `=`: @:1:6", "write it as key = value"),
+    ] {
+        file(content, &[&format!("not TOML: {what}: {advice}")]);
+    }
+}
 
 #[test]
 fn a_refused_value_takes_no_part_in_further_checks() {
