@@ -1,11 +1,12 @@
 //! Problems and warnings of the configuration, each with its origin, and the guess at what was meant.
 
+use std::collections::HashSet;
 use std::fmt;
 
-use super::origin::{OneLine, Origin};
+use super::origin::{OneLine, Origin, abbreviated};
 
 /// One thing to say about the configuration: what, where, and what to do, on one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Finding {
     /// What it concerns.
     pub subject: Subject,
@@ -18,7 +19,7 @@ pub struct Finding {
 }
 
 /// What a finding concerns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// The value of the key with this name.
     Key(&'static str),
@@ -53,7 +54,9 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", OneLine(&self.what), self.origin, OneLine(&self.advice))
+        // Names and values are cut where they are put in. Paths are shown whole, as long as they may be real ones.
+        const LONGEST: usize = 1000;
+        write!(f, "{}: {}: {}", abbreviated(&self.what, LONGEST), self.origin, OneLine(&self.advice))
     }
 }
 
@@ -67,12 +70,25 @@ pub struct ConfigError {
     pub warnings: Vec<Finding>,
 }
 
+impl ConfigError {
+    /// Each problem once: ten empty roots are one mistake.
+    pub(super) fn new(mut problems: Vec<Finding>, warnings: Vec<Finding>) -> Self {
+        let mut seen = HashSet::new();
+        problems.retain(|problem| seen.insert(problem.clone()));
+        Self { problems, warnings }
+    }
+}
+
 fn lines(problems: &[Finding]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// The name among `known` that was probably meant by `given`: at most a third of it is wrong.
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Longer than any name that there is by more than a third; to compare a whole file would take much memory.
+    if given.len() > 100 {
+        return None;
+    }
     known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(given, name), name))

@@ -17,7 +17,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Finding, Subject, nearest};
 use super::keys::{KEYS, Key, OneKey, SECTIONS};
 use super::layer::Layer;
-use super::origin::Origin;
+use super::origin::{LONGEST_NAME, Origin, abbreviated};
 use super::paths::{NoHome, Paths};
 
 /// Sections of other VPO programs.
@@ -268,7 +268,7 @@ impl Reader<'_> {
                 };
                 // [database] has one key, so whatever stands there was meant for it.
                 let subject = unknown_name(if section == "database" { section } else { &name }, None);
-                self.problem(subject, &span, format!("unknown key {section}.{name}"), advice);
+                self.problem(subject, &span, format!("unknown key {section}.{}", in_part(&name)), advice);
             }
         }
     }
@@ -300,13 +300,13 @@ impl Reader<'_> {
         let section = if let DeValue::Table(section) = value { Some(section) } else { None };
         let (what, meant) = if section.is_some() {
             (
-                format!("unknown section [{name}]"),
+                format!("unknown section [{}]", in_part(name)),
                 nearest(name, SECTIONS.iter().copied()).map(|name| format!("[{name}]")),
             )
         } else {
             let key = KEYS.iter().find(|key| key.field == name).map(|key| key.name);
             let meant = key.or_else(|| nearest(name, KEYS.iter().map(|key| key.name)));
-            (format!("unknown key {name}"), meant.map(str::to_owned))
+            (format!("unknown key {}", in_part(name)), meant.map(str::to_owned))
         };
         let advice = match meant {
             Some(meant) => format!("did you mean {meant}?"),
@@ -327,6 +327,11 @@ impl Reader<'_> {
             ));
         }
     }
+}
+
+/// A name, cut to what fits into a message.
+fn in_part(name: &str) -> String {
+    abbreviated(name, LONGEST_NAME)
 }
 
 /// What the parser says of a syntax error, without what helps nobody, and what to do about it.

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::error::{Finding, Subject};
 use super::keys::{Key, OneKey, Values};
-use super::origin::{OneLine, Origin, Origins};
+use super::origin::{LONGEST_NAME, Origin, Origins, abbreviated};
 use super::paths::Paths;
 
 /// One source of configuration.
@@ -69,7 +69,7 @@ impl Layer {
         let what = if key.is_secret() {
             format!("{} is no usable token", key.name)
         } else {
-            format!("{} = {}", key.name, abbreviated(shown))
+            format!("{} = {}", key.name, in_part(shown))
         };
         self.problems.push(Finding::new(Subject::Key(key.name), origin, what, key.expects));
     }
@@ -82,7 +82,7 @@ impl Layer {
             Err(advice) => {
                 let origin = origins.get(name).cloned().unwrap_or(Origin::Default);
                 let shown = format!("{:?}", path.to_string_lossy());
-                let what = format!("{name} = {}", abbreviated(&shown));
+                let what = format!("{name} = {}", in_part(&shown));
                 problems.push(Finding::new(Subject::Key(name), origin, what, advice));
                 None
             }
@@ -173,13 +173,12 @@ impl OneKey for Text<'_> {
     }
 }
 
-/// A value as written, cut to what fits into a message.
-fn abbreviated(shown: &str) -> String {
-    const MOST: usize = 60;
+/// The first line of a value as written, cut to what fits into a message.
+fn in_part(shown: &str) -> String {
     let line = shown.lines().next().unwrap_or("");
-    if line.chars().count() > MOST || line.len() < shown.len() {
-        format!("{}…", OneLine(&line.chars().take(MOST).collect::<String>()))
-    } else {
-        OneLine(line).to_string()
+    let mut part = abbreviated(line, LONGEST_NAME);
+    if line.len() < shown.len() && !part.ends_with('…') {
+        part.push('…');
     }
+    part
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Where a value, or a problem with it, came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// Built in.
     Default,
@@ -58,7 +58,7 @@ impl fmt::Display for Origin {
             Self::Place { file, line, column } => {
                 write!(f, "{}:{line}:{column}", OneLine(&file.to_string_lossy()))
             }
-            Self::Variable(name) => write!(f, "{}", OneLine(name)),
+            Self::Variable(name) => f.write_str(&abbreviated(name, LONGEST_NAME)),
             Self::Flag(flag) => f.write_str(flag),
         }
     }
@@ -66,6 +66,17 @@ impl fmt::Display for Origin {
 
 /// Key's name → where its effective value came from; what is not in it is a default.
 pub type Origins = BTreeMap<&'static str, Origin>;
+
+/// Most characters of a name or a value that a message shows.
+pub(super) const LONGEST_NAME: usize = 60;
+
+/// Text on one line, cut to `most` characters.
+pub(super) fn abbreviated(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", OneLine(&text[..end])),
+        None => OneLine(text).to_string(),
+    }
+}
 
 /// Shows text on one line, whatever it holds.
 pub(super) struct OneLine<'a>(pub(super) &'a str);

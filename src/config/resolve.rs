@@ -49,7 +49,7 @@ pub(super) fn library_path(flags: &Layer, environment: &Environment) -> Result<P
     });
     match database {
         Some(database) if resolution.problems.is_empty() => Ok(database.path),
-        _ => Err(ConfigError { problems: resolution.problems, warnings: resolution.warnings }),
+        _ => Err(ConfigError::new(resolution.problems, resolution.warnings)),
     }
 }
 
@@ -127,7 +127,7 @@ impl<'a> Resolution<'a> {
                 let config = Config { server, database, logging, library };
                 Ok(Resolved { config, origins, warnings, file })
             }
-            _ => Err(ConfigError { problems, warnings }),
+            _ => Err(ConfigError::new(problems, warnings)),
         }
     }
 

@@ -112,3 +112,34 @@ fn a_refused_token_leaves_only_those_of_higher_layers_to_look_at() {
     assert_eq!((said.code, said.stderr.lines().count()), (Some(78), 2), "{}", said.stderr);
     assert!(said.stderr.contains("/none cannot be read"), "{}", said.stderr);
 }
+
+#[test]
+fn what_is_said_stays_short_and_is_said_once() {
+    let long = "x".repeat(900_000);
+    let shown = format!("{}…", &long[..60]);
+    let sections = "remove it; the sections are server, database, logging, library";
+    file(&format!("{long} = 1"), &[&format!("unknown key {shown}: @:1:1: {sections}")]);
+    file(&format!("[{long}]"), &[&format!("unknown section [{shown}]: @:1:2: {sections}")]);
+    file(
+        &format!("[database]\n{long} = 1"),
+        &[&format!("unknown key database.{shown}: @:2:1: remove it; [database] has path")],
+    );
+    let half = &long[..300_000];
+    let sandbox = Sandbox::new();
+    sandbox.write("c.toml", format!("library.roots = ['/{half}', '/{half}/b']"));
+    let said = sandbox.config(&["--config", "c.toml"]);
+    assert_eq!(said.code, Some(78));
+    assert!(
+        said.stderr.contains(": remove the inner one") && said.stderr.len() < 2000,
+        "{} bytes",
+        said.stderr.len()
+    );
+    let said =
+        Sandbox::new().config_with(&["--check"], &[(&format!("VPO_SERVER_{}", &long[..100_000]), "1")]);
+    let known = "unknown variable: VPO_SERVER_xxx";
+    assert!(said.stderr.contains(known) && said.stderr.len() < 200, "{} bytes", said.stderr.len());
+
+    file("library.roots = ['', '', '']", &["library.roots = \"\": @:1:17: it is empty: give a path"]);
+    let nested = "[".repeat(40);
+    file(&format!("[tools]\na = {nested}"), &["not TOML: unclosed array, expected `]`: @:2:45: correct it"]);
+}
