@@ -770,14 +770,24 @@ fn a_file_system_that_hangs_is_a_timeout_and_holds_nothing_up() {
             fuse.signal(Signal::STOP);
             scene.await_health(503, Some("timeout"))?;
             let before = threads(pid);
+            // Whoever asks for the library meanwhile is told to come again, and keeps no probe waiting.
+            let mut readers: Vec<_> = (0..8).map(|_| Client::connect(scene.address)).collect();
+            for reader in &mut readers {
+                reader.send(b"GET /api/v1/library HTTP/1.1\r\nHost: vpo\r\n\r\n").expect("sent");
+            }
             for _ in 0..200 {
                 let answer = scene.probe()?;
                 assert_eq!((answer.status, database(&answer)["reason"].as_str()), (503, Some("timeout")));
             }
-            // Threads of the runtime's pool come and go by themselves; 200 probes must not leave their mark.
+            for reader in &mut readers {
+                let answer = reader.receive(false).expect("an answer");
+                assert_eq!(answer.status, 503, "{}", answer.body);
+            }
+            // Threads of the runtime's pool come and go by themselves; 200 probes must not leave their mark, and 8
+            // requests no more than the places that there are for them.
             let after = threads(pid);
             assert!(
-                after <= before + 2,
+                after <= before + 2 + 2,
                 "a stuck disk holds one thread, not one per probe: {before}, now {after}"
             );
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Refusal;
-use crate::library::{Error, Library, Patience};
+use crate::library::{Error, Fingerprint, Library, Patience};
 
 /// Requests that read at once; the others wait for their turn.
 const READERS: usize = 2;
@@ -29,13 +29,15 @@ pub(super) struct Desk {
 /// Ends the query of a request that nobody waits for any more.
 struct Reader {
     stop: CancellationToken,
-    handle: Option<InterruptHandle>,
+    /// Gives the handle once the query begins; `None` when it is done and nothing is left to interrupt.
+    handle: Option<oneshot::Receiver<InterruptHandle>>,
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        // In this order: the thread sends its handle first and then looks at the token, so one of the two ends it.
         self.stop.cancel();
-        if let Some(handle) = &self.handle {
+        if let Some(handle) = self.handle.as_mut().and_then(|handle| handle.try_recv().ok()) {
             handle.interrupt();
         }
     }
@@ -70,49 +72,55 @@ impl Desk {
         deadline: Instant,
         mut work: impl FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let late = |_| Self::late();
-        let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned())
-            .await
-            .map_err(late)?
-            .map_err(|_| Refusal::unavailable("the daemon is stopping".to_owned()))?;
-        let mut reader = Reader { stop: CancellationToken::new(), handle: None };
-        let (library, stop) = (Arc::clone(&self.library), reader.stop.clone());
         let (tell, told) = oneshot::channel();
         let mut tell = Some(tell);
-        let running = spawn_blocking(move || {
-            // The place is free again when the thread is, not when the client gives up.
-            let _place = place;
+        let mut reader = Reader { stop: CancellationToken::new(), handle: Some(told) };
+        let stop = reader.stop.clone();
+        let outcome = self.run(deadline, move |library| {
             let cancelled = || stop.is_cancelled();
             library.read(Patience { limit: Some(LIMIT), cancelled: &cancelled }, |tx| {
                 if let Some(tell) = tell.take() {
                     let _ = tell.send(tx.get_interrupt_handle());
                 }
                 if stop.is_cancelled() {
+                    // Nobody waits any more, so nobody sees which error it is.
                     return Err(rusqlite::Error::InvalidQuery);
                 }
                 work(tx)
             })
         });
-        let outcome = timeout_at(deadline, async {
-            reader.handle = told.await.ok();
-            running.await
-        })
-        .await
-        .map_err(late)?;
-        // It is done: nothing is left to interrupt.
+        let outcome = outcome.await?;
         reader.handle = None;
-        match outcome {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(refusal(&error)),
-            Err(_) => Err(Refusal::unavailable(
-                "reading the library failed inside vpo; please report this".to_owned(),
-            )),
-        }
+        outcome.map_err(|error| refusal(&error))
     }
 
-    /// The library itself.
-    pub(super) fn library(&self) -> &Library {
-        &self.library
+    /// What tells one state of the library from another: [`Library::fingerprint`], which asks the disk and so takes a
+    /// place, too.
+    pub(super) async fn fingerprint(&self, deadline: Instant) -> Result<Option<Fingerprint>, Refusal> {
+        self.run(deadline, Library::fingerprint).await
+    }
+
+    /// Runs `work`, which may block, on a thread of its own, as soon as there is a place for it. A disk that hangs
+    /// holds no more threads than there are places.
+    async fn run<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        work: impl FnOnce(&Library) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let late = |_| Self::late();
+        let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned())
+            .await
+            .map_err(late)?
+            .map_err(|_| Refusal::unavailable("the daemon is stopping".to_owned()))?;
+        let library = Arc::clone(&self.library);
+        let running = spawn_blocking(move || {
+            // The place is free again when the thread is, not when the client gives up.
+            let _place = place;
+            work(&library)
+        });
+        timeout_at(deadline, running).await.map_err(late)?.map_err(|_| {
+            Refusal::unavailable("reading the library failed inside vpo; please report this".to_owned())
+        })
     }
 }
 

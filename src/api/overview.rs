@@ -67,7 +67,7 @@ impl Overviews {
         // count of their own, one after the other.
         let deadline = Desk::deadline();
         let mut kept = timeout_at(deadline, self.kept.lock()).await.map_err(|_| Desk::late())?;
-        let now = self.desk.library().fingerprint();
+        let now = self.desk.fingerprint(deadline).await?;
         let is_good = |kept: &Kept| now.is_some() && (kept.of == now || kept.at.elapsed() < FRESH);
         let answer = if let Some(good) = kept.take().filter(is_good) {
             good
