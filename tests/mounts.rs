@@ -360,6 +360,47 @@ fn share_that_hangs_does_not_keep_the_library_locked() {
 
 #[test]
 #[ignore = "needs root and bindfs: a share"]
+fn share_that_hangs_while_files_are_hashed_holds_up_no_scan() {
+    let sandbox = Sandbox::new();
+    for number in 0..1200 {
+        sandbox.film(&format!("store/{number:04}.mkv"));
+    }
+    sandbox.film("films/a.mkv");
+    let share = Share::new(&sandbox.path("store"), sandbox.path("share"));
+    let output = sandbox.run(["scan".as_ref(), "--library".as_ref(), share.at.as_os_str()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // From now on a batch of hashes takes about a second, so that there is time for what follows.
+    sandbox.sql(
+        "CREATE TABLE numbers (n INTEGER);
+         INSERT INTO numbers WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up LIMIT 150) SELECT n FROM up;
+         UPDATE files SET content_hash = NULL;
+         CREATE TRIGGER slow BEFORE UPDATE OF content_hash ON files
+         BEGIN SELECT sum(a.n * b.n) FROM numbers a, numbers b; END",
+    );
+    let mut command = sandbox.vpo(["serve", "--port", "0", "--library"]);
+    command.arg(&share.at).arg("--library").arg(sandbox.root());
+    let mut daemon = Daemon::spawn(command, &sandbox.library());
+    daemon.wait_healthy();
+    let hashed = "SELECT count(content_hash) FROM files";
+    eventually("a first batch of hashes", || (sandbox.value::<i64>(hashed) > 0).then_some(()));
+    let frozen = Frozen::new(&share);
+    eventually("hashing hangs", || hangs(&daemon, "hash"));
+    sandbox.film("films/b.mkv");
+    // Once it is plain that no sign of life will come.
+    within(Duration::from_secs(60), "the film is recorded", || sandbox.find_row("films/b.mkv").map(drop));
+    let log = daemon.log();
+    assert!(log.contains("hashing in the background gives no sign of life"), "{log}");
+    assert!(!log.contains("a scan gives no sign of life"), "{log}");
+    drop(frozen);
+    eventually("all hashes", || {
+        let unhashed = "SELECT count(*) FROM files WHERE content_hash IS NULL";
+        (sandbox.value::<i64>(unhashed) == 0).then_some(())
+    });
+    assert!(daemon.stop().success());
+}
+
+#[test]
+#[ignore = "needs root and bindfs: a share"]
 fn share_that_tells_of_no_changes_is_said_once() {
     let sandbox = Sandbox::new();
     sandbox.film("store/a.mkv");

@@ -34,7 +34,11 @@ pub struct Hashed {
 /// Of the library; a file that cannot be read is left for the next pass.
 pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Error> {
     let start = Instant::now();
-    let cancelled = || context.stop.is_cancelled();
+    // Asked for each row, and every 100 ms while the library is locked: a sign of life.
+    let cancelled = || {
+        context.progress.alive();
+        context.stop.is_cancelled()
+    };
     let mut hashed = Hashed::default();
     let mut after = 0;
     context.progress.enter(Phase::Hashing);
@@ -59,7 +63,6 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
                     oldest = Instant::now();
                 }
                 batch.push((row, hash.to_string()));
-                context.progress.alive();
             }
             if oldest.elapsed() > BATCH_AGE {
                 hashed.files += store(context, &mut batch)?;
@@ -96,7 +99,10 @@ fn store(context: &Context, batch: &mut Vec<(&Unhashed, String)>) -> Result<u64,
         return Ok(0);
     }
     // Even when told to stop: what was read is kept, if the library is free.
-    let cancelled = || context.stop.is_cancelled();
+    let cancelled = || {
+        context.progress.alive();
+        context.stop.is_cancelled()
+    };
     context.library.write(Patience::endless(&cancelled), |tx| {
         let mut writer = Writer::new(tx)?;
         batch.iter().try_for_each(|(row, hash)| writer.set_hash(row, hash))

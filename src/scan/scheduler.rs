@@ -33,7 +33,7 @@ use crate::library::files::statistics::Totals;
 use crate::library::jobs::{self, End, Queued};
 use crate::library::{self, Library, Patience};
 use roots::Root;
-use running::{Kind, Running};
+use running::{Running, Work};
 
 /// Time between two looks for queued jobs, and at what runs.
 const POLL: Duration = Duration::from_secs(1);
@@ -211,7 +211,7 @@ impl Scheduler {
         }
         for gone in before {
             info!(root = %gone.path.display(), "no longer a root; its files keep their rows");
-            for running in self.running.iter().filter(|running| running.root == gone.path) {
+            for running in self.running.iter().filter(|running| running.root() == Some(&gone.path)) {
                 running.stop.cancel();
             }
         }
@@ -260,11 +260,17 @@ impl Scheduler {
             self.unrecorded.remove(0);
         }
         for running in &mut self.running {
-            if running.is_newly_stuck() {
-                warn!(
-                    root = %running.root.display(),
+            if !running.is_newly_stuck() {
+                continue;
+            }
+            match &running.work {
+                Work::Scan { root, .. } => warn!(
+                    root = %root.display(),
                     "a scan gives no sign of life (a dead network share?); other roots are not held up by it"
-                );
+                ),
+                Work::Hashing => warn!(
+                    "hashing in the background gives no sign of life (a dead network share?); scans are not held up by it"
+                ),
             }
         }
         let events = &self.events;
@@ -293,11 +299,7 @@ impl Scheduler {
             roots: self
                 .roots
                 .iter()
-                .map(|root| {
-                    let running =
-                        self.running.iter().find(|one| one.kind == Kind::Scan && one.root == root.path);
-                    root.state(running)
-                })
+                .map(|root| root.state(self.running.iter().find(|one| one.root() == Some(&root.path))))
                 .collect(),
             problem: self.problem.clone(),
             totals: self.totals.clone(),
@@ -320,7 +322,12 @@ impl Scheduler {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(event) = self.inbox.recv_timeout(left) else {
                 for running in &self.running {
-                    warn!(root = %running.root.display(), "a scan is stuck and is left behind");
+                    match &running.work {
+                        Work::Scan { root, .. } => {
+                            warn!(root = %root.display(), "a scan is stuck and is left behind");
+                        }
+                        Work::Hashing => warn!("hashing in the background is stuck and is left behind"),
+                    }
                 }
                 return;
             };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::running::{Kind, Running};
+use super::running::{Running, Work};
 use super::{Event, LIBRARY_PAUSE, Scheduler};
 use crate::library::Patience;
 use crate::library::files::statistics;
@@ -16,15 +16,17 @@ use crate::scan::{Context, Error, hashing};
 impl Scheduler {
     /// One scan at a time, unless one is stuck; hashes only when nothing else is to be done.
     pub(super) fn start_what_is_due(&mut self) {
-        if self.running.iter().any(|running| running.kind == Kind::Scan && !running.is_stuck()) {
+        if self.running.iter().any(|running| running.is_scan() && !running.is_stuck()) {
             return;
         }
         let Some(task) = self.next_task() else {
             self.hash_if_due();
             return;
         };
-        // A pass of hashes makes room; it ends within a file, and the scan begins then.
-        let mut hashing = self.running.iter().filter(|running| running.kind == Kind::Hashes).peekable();
+        // A pass of hashes makes room; it ends within a file, and the scan begins then. One that is stuck is no reason
+        // to wait.
+        let mut hashing =
+            self.running.iter().filter(|running| !running.is_scan() && !running.is_stuck()).peekable();
         if hashing.peek().is_some() {
             hashing.for_each(|running| running.stop.cancel());
             self.requeue(task);
@@ -34,7 +36,7 @@ impl Scheduler {
     }
 
     fn next_task(&mut self) -> Option<Task> {
-        let is_free = |running: &[Running], root: &Path| running.iter().all(|one| one.root != root);
+        let is_free = |running: &[Running], root: &Path| running.iter().all(|one| one.root() != Some(root));
         let request = self
             .requests
             .iter()
@@ -64,7 +66,9 @@ impl Scheduler {
     fn start(&mut self, task: Task) {
         self.next_id += 1;
         let context = self.context();
-        let running = Running::new(self.next_id, Kind::Scan, &task.root, &task.job.id, &context);
+        let root = task.root.clone();
+        let work = Work::Scan { root: root.clone(), job: task.job.id.clone() };
+        let running = Running::new(self.next_id, work, &context);
         let (id, events) = (self.next_id, self.events.clone());
         let thread = std::thread::Builder::new().name("scan".into()).spawn(move || {
             let report = job::run(&context, &task);
@@ -80,7 +84,7 @@ impl Scheduler {
             Ok(_) => self.running.push(running),
             Err(failure) => {
                 self.trouble(&Error::Threads(failure));
-                if let Some(root) = self.root_mut(&running.root) {
+                if let Some(root) = self.root_mut(&root) {
                     root.ask_whole("again", Instant::now() + LIBRARY_PAUSE);
                 }
             }
@@ -94,7 +98,7 @@ impl Scheduler {
         self.hash_due = None;
         self.next_id += 1;
         let context = self.context();
-        let running = Running::new(self.next_id, Kind::Hashes, Path::new(""), "", &context);
+        let running = Running::new(self.next_id, Work::Hashing, &context);
         let roots: Vec<_> =
             self.roots.iter().filter(|root| root.is_online()).map(|root| root.path.clone()).collect();
         let (id, events) = (self.next_id, self.events.clone());

@@ -14,7 +14,7 @@ use crate::scan::{Error, chain, hashing};
 
 impl Scheduler {
     pub(super) fn scanned(&mut self, path: &Path, id: u64, report: Report, totals: Option<Totals>) {
-        let job = self.running.iter().find(|one| one.id == id).map(|one| one.job.clone());
+        let job = self.running.iter().find(|one| one.id == id).and_then(|one| one.job().map(str::to_owned));
         self.running.retain(|one| one.id != id);
         self.totals = totals.or(self.totals.take());
         self.counts.files_read += report.summary.scanned;

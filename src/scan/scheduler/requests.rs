@@ -15,7 +15,7 @@ impl Scheduler {
     pub(super) fn take_requests(&mut self, queued: Vec<Queued>) {
         for job in queued {
             let is_taken = self.requests.iter().any(|other| other.id == job.id)
-                || self.running.iter().any(|running| running.job == job.id)
+                || self.running.iter().any(|running| running.job() == Some(&job.id))
                 || self.unrecorded.iter().any(|(id, _)| *id == job.id);
             if is_taken {
                 continue;

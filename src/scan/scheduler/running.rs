@@ -13,19 +13,19 @@ use crate::scan::progress::Progress;
 const STUCK: Duration = Duration::from_secs(30);
 
 /// What it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Scan,
-    Hashes,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// A scan of a root, by the id of its job.
+    Scan { root: PathBuf, job: String },
+    /// A pass of hashes, over all roots.
+    Hashing,
 }
 
 /// One of them.
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) id: u64,
-    pub(super) kind: Kind,
-    pub(super) root: PathBuf,
-    pub(super) job: String,
+    pub(super) work: Work,
     pub(super) stop: CancellationToken,
     pub(super) progress: Arc<Progress>,
     beat: u64,
@@ -34,18 +34,36 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn new(id: u64, kind: Kind, root: &Path, job: &str, context: &Context) -> Self {
+    pub(super) fn new(id: u64, work: Work, context: &Context) -> Self {
         Self {
             id,
-            kind,
-            root: root.to_owned(),
-            job: job.to_owned(),
+            work,
             stop: context.stop.clone(),
             progress: Arc::clone(&context.progress),
             beat: 0,
             alive: Instant::now(),
             stuck: false,
         }
+    }
+
+    /// The root that is scanned.
+    pub(super) fn root(&self) -> Option<&Path> {
+        match &self.work {
+            Work::Scan { root, .. } => Some(root),
+            Work::Hashing => None,
+        }
+    }
+
+    /// The id of the scan's job.
+    pub(super) fn job(&self) -> Option<&str> {
+        match &self.work {
+            Work::Scan { job, .. } => Some(job),
+            Work::Hashing => None,
+        }
+    }
+
+    pub(super) fn is_scan(&self) -> bool {
+        matches!(self.work, Work::Scan { .. })
     }
 
     /// Whether it has become stuck since the last time this was asked.
