@@ -164,6 +164,35 @@ fn reload_begins_regular_scans() {
 }
 
 #[test]
+fn scan_that_becomes_due_while_files_are_hashed_keeps_its_reason() {
+    let sandbox = Sandbox::new();
+    for name in ["films/a.mkv", "films/b.mkv", "films/c.mkv"] {
+        sandbox.film(name);
+    }
+    sandbox.scan(&[]);
+    // From now on it takes a moment to record a hash, so that the interval ends within the pass.
+    sandbox.sql(
+        "CREATE TABLE numbers (n INTEGER);
+         INSERT INTO numbers WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up LIMIT 3000) SELECT n FROM up;
+         UPDATE files SET content_hash = NULL;
+         CREATE TRIGGER slow BEFORE UPDATE OF content_hash ON files
+         BEGIN SELECT sum(a.n * b.n) FROM numbers a, numbers b; END",
+    );
+    let library = format!("roots = [{:?}]\nwatch = false\nrescan_interval = 1", sandbox.root());
+    let config = sandbox.write("vpo.toml", format!("[library]\n{library}\n"));
+    let mut daemon = sandbox.serve(["--config".as_ref(), config.as_os_str()]);
+    let hashed = "SELECT count(content_hash) FROM files";
+    eventually("all hashes", || (sandbox.value::<i64>(hashed) == 3).then_some(()));
+    let reasons =
+        "SELECT group_concat(json_extract(policy_json, '$.reason'), ' ' ORDER BY created_at) FROM jobs
+        WHERE json_extract(policy_json, '$.reason') <> 'request'";
+    eventually("a second scan", || sandbox.value::<String>(reasons).contains(' ').then_some(()));
+    let reasons = sandbox.value::<String>(reasons);
+    assert!(reasons.starts_with("start interval") && !reasons.contains("again"), "{reasons}");
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn first_roots_may_come_with_a_reload() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");

@@ -149,7 +149,9 @@ impl Scheduler {
     /// Until the next thing is due; at most until the next poll.
     fn pause(&self) -> Duration {
         let now = Instant::now();
-        let due = self.roots.iter().filter_map(Root::next).min();
+        // What is due and has not begun waits for what runs, which tells of its end by an event.
+        let may_begin = |due: &Instant| *due > now || self.running.is_empty();
+        let due = self.roots.iter().filter_map(Root::next).filter(may_begin).min();
         due.map_or(POLL, |due| due.saturating_duration_since(now)).clamp(Duration::from_millis(10), POLL)
     }
 

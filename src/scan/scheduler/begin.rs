@@ -1,10 +1,11 @@
 //! Beginning what is due: which scan is next, and the threads that scans and passes of hashes run on. Each tells of its
 //! end by an event; what comes of it is not known here.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::roots::Root;
 use super::running::{Running, Work};
 use super::{Event, LIBRARY_PAUSE, Scheduler};
 use crate::library::Patience;
@@ -19,48 +20,52 @@ impl Scheduler {
         if self.running.iter().any(|running| running.is_scan() && !running.is_stuck()) {
             return;
         }
-        let Some(task) = self.next_task() else {
+        let now = Instant::now();
+        let (request, root) = (self.next_request(), self.next_root(now));
+        if request.is_none() && root.is_none() {
             self.hash_if_due();
             return;
-        };
-        // A pass of hashes makes room; it ends within a file, and the scan begins then. One that is stuck is no reason
-        // to wait.
+        }
+        // A pass of hashes makes room; it ends within a file, and what is due is taken then. One that is stuck is no
+        // reason to wait.
         let mut hashing =
             self.running.iter().filter(|running| !running.is_scan() && !running.is_stuck()).peekable();
         if hashing.peek().is_some() {
             hashing.for_each(|running| running.stop.cancel());
-            self.requeue(task);
             return;
         }
-        self.start(task);
+        let task = match request {
+            Some(at) => self.take_request(at),
+            None => root.and_then(|at| self.roots.get_mut(at)?.next_task(now)),
+        };
+        if let Some(task) = task {
+            self.start(task);
+        }
     }
 
-    fn next_task(&mut self) -> Option<Task> {
-        let is_free = |running: &[Running], root: &Path| running.iter().all(|one| one.root() != Some(root));
-        let request = self
-            .requests
-            .iter()
-            .position(|job| self.root_of(&job.path).is_none_or(|root| is_free(&self.running, &root.path)));
-        if let Some(job) = request.and_then(|at| self.requests.remove(at)) {
-            let Some(root) = self.root_of(&job.path).map(|root| root.path.clone()) else {
-                self.record_end(&job.id.clone(), End::Failed(format!("{} is no longer a root", job.path)));
-                return None;
-            };
-            let targets = vec![PathBuf::from(&job.path)];
-            return Some(Task { root, targets, job, queued: true, quiet: false });
-        }
-        let now = Instant::now();
-        let at = self.roots.iter().position(|root| root.is_due(now) && is_free(&self.running, &root.path))?;
-        self.roots.get_mut(at)?.next_task(now)
+    /// The first request that could begin.
+    fn next_request(&self) -> Option<usize> {
+        self.requests.iter().position(|job| self.root_of(&job.path).is_none_or(|root| self.is_free(root)))
     }
 
-    /// Puts a task back that could not begin yet.
-    fn requeue(&mut self, task: Task) {
-        if task.queued {
-            self.requests.push_front(task.job);
-        } else if let Some(root) = self.root_mut(&task.root) {
-            root.ask(&task);
-        }
+    /// The first root of which something is due.
+    fn next_root(&self, now: Instant) -> Option<usize> {
+        self.roots.iter().position(|root| root.is_due(now) && self.is_free(root))
+    }
+
+    /// Whether no scan of it is under way.
+    fn is_free(&self, root: &Root) -> bool {
+        self.running.iter().all(|one| one.root() != Some(&root.path))
+    }
+
+    fn take_request(&mut self, at: usize) -> Option<Task> {
+        let job = self.requests.remove(at)?;
+        let Some(root) = self.root_of(&job.path).map(|root| root.path.clone()) else {
+            self.record_end(&job.id, End::Failed(format!("{} is no longer a root", job.path)));
+            return None;
+        };
+        let targets = vec![PathBuf::from(&job.path)];
+        Some(Task { root, targets, job, queued: true, quiet: false })
     }
 
     fn start(&mut self, task: Task) {

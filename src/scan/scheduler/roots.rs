@@ -96,15 +96,6 @@ impl Root {
         };
     }
 
-    /// Asks again for what could not begin.
-    pub(super) fn ask(&mut self, task: &Task) {
-        if task.targets == [self.path.clone()] {
-            self.ask_whole("again", Instant::now());
-        } else {
-            self.ask_paths(task.targets.clone(), Instant::now());
-        }
-    }
-
     /// Nothing is to be waited for any more before a scan that is already asked for.
     fn hasten(&mut self) {
         if let Some((due, _)) = &mut self.whole {
