@@ -538,6 +538,24 @@ fn name_that_only_looks_encoded_is_itself() {
 }
 
 #[test]
+fn only_the_first_few_errors_of_a_walk_are_told_one_by_one() {
+    let sandbox = Sandbox::new();
+    let mut parts = Vec::new();
+    for number in 0..12 {
+        // Two names that the library cannot tell apart.
+        let film = sandbox.film(&format!("films/{number:02}/%E9.mkv"));
+        fs::copy(&film, film.with_file_name(std::ffi::OsStr::from_bytes(b"\xE9.mkv"))).expect("copied");
+        parts.push(film.parent().and_then(|part| part.to_str()).expect("UTF-8").to_owned());
+    }
+    let parts: Vec<_> = parts.iter().map(String::as_str).collect();
+    for args in [&[][..], &parts] {
+        let scan = sandbox.scan(args);
+        assert_eq!(scan["walk_errors"], 12, "{scan}");
+        assert_eq!(scan["walk_error_examples"].as_array().map(Vec::len), Some(10), "{scan}");
+    }
+}
+
+#[test]
 fn rows_are_compared_in_the_order_of_their_paths() {
     let sandbox = Sandbox::new();
     // A directory's name continues with a slash, which sorts after a space, a hyphen and a full stop.

@@ -112,7 +112,7 @@ pub(crate) fn compare(scope: &Scope<'_>) -> Result<Plan, library::Error> {
         merge.rows.page.clear();
         let walked = discover::walk(target, scope.rules, &mut |found| merge.visit(found));
         let stopped = walked.stopped;
-        merge.add(walked);
+        merge.plan.walked.add(walked);
         if let Some(error) = merge.failed.take() {
             return Err(error);
         }
@@ -149,8 +149,7 @@ impl Merge<'_> {
         let Some(found) = found else { return ControlFlow::Continue(()) };
         if found.path == self.last {
             // Two names that the library cannot tell apart: one is not UTF-8, the other spells it out.
-            self.plan.walked.error_count += 1;
-            self.plan.walked.errors.push(format!("{}: two files have this name in the library", found.path));
+            self.plan.walked.note(format!("{}: two files have this name in the library", found.path));
             return ControlFlow::Continue(());
         }
         self.last.clear();
@@ -238,16 +237,6 @@ impl Merge<'_> {
             Some(mount) => self.plan.unmounted[mount].1.push(vanished),
             None => self.plan.vanished.push(vanished),
         }
-    }
-
-    fn add(&mut self, walked: Walked) {
-        let sum = &mut self.plan.walked;
-        sum.errors.extend(walked.errors);
-        sum.places.extend(walked.places);
-        sum.error_count += walked.error_count;
-        sum.mounts.extend(walked.mounts);
-        sum.directories += walked.directories;
-        sum.symlinks += walked.symlinks;
     }
 }
 

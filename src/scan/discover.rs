@@ -73,14 +73,33 @@ pub struct Walked {
 
 impl Walked {
     pub(crate) fn error(&mut self, path: &str, raw: &[u8], error: Errno) {
-        self.error_count += 1;
-        if self.errors.len() < ERRORS_KEPT {
-            self.errors.push(format!("{path}: {}", std::io::Error::from(error)));
-            // What is too deep stays so.
-            if error != Errno::NAMETOOLONG {
-                self.places.push(PathBuf::from(OsStr::from_bytes(raw)));
-            }
+        let is_kept = self.note(format!("{path}: {}", std::io::Error::from(error)));
+        // What is too deep stays so.
+        if is_kept && error != Errno::NAMETOOLONG {
+            self.places.push(PathBuf::from(OsStr::from_bytes(raw)));
         }
+    }
+
+    /// Counts an error. Only the first few are kept with their words; says whether this one is.
+    pub(crate) fn note(&mut self, line: String) -> bool {
+        self.error_count += 1;
+        let is_kept = self.errors.len() < ERRORS_KEPT;
+        if is_kept {
+            self.errors.push(line);
+        }
+        is_kept
+    }
+
+    /// Adds what another walk met.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.errors.extend(other.errors);
+        self.errors.truncate(ERRORS_KEPT);
+        self.places.extend(other.places);
+        self.places.truncate(ERRORS_KEPT);
+        self.error_count += other.error_count;
+        self.mounts.extend(other.mounts);
+        self.directories += other.directories;
+        self.symlinks += other.symlinks;
     }
 }
 
