@@ -79,15 +79,15 @@ enum Stop {
 
 /// Looks after the lock file, as a daemon's checks do, and tells when another has it. On a thread of its own: the scan's
 /// may stand still at a disk or at a library that is locked.
-fn guard(library: Arc<Library>) -> std::io::Result<mpsc::UnboundedReceiver<LockError>> {
-    let (tell, lost) = mpsc::unbounded_channel();
+fn guard(library: Arc<Library>) -> std::io::Result<mpsc::Receiver<LockError>> {
+    let (tell, lost) = mpsc::channel(1);
     let mut warned = false;
     std::thread::Builder::new().name("lock".into()).spawn(move || {
         while !tell.is_closed() {
             match library.keep_lock() {
                 Ok(()) => warned = false,
                 Err(error @ LockError::Held { .. }) => {
-                    let _ = tell.send(error);
+                    let _ = tell.try_send(error);
                     return;
                 }
                 Err(error) => {
@@ -107,7 +107,7 @@ type Shown = Mutex<(String, Arc<Progress>)>;
 /// Waits for the scan's end or a reason to stop it; draws in between.
 async fn wait(
     mut ending: oneshot::Receiver<Outcome>,
-    mut lost: mpsc::UnboundedReceiver<LockError>,
+    mut lost: mpsc::Receiver<LockError>,
     stop: &CancellationToken,
     shown: &Shown,
 ) -> (Option<Outcome>, Option<Stop>) {
