@@ -40,9 +40,9 @@ pub(super) fn scan(args: &ScanArgs, config: &Config, parts: Vec<Part>, library: 
             let _ = done.send(scan_all(&context, &parts, accept, &shown));
         }
     };
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        output::complain(&"cannot start the runtime; raise the limits on open files and tasks");
-        return ExitCode::from(EXIT_FAILURE);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
     };
     if let Err(error) = std::thread::Builder::new().name("scan".into()).spawn(worker) {
         return output::fail(&scan::Error::Threads(error), EXIT_FAILURE);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 
 use crate::api;
 use crate::config;
@@ -26,8 +26,8 @@ enum Failure {
     Library(#[from] OpenError),
     #[error(transparent)]
     Scan(#[from] scan::Error),
-    #[error("the library could not be made ready for writing")]
-    Crashed,
+    #[error("preparing the library for writing crashed: {0}; please report this as a bug")]
+    Crashed(#[from] JoinError),
 }
 
 /// `[library]` as the scanner takes it.
@@ -56,9 +56,7 @@ pub(super) fn start(
             let (library, scanner) = (Arc::clone(&library), scanner.clone());
             async move {
                 let cancelled = stop.clone();
-                spawn_blocking(move || library.admit_writing(&|| cancelled.is_cancelled()))
-                    .await
-                    .map_err(|_| Failure::Crashed)??;
+                spawn_blocking(move || library.admit_writing(&|| cancelled.is_cancelled())).await??;
                 scanner.run(stop).await.map_err(Failure::from)
             }
         });
