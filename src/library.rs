@@ -169,6 +169,14 @@ impl<'a> Patience<'a> {
     }
 }
 
+impl Patience<'static> {
+    /// For a step that nobody calls off, because it is short: gives up after `limit`; with zero it does not wait at all.
+    #[must_use]
+    pub fn within(limit: Duration) -> Self {
+        Self { limit: Some(limit), cancelled: &|| false }
+    }
+}
+
 /// Someone else holds a lock.
 pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(

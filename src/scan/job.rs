@@ -128,8 +128,7 @@ pub fn run(context: &Context, task: &Task) -> Report {
 
 /// Records how a job ended. Waits a moment for the library, but not for long: this may be the way out.
 fn finish(context: &Context, id: &str, end: &End, summary: &Summary) -> Result<(), library::Error> {
-    let never = || false;
-    let patience = Patience { limit: Some(Duration::from_millis(500)), cancelled: &never };
+    let patience = Patience::within(Duration::from_millis(500));
     let summary = serde_json::to_string(summary).ok();
     context.library.write(patience, |tx| jobs::end(tx, id, end, summary.as_deref()))?;
     checkpoint(context);
@@ -390,8 +389,7 @@ impl<'a> Run<'a> {
     /// A heartbeat between batches. A library that is locked just now gets the next one.
     fn beat(&self) {
         if self.begun {
-            let never = || true;
-            let patience = Patience { limit: Some(Duration::ZERO), cancelled: &never };
+            let patience = Patience::within(Duration::ZERO);
             let _ = self.context.library.write(patience, |tx| self.record_progress(tx));
         }
     }

@@ -222,8 +222,7 @@ impl Scheduler {
 
     fn new_root(&self, path: &Path, watch: bool) -> Root {
         let stored = discover::stored(path);
-        let never = || false;
-        let patience = Patience { limit: Some(BRIEF), cancelled: &never };
+        let patience = Patience::within(BRIEF);
         let last_success = self.library.read(patience, |tx| jobs::last_success(tx, &stored)).ok().flatten();
         let mut root = Root::new(path.to_owned(), last_success);
         // The watch first: what changes during the walk must be seen by one of the two.
@@ -250,8 +249,7 @@ impl Scheduler {
             self.generation = generation;
             self.begin_anew();
         }
-        let never = || false;
-        let patience = Patience { limit: Some(BRIEF), cancelled: &never };
+        let patience = Patience::within(BRIEF);
         match self.library.read(patience, |tx| jobs::queued(tx)) {
             Ok(queued) => self.take_requests(queued),
             Err(failure) => debug!(error = chain(&failure), "cannot look for queued scans"),

@@ -137,8 +137,7 @@ fn follow(
 }
 
 fn take_back(library: &Library, id: &str, reason: &str) {
-    let never = || false;
-    let patience = Patience { limit: Some(Duration::from_secs(1)), cancelled: &never };
+    let patience = Patience::within(Duration::from_secs(1));
     let end = End::Cancelled(reason.to_owned());
     if let Err(error) = library.write(patience, |tx| jobs::withdraw(tx, id, &end)) {
         output::warn(&format_args!("the job {id} could not be taken back: {}", chain(&error)));

@@ -33,8 +33,7 @@ impl Scheduler {
     }
 
     pub(super) fn record_end(&mut self, id: &str, end: End) {
-        let never = || false;
-        let patience = Patience { limit: Some(BRIEF), cancelled: &never };
+        let patience = Patience::within(BRIEF);
         if let Err(failure) = self.library.write(patience, |tx| jobs::end(tx, id, &end, None)) {
             debug!(job_id = id, error = chain(&failure), "the end of a job is still to be recorded");
             self.unrecorded.push((id.to_owned(), end));
