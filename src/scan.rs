@@ -78,6 +78,9 @@ pub enum Error {
     /// The threads that read files did not start.
     #[error("cannot start a thread: {0}; raise the limit on tasks (ulimit -u, TasksMax=)")]
     Threads(#[source] std::io::Error),
+    /// The kernel's random numbers cannot be read.
+    #[error("cannot read random numbers from /dev/urandom: {0}; see that it is there and may be read")]
+    Random(#[source] std::io::Error),
     /// Told to stop.
     #[error("told to stop; what was stored is kept, and the next scan goes on from there")]
     Cancelled,
@@ -103,6 +106,7 @@ impl Error {
             },
             Self::Library(_) => "library",
             Self::Threads(_) => "threads",
+            Self::Random(_) => "random",
             Self::Cancelled | Self::Taken(_) => "cancelled",
             Self::Crashed => "crashed",
         }
@@ -127,10 +131,12 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// A new job's id: a random UUID (RFC 9562, version 4), as other VPO programs use.
 ///
 /// # Errors
-/// When the kernel's random numbers cannot be read.
-pub fn new_job_id() -> std::io::Result<String> {
+/// [`Error::Random`]
+pub fn new_job_id() -> Result<String, Error> {
     let mut bytes = [0; 16];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .map_err(Error::Random)?;
     let mut id = u128::from_be_bytes(bytes);
     id = id & !(0xF << 76) | 4 << 76;
     id = id & !(0b11 << 62) | 0b10 << 62;

@@ -50,13 +50,8 @@ pub(super) fn scan(args: &ScanArgs, config: &Config, parts: &[Part], holder: &Ho
                 code = ExitCode::from(EXIT_FAILURE);
                 break;
             }
-            Err(Failure::Library(error)) => {
+            Err(Failure::Scan(error)) => {
                 code = output::fail(&error, EXIT_FAILURE);
-                break;
-            }
-            Err(Failure::Random(error)) => {
-                output::complain(&format_args!("cannot read random numbers from /dev/urandom: {error}"));
-                code = ExitCode::from(EXIT_FAILURE);
                 break;
             }
         }
@@ -77,13 +72,12 @@ pub(super) fn scan(args: &ScanArgs, config: &Config, parts: &[Part], holder: &Ho
 enum Failure {
     Stopped(u8),
     Untaken(String),
-    Library(library::Error),
-    Random(std::io::Error),
+    Scan(scan::Error),
 }
 
 impl From<library::Error> for Failure {
     fn from(error: library::Error) -> Self {
-        Self::Library(error)
+        Self::Scan(error.into())
     }
 }
 
@@ -94,7 +88,7 @@ fn follow(
     stopped: &AtomicU8,
     holder: &Holder,
 ) -> Result<Ended, Failure> {
-    let id = scan::new_job_id().map_err(Failure::Random)?;
+    let id = scan::new_job_id().map_err(Failure::Scan)?;
     let mut options = jobs::Options::new("request");
     options.accept_missing = accept_missing;
     options.wait = true;

@@ -225,7 +225,7 @@ fn scan_one(context: &Context, part: &Part, accept_missing: bool) -> Ended {
     };
     let id = match scan::new_job_id() {
         Ok(id) => id,
-        Err(error) => return failed(format!("cannot read random numbers from /dev/urandom: {error}")),
+        Err(error) => return failed(chain(&error)),
     };
     let mut options = jobs::Options::new("request");
     options.accept_missing = accept_missing;

@@ -17,7 +17,7 @@ use crate::scan::job::{Report, Summary, Task};
 use crate::scan::root::{self, Look, Offline, Witness};
 use crate::scan::state::{Problem, RootState, WatchState};
 use crate::scan::watch::{self, Seen, WatchError, Watching};
-use crate::scan::{Error, discover, new_job_id, settle};
+use crate::scan::{Error, chain, discover, new_job_id, settle};
 
 /// Time between two looks at a root, and how long one may take before the root is called silent.
 const LOOK: Duration = Duration::from_secs(10);
@@ -143,7 +143,7 @@ impl Root {
         let id = match new_job_id() {
             Ok(id) => id,
             Err(error) => {
-                warn!("cannot read random numbers from /dev/urandom: {error}");
+                warn!(root = %self.path.display(), "no scan can begin: {}", chain(&error));
                 self.ask_whole("again", now + LOOK);
                 return None;
             }
@@ -192,7 +192,7 @@ impl Root {
                 self.ask_whole("again", now + Duration::from_secs(1));
             }
             Some(ref error @ (Error::Offline { .. } | Error::Mass { .. })) => {
-                self.problem = Some(Problem { code: error.code(), detail: crate::scan::chain(error) });
+                self.problem = Some(Problem { code: error.code(), detail: chain(error) });
             }
             Some(_) => self.ask_whole("again", now + super::LIBRARY_PAUSE),
         }
