@@ -95,15 +95,13 @@ pub fn run(context: &Context, task: &Task) -> Report {
     let span = info_span!("scan", job_id = %task.job.id);
     let _entered = span.enter();
     let mut run = Run::new(context, task);
-    let mut error = run.scan().err();
+    let error = run.scan().err().map(|error| match error {
+        // The stop came while the library was waited for.
+        Error::Library(library::Error::Cancelled) if context.stop.is_cancelled() => Error::Cancelled,
+        error => error,
+    });
     let end = match &error {
         None => End::Completed,
-        Some(Error::Library(library::Error::Cancelled)) if context.stop.is_cancelled() => {
-            error = Some(Error::Cancelled);
-            End::Cancelled(
-                "told to stop; what was stored is kept, and the next scan goes on from there".to_owned(),
-            )
-        }
         Some(reason @ (Error::Cancelled | Error::Library(library::Error::Replaced(_)))) => {
             End::Cancelled(super::chain(reason))
         }
