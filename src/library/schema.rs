@@ -133,6 +133,17 @@ fn columns(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
         .collect()
 }
 
+/// For tests: the plan that SQLite makes of a query, in a library without content or statistics.
+#[cfg(test)]
+pub(super) fn plan(sql: &str, values: &[Box<dyn rusqlite::ToSql>]) -> String {
+    let connection = Connection::open_in_memory().expect("a database");
+    connection.execute_batch(SQL).expect("the schema");
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("valid SQL");
+    let values = rusqlite::params_from_iter(values);
+    let rows = statement.query_map(values, |row| row.get::<_, String>(3)).expect("a plan");
+    rows.collect::<Result<Vec<_>, _>>().expect("a plan").join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Connection, Mismatch, SQL, has_our_statements, verify};

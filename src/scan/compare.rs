@@ -24,7 +24,7 @@ const PAGE: u32 = 2000;
 const ROOM: usize = 6 << 20;
 
 /// Other programs round times to milliseconds.
-const SAME_TIME: Duration = Duration::from_millis(1);
+pub(crate) const SAME_TIME: Duration = Duration::from_millis(1);
 
 /// A file to be read.
 #[derive(Clone, Debug)]

@@ -246,11 +246,9 @@ impl Walk<'_, '_> {
         match open_directory(CWD, &name, true) {
             Ok(directory) => self.directory(directory.as_fd(), 0),
             Err(Errno::NOTDIR) => {
-                let raw = std::mem::take(&mut self.raw);
-                let file = raw.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+                let file = self.raw.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
                 let extension = name::extension(file, self.rules.extensions);
                 let wanted = extension.filter(|_| !name::is_hidden(file) && !name::is_partial(file));
-                self.raw.clone_from(&raw);
                 match wanted {
                     Some(extension) => self.file(CWD, &name, extension),
                     None => ControlFlow::Continue(()),

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::compare::SAME_TIME;
 use super::hash::ContentHash;
 use super::job::{self, Context};
 use super::progress::Phase;
@@ -86,7 +87,7 @@ fn of(path: &Path, row: &Unhashed) -> Option<ContentHash> {
     let before = rustix::fs::fstat(&file).ok()?;
     let same_size = u64::try_from(before.st_size).ok() == Some(row.size);
     let distance = Timestamp::parse(&row.modified)?.distance(discover::modified(&before));
-    if !same_size || distance > Duration::from_millis(1) {
+    if !same_size || distance > SAME_TIME {
         return None;
     }
     let hash = ContentHash::of(&file, row.size).ok()?;

@@ -182,12 +182,6 @@ fn filesystem_name(magic: u64) -> String {
     known.to_owned()
 }
 
-/// Whether `path` is `root` or lies below it.
-#[must_use]
-pub fn contains(root: &Path, path: &Path) -> bool {
-    path.starts_with(root)
-}
-
 /// Of so many spellings of a path that are there, as only links can make them, no more is asked.
 const PRESENT: usize = 64;
 

@@ -101,11 +101,9 @@ fn follow(
         let (standing, busy) =
             library.read(patience, |tx| Ok((jobs::standing(tx, &id)?, jobs::any_running(tx)?)))?;
         let Some(standing) = standing else {
-            bar.clear();
             return Err(Failure::Untaken(format!("the job {id} was removed from the library")));
         };
         if standing.is_over() {
-            bar.clear();
             return Ok(ended(path, &id, &standing));
         }
         bar.show(path, &snapshot(&standing));
@@ -113,13 +111,13 @@ fn follow(
             taken = Instant::now();
         }
         if let Some(code) = stop_code(stopped) {
-            bar.clear();
+            drop(bar);
             // What waits can be taken back; what runs is the daemon's, and useful.
             take_back(library, &id, "the one who asked for it has gone");
             return Err(Failure::Stopped(code));
         }
         if taken.elapsed() > UNTAKEN {
-            bar.clear();
+            drop(bar);
             take_back(library, &id, "no daemon took it");
             return Err(Failure::Untaken(format!(
                 "{holder} did not take the scan: it has no library.roots. Give it roots (and reload it), or stop it and \

@@ -149,7 +149,6 @@ async fn wait(
             }
         }
     };
-    bar.clear();
     (outcome, stopped)
 }
 

@@ -10,7 +10,7 @@ use crate::scan::progress::{Phase, Snapshot};
 use crate::scan::root::Identity;
 use crate::scan::{Summary, chain};
 
-/// A bar on standard error; nothing where that is no terminal.
+/// A bar on standard error; nothing where that is no terminal. It is cleared when it is dropped.
 pub(super) struct Bar {
     bar: ProgressBar,
     reading: bool,
@@ -45,10 +45,6 @@ impl Bar {
         }
         self.bar.set_message(format!("{what} {doing}"));
         self.bar.tick();
-    }
-
-    pub(super) fn clear(&self) {
-        self.bar.finish_and_clear();
     }
 }
 
@@ -118,7 +114,7 @@ impl Ended {
     pub(super) fn json(&self) -> Value {
         let mut value = serde_json::to_value(&self.summary).unwrap_or_default();
         if let Some(object) = value.as_object_mut() {
-            // As the job's row has it.
+            // The row calls this `root`; here it is `identity`, because `path` names the root.
             let identity: Option<Identity> = self.summary.root.clone();
             object.remove("root");
             object.insert("path".into(), json!(self.root));

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::library::lenient::{integer, text};
 
 /// Most rows of `files` that one page examines.
-pub const WINDOW: i64 = 50_000;
+const WINDOW: i64 = 50_000;
 
 /// What to list. Every condition given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,8 +88,7 @@ const COLUMNS: &str = "id, path, filename, directory, extension, size_bytes, mod
     container_format, scanned_at, scan_status, scan_error";
 
 /// The query of a page, and what it is given.
-#[must_use]
-pub fn query(filter: &Filter, after: i64, limit: u32) -> (String, Vec<Box<dyn ToSql>>) {
+fn query(filter: &Filter, after: i64, limit: u32) -> (String, Vec<Box<dyn ToSql>>) {
     let mut sql = format!("SELECT {COLUMNS} FROM files WHERE id > ? AND id <= ?");
     let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(after), Box::new(window_end(filter, after))];
     let mut condition = |text: &str, value: Option<String>| {
@@ -207,17 +206,7 @@ fn contains(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The plan that SQLite makes of a query, in a library of version 7 without content or statistics.
-    fn plan(sql: &str, values: &[Box<dyn ToSql>]) -> String {
-        let conn = Connection::open_in_memory().expect("a database");
-        conn.execute_batch(include_str!("../schema.sql")).expect("the schema");
-        let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("valid SQL");
-        let rows = statement
-            .query_map(params_from_iter(values.iter()), |row| row.get::<_, String>(3))
-            .expect("a plan");
-        rows.collect::<Result<Vec<_>, _>>().expect("a plan").join("; ")
-    }
+    use crate::library::schema::plan;
 
     fn page_plan(filter: &Filter) -> (String, bool) {
         let (sql, values) = query(filter, 7, 100);

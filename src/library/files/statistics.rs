@@ -208,14 +208,11 @@ fn groups(sums: Sums) -> Vec<Group> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::library::schema::plan;
 
     #[test]
     fn everything_is_counted_in_one_walk_along_the_keys() {
-        let conn = Connection::open_in_memory().expect("a database");
-        conn.execute_batch(include_str!("../schema.sql")).expect("the schema");
-        let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {WALK}")).expect("valid SQL");
-        let rows = statement.query_map([], |row| row.get::<_, String>(3)).expect("a plan");
-        let plan = rows.collect::<Result<Vec<_>, _>>().expect("a plan").join("; ");
+        let plan = plan(WALK, &[]);
         assert!(plan.starts_with("SCAN f; SEARCH t USING INDEX"), "{plan}");
         assert!(plan.contains("(file_id=?) LEFT-JOIN") && !plan.contains("TEMP B-TREE"), "{plan}");
     }

@@ -127,24 +127,18 @@ fn job(row: &Row<'_>) -> Job {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::library::schema::plan;
 
     #[test]
     fn pages_follow_the_index_by_time() {
-        let conn = Connection::open_in_memory().expect("a database");
-        conn.execute_batch(include_str!("../schema.sql")).expect("the schema");
-        let plan = |sql: &str| {
-            let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("valid SQL");
-            let rows = statement.query_map([], |row| row.get::<_, String>(3)).expect("a plan");
-            rows.collect::<Result<Vec<_>, _>>().expect("a plan").join("; ")
-        };
         let page =
             ["?1", "?2", "?3", "?4", "?5"].iter().fold(query(), |sql, value| sql.replace(value, "'x'"));
         // The last term is the id, which only orders jobs of the same microsecond.
         assert_eq!(
-            plan(&page.replace("LIMIT 'x'", "LIMIT 1")),
+            plan(&page.replace("LIMIT 'x'", "LIMIT 1"), &[]),
             "SEARCH jobs USING INDEX idx_jobs_created_at (created_at<?); USE TEMP B-TREE FOR LAST TERM OF ORDER BY"
         );
-        let one = plan(&format!("SELECT {COLUMNS} FROM jobs WHERE id = 'x'"));
+        let one = plan(&format!("SELECT {COLUMNS} FROM jobs WHERE id = 'x'"), &[]);
         assert_eq!(one, "SEARCH jobs USING INDEX sqlite_autoindex_jobs_1 (id=?)");
     }
 }
