@@ -170,7 +170,8 @@ pub fn any_present(conn: &Connection, span: &Span) -> rusqlite::Result<bool> {
     )
 }
 
-/// Sizes of what can be recognised by its hash, of rows that are missing or outside `span`. Reads the table once.
+/// Sizes of hashed files that are missing or lie outside `span`: only a new file of such a size can have moved here.
+/// Reads the table once.
 ///
 /// # Errors
 /// What SQLite reports.
@@ -211,7 +212,7 @@ pub struct Twin {
     pub status: Status,
 }
 
-/// For each hash with its size up to `limit` rows.
+/// For each (hash, size), up to `limit` rows of that content.
 ///
 /// # Errors
 /// What SQLite reports.

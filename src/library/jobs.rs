@@ -198,7 +198,8 @@ pub fn any_running(conn: &Connection) -> rusqlite::Result<bool> {
     )
 }
 
-/// Fails what a scanner that died left running. Right only while holding the library's lock. How many.
+/// Marks every scan of ours that is still called running as failed, and returns how many. Only while holding the lock:
+/// then whoever ran them is dead.
 ///
 /// # Errors
 /// What SQLite reports.

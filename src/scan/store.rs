@@ -24,8 +24,8 @@ pub(crate) struct Stored {
     pub(crate) unreadable: u64,
 }
 
-/// Stores one batch within a transaction, where `moves` has the rows that go with their files. Tells which did: that
-/// counts once it is committed.
+/// Stores one batch. A reading named in `moves` takes over that row. The figures and the moved ids hold only once the
+/// transaction is committed.
 pub(crate) fn batch(
     writer: &mut Writer<'_>,
     plan: &Plan,

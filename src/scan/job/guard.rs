@@ -19,7 +19,7 @@ use crate::scan::{Error, discover, read};
 const MASS: usize = 10;
 const MASS_PERCENT: u64 = 30;
 
-/// Of this many of them it is looked whether they are back.
+/// How many of the first and of the last vanished files are later looked at for having come back.
 const WITNESSES: usize = 5;
 
 pub(super) fn is_mass(gone: usize, known: u64) -> bool {
@@ -75,7 +75,8 @@ impl Run<'_> {
         Err(Error::Mass { root: self.task.root.clone(), gone: gone as u64, known })
     }
 
-    /// Tells of every row that a new file of the plan turns out to be, until it is told to stop.
+    /// Hashes the plan's new files and calls `tell` with the id of each row that one of them is; ends when it returns
+    /// false.
     fn find_moved_of(
         &mut self,
         plan: &Arc<Plan>,

@@ -30,7 +30,7 @@ pub(crate) struct Move {
     pub(crate) from: String,
 }
 
-/// Where nothing may be called gone: below these, or (`None`) anywhere in the root.
+/// Spans in which an absent file proves nothing, because a mount is gone; `None` = the whole root.
 type Doubts = Option<Vec<Span>>;
 
 impl<'a> Run<'a> {
