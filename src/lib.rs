@@ -17,8 +17,8 @@
 //! - [`cli`] turns argv into a command and a layer of flags; [`config`] puts the four layers together.
 //! - [`telemetry`] sets `tracing` up.
 //! - [`daemon`] is a daemon core (life, tasks, health, HTTP, metrics, systemd) that knows nothing of videos.
-//! - [`library`] holds all SQL of the project; [`media`] turns bytes into tracks; [`scan`] keeps the one
-//!   true to the files with the other; [`api`] is the library's read-only HTTP routes.
+//! - [`library`] holds all SQL of the project. [`media`] reads which tracks a video holds; [`scan`] uses it to keep the
+//!   library in step with the files on disk. [`api`] is the library's read-only HTTP routes.
 //! - [`commands::serve`] (with its submodule) is the composition root: nothing else names daemon, library and scan.
 //!
 //! Arrows run one way, and a test holds them (`tests/architecture.rs`).
