@@ -1,7 +1,7 @@
 //! The scanner as an asynchronous task: the edge between tokio and the plain threads.
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -14,6 +14,10 @@ use crate::library::Library;
 
 /// How long a stop waits for the deciding thread, which itself waits less for the scans.
 const STOP_PATIENCE: Duration = Duration::from_millis(950);
+
+/// Events that wait for the deciding thread, which may stand still for seconds at a locked library. When there are as
+/// many, the watches wait too, and the kernel keeps what they have to tell or says that it was too much.
+const BACKLOG: usize = 256;
 
 /// Keeps a library true to its roots for as long as [`Scanner::run`] runs.
 #[derive(Clone, Debug)]
@@ -41,13 +45,15 @@ impl Scanner {
     /// # Errors
     /// When its thread cannot be started, or has ended by itself (a panic).
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
-        let (events, inbox) = channel();
+        let (events, inbox) = sync_channel(BACKLOG);
         let (done, mut ended) = oneshot::channel::<()>();
         // Threads of an earlier run must not go on beside those of this one.
         let own = stop.child_token();
         let _guard = own.clone().drop_guard();
-        let (library, settings) = (Arc::clone(&self.library), self.settings.borrow_and_update().clone());
+        let (library, settings) = (Arc::clone(&self.library), self.settings.clone());
         let (token, sender, published) = (own.clone(), events.clone(), self.published.clone());
+        // It looks at its settings and its token after every event: where there is no room for one, others wake it.
+        let wake = || drop(events.try_send(Event::Wake));
         std::thread::Builder::new()
             .name("scanner".into())
             .spawn(move || {
@@ -65,12 +71,11 @@ impl Scanner {
                         stop.cancelled().await;
                         break;
                     }
-                    let settings = self.settings.borrow_and_update().clone();
-                    let _ = events.send(Event::Settings(settings));
+                    wake();
                 }
             }
         }
-        let _ = events.send(Event::Stop);
+        wake();
         if tokio::time::timeout(STOP_PATIENCE, ended).await.is_err() {
             tracing::warn!("the scanner did not end in time and is left behind");
         }

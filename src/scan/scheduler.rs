@@ -17,7 +17,7 @@ mod running;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -53,8 +53,6 @@ const BRIEF: Duration = Duration::from_millis(200);
 /// What the scheduler is told.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// Other roots, or other settings.
-    Settings(Settings),
     /// A scan ended.
     Scanned { root: PathBuf, id: u64, report: Box<Report>, totals: Option<Totals> },
     /// A pass of hashes ended.
@@ -65,16 +63,19 @@ pub(super) enum Event {
     Watched { root: PathBuf, attempt: u64, outcome: Result<Watching, WatchError> },
     /// A watch saw something.
     Seen { root: PathBuf, attempt: u64, seen: Seen },
-    /// The daemon stops.
-    Stop,
+    /// The settings are others, or the daemon stops.
+    Wake,
 }
 
 /// Everything that the deciding thread knows.
 pub(super) struct Scheduler {
     library: Arc<Library>,
+    /// As they are to be.
+    wanted: watch::Receiver<Settings>,
+    /// As they are in force.
     settings: Settings,
     stop: CancellationToken,
-    events: Sender<Event>,
+    events: SyncSender<Event>,
     inbox: Receiver<Event>,
     published: watch::Sender<ScanState>,
     roots: Vec<Root>,
@@ -94,15 +95,16 @@ pub(super) struct Scheduler {
 impl Scheduler {
     pub(super) fn new(
         library: Arc<Library>,
-        settings: Settings,
+        wanted: watch::Receiver<Settings>,
         stop: CancellationToken,
-        events: Sender<Event>,
+        events: SyncSender<Event>,
         inbox: Receiver<Event>,
         published: watch::Sender<ScanState>,
     ) -> Self {
         Self {
             generation: library.generation(),
             library,
+            wanted,
             settings: Settings::default(),
             stop,
             events,
@@ -118,19 +120,17 @@ impl Scheduler {
             counts: Counts::default(),
             next_id: 0,
         }
-        .with(settings)
-    }
-
-    fn with(mut self, settings: Settings) -> Self {
-        self.apply(settings);
-        self
     }
 
     /// Decides until told to stop.
     pub(super) fn run(mut self) {
+        self.take_settings();
         self.close_abandoned();
         let mut polled: Option<Instant> = None;
         while !self.stop.is_cancelled() {
+            if self.wanted.has_changed().unwrap_or(false) {
+                self.take_settings();
+            }
             if polled.is_none_or(|at| at.elapsed() >= POLL) {
                 polled = Some(Instant::now());
                 self.poll();
@@ -157,7 +157,6 @@ impl Scheduler {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Settings(settings) => self.apply(settings),
             Event::Scanned { root, id, report, totals } => self.scanned(&root, id, *report, totals),
             Event::Hashed { id, outcome } => self.hashed(id, outcome),
             Event::Looked { root, look, healed } => {
@@ -175,12 +174,17 @@ impl Scheduler {
                     root.seen(attempt, seen);
                 }
             }
-            Event::Stop => {}
+            Event::Wake => {}
         }
     }
 
     fn root_mut(&mut self, path: &Path) -> Option<&mut Root> {
         self.roots.iter_mut().find(|root| root.path == path)
+    }
+
+    fn take_settings(&mut self) {
+        let settings = self.wanted.borrow_and_update().clone();
+        self.apply(settings);
     }
 
     /// Roots come and go; those that stay keep what is known of them.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
@@ -59,7 +59,7 @@ pub(super) struct Root {
     pub(super) watch_state: WatchState,
     attempt: u64,
     /// How to begin watching again.
-    watch_again: Option<(Arc<[String]>, Sender<Event>)>,
+    watch_again: Option<(Arc<[String]>, SyncSender<Event>)>,
     told: Option<String>,
 }
 
@@ -202,7 +202,7 @@ impl Root {
     }
 
     /// Looks at it on a thread of its own, so that a dead share holds nobody up.
-    pub(super) fn look_if_due(&mut self, events: &Sender<Event>) {
+    pub(super) fn look_if_due(&mut self, events: &SyncSender<Event>) {
         if self.looking {
             if self.looked.elapsed() > LOOK {
                 self.take_look(Err(Offline::Silent));
@@ -271,7 +271,7 @@ impl Root {
         }
     }
 
-    pub(super) fn begin_watching(&mut self, wanted: bool, extensions: &[String], events: &Sender<Event>) {
+    pub(super) fn begin_watching(&mut self, wanted: bool, extensions: &[String], events: &SyncSender<Event>) {
         self.attempt += 1;
         self.watching = None;
         if wanted {
@@ -282,7 +282,7 @@ impl Root {
         }
     }
 
-    fn watch(&mut self, extensions: Arc<[String]>, events: Sender<Event>) {
+    fn watch(&mut self, extensions: Arc<[String]>, events: SyncSender<Event>) {
         self.watch_again = Some((Arc::clone(&extensions), events.clone()));
         self.attempt += 1;
         self.watching = None;
