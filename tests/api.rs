@@ -136,6 +136,28 @@ fn library_as_a_whole_is_counted() {
 }
 
 #[test]
+fn films_of_a_camera_have_a_resolution_and_covers_have_none() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.film("films/b.mkv");
+    sandbox.scan(&[]);
+    // One film is all MJPEG, and has a cover larger than itself; of the other there is nothing but a cover.
+    sandbox.sql(
+        "UPDATE tracks SET codec = 'mjpeg', width = 1280, height = 720, frame_rate = '30/1' WHERE track_type = 'video';
+         UPDATE tracks SET frame_rate = NULL WHERE track_type = 'video'
+            AND file_id = (SELECT id FROM files WHERE filename = 'b.mkv');
+         INSERT INTO tracks (file_id, track_index, track_type, codec, width, height)
+         SELECT id, 9, 'video', 'png', 3840, 2160 FROM files",
+    );
+    let daemon = sandbox.serve::<&str>([]);
+    let library = get(&daemon, "/api/v1/library");
+    let resolutions = library["resolutions"].as_array().expect("groups");
+    let found: Vec<_> =
+        resolutions.iter().map(|group| (group["name"].as_str(), group["files"].as_i64())).collect();
+    assert_eq!(found, [(Some("720p"), Some(1))], "{library}");
+}
+
+#[test]
 fn roots_are_shown_with_their_state() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");

@@ -84,7 +84,7 @@ type Sums = HashMap<(Option<String>, Option<String>), (u64, u64)>;
 
 /// The walk over the library: every file by id, its tracks by the index on `file_id`.
 const WALK: &str = "SELECT f.id, f.size_bytes, f.scan_status, f.container_format,
-        t.track_type, t.codec, t.language, t.width, t.height
+        t.track_type, t.codec, t.language, t.width, t.height, t.frame_rate
     FROM files f LEFT JOIN tracks t ON t.file_id = f.id ORDER BY f.id";
 
 /// Counts everything in one pass, without a temporary table.
@@ -121,7 +121,8 @@ pub fn overview(conn: &Connection) -> rusqlite::Result<Overview> {
         match kind {
             "video" => {
                 let (width, height) = (integer(row, 7), integer(row, 8));
-                file.see_picture(codec, width.unwrap_or_default(), height.unwrap_or_default());
+                let is_still = word(row, 9).is_none();
+                file.see_picture(codec, is_still, width.unwrap_or_default(), height.unwrap_or_default());
             }
             "audio" | "subtitle" => {
                 let language = word(row, 6);
@@ -166,9 +167,10 @@ impl Counted {
         true
     }
 
-    /// Covers are video tracks too, but no measure of a film.
-    fn see_picture(&mut self, codec: Option<&str>, width: i64, height: i64) {
-        let is_cover = matches!(codec, Some("mjpeg" | "png" | "bmp" | "gif" | "webp" | "tiff"));
+    /// Covers are video tracks too, but no measure of a film. What tells them from a camera's MJPEG is that they have no
+    /// frame rate.
+    fn see_picture(&mut self, codec: Option<&str>, is_still: bool, width: i64, height: i64) {
+        let is_cover = is_still && matches!(codec, Some("mjpeg" | "png" | "bmp" | "gif" | "webp" | "tiff"));
         if !is_cover && self.picture.is_none_or(|(other, _)| width > other) {
             self.picture = Some((width, height));
         }
