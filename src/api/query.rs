@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::answer::Refusal;
-use crate::library::files::listing as files;
-use crate::library::jobs::listing as jobs;
+use crate::library::files::{Status as FileStatus, listing as files};
+use crate::library::jobs::{Status as JobStatus, listing as jobs};
 
 /// Entries of a page, unless told otherwise, and at most.
 const LIMIT: u32 = 100;
@@ -14,8 +14,6 @@ const LIMIT_MOST: u32 = 1000;
 /// Characters of a word (a codec, a language), at most. Texts and paths are as long as a request line may be.
 const WORD: usize = 64;
 
-const FILE_STATUSES: [&str; 4] = ["pending", "ok", "error", "missing"];
-const JOB_STATUSES: [&str; 5] = ["queued", "running", "completed", "failed", "cancelled"];
 const JOB_TYPES: [&str; 4] = ["transcode", "move", "scan", "apply"];
 
 /// The query of a request, and what is wrong with it.
@@ -114,7 +112,7 @@ pub(super) fn none(parameters: &Parameters) -> Result<(), Refusal> {
 /// Of `/files`.
 pub(super) fn files(mut parameters: Parameters) -> Result<(files::Filter, i64, u32), Refusal> {
     let filter = files::Filter {
-        status: parameters.take_one_of("status", &FILE_STATUSES),
+        status: parameters.take_one_of("status", &FileStatus::OURS.map(FileStatus::as_str)),
         extension: parameters.take_word("extension").map(|extension| extension.to_lowercase()),
         codec: parameters.take_word("codec"),
         language: parameters.take_word("language"),
@@ -137,7 +135,7 @@ pub(super) fn files(mut parameters: Parameters) -> Result<(files::Filter, i64, u
 /// Of `/jobs`.
 pub(super) fn jobs(mut parameters: Parameters) -> Result<(jobs::Filter, Option<String>, u32), Refusal> {
     let filter = jobs::Filter {
-        status: parameters.take_one_of("status", &JOB_STATUSES),
+        status: parameters.take_one_of("status", &JobStatus::ALL.map(JobStatus::as_str)),
         job_type: parameters.take_one_of("type", &JOB_TYPES),
     };
     let limit = parameters.take_limit();

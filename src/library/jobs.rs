@@ -5,13 +5,64 @@
 
 pub mod listing;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use serde::{Deserialize, Serialize};
 
 use super::timestamp::Timestamp;
 
 /// The value of `by` in `policy_json` that makes a row ours.
 pub const BY: &str = "vpo-serve";
+
+/// What `jobs.status` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Waits to be taken.
+    Queued,
+    /// Under way.
+    Running,
+    /// Did what it was asked to.
+    Completed,
+    /// Could not, for the reason in `error_message`.
+    Failed,
+    /// Was told to stop, or taken back.
+    Cancelled,
+}
+
+impl Status {
+    /// Every one that the schema allows.
+    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
+
+    /// The stored word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The status of a stored word, if it is one.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+}
+
+impl ToSql for Status {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.as_str().into())
+    }
+}
+
+impl FromSql for Status {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::of(value.as_str()?).ok_or(FromSqlError::InvalidType)
+    }
+}
 
 /// What a scan was asked to do, as `policy_json` records it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,12 +100,10 @@ pub struct Queued {
 }
 
 /// Where a job of ours stands, for who follows it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// `queued`, `running`, `completed`, `failed`, `cancelled`
-    pub status: String,
-    /// 0 to 100
-    pub percent: f64,
+    /// `status`
+    pub status: Status,
     /// `progress_json`
     pub progress: Option<String>,
     /// `error_message`
@@ -67,7 +116,7 @@ impl Standing {
     /// Nothing more will happen to it.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        matches!(self.status.as_str(), "completed" | "failed" | "cancelled")
+        !matches!(self.status, Status::Queued | Status::Running)
     }
 }
 
@@ -159,9 +208,9 @@ pub enum End {
 /// What SQLite reports.
 pub fn end(conn: &Connection, id: &str, end: &End, summary: Option<&str>) -> rusqlite::Result<()> {
     let (status, error) = match end {
-        End::Completed => ("completed", None),
-        End::Failed(reason) => ("failed", Some(reason)),
-        End::Cancelled(reason) => ("cancelled", Some(reason)),
+        End::Completed => (Status::Completed, None),
+        End::Failed(reason) => (Status::Failed, Some(reason)),
+        End::Cancelled(reason) => (Status::Cancelled, Some(reason)),
     };
     conn.execute(
         "UPDATE jobs SET status = ?2, error_message = ?3, summary_json = ?4, completed_at = ?5,
@@ -176,13 +225,12 @@ pub fn end(conn: &Connection, id: &str, end: &End, summary: Option<&str>) -> rus
 ///
 /// # Errors
 /// What SQLite reports.
-pub fn withdraw(conn: &Connection, id: &str, end: &End) -> rusqlite::Result<()> {
-    let queued: bool = conn.query_one(
-        "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND status = 'queued')",
-        [id],
-        |row| row.get(0),
+pub fn withdraw(conn: &Connection, id: &str, reason: &str) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE jobs SET status = ?2, error_message = ?3, completed_at = ?4 WHERE id = ?1 AND status = 'queued'",
+        params![id, Status::Cancelled, reason, Timestamp::now()],
     )?;
-    if queued { self::end(conn, id, end, None) } else { Ok(()) }
+    Ok(())
 }
 
 /// Whether a scan of ours is under way.
@@ -253,16 +301,14 @@ pub fn last_success(conn: &Connection, path: &str) -> rusqlite::Result<Option<Ti
 /// What SQLite reports.
 pub fn standing(conn: &Connection, id: &str) -> rusqlite::Result<Option<Standing>> {
     conn.query_row(
-        "SELECT status, progress_percent, progress_json, error_message, summary_json
-         FROM jobs WHERE id = ?1",
+        "SELECT status, progress_json, error_message, summary_json FROM jobs WHERE id = ?1",
         [id],
         |row| {
             Ok(Standing {
                 status: row.get(0)?,
-                percent: row.get(1)?,
-                progress: row.get(2)?,
-                error: row.get(3)?,
-                summary: row.get(4)?,
+                progress: row.get(1)?,
+                error: row.get(2)?,
+                summary: row.get(3)?,
             })
         },
     )

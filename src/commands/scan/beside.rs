@@ -12,7 +12,7 @@ use super::show::{Bar, Ended};
 use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, output};
 use crate::cli::ScanArgs;
 use crate::config::Config;
-use crate::library::jobs::{self, End, Standing};
+use crate::library::jobs::{self, Standing, Status};
 use crate::library::lock::Holder;
 use crate::library::{self, Library, Patience};
 use crate::scan::progress::Snapshot;
@@ -107,7 +107,7 @@ fn follow(
             return Ok(ended(path, &id, &standing));
         }
         bar.show(path, &snapshot(&standing));
-        if standing.status != "queued" || busy {
+        if standing.status != Status::Queued || busy {
             taken = Instant::now();
         }
         if let Some(code) = stop_code(stopped) {
@@ -130,8 +130,7 @@ fn follow(
 
 fn take_back(library: &Library, id: &str, reason: &str) {
     let patience = Patience::within(Duration::from_secs(1));
-    let end = End::Cancelled(reason.to_owned());
-    if let Err(error) = library.write(patience, |tx| jobs::withdraw(tx, id, &end)) {
+    if let Err(error) = library.write(patience, |tx| jobs::withdraw(tx, id, reason)) {
         output::warn(&format_args!("the job {id} could not be taken back: {}", chain(&error)));
     }
 }
@@ -139,14 +138,15 @@ fn take_back(library: &Library, id: &str, reason: &str) {
 fn ended(path: &str, id: &str, standing: &Standing) -> Ended {
     let summary: Summary =
         standing.summary.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let error = (standing.status != "completed")
-        .then(|| standing.error.clone().unwrap_or_else(|| format!("the scan was {}", standing.status)));
+    let error = (standing.status != Status::Completed).then(|| {
+        standing.error.clone().unwrap_or_else(|| format!("the scan was {}", standing.status.as_str()))
+    });
     Ended {
         root: path.to_owned(),
         job: id.to_owned(),
         summary,
         error,
-        cancelled: standing.status == "cancelled",
+        cancelled: standing.status == Status::Cancelled,
     }
 }
 
