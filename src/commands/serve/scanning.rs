@@ -12,6 +12,7 @@ use crate::config;
 use crate::daemon::health::{Health, Verdict};
 use crate::daemon::metrics::{Kind, Registry};
 use crate::daemon::supervisor::{Policy, Supervisor};
+use crate::library::files::Status;
 use crate::library::{Library, OpenError};
 use crate::scan::state::{Problem, RootState, WatchState};
 use crate::scan::{self, ScanState, Scanner, Settings};
@@ -103,7 +104,14 @@ fn verdict(problem: Option<&Problem>) -> Verdict {
 /// What the status line says of the library.
 pub(super) fn files(state: &ScanState) -> Option<u64> {
     let totals = state.totals.as_ref()?;
-    Some(totals.by_status.iter().filter(|(status, ..)| *status != "missing").map(|(_, files, _)| files).sum())
+    Some(
+        totals
+            .by_status
+            .iter()
+            .filter(|total| total.status != Status::Missing)
+            .map(|total| total.files)
+            .sum(),
+    )
 }
 
 /// The roots as the library's routes show them.
@@ -135,16 +143,16 @@ pub(super) fn collect(metrics: &mut Registry, state: watch::Receiver<ScanState>)
             Kind::Gauge,
             "Files in the library by status, as of the end of the last scan.",
         );
-        for (status, files, _) in totals.clone() {
-            family.sample(&[("status", status)], files);
+        for total in totals.clone() {
+            family.sample(&[("status", total.status.as_str())], total.files);
         }
         let mut family = text.family(
             "vpo_library_bytes",
             Kind::Gauge,
             "Bytes of files in the library by status, as of the end of the last scan.",
         );
-        for (status, _, bytes) in totals {
-            family.sample(&[("status", status)], bytes);
+        for total in totals {
+            family.sample(&[("status", total.status.as_str())], total.bytes);
         }
         let mut each = |name, kind, help, value: &dyn Fn(&RootState) -> Option<f64>| {
             let mut family = text.family(name, kind, help);

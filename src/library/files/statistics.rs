@@ -12,8 +12,19 @@ use crate::library::lenient::{integer, unsigned, word};
 /// Files and bytes by status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Of each status that occurs: its word, files, bytes.
-    pub by_status: Vec<(&'static str, u64, u64)>,
+    /// Of each status that occurs; words of other programs are counted together.
+    pub by_status: Vec<StatusTotal>,
+}
+
+/// Files of one status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusTotal {
+    /// `scan_status`
+    pub status: Status,
+    /// How many.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// Counts files and bytes by status.
@@ -32,15 +43,17 @@ pub fn totals(conn: &Connection) -> rusqlite::Result<Totals> {
             reason = "not negative, and saturates"
         )]
         let bytes = row.get::<_, f64>(2)? as u64;
-        Ok((status.as_str(), unsigned(row, 1), bytes))
+        Ok(StatusTotal { status, files: unsigned(row, 1), bytes })
     })?;
     let mut totals = Totals::default();
     for row in rows {
-        let (status, files, size) = row?;
-        match totals.by_status.iter_mut().find(|(word, ..)| *word == status) {
-            // Words of other programs are counted together.
-            Some(sum) => (sum.1, sum.2) = (sum.1 + files, sum.2 + size),
-            None => totals.by_status.push((status, files, size)),
+        let one = row?;
+        match totals.by_status.iter_mut().find(|sum| sum.status == one.status) {
+            Some(sum) => {
+                sum.files += one.files;
+                sum.bytes = sum.bytes.saturating_add(one.bytes);
+            }
+            None => totals.by_status.push(one),
         }
     }
     Ok(totals)
