@@ -294,6 +294,31 @@ fn scan_puts_its_lock_file_back() {
 }
 
 #[test]
+fn scan_beside_another_in_the_foreground_says_who_holds_the_library() {
+    let sandbox = Sandbox::new();
+    let (mut first, database) = held_up(&sandbox);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&first), Signal::STOP).expect("it runs");
+    database.execute_batch("COMMIT").expect("unlocked");
+    let output = sandbox.try_scan(&[]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains(&format!("the process with pid {} holds the library", first.id())), "{text}");
+    assert!(!text.contains("library.roots"), "{text}");
+
+    // While the next one waits, the first ends.
+    let mut command = sandbox.vpo(["scan", "--library"]);
+    let second = command.arg(sandbox.root()).stderr(Stdio::piped()).spawn().expect("vpo runs");
+    let queued = "SELECT count(*) FROM jobs WHERE status = 'queued'";
+    eventually("a job is queued", || (sandbox.value::<i64>(queued) == 1).then_some(()));
+    first.kill().and_then(|()| first.wait()).expect("an end");
+    let output = second.wait_with_output().expect("an end");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("whoever held the library has ended: run the command again"), "{text}");
+    assert_eq!(sandbox.value::<i64>(queued), 0);
+}
+
+#[test]
 fn scan_whose_lock_another_took_is_stopped() {
     let sandbox = Sandbox::new();
     let (scan, _database) = held_up(&sandbox);

@@ -59,7 +59,9 @@ fn choose(args: &ScanArgs, config: &Config) -> ExitCode {
     };
     match Library::open(&config.database.path, options, &|| false) {
         Ok(library) => foreground::scan(args, config, parts, library),
-        Err(OpenError::Lock(LockError::Held { holder, .. })) => beside::scan(args, config, &parts, &holder),
+        Err(OpenError::Lock(LockError::Held { .. })) => {
+            beside::scan(args, config, &parts, environment.runtime_directory())
+        }
         Err(error) => output::fail(&error, EXIT_FAILURE),
     }
 }

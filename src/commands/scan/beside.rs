@@ -1,5 +1,6 @@
 //! The scan beside a running daemon: a job is queued for it, and its row followed to the end.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -13,7 +14,7 @@ use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, output};
 use crate::cli::ScanArgs;
 use crate::config::Config;
 use crate::library::jobs::{self, Standing, Status};
-use crate::library::lock::Holder;
+use crate::library::lock::{self, Found, Holder, LockError};
 use crate::library::{self, Library, Patience};
 use crate::scan::progress::Snapshot;
 use crate::scan::{self, Summary, chain, discover};
@@ -25,7 +26,12 @@ const LOOK: Duration = Duration::from_millis(200);
 const UNTAKEN: Duration = Duration::from_secs(5);
 
 /// Queues a job for each path, follows it, and takes back what the daemon does not take.
-pub(super) fn scan(args: &ScanArgs, config: &Config, parts: &[Part], holder: &Holder) -> ExitCode {
+pub(super) fn scan(
+    args: &ScanArgs,
+    config: &Config,
+    parts: &[Part],
+    runtime_directory: Option<&Path>,
+) -> ExitCode {
     let stopped = match listen() {
         Ok(stopped) => stopped,
         Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
@@ -34,12 +40,13 @@ pub(super) fn scan(args: &ScanArgs, config: &Config, parts: &[Part], holder: &Ho
         Ok(library) => library,
         Err(error) => return output::fail(&error, EXIT_FAILURE),
     };
+    let find_holder = || lock::find(&config.database.path, runtime_directory);
     let mut ends = Vec::new();
     let mut code = ExitCode::SUCCESS;
     let targets = parts.iter().flat_map(|part| &part.targets);
     for target in targets {
         let path = discover::stored(target);
-        match follow(&library, &path, args.accept_missing, &stopped, holder) {
+        match follow(&library, &path, args.accept_missing, &stopped, &find_holder) {
             Ok(end) => ends.push(end),
             Err(Failure::Stopped(signal)) => {
                 code = ExitCode::from(signal);
@@ -86,7 +93,7 @@ fn follow(
     path: &str,
     accept_missing: bool,
     stopped: &AtomicU8,
-    holder: &Holder,
+    find_holder: &dyn Fn() -> Result<Found, LockError>,
 ) -> Result<Ended, Failure> {
     let id = scan::new_job_id().map_err(Failure::Scan)?;
     let mut options = jobs::Options::new("request");
@@ -119,12 +126,28 @@ fn follow(
         if taken.elapsed() > UNTAKEN {
             drop(bar);
             take_back(library, &id, "no daemon took it");
-            return Err(Failure::Untaken(format!(
-                "{holder} did not take the scan: it has no library.roots. Give it roots (and reload it), or stop it and \
-                 scan in the foreground"
-            )));
+            return Err(Failure::Untaken(why_untaken(&find_holder())));
         }
         std::thread::sleep(LOOK);
+    }
+}
+
+/// Why nobody has taken a scan: whoever kept this process from scanning itself may have ended since.
+fn why_untaken(lock: &Result<Found, LockError>) -> String {
+    match lock {
+        Ok(Found::Held(holder)) if holder.address.is_some() => format!(
+            "{holder} did not take the scan: it has no library.roots. Give it roots (and reload it), or stop it and \
+             scan in the foreground"
+        ),
+        Ok(Found::Held(Holder { pid, .. })) => format!(
+            "the process{} holds the library and does not take scans (another `vpo scan`): wait for it, and run the \
+             command again",
+            pid.map(|pid| format!(" with pid {pid}")).unwrap_or_default()
+        ),
+        Ok(Found::NotHeld | Found::NoFile) => {
+            "whoever held the library has ended: run the command again".to_owned()
+        }
+        Err(error) => chain(error),
     }
 }
 
