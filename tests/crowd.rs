@@ -1,9 +1,9 @@
 //! Too many clients, too slow ones, and too little of everything: a probe is still answered within 100 ms.
 
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Daemon, Sandbox, eventually};
+use crate::harness::{Answer, Client, Daemon, PROBE, Sandbox, eventually, in_time};
 
 const NO_ARGS: [&str; 0] = [];
 
@@ -161,4 +161,75 @@ fn connections_that_went_are_forgotten() {
         (metric(&daemon, "vpo_http_connections_open") == 1).then_some(())
     });
     assert!(metric(&daemon, "vpo_http_connections_accepted_total") >= 300);
+}
+
+/// As many requests as that which wait for a library that another program has locked, each on a connection of its
+/// own: none can be closed in favour of another while the lock is held, for 3 s at most.
+fn requests_in_progress(daemon: &Daemon, count: usize) -> Vec<Client> {
+    let ask = |_| {
+        let mut client = daemon.client();
+        client.send(b"GET /api/v1/files HTTP/1.1\r\nHost: vpo\r\n\r\n").expect("sent");
+        client
+    };
+    let clients = (0..count).map(ask).collect();
+    // Whoever comes now comes after all of them.
+    assert_eq!(daemon.get("/livez").status, 200);
+    clients
+}
+
+/// Whether an answer came, and what was wrong with it or with its time.
+fn judge(client: Option<Client>, path: &str, status: u16) -> Result<Answer, String> {
+    let start = Instant::now();
+    let answer = client.and_then(|mut client| client.try_get(path));
+    let took = start.elapsed();
+    match answer {
+        Some(answer) if answer.status == status && took < PROBE => Ok(answer),
+        Some(answer) => Err(format!("{path}: {} {} after {took:?}", answer.status, answer.body)),
+        None => Err(format!("{path}: no answer after {took:?}")),
+    }
+}
+
+#[test]
+fn probes_get_in_where_every_connection_has_a_request_in_progress() {
+    const LIMIT: usize = 8;
+    in_time(|| {
+        let sandbox = Sandbox::new();
+        let config = sandbox.write("config.toml", format!("[server]\nmax_connections = {LIMIT}\n"));
+        let daemon = sandbox.serve(["--config", config.to_str().expect("UTF-8")]);
+        let address = daemon.address();
+        let neighbour = sandbox.database();
+        neighbour.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").expect("locked");
+        eventually("/health is 503", || (daemon.get("/health").status == 503).then_some(()));
+
+        let start = Instant::now();
+        let busy = requests_in_progress(&daemon, LIMIT + 20);
+        // More of those who say nothing than there is room for take nobody's.
+        let _silent: Vec<Client> = (0..20).map(|_| daemon.client()).collect();
+        for _ in 0..20 {
+            for (path, status) in [("/livez", 200), ("/health", 503), ("/readyz", 503)] {
+                let answer = judge(Client::try_connect(address), path, status)?;
+                assert!(!answer.body.contains("too many"), "{answer:?}");
+                assert_eq!(answer.header("connection"), Some("close"), "{answer:?}");
+            }
+            for path in ["/api/v1/files", "/metrics", "/"] {
+                let answer = judge(Client::try_connect(address), path, 503)?;
+                assert_eq!(answer.json()["error"], "too many connections");
+                assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
+            }
+        }
+        if start.elapsed() > Duration::from_millis(2500) {
+            return Err("the requests in progress may have come to their end meanwhile".to_owned());
+        }
+        neighbour.execute_batch("ROLLBACK; PRAGMA locking_mode = NORMAL").expect("unlocked");
+        drop(neighbour);
+        for (index, mut client) in busy.into_iter().enumerate() {
+            let answer = client.receive(false).expect("an answer");
+            assert_eq!(answer.status, if index < LIMIT { 200 } else { 503 }, "{index}: {answer:?}");
+        }
+        eventually("there is room again", || {
+            let answer = Client::try_connect(address)?.try_get("/api/v1/files")?;
+            (answer.status == 200 && answer.header("connection").is_none()).then_some(())
+        });
+        Ok(())
+    });
 }

@@ -20,6 +20,11 @@ pub enum Route {
 impl Route {
     const NAMES: [&'static str; 6] = ["/health", "/readyz", "/livez", "/metrics", "/api/v1", "other"];
 
+    /// Whether it is a health probe's.
+    pub(super) fn is_probe(self) -> bool {
+        matches!(self, Self::Health | Self::Readyz | Self::Livez)
+    }
+
     /// The name that it is counted under.
     pub(super) fn as_str(self) -> &'static str {
         Self::NAMES[self as usize]

@@ -27,7 +27,8 @@ impl Exchange {
         self.is_overrun() || self.stop.is_cancelled() && !self.connection.waits()
     }
 
-    /// Notes that the client sends a body, which is not read.
+    /// Notes that the client has sent, or may still send, what will not be read: a body, what follows a malformed
+    /// head, or a further request where there is room for one probe.
     pub(super) fn overrun(&self) {
         self.overrun.store(true, Ordering::Relaxed);
     }

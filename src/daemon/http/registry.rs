@@ -25,6 +25,15 @@ pub(super) enum Stage {
     Stalled,
 }
 
+/// What a connection was let in for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Every request: it counts against the limit of connections.
+    Any,
+    /// One health probe: it came when the limit was reached.
+    Probe,
+}
+
 const STAGES: [Stage; 5] = [Stage::Idle, Stage::Receiving, Stage::Handling, Stage::Answering, Stage::Stalled];
 const STAGE_BITS: u32 = 3;
 
@@ -32,6 +41,7 @@ const STAGE_BITS: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) socket: Socket,
+    pub(super) purpose: Purpose,
     /// The stage and since when, as milliseconds since `epoch`: one word, so that a look at it never waits.
     progress: AtomicU64,
     /// Bytes of a further request wait on our side of the kernel.
@@ -40,8 +50,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn new(socket: Socket, epoch: Instant) -> Self {
-        let connection = Self { socket, progress: AtomicU64::new(0), behind: AtomicBool::new(false), epoch };
+    fn new(socket: Socket, purpose: Purpose, epoch: Instant) -> Self {
+        let (progress, behind) = (AtomicU64::new(0), AtomicBool::new(false));
+        let connection = Self { socket, purpose, progress, behind, epoch };
         connection.enter(Stage::Receiving);
         connection
     }
@@ -117,8 +128,8 @@ struct Entries {
     free: Vec<usize>,
     /// Connections that hold a descriptor.
     open: usize,
-    /// Those of them that have been told to end.
-    closing: usize,
+    /// Those of them that have not been told to end, by [`Purpose`].
+    staying: [usize; 2],
 }
 
 #[derive(Debug)]
@@ -151,18 +162,18 @@ impl Registry {
         self.lock().open
     }
 
-    /// Connections open now that have not been told to end.
-    pub(super) fn staying(&self) -> usize {
-        let entries = self.lock();
-        entries.open - entries.closing
+    /// Connections open now for that purpose that have not been told to end.
+    pub(super) fn staying(&self, purpose: Purpose) -> usize {
+        self.lock().staying[purpose as usize]
     }
 
     /// Takes a connection in.
-    pub(super) fn admit(self: &Arc<Self>, socket: Socket) -> Place {
-        let connection = Arc::new(Connection::new(socket, self.epoch));
+    pub(super) fn admit(self: &Arc<Self>, socket: Socket, purpose: Purpose) -> Place {
+        let connection = Arc::new(Connection::new(socket, purpose, self.epoch));
         let entry = Some(Entry { connection: Arc::clone(&connection), task: None, closing: false });
         let mut entries = self.lock();
         entries.open += 1;
+        entries.staying[purpose as usize] += 1;
         let slot = if let Some(slot) = entries.free.pop() {
             entries.slots[slot] = entry;
             slot
@@ -183,9 +194,9 @@ impl Registry {
         }
     }
 
-    /// Closes the one that can best be missed: the one that has been without a complete request for longest,
-    /// else the one whose client has not read its answer for longest. `false` when all are at work.
-    pub(super) fn evict(&self) -> bool {
+    /// Closes the one of that purpose that can best be missed: the one that has been without a complete request
+    /// for longest, else the one whose client has not read its answer for longest. `false` when all are at work.
+    pub(super) fn evict(&self, purpose: Purpose) -> bool {
         let mut entries = self.lock();
         for wanted in [[Stage::Idle, Stage::Receiving], [Stage::Stalled, Stage::Stalled]] {
             let oldest = entries
@@ -196,6 +207,7 @@ impl Registry {
                     let entry = entry.as_ref()?;
                     let (stage, since) = entry.connection.progress();
                     let candidate = entry.task.is_some()
+                        && entry.connection.purpose == purpose
                         && wanted.contains(&stage)
                         && (stage == Stage::Stalled || !entry.connection.waits());
                     candidate.then_some((since, slot))
@@ -257,7 +269,7 @@ impl Entries {
         {
             task.abort();
             entry.closing = true;
-            self.closing += 1;
+            self.staying[entry.connection.purpose as usize] -= 1;
         }
     }
 }
@@ -266,7 +278,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut entries = self.registry.lock();
         let entry = entries.slots[self.slot].take();
-        entries.closing -= usize::from(entry.is_some_and(|entry| entry.closing));
+        if entry.is_some_and(|entry| !entry.closing) {
+            entries.staying[self.connection.purpose as usize] -= 1;
+        }
         entries.free.push(self.slot);
         entries.open -= 1;
         drop(entries);

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 
-use warp::http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use warp::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use warp::http::{HeaderValue, StatusCode};
 use warp::reject::Reject;
 use warp::reply::Response;
@@ -16,7 +16,7 @@ pub(super) const URI_TOO_LONG: &str = "HTTP/1.1 414 URI Too Long\r\nContent-Type
 pub(super) const HEAD_TOO_LONG: &str = "HTTP/1.1 431 Request Header Fields Too Large\r\n\
     Content-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: 41\r\nConnection: close\r\n\r\n\
     {\"error\":\"the request head is too large\"}";
-/// Written by hand to whom there is no room for.
+/// Written by hand to those for whom there is no room at all.
 pub(super) const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
     Cache-Control: no-store\r\nRetry-After: 1\r\nContent-Length: 32\r\nConnection: close\r\n\r\n{\"error\":\"too many connections\"}";
 
@@ -35,6 +35,13 @@ where
 #[must_use]
 pub fn error(status: StatusCode, message: &str) -> Response {
     json(status, serde_json::json!({ "error": message }).to_string())
+}
+
+/// What [`TOO_MANY`] says, to whom there is room for a probe only.
+pub(super) fn too_many() -> Response {
+    let mut answer = error(StatusCode::SERVICE_UNAVAILABLE, "too many connections");
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
 }
 
 /// The method is not one that the route has.

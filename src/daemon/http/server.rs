@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -16,13 +16,15 @@ use warp::reply::Response;
 use super::connection::{self, GRACE};
 use super::counters::Counters;
 use super::listener::{AcceptError, Accepting, Closing, Listener};
-use super::registry::{Patience, Registry};
+use super::registry::{Patience, Purpose, Registry};
 use super::reply;
 use super::service::Routes;
 use super::socket::Socket;
 
 /// Descriptors kept for everything that is no connection: library, log, roots, notifications.
 const RESERVE: u64 = 32;
+/// Connections beyond the limit, each for one health probe.
+const PROBES: usize = 8;
 /// How long connections may take, while the daemon runs.
 const RUNNING: Patience = Patience {
     idle: Duration::from_secs(75),
@@ -34,10 +36,15 @@ const STOPPING: Patience =
     Patience { idle: Duration::ZERO, receiving: Duration::ZERO, stalled: Duration::from_secs(1) };
 /// How often patience is looked at.
 const SWEEP: Duration = Duration::from_millis(500);
-/// How long a new connection waits while all others have a request in progress.
-const ROOM: Duration = Duration::from_millis(100);
+/// How long there may be no room before new connections no longer wait for it. With the 80 ms that a probe may
+/// have to wait for the database check it is answered within 100 ms.
+const ROOM: Duration = Duration::from_millis(15);
+/// How long a new connection waits for one of [`PROBES`] to end; each is answered before.
+const PROBE_TIME: Duration = Duration::from_millis(90);
 /// Pause between two tries when there is no room and nobody can be closed.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(5);
+/// The same when descriptors or memory have run out.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(10);
 /// Connections accepted at the end before others get their turn.
 const BURST: usize = 64;
 /// Time between two warnings about the same lack.
@@ -46,7 +53,7 @@ const QUIET: Duration = Duration::from_secs(60);
 /// How much the HTTP side may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most connections open at once.
+    /// Most connections open at once, those left out that come for a health probe when it is reached.
     pub connections: usize,
 }
 
@@ -54,7 +61,8 @@ impl Limits {
     /// Fits `max_connections` to the limit of open files, which is raised as far as it may be, less a reserve.
     #[must_use]
     pub fn fitted(max_connections: usize) -> Self {
-        let wanted = u64::try_from(max_connections).unwrap_or(u64::MAX).saturating_add(RESERVE);
+        let wanted = u64::try_from(max_connections.saturating_add(PROBES)).unwrap_or(u64::MAX);
+        let wanted = wanted.saturating_add(RESERVE);
         let mut limit = getrlimit(Resource::Nofile);
         if limit.current.is_some_and(|current| current < wanted) {
             let raised = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
@@ -64,7 +72,8 @@ impl Limits {
         }
         // With very few descriptors half of them are for connections.
         let room = limit.current.map_or(u64::MAX, |current| current.saturating_sub(RESERVE).max(current / 2));
-        let connections = max_connections.min(usize::try_from(room).unwrap_or(usize::MAX)).max(1);
+        let room = usize::try_from(room).unwrap_or(usize::MAX).saturating_sub(PROBES);
+        let connections = max_connections.min(room).max(1);
         if connections < max_connections {
             warn!(
                 max_connections,
@@ -102,13 +111,14 @@ where
 {
     counters.set_limit(limits.connections);
     let listener = listener.accepting()?;
-    let server = Server {
+    let mut server = Server {
         routes: warp::service(routes),
         registry: Arc::new(Registry::new(Arc::clone(&counters))),
         stop,
         limits,
         counters,
-        warned: Mutex::default(),
+        full_since: None,
+        warned: None,
     };
     server.accept_until_stopped(&listener).await?;
     // Whoever the kernel has let in is served too.
@@ -123,8 +133,10 @@ struct Server<R> {
     stop: CancellationToken,
     limits: Limits,
     counters: Arc<Counters>,
+    /// Since when there has been no room for a connection, as far as new ones have shown.
+    full_since: Option<Instant>,
     /// When the lack of descriptors was last logged.
-    warned: Mutex<Option<Instant>>,
+    warned: Option<Instant>,
 }
 
 impl<R> Drop for Server<R> {
@@ -134,10 +146,11 @@ impl<R> Drop for Server<R> {
 }
 
 impl<R: Routes> Server<R> {
-    async fn accept_until_stopped(&self, listener: &Accepting) -> Result<(), ServeError> {
+    async fn accept_until_stopped(&mut self, listener: &Accepting) -> Result<(), ServeError> {
         let mut sweep = interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut stopped = pin!(self.stop.cancelled());
+        let stop = self.stop.clone();
+        let mut stopped = pin!(stop.cancelled());
         loop {
             tokio::select! {
                 biased;
@@ -151,7 +164,7 @@ impl<R: Routes> Server<R> {
         }
     }
 
-    async fn accept_the_rest(&self, listener: Closing) -> Result<(), ServeError> {
+    async fn accept_the_rest(&mut self, listener: Closing) -> Result<(), ServeError> {
         for count in 1.. {
             match listener.accept() {
                 Ok(socket) => self.admit(socket).await,
@@ -165,25 +178,15 @@ impl<R: Routes> Server<R> {
         Ok(())
     }
 
-    /// Serves a connection, when there is room or room can be made.
-    async fn admit(&self, socket: Socket) {
-        let deadline = Instant::now() + ROOM;
-        // Once the daemon stops, all who wait are let in: there will be no others.
-        while self.registry.staying() >= self.limits.connections && !self.stop.is_cancelled() {
-            if self.registry.evict() {
-                self.counters.evicted();
-                // Its descriptor is closed before the next is taken.
-                tokio::task::yield_now().await;
-            } else if Instant::now() >= deadline {
-                socket.turn_away(reply::TOO_MANY.as_bytes());
-                self.counters.refused();
-                return;
-            } else {
-                sleep(PAUSE).await;
-            }
-        }
+    /// Serves the connection, or turns it away when there is no room even for a probe.
+    async fn admit(&mut self, socket: Socket) {
+        let Some(purpose) = self.room().await else {
+            socket.turn_away(reply::TOO_MANY.as_bytes());
+            self.counters.refused();
+            return;
+        };
         self.counters.accepted();
-        let place = self.registry.admit(socket);
+        let place = self.registry.admit(socket, purpose);
         let (slot, connection) = (place.slot(), Arc::clone(&place.connection));
         let serving =
             connection::run(place, self.routes.clone(), Arc::clone(&self.counters), self.stop.clone());
@@ -191,8 +194,55 @@ impl<R: Routes> Server<R> {
         self.registry.served_by(slot, &connection, task.abort_handle());
     }
 
+    /// What a new connection may be let in for; `None` when there is no room at all. Nobody else is accepted
+    /// while this waits, so it waits for [`ROOM`] once and not again until there has been room.
+    async fn room(&mut self) -> Option<Purpose> {
+        loop {
+            // Once the daemon stops, all who wait are let in: there will be no others.
+            if self.registry.staying(Purpose::Any) < self.limits.connections
+                || self.stop.is_cancelled()
+                || self.evict(Purpose::Any).await
+            {
+                self.full_since = None;
+                return Some(Purpose::Any);
+            }
+            if self.full_since.get_or_insert_with(Instant::now).elapsed() >= ROOM {
+                return self.has_room_for_a_probe().await.then_some(Purpose::Probe);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Whether one more of [`PROBES`] may be let in; waits for one of them to end.
+    async fn has_room_for_a_probe(&self) -> bool {
+        let (begun, mut tries) = (Instant::now(), 0);
+        while self.registry.staying(Purpose::Probe) >= PROBES && !self.evict(Purpose::Probe).await {
+            tries += 1;
+            // Most of them only have to be looked at to be done.
+            if tries < 4 {
+                tokio::task::yield_now().await;
+            } else if begun.elapsed() < PROBE_TIME {
+                sleep(PAUSE).await;
+            } else {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Closes a connection of that purpose that has no complete request in progress; `false` when there is none.
+    async fn evict(&self, purpose: Purpose) -> bool {
+        let evicted = self.registry.evict(purpose);
+        if evicted {
+            self.counters.evicted();
+            // Its descriptor is closed before the next is taken.
+            tokio::task::yield_now().await;
+        }
+        evicted
+    }
+
     /// Goes on after an error of accept(2), where that is possible.
-    async fn put_up_with(&self, error: io::Error) -> Result<(), ServeError> {
+    async fn put_up_with(&mut self, error: io::Error) -> Result<(), ServeError> {
         match AcceptError::of(&error) {
             AcceptError::Broken => return Err(error.into()),
             AcceptError::Nobody => {}
@@ -202,28 +252,19 @@ impl<R: Routes> Server<R> {
             }
             AcceptError::Exhausted => {
                 self.counters.exhausted();
-                if self.registry.evict() {
-                    self.counters.evicted();
-                    tokio::task::yield_now().await;
-                } else {
-                    self.warn_exhausted(&error);
-                    sleep(PAUSE).await;
+                if self.evict(Purpose::Any).await || self.evict(Purpose::Probe).await {
+                    return Ok(());
                 }
+                self.warn_exhausted(&error);
+                sleep(EXHAUSTED_PAUSE).await;
             }
         }
         Ok(())
     }
 
-    fn warn_exhausted(&self, error: &io::Error) {
-        let first = {
-            let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-            let first = warned.is_none_or(|at| at.elapsed() > QUIET);
-            if first {
-                *warned = Some(Instant::now());
-            }
-            first
-        };
-        if first {
+    fn warn_exhausted(&mut self, error: &io::Error) {
+        if self.warned.is_none_or(|at| at.elapsed() > QUIET) {
+            self.warned = Some(Instant::now());
             warn!(%error, "cannot accept connections; raise the limit of open files (LimitNOFILE)");
         }
     }

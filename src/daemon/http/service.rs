@@ -17,7 +17,7 @@ use warp::reply::Response;
 
 use super::counters::{Counters, Route};
 use super::exchange::Exchange;
-use super::registry::Stage;
+use super::registry::{Purpose, Stage};
 use super::reply;
 
 /// warp's routes as a service.
@@ -113,10 +113,19 @@ impl<R: Routes> hyper::service::Service<Request<Incoming>> for Service<R> {
         if has_body {
             self.exchange.overrun();
         }
+        let crowded = self.exchange.connection.purpose == Purpose::Probe;
+        if crowded {
+            // Its one request: what follows is not read.
+            self.exchange.overrun();
+        }
         let work = match refusal(&head, has_body) {
+            Some((status, message)) => Work::Refused { response: Some(reply::error(status, message)) },
+            None if crowded && !route.is_probe() => {
+                self.counters.refused();
+                Work::Refused { response: Some(reply::too_many()) }
+            }
             // warp's service is always ready.
             None => Work::Route { future: self.routes.clone().call(Request::from_parts(head, NoBody)) },
-            Some((status, message)) => Work::Refused { response: Some(reply::error(status, message)) },
         };
         Answer { work, route, exchange: Arc::clone(&self.exchange), counters: Arc::clone(&self.counters) }
     }
