@@ -233,3 +233,18 @@ fn probes_get_in_where_every_connection_has_a_request_in_progress() {
         Ok(())
     });
 }
+
+#[test]
+fn requests_beyond_those_that_may_wait_for_the_library_are_told_at_once() {
+    let sandbox = Sandbox::new();
+    let daemon = sandbox.serve(NO_ARGS);
+    let neighbour = sandbox.database();
+    neighbour.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").expect("locked");
+    in_time(|| {
+        let _waiting = requests_in_progress(&daemon, 40);
+        let answer = judge(Some(daemon.client()), "/api/v1/files", 503)?;
+        assert!(answer.body.contains("requests wait for the library already"), "{answer:?}");
+        assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
+        Ok(())
+    });
+}

@@ -13,8 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::answer::Refusal;
 use crate::library::{Error, Fingerprint, Library, Patience};
 
-/// Requests that read at once; the others wait for their turn.
+/// Requests that read at once.
 const READERS: usize = 2;
+
+/// Requests that may wait for their turn. On a healthy disk a turn takes milliseconds; on one that hangs further
+/// ones would only wait in vain, and hold a connection each.
+const WAITING: usize = 32;
 
 /// How long a request may wait and read, both together.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -24,6 +28,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 pub(super) struct Desk {
     library: Arc<Library>,
     places: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
 }
 
 /// Ends the query of a request that nobody waits for any more.
@@ -45,7 +50,8 @@ impl Drop for Reader {
 
 impl Desk {
     pub(super) fn new(library: Arc<Library>) -> Self {
-        Self { library, places: Arc::new(Semaphore::new(READERS)) }
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        Self { library, places: semaphore(READERS), queue: semaphore(WAITING) }
     }
 
     /// Until when a request that has just come may wait and read.
@@ -56,6 +62,11 @@ impl Desk {
     /// What a request is told whose deadline has come.
     pub(super) fn late() -> Refusal {
         Refusal::unavailable(format!("not answered within {LIMIT:?}; try again later"))
+    }
+
+    /// What a request is told when enough wait already.
+    fn crowded() -> Refusal {
+        Refusal::unavailable(format!("{WAITING} requests wait for the library already; try again later"))
     }
 
     /// Runs `work` in one read transaction. When it takes too long, or the client has gone, it is interrupted.
@@ -108,10 +119,12 @@ impl Desk {
         work: impl FnOnce(&Library) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         let late = |_| Self::late();
+        let waiting = self.queue.try_acquire().map_err(|_| Self::crowded())?;
         let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned())
             .await
             .map_err(late)?
             .map_err(|_| Refusal::unavailable("the daemon is stopping".to_owned()))?;
+        drop(waiting);
         let library = Arc::clone(&self.library);
         let running = spawn_blocking(move || {
             // The place is free again when the thread is, not when the client gives up.
