@@ -31,6 +31,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every status, the best first.
+    pub const ALL: [Self; 3] = [Self::Pass, Self::Warn, Self::Fail];
+
     /// The name used in JSON and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -35,14 +35,12 @@ fn daemon(health: &Health, text: &mut Text) {
     let mut checks =
         text.family("vpo_check_status", Kind::Gauge, "1 for the status of each other check, else 0.");
     for check in pushed.iter() {
-        for status in STATUSES {
+        for status in Status::ALL {
             let labels = [("check", check.name.as_ref()), ("status", status.as_str())];
             checks.sample(&labels, u8::from(status == check.seen.verdict.status));
         }
     }
 }
-
-const STATUSES: [Status; 3] = [Status::Pass, Status::Warn, Status::Fail];
 
 fn database(health: &Health, text: &mut Text) {
     let last = health.last();
@@ -52,7 +50,7 @@ fn database(health: &Health, text: &mut Text) {
         Kind::Gauge,
         "1 for the status of the database check, else 0.",
     );
-    for status in STATUSES {
+    for status in Status::ALL {
         let is = verdict.is_some_and(|verdict| verdict.status == status);
         statuses.sample(&[("status", status.as_str())], u8::from(is));
     }
