@@ -244,3 +244,24 @@ fn no_check_begins_once_watching_has_stopped() {
     assert!(runtime.block_on(health.report()).connected(), "what was last known stays");
     assert_eq!(count.load(Ordering::SeqCst), before);
 }
+
+#[test]
+fn a_stop_while_the_check_is_stuck_tells_nothing_new() {
+    let runtime = runtime();
+    let (permit, permits) = mpsc::channel();
+    let health = running(&runtime, move || {
+        // Ends with the test, which drops the other side.
+        let _ = permits.recv();
+        Verdict::pass()
+    });
+    permit.send(()).expect("taken");
+    eventually("the first check", || runtime.block_on(health.report()).ok().then_some(()));
+    eventually("the stuck check is told", || {
+        (reason(&runtime.block_on(health.report())) == Some("timeout")).then_some(())
+    });
+    runtime.block_on(health.stop_watching());
+    let report = runtime.block_on(health.report());
+    assert_eq!(reason(&report), Some("timeout"), "nobody has looked since");
+    let last = health.last().seen.expect("a verdict");
+    assert_eq!(last.verdict.reason, Some("timeout"));
+}

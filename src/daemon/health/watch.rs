@@ -147,9 +147,9 @@ impl Watch {
         tokio::spawn(async move {
             let mut period = interval(PERIOD);
             period.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                period.tick().await;
+            while !watch.lock().stopped {
                 watch.verdict().await;
+                period.tick().await;
             }
         });
         Ok(())
@@ -204,7 +204,11 @@ impl Watch {
                 let mut state = self.lock();
                 let now = Instant::now();
                 let fresh = state.last.as_ref().is_some_and(|last| now.duration_since(last.at) <= FRESH);
-                if fresh || state.stopped || !state.watched {
+                if state.stopped {
+                    // No look was taken since: what was last told stays, and nothing new is told.
+                    return (state.told.clone().or_else(|| state.holds(now)), now);
+                }
+                if fresh || !state.watched {
                     let seen = state.holds(now);
                     if let Some(seen) = &seen {
                         state.tell(seen, now);
