@@ -195,6 +195,35 @@ fn a_manager_that_does_not_read_or_is_gone_disturbs_nothing() {
     }
 }
 
+#[test]
+fn a_manager_that_reads_late_learns_of_every_turn_of_life() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("notify.sock");
+    let deaf = UnixDatagram::bind(&path).expect("binds");
+    let path = path.to_str().expect("UTF-8");
+    let neighbour = UnixDatagram::unbound().expect("a socket");
+    neighbour.set_nonblocking(true).expect("a socket");
+    while neighbour.send_to(b"X=1", path).is_ok() {}
+
+    // A sign of life each millisecond: many more than may wait.
+    let mut daemon = serve_with(&sandbox, &[("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "2000")]);
+    daemon.wait_log("running");
+    eventually("some hundred signs of life", || {
+        let metrics = daemon.get("/metrics").body;
+        let uptime = metrics.lines().find_map(|line| line.strip_prefix("vpo_uptime_seconds "));
+        uptime.and_then(|uptime| uptime.parse().ok()).is_some_and(|uptime: f64| uptime > 0.5).then_some(())
+    });
+    let manager = Manager::reading(deaf);
+    manager.wait("READY=1", 1);
+    manager.wait("WATCHDOG=1", 1);
+    daemon.stop();
+    manager.wait("STOPPING=1", 1);
+    let messages = manager.messages();
+    let place = |prefix: &str| messages.iter().position(|message| message.starts_with(prefix));
+    let turns = ["READY=1", "WATCHDOG=1", "STOPPING=1"].map(place);
+    assert!(turns.is_sorted(), "{turns:?} in {messages:?}");
+}
+
 /// `vpo serve` that finds `sockets` from descriptor 3 on, with `LISTEN_FDS` and `LISTEN_PID` set as systemd sets
 /// them. The shell takes them from its standard streams 0 and 1, and becomes `vpo` under its own pid.
 fn activated(sandbox: &Sandbox, sockets: Vec<OwnedFd>) -> Command {

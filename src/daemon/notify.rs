@@ -4,7 +4,8 @@
 //! Errors of the notify socket are ignored: a daemon does its work whether or not anyone listens. The
 //! sender is ours because `sd-notify` sends on a blocking socket, so that a manager that does not read
 //! (its queue holds some hundred datagrams) would stop the daemon for good. Here a message that finds the
-//! queue full waits in ours, in order, for the next occasion.
+//! queue full waits in ours, in order, for the next occasion. What waits stays short without losing a turn of
+//! the daemon's life: of each kind of message only the newest has to arrive.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -18,13 +19,11 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Messages that may wait for the manager; the oldest goes first.
-const MOST_WAITING: usize = 16;
-
 /// Speaks to the service manager, if there is one.
 #[derive(Debug, Default)]
 pub struct Notifier {
     manager: Option<(UnixDatagram, SocketAddr)>,
+    /// What the manager had no room for, at most one message of each kind.
     waiting: RefCell<VecDeque<String>>,
     status: RefCell<String>,
 }
@@ -95,13 +94,18 @@ impl Notifier {
             return;
         }
         let mut waiting = self.waiting.borrow_mut();
-        if waiting.len() == MOST_WAITING {
-            waiting.pop_front();
-        }
+        // The newest says all that those before it said: of two reloads, that the last one is done. It goes to the
+        // end, so that what arrives is in order.
+        waiting.retain(|earlier| kind(earlier) != kind(&message));
         waiting.push_back(message);
         drop(waiting);
         self.retry();
     }
+}
+
+/// What a message is about: the name of its first assignment.
+fn kind(message: &str) -> &str {
+    message.split('=').next().unwrap_or_default()
 }
 
 fn connect(socket: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
