@@ -384,8 +384,21 @@ fn what_cannot_be_served_is_refused_with_the_fix() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         OwnedFd::from(std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connects"))
     };
-    let cases = [vec![file()], vec![udp()], vec![connected()], vec![tcp(), tcp()]];
-    for (index, sockets) in cases.into_iter().enumerate() {
+    let bound = || {
+        use rustix::net::{AddressFamily, SocketType, bind, socket};
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        let any: std::net::SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        bind(&socket, &any).expect("a free port");
+        socket
+    };
+    let cases = [
+        (vec![file()], "no TCP or Unix stream socket"),
+        (vec![udp()], "no TCP or Unix stream socket"),
+        (vec![connected()], "a socket that does not listen"),
+        (vec![bound()], "a socket that does not listen"),
+        (vec![tcp(), tcp()], "2 sockets"),
+    ];
+    for (index, (sockets, found)) in cases.into_iter().enumerate() {
         let sandbox = Sandbox::new();
         let output = activated(&sandbox, sockets).stderr(Stdio::piped()).output().expect("runs");
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -395,6 +408,32 @@ fn what_cannot_be_served_is_refused_with_the_fix() {
             1,
             "case {index}: {stderr}"
         );
+        assert!(stderr.contains(found), "case {index}: {stderr}");
+    }
+}
+
+#[test]
+fn a_count_of_sockets_that_is_none_is_refused() {
+    for (count, word) in [
+        ("x", "not a number"),
+        ("-1", "not a number"),
+        ("", "not a number"),
+        ("99999999999999999999", "not a number"),
+        ("1000000000", "1000000000 sockets"),
+    ] {
+        let sandbox = Sandbox::new();
+        let serve = sandbox.vpo(["serve", "--port", "0"]);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "LISTEN_PID=$$ exec \"$@\"", "sh"])
+            .arg(serve.get_program())
+            .args(serve.get_args());
+        command.env_clear().env("HOME", sandbox.path("")).env("LISTEN_FDS", count);
+        let mut daemon = Daemon::spawn(command, &sandbox.library());
+        let ended = eventually(&format!("a refusal of {count:?}"), || daemon.try_wait());
+        daemon.wait();
+        assert_eq!(ended.code(), Some(1), "{count:?}: {}", daemon.log());
+        assert!(daemon.log().contains(word), "{count:?}: {}", daemon.log());
     }
 }
 

@@ -71,7 +71,7 @@ pub fn run(args: &ServeArgs) -> ExitCode {
     let environment = Environment::from_process();
     let variable = |name| environment.get(name).map(ToOwned::to_owned);
     // Before anything else opens a descriptor or starts a thread; used, or complained about, when its turn comes.
-    let socket = notify::take_socket(environment.get("LISTEN_PID"));
+    let socket = notify::take_socket(environment.get("LISTEN_PID"), environment.get("LISTEN_FDS"));
     let manager = Manager {
         notify_socket: variable("NOTIFY_SOCKET"),
         watchdog_usec: variable("WATCHDOG_USEC"),

@@ -9,7 +9,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
@@ -141,6 +141,11 @@ pub enum PassedSocketError {
         "LISTEN_FDS passes {0} sockets, and this daemon serves one: keep a single ListenStream= in the .socket unit"
     )]
     TooMany(usize),
+    /// Not a number, or a negative one.
+    #[error(
+        "LISTEN_FDS is {0:?}, not a number of sockets: have whatever starts vpo set it to 1, or set neither LISTEN_FDS nor LISTEN_PID"
+    )]
+    NotANumber(OsString),
     /// A file, a datagram socket, or nothing at all.
     #[error(
         "LISTEN_FDS passes something that is no TCP or Unix stream socket ({0}): use ListenStream= with an address, a port or a path in the .socket unit"
@@ -148,26 +153,32 @@ pub enum PassedSocketError {
     NotAStream(#[source] io::Error),
 }
 
-/// Takes the socket of `$LISTEN_FDS`, if there is one and `$LISTEN_PID` says that it is for us.
+/// Takes the socket that `$LISTEN_FDS` counts, if there is one and `$LISTEN_PID` says that it is for us.
 ///
 /// To be called before other threads exist, as it takes both variables out of the process environment, and
 /// before anything opens a descriptor that could be mistaken for a passed one.
 ///
 /// # Errors
-/// More than one socket, or one that is no TCP or Unix stream socket.
-pub fn take_socket(listen_pid: Option<&OsStr>) -> Result<Option<OwnedFd>, PassedSocketError> {
+/// A count that is no number, more than one socket, or one that is no TCP or Unix stream socket.
+pub fn take_socket(
+    listen_pid: Option<&OsStr>,
+    listen_fds: Option<&OsStr>,
+) -> Result<Option<OwnedFd>, PassedSocketError> {
     // `listenfd` takes a missing LISTEN_PID as ours; sd_listen_fds(3) does not.
     if listen_pid.and_then(OsStr::to_str) != Some(&std::process::id().to_string()) {
         return Ok(None);
     }
-    let mut passed = listenfd::ListenFd::from_env();
-    match passed.len() {
-        0 => Ok(None),
-        1 => {
+    let Some(count) = listen_fds else { return Ok(None) };
+    // `listenfd` takes what is no number for 0, and makes a list of any other.
+    match count.to_str().and_then(|count| count.parse().ok()) {
+        None => Err(PassedSocketError::NotANumber(count.to_owned())),
+        Some(0) => Ok(None),
+        Some(1) => {
+            let mut passed = listenfd::ListenFd::from_env();
             let tcp = passed.take_tcp_listener(0).map(|socket| socket.map(OwnedFd::from));
             tcp.or_else(|_| passed.take_unix_listener(0).map(|socket| socket.map(OwnedFd::from)))
                 .map_err(PassedSocketError::NotAStream)
         }
-        count => Err(PassedSocketError::TooMany(count)),
+        Some(count) => Err(PassedSocketError::TooMany(count)),
     }
 }

@@ -135,7 +135,7 @@ impl Listener {
             Err(_) => return Err(not("no socket")),
         }
         if !sockopt::socket_acceptconn(&fd).unwrap_or(false) {
-            return Err(not("a connected socket"));
+            return Err(not("a socket that does not listen"));
         }
         let address = match sockopt::socket_domain(&fd) {
             Ok(AddressFamily::UNIX) => {
