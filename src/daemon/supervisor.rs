@@ -215,11 +215,15 @@ impl Entry {
     }
 }
 
+/// An error and its causes in one line. A cause that its effect already quotes is not said twice.
 fn chain(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let _ = write!(line, ": {error}");
+        let text = error.to_string();
+        if !line.contains(&text) {
+            let _ = write!(line, ": {text}");
+        }
         cause = error.source();
     }
     line
@@ -272,6 +276,20 @@ mod tests {
             let done = reaches(&supervisor, |task| task.state == State::Finished).await;
             assert_eq!((done.restarts, done.last_error.as_deref()), (2, Some("panic: a bug")));
         });
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        enum Failure {
+            #[error("cannot read: {0}; look at the disk")]
+            Quotes(#[source] io::Error),
+            #[error("cannot read")]
+            Leaves(#[source] io::Error),
+        }
+        let cause = || io::Error::other("no such device");
+        assert_eq!(chain(&Failure::Quotes(cause())), "cannot read: no such device; look at the disk");
+        assert_eq!(chain(&Failure::Leaves(cause())), "cannot read: no such device");
     }
 
     #[test]
