@@ -32,7 +32,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
 use format::{Fields, Style};
-use writer::{Stream, Writer};
+use writer::Writer;
 
 /// How severe a line is. The order is that of verbosity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,11 +129,11 @@ impl Telemetry {
     /// # Errors
     /// No thread for the writer, or logging is set up already.
     pub fn init(options: Options<'_>) -> Result<Self, InitError> {
-        let stream = Stream::from(options.output);
-        let style = Style { format: options.format, journal: stream.is_journal(options.journal_stream) };
+        let journal = options.output.is_journal(options.journal_stream);
+        let style = Style { format: options.format, journal };
         let telemetry = Self {
             level: Arc::new(AtomicU8::new(options.level as u8)),
-            writer: Writer::start(stream).map_err(InitError::Thread)?,
+            writer: Writer::start(options.output).map_err(InitError::Thread)?,
         };
         let lines = Lines { handle: telemetry.clone(), style, told: AtomicU64::new(0) };
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))

@@ -23,24 +23,8 @@ const CAPACITY: usize = 256 * 1024;
 /// What the buffers keep allocated between bursts.
 const RESTING: usize = 8 * 1024;
 
-/// Standard error or standard output, written to directly: the locks and buffers of `std::io` would hold
-/// the exit when the thread is stuck.
-#[derive(Clone, Copy)]
-pub(super) enum Stream {
-    Stderr,
-    Stdout,
-}
-
-impl From<Output> for Stream {
-    fn from(output: Output) -> Self {
-        match output {
-            Output::Stderr => Self::Stderr,
-            Output::Stdout => Self::Stdout,
-        }
-    }
-}
-
-impl Stream {
+/// Streams are written to directly: the locks and buffers of `std::io` would hold the exit when the thread is stuck.
+impl Output {
     fn with<T>(self, work: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
         match self {
             Self::Stderr => work(io::stderr().as_fd()),
@@ -83,7 +67,7 @@ impl Shared {
 }
 
 impl Writer {
-    pub(super) fn start(stream: Stream) -> io::Result<Self> {
+    pub(super) fn start(output: Output) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             filled: Condvar::new(),
@@ -91,7 +75,7 @@ impl Writer {
             dropped: AtomicU64::new(0),
         });
         let thread = Arc::clone(&shared);
-        std::thread::Builder::new().name("log".into()).spawn(move || write_forever(&thread, stream))?;
+        std::thread::Builder::new().name("log".into()).spawn(move || write_forever(&thread, output))?;
         Ok(Self(shared))
     }
 
@@ -123,7 +107,7 @@ impl Writer {
     }
 }
 
-fn write_forever(shared: &Shared, stream: Stream) {
+fn write_forever(shared: &Shared, output: Output) {
     let mut batch = Vec::new();
     loop {
         let mut queue = shared.lock();
@@ -136,8 +120,9 @@ fn write_forever(shared: &Shared, stream: Stream) {
         queue.writing = true;
         drop(queue);
 
-        let left = stream.with(|fd| write_all(fd, &batch, None));
-        let lost = left.split(|byte| *byte == b'\n').skip(1).count();
+        let left = output.with(|fd| write_all(fd, &batch, None));
+        #[expect(clippy::naive_bytecount, reason = "hardly ever more than nothing to count")]
+        let lost = left.iter().filter(|byte| **byte == b'\n').count();
         shared.dropped.fetch_add(lost as u64, Ordering::Relaxed);
         batch.clear();
         batch.shrink_to(RESTING);
