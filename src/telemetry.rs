@@ -2,7 +2,7 @@
 //! journal, through a non-blocking writer that drops (and counts) rather than stalls the daemon.
 //!
 //! - [`mod@format`] turns an event and its spans into one line; nothing that a field holds can break out of it.
-//! - [`writer`] brings lines to the stream from a thread of its own, which nobody ever waits for in vain.
+//! - [`writer`] brings lines to the stream from a thread of its own; nobody waits for it longer than they say.
 //!
 //! Lines of other crates are written from *warning* up only: their debug lines speak of their insides,
 //! and would bury ours.
@@ -173,7 +173,7 @@ impl Telemetry {
 struct Lines {
     handle: Telemetry,
     style: Style,
-    /// Lost lines that a line has told about.
+    /// How many lost lines a warning has reported so far.
     told: AtomicU64,
 }
 

@@ -8,6 +8,7 @@
 //! - [`server`]: the accept loop; what happens at the connection limit, and when the daemon stops.
 //! - [`registry`]: the open connections, and which of them may be closed in favour of a new one.
 //! - [`connection`]: one connection: hyper between our socket and our service.
+//! - [`socket`]: a connection's socket, TCP or Unix; [`exchange`]: what the socket's side and the service's share.
 //! - [`framing`]: where one request's head ends, so that we know of every request that a client has sent.
 //! - [`service`]: what every request must satisfy, whatever its route.
 //! - [`auth`], [`reply`]: the access token; answers, and what becomes of a rejected request.

@@ -37,7 +37,7 @@ impl Report {
         self.phase == Phase::Running && self.connected()
     }
 
-    /// Whether [`Self::to_json`] of both gives the same, or ages that differ by a millisecond.
+    /// Whether [`Self::to_json`] of both would be the same text, but for ages a millisecond apart.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {
         self.uptime.as_millis() == other.uptime.as_millis()
@@ -61,7 +61,8 @@ impl Report {
         }
     }
 
-    /// The body of `/health`; without `detail` for those who may not know paths and causes.
+    /// The body of `/health`; without `detail` for those without the token. The names of checks, and with them
+    /// the roots' paths, are told to everyone.
     #[must_use]
     pub fn to_json(&self, with_detail: bool) -> Vec<u8> {
         let database = self.database.iter().map(|seen| ("database", seen.as_ref()));
@@ -107,7 +108,7 @@ struct Check<'a> {
     age_seconds: f64,
 }
 
-/// `null` when there is nothing to say; withheld from those who may not know.
+/// `null` when there is nothing to say; left out for those without the token.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Detail<'a> {

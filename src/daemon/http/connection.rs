@@ -1,8 +1,8 @@
 //! One connection: hyper between our socket and our service, and what comes after hyper.
 //!
-//! hyper's own `graceful_shutdown` forgets requests that lie in the socket or behind the one it is answering.
-//! So it is never used: here hyper gets one request head at a time, and the end of the stream in place of an
-//! empty wait once the daemon stops. Every request that has arrived is answered, the last with
+//! hyper's `graceful_shutdown` drops requests that are still in the socket or behind the one being answered, so it
+//! is not used. `Io` hands hyper one request head at a time; once the daemon stops and nothing more has arrived, it
+//! reports the end of the stream instead of waiting. Every request that has arrived is answered, the last with
 //! `Connection: close`, and an idle connection ends at once.
 
 use std::io;
@@ -31,7 +31,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// When the daemon stops, a request that is half sent, or whose client has only just connected, still gets the
 /// time of a lost packet to become whole.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
-/// What is read of that once the daemon stops.
+/// The most that [`discard`] reads once the daemon stops.
 const MOST_DISCARDED: usize = 1024 * 1024;
 
 /// The socket as hyper sees it.

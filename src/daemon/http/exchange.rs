@@ -1,4 +1,4 @@
-//! What a connection's socket side and its service tell each other, and nothing of either.
+//! State that a connection's socket side and its service share; neither sees more of the other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,12 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::registry::Connection;
 
-/// One connection's state between its socket and its service.
+/// What the socket side and the service of one connection share.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) connection: Arc<Connection>,
     pub(super) stop: CancellationToken,
-    /// The client has sent, or may still send, what nobody will read.
+    /// See [`Self::overrun`].
     overrun: AtomicBool,
 }
 

@@ -194,8 +194,8 @@ impl Registry {
         }
     }
 
-    /// Closes the one of that purpose that can best be missed: the one that has been without a complete request
-    /// for longest, else the one whose client has not read its answer for longest. `false` when all are at work.
+    /// Closes a connection of that purpose to make room: the one that has been without a complete request for
+    /// longest, else the one whose client has not read its answer for longest. `false` when all are at work.
     pub(super) fn evict(&self, purpose: Purpose) -> bool {
         let mut entries = self.lock();
         for wanted in [[Stage::Idle, Stage::Receiving], [Stage::Stalled, Stage::Stalled]] {
