@@ -64,12 +64,56 @@ impl FromSql for Status {
     }
 }
 
+/// Why a scan was made, as `policy_json` records it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The daemon has started, or the root is a new one.
+    Start,
+    /// `library.rescan_interval` is over.
+    Interval,
+    /// The watch has seen something, or has begun only now.
+    Watch,
+    /// `vpo scan`
+    Request,
+    /// `library.extensions` has changed.
+    Settings,
+    /// The scan before did not come to its end.
+    Again,
+    /// The root is back, looks different, or what troubled it seems to be over.
+    RootChanged,
+    /// Another library has taken the place of the one before.
+    LibraryReplaced,
+}
+
+impl Reason {
+    /// The stored word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Interval => "interval",
+            Self::Watch => "watch",
+            Self::Request => "request",
+            Self::Settings => "settings",
+            Self::Again => "again",
+            Self::RootChanged => "root_changed",
+            Self::LibraryReplaced => "library_replaced",
+        }
+    }
+
+    /// Whether a scan for it leaves no row when nothing was to be done.
+    #[must_use]
+    pub fn is_quiet(self) -> bool {
+        self == Self::Watch
+    }
+}
+
 /// What a scan was asked to do, as `policy_json` records it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
     /// Who asked and who may take it: [`BY`].
     by: String,
-    /// Why the scan was made: `start`, `interval`, `watch`, `request`, …
+    /// Why the scan was made: the word of a [`Reason`], or whatever another program has put there.
     #[serde(default)]
     pub reason: String,
     /// Confirmed by the user: what is gone is gone.
@@ -83,8 +127,8 @@ pub struct Options {
 impl Options {
     /// Plain options for `reason`.
     #[must_use]
-    pub fn new(reason: &str) -> Self {
-        Self { by: BY.to_owned(), reason: reason.to_owned(), accept_missing: false, wait: false }
+    pub fn new(reason: Reason) -> Self {
+        Self { by: BY.to_owned(), reason: reason.as_str().to_owned(), accept_missing: false, wait: false }
     }
 }
 

@@ -30,7 +30,7 @@ use super::state::{Counts, Problem, ScanState, WatchState};
 use super::watch::{Seen, WatchError, Watching};
 use super::{Error, Settings, chain, discover, hashing};
 use crate::library::files::statistics::Totals;
-use crate::library::jobs::{self, End, Queued};
+use crate::library::jobs::{self, End, Queued, Reason};
 use crate::library::{self, Library, Patience};
 use roots::Root;
 use running::{Running, Work};
@@ -202,7 +202,7 @@ impl Scheduler {
                 root.begin_watching(settings.watch, &settings.extensions, &self.events);
             }
             if others && !is_new {
-                root.ask_whole("settings", Instant::now());
+                root.ask_whole(Reason::Settings, Instant::now());
             }
             root.interval_due = match settings.rescan_interval {
                 // The interval begins with the end of its first scan.
@@ -231,7 +231,7 @@ impl Scheduler {
         let mut root = Root::new(path.to_owned(), last_success);
         // The watch first: what changes during the walk must be seen by one of the two.
         let patience = if watch { WATCH_PATIENCE } else { Duration::ZERO };
-        root.ask_whole("start", Instant::now() + patience);
+        root.ask_whole(Reason::Start, Instant::now() + patience);
         root
     }
 
@@ -294,7 +294,7 @@ impl Scheduler {
         self.problem = None;
         self.close_abandoned();
         for root in &mut self.roots {
-            root.ask_whole("library_replaced", Instant::now());
+            root.ask_whole(Reason::LibraryReplaced, Instant::now());
         }
     }
 

@@ -13,7 +13,7 @@ use super::show::{Bar, Ended};
 use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, output};
 use crate::cli::ScanArgs;
 use crate::config::Config;
-use crate::library::jobs::{self, Standing, Status};
+use crate::library::jobs::{self, Reason, Standing, Status};
 use crate::library::lock::{self, Found, Holder, LockError};
 use crate::library::{self, Library, Patience};
 use crate::scan::progress::Snapshot;
@@ -96,7 +96,7 @@ fn follow(
     find_holder: &dyn Fn() -> Result<Found, LockError>,
 ) -> Result<Ended, Failure> {
     let id = scan::new_job_id().map_err(Failure::Scan)?;
-    let mut options = jobs::Options::new("request");
+    let mut options = jobs::Options::new(Reason::Request);
     options.accept_missing = accept_missing;
     options.wait = true;
     let cancelled = || stop_code(stopped).is_some();

@@ -16,7 +16,7 @@ use super::show::{Bar, Ended, ended, plural};
 use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, output};
 use crate::cli::ScanArgs;
 use crate::config::Config;
-use crate::library::jobs::{self, Queued};
+use crate::library::jobs::{self, Queued, Reason};
 use crate::library::lock::LockError;
 use crate::library::{Library, Patience};
 use crate::scan::hashing::{self, Hashed};
@@ -226,7 +226,7 @@ fn scan_one(context: &Context, part: &Part, accept_missing: bool) -> Ended {
         Ok(id) => id,
         Err(error) => return failed(chain(&error)),
     };
-    let mut options = jobs::Options::new("request");
+    let mut options = jobs::Options::new(Reason::Request);
     options.accept_missing = accept_missing;
     options.wait = true;
     let path = scan::discover::stored(&part.root);

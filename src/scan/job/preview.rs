@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Context, Run, Task};
-use crate::library::jobs::{self, Queued};
+use crate::library::jobs::{self, Queued, Reason};
 use crate::scan::{Error, chain, root};
 
 /// What a scan would do, found out by reading only.
@@ -20,7 +20,7 @@ pub fn dry_run(
     accept_missing: bool,
 ) -> Result<Preview, Error> {
     let look = root::look(root).map_err(|why| Error::Offline { root: root.to_owned(), why })?;
-    let mut options = jobs::Options::new("dry run");
+    let mut options = jobs::Options::new(Reason::Request);
     options.accept_missing = accept_missing;
     let task = Task {
         root: root.to_owned(),

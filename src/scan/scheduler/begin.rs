@@ -10,7 +10,7 @@ use super::running::{Running, Work};
 use super::{Event, LIBRARY_PAUSE, Scheduler};
 use crate::library::Patience;
 use crate::library::files::statistics;
-use crate::library::jobs::End;
+use crate::library::jobs::{End, Reason};
 use crate::scan::job::{self, Task};
 use crate::scan::{Context, Error, hashing};
 
@@ -90,7 +90,7 @@ impl Scheduler {
             Err(failure) => {
                 self.trouble(&Error::Threads(failure));
                 if let Some(root) = self.root_mut(&root) {
-                    root.ask_whole("again", Instant::now() + LIBRARY_PAUSE);
+                    root.ask_whole(Reason::Again, Instant::now() + LIBRARY_PAUSE);
                 }
             }
         }

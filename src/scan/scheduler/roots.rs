@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::Event;
 use super::running::Running;
-use crate::library::jobs::{Options, Queued};
+use crate::library::jobs::{Options, Queued, Reason};
 use crate::library::timestamp::Timestamp;
 use crate::library::{self};
 use crate::scan::job::{Report, Summary, Task};
@@ -39,7 +39,7 @@ const OVERFLOW_PAUSE: Duration = Duration::from_secs(60);
 pub(super) struct Root {
     pub(super) path: PathBuf,
     /// A scan of all of it, and why.
-    whole: Option<(Instant, &'static str)>,
+    whole: Option<(Instant, Reason)>,
     pub(super) interval_due: Option<Instant>,
     /// Paths where something changed, to be looked at from then on.
     changed: Option<(Instant, BTreeSet<PathBuf>)>,
@@ -89,9 +89,9 @@ impl Root {
     }
 
     /// Asks for a scan of all of it.
-    pub(super) fn ask_whole(&mut self, reason: &'static str, when: Instant) {
+    pub(super) fn ask_whole(&mut self, reason: Reason, when: Instant) {
         self.whole = match self.whole {
-            Some((due, reason)) => Some((due.min(when), reason)),
+            Some((due, earlier)) => Some((due.min(when), earlier)),
             None => Some((when, reason)),
         };
     }
@@ -109,7 +109,7 @@ impl Root {
         changed.extend(paths);
         if changed.len() > PATHS {
             self.changed = None;
-            self.ask_whole("watch", when);
+            self.ask_whole(Reason::Watch, when);
         }
     }
 
@@ -144,7 +144,7 @@ impl Root {
             Ok(id) => id,
             Err(error) => {
                 warn!(root = %self.path.display(), "no scan can begin: {}", chain(&error));
-                self.ask_whole("again", now + LOOK);
+                self.ask_whole(Reason::Again, now + LOOK);
                 return None;
             }
         };
@@ -152,17 +152,17 @@ impl Root {
             .whole
             .filter(|(due, _)| *due <= now)
             .map(|(_, reason)| reason)
-            .or_else(|| self.interval_due.filter(|due| *due <= now).map(|_| "interval"));
+            .or_else(|| self.interval_due.filter(|due| *due <= now).map(|_| Reason::Interval));
         let (targets, reason) = if let Some(reason) = whole {
             (self.whole, self.interval_due, self.changed) = (None, None, None);
             (vec![self.path.clone()], reason)
         } else {
             let (_, paths) = self.changed.take()?;
-            (outermost(paths), "watch")
+            (outermost(paths), Reason::Watch)
         };
         Some(Task {
             root: self.path.clone(),
-            quiet: reason == "watch",
+            quiet: reason.is_quiet(),
             job: Queued { id, path: discover::stored(&self.path), options: Options::new(reason) },
             targets,
             queued: false,
@@ -189,12 +189,12 @@ impl Root {
             }
             None | Some(Error::Taken(_) | Error::Unknown(_)) => {}
             Some(Error::Cancelled | Error::Library(library::Error::Replaced(_))) => {
-                self.ask_whole("again", now + Duration::from_secs(1));
+                self.ask_whole(Reason::Again, now + Duration::from_secs(1));
             }
             Some(ref error @ (Error::Offline { .. } | Error::Mass { .. })) => {
                 self.problem = Some(Problem { code: error.code(), detail: chain(error) });
             }
-            Some(_) => self.ask_whole("again", now + super::LIBRARY_PAUSE),
+            Some(_) => self.ask_whole(Reason::Again, now + super::LIBRARY_PAUSE),
         }
         if self.interval_due.is_none_or(|due| due <= now) {
             self.interval_due = interval.map(|interval| now + interval);
@@ -231,14 +231,14 @@ impl Root {
             // Whether all is well again, only a scan can tell.
             self.believed = self.witnesses.to_vec();
             self.witnesses = [].into();
-            self.ask_whole("root_changed", Instant::now());
+            self.ask_whole(Reason::RootChanged, Instant::now());
         }
     }
 
     /// A scan of another root found files that had been elsewhere: perhaps those that this one misses.
     pub(super) fn something_moved(&mut self) {
         if self.problem.as_ref().is_some_and(|problem| problem.code == "mass_missing") {
-            self.ask_whole("root_changed", Instant::now());
+            self.ask_whole(Reason::RootChanged, Instant::now());
         }
     }
 
@@ -262,7 +262,7 @@ impl Root {
             Ok(_) => {
                 if before.is_some() {
                     info!(root = %self.path.display(), "the root looks different: it is scanned");
-                    self.ask_whole("root_changed", Instant::now());
+                    self.ask_whole(Reason::RootChanged, Instant::now());
                     if let Some((extensions, events)) = self.watch_again.clone() {
                         self.watch(extensions, events);
                     }
@@ -311,7 +311,7 @@ impl Root {
                 self.told = None;
                 // What changed between the last walk and now was seen by nobody.
                 self.hasten();
-                self.ask_whole("watch", Instant::now());
+                self.ask_whole(Reason::Watch, Instant::now());
             }
             Err(why) => {
                 self.watch_state = WatchState::Unavailable;
@@ -342,7 +342,7 @@ impl Root {
                 // A scan itself makes events: without a pause, each could lead to the next.
                 let next = self.overflowed.map_or(now, |last| (last + OVERFLOW_PAUSE).max(now));
                 self.overflowed = Some(next);
-                self.ask_whole("watch", next + GATHER);
+                self.ask_whole(Reason::Watch, next + GATHER);
             }
             Seen::Exhausted => {
                 self.watching = None;
