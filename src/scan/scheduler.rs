@@ -5,14 +5,16 @@
 //! at every interval, when it comes back or looks different, and when `vpo scan` asks for it; a part of it
 //! when the watch has seen something there, or a file was still being written.
 //!
-//! Here is the thread's loop and what it knows. [`roots`] keeps what is known of each root, [`requests`] takes what others
-//! ask for, [`begin`] starts what is due, [`ends`] draws the conclusions.
+//! Here is the thread's loop and what it knows. [`roots`] keeps what is known of each root, with its [`watching`] and its
+//! [`trouble`]; [`requests`] takes what others ask for, [`begin`] starts what is due, [`ends`] draws the conclusions.
 
 mod begin;
 mod ends;
 mod requests;
 mod roots;
 mod running;
+mod trouble;
+mod watching;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -26,7 +28,7 @@ use tracing::{debug, info, warn};
 
 use super::job::Report;
 use super::root::{Look, Offline};
-use super::state::{Counts, Problem, ScanState, WatchState};
+use super::state::{Counts, Problem, ScanState};
 use super::watch::{Seen, WatchError, Watching};
 use super::{Error, Settings, chain, discover, hashing};
 use crate::library::files::statistics::Totals;
@@ -199,7 +201,7 @@ impl Scheduler {
             let mut root = kept.unwrap_or_else(|| self.new_root(path, settings.watch));
             let others = settings.extensions != self.settings.extensions;
             if is_new || others || settings.watch != self.settings.watch {
-                root.begin_watching(settings.watch, &settings.extensions, &self.events);
+                root.watch.begin(path, settings.watch, &settings.extensions, &self.events);
             }
             if others && !is_new {
                 root.ask_whole(Reason::Settings, Instant::now());
@@ -319,9 +321,6 @@ impl Scheduler {
     /// Waits a moment for scans to record how far they came.
     fn end(&mut self) {
         let deadline = Instant::now() + STOP_PATIENCE;
-        for root in &mut self.roots {
-            root.watch_state = WatchState::Off;
-        }
         while !self.running.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(event) = self.inbox.recv_timeout(left) else {

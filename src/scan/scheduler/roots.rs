@@ -10,19 +10,21 @@ use tracing::{info, warn};
 
 use super::Event;
 use super::running::Running;
+use super::trouble::Trouble;
+use super::watching::Watch;
 use crate::library::jobs::{Options, Queued, Reason};
 use crate::library::timestamp::Timestamp;
 use crate::library::{self};
 use crate::scan::job::{Report, Summary, Task};
 use crate::scan::root::{self, Look, Offline, Witness};
-use crate::scan::state::{Problem, RootState, WatchState};
-use crate::scan::watch::{self, Seen, WatchError, Watching};
+use crate::scan::state::{Problem, RootState};
+use crate::scan::watch::{Seen, WatchError, Watching};
 use crate::scan::{Error, chain, discover, new_job_id, settle};
 
 /// Time between two looks at a root, and how long one may take before the root is called silent.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// A root that takes longer than this for a look is not asked for files that may have moved elsewhere.
+/// A root whose look takes longer counts as unreachable: no scan asks it whether a file has moved.
 const LATE: Duration = Duration::from_secs(1);
 
 /// Changes are gathered for this long before a look at them.
@@ -48,19 +50,14 @@ pub(super) struct Root {
     looked: Instant,
     looking: bool,
     look_soon: bool,
-    problem: Option<Problem>,
-    /// What would show that it is over.
+    trouble: Option<Trouble>,
+    /// Places or mounts whose return suggests that `trouble` is over.
     witnesses: Arc<[Witness]>,
-    /// Those that led to the last scan on their behalf.
+    /// The witnesses that prompted the scan now due or running.
     believed: Vec<Witness>,
     last_success: Option<Timestamp>,
     last_summary: Option<Summary>,
-    watching: Option<Watching>,
-    pub(super) watch_state: WatchState,
-    attempt: u64,
-    /// How to begin watching again.
-    watch_again: Option<(Arc<[String]>, SyncSender<Event>)>,
-    told: Option<String>,
+    pub(super) watch: Watch,
 }
 
 impl Root {
@@ -75,16 +72,12 @@ impl Root {
             looked: Instant::now(),
             looking: false,
             look_soon: false,
-            problem: None,
+            trouble: None,
             witnesses: [].into(),
             believed: Vec::new(),
             last_success,
             last_summary: None,
-            watching: None,
-            watch_state: WatchState::Off,
-            attempt: 0,
-            watch_again: None,
-            told: None,
+            watch: Watch::new(),
         }
     }
 
@@ -135,7 +128,7 @@ impl Root {
     }
 
     pub(super) fn is_online(&self) -> bool {
-        self.may_scan() && self.problem.is_none()
+        self.may_scan() && self.trouble.is_none()
     }
 
     /// What is due first, as a task.
@@ -177,23 +170,23 @@ impl Root {
         }
         // A look at a part, or one that did not come to an end, says nothing of what troubled the whole.
         if whole || matches!(report.error, Some(Error::Offline { .. } | Error::Mass { .. })) {
-            // Those that were well and changed nothing say nothing, until the scan that they led to is over.
+            // If that scan ends with the same witnesses they prove nothing: without this they would start one scan after
+            // another.
             let is_news = report.witnesses != std::mem::take(&mut self.believed);
             self.witnesses = if is_news { report.witnesses.into() } else { [].into() };
         }
         match report.error {
             None if whole => {
                 self.last_success = Some(Timestamp::now());
-                self.problem = trouble_of(&report.summary);
+                self.trouble = Trouble::left_by(&report.summary);
                 self.last_summary = Some(report.summary);
             }
             None | Some(Error::Taken(_) | Error::Unknown(_)) => {}
             Some(Error::Cancelled | Error::Library(library::Error::Replaced(_))) => {
                 self.ask_whole(Reason::Again, now + Duration::from_secs(1));
             }
-            Some(ref error @ (Error::Offline { .. } | Error::Mass { .. })) => {
-                self.problem = Some(Problem { code: error.code(), detail: chain(error) });
-            }
+            Some(Error::Offline { why, .. }) => self.trouble = Some(Trouble::Offline(why)),
+            Some(ref error @ Error::Mass { .. }) => self.trouble = Some(Trouble::Mass(chain(error))),
             Some(_) => self.ask_whole(Reason::Again, now + super::LIBRARY_PAUSE),
         }
         if self.interval_due.is_none_or(|due| due <= now) {
@@ -237,7 +230,7 @@ impl Root {
 
     /// A scan of another root found files that had been elsewhere: perhaps those that this one misses.
     pub(super) fn something_moved(&mut self) {
-        if self.problem.as_ref().is_some_and(|problem| problem.code == "mass_missing") {
+        if matches!(self.trouble, Some(Trouble::Mass(_))) {
             self.ask_whole(Reason::RootChanged, Instant::now());
         }
     }
@@ -245,88 +238,45 @@ impl Root {
     fn take_look(&mut self, look: Result<Look, Offline>) {
         let differs = self.look.as_ref() != Some(&look);
         if let Ok(now) = &look
-            && self.problem.as_ref().is_some_and(|problem| is_over(problem, now))
+            && self.trouble.as_ref().is_some_and(|trouble| trouble.is_over(now))
         {
-            self.problem = None;
+            self.trouble = None;
         } else if !differs {
             return;
         }
         let before = self.look.replace(look.clone());
         match look {
             Err(why) => {
-                let detail = format!("the root {} {why}", self.path.display());
-                self.problem = Some(Problem { code: why.code(), detail });
-                // What was mounted here is gone, and its watches with it.
-                self.watching = None;
+                self.trouble = Some(Trouble::Offline(why));
+                self.watch.lose();
             }
             Ok(_) => {
                 if before.is_some() {
                     info!(root = %self.path.display(), "the root looks different: it is scanned");
                     self.ask_whole(Reason::RootChanged, Instant::now());
-                    if let Some((extensions, events)) = self.watch_again.clone() {
-                        self.watch(extensions, events);
-                    }
+                    self.watch.begin_again(&self.path);
                 }
             }
-        }
-    }
-
-    pub(super) fn begin_watching(&mut self, wanted: bool, extensions: &[String], events: &SyncSender<Event>) {
-        self.attempt += 1;
-        self.watching = None;
-        if wanted {
-            self.watch(extensions.into(), events.clone());
-        } else {
-            self.watch_again = None;
-            self.watch_state = WatchState::Off;
-        }
-    }
-
-    fn watch(&mut self, extensions: Arc<[String]>, events: SyncSender<Event>) {
-        self.watch_again = Some((Arc::clone(&extensions), events.clone()));
-        self.attempt += 1;
-        self.watching = None;
-        self.watch_state = WatchState::Starting;
-        let (path, attempt) = (self.path.clone(), self.attempt);
-        let thread = std::thread::Builder::new().name("watch".into()).spawn(move || {
-            let (root, teller) = (path.clone(), events.clone());
-            let outcome = watch::start(&path, extensions, move |seen| {
-                let _ = teller.send(Event::Seen { root: root.clone(), attempt, seen });
-            });
-            let _ = events.send(Event::Watched { root: path, attempt, outcome });
-        });
-        if thread.is_err() {
-            self.watch_state = WatchState::Unavailable;
         }
     }
 
     pub(super) fn watched(&mut self, attempt: u64, outcome: Result<Watching, WatchError>) {
-        if attempt != self.attempt {
+        if !self.watch.is_current(attempt) {
             return;
         }
+        self.hasten();
         match outcome {
             Ok(watching) => {
-                self.watching = Some(watching);
-                self.watch_state = WatchState::Watching;
-                self.told = None;
+                self.watch.succeed(watching);
                 // What changed between the last walk and now was seen by nobody.
-                self.hasten();
                 self.ask_whole(Reason::Watch, Instant::now());
             }
-            Err(why) => {
-                self.watch_state = WatchState::Unavailable;
-                self.hasten();
-                let text = why.to_string();
-                if self.told.as_ref() != Some(&text) && self.may_scan() {
-                    warn!(root = %self.path.display(), "changes are not seen as they happen: {text}");
-                    self.told = Some(text);
-                }
-            }
+            Err(why) => self.watch.fail(&self.path, &why, self.may_scan()),
         }
     }
 
     pub(super) fn seen(&mut self, attempt: u64, seen: Seen) {
-        if attempt != self.attempt {
+        if !self.watch.is_current(attempt) {
             return;
         }
         let now = Instant::now();
@@ -344,10 +294,7 @@ impl Root {
                 self.overflowed = Some(next);
                 self.ask_whole(Reason::Watch, next + GATHER);
             }
-            Seen::Exhausted => {
-                self.watching = None;
-                self.watched(attempt, Err(WatchError::watches()));
-            }
+            Seen::Exhausted => self.watched(attempt, Err(WatchError::watches())),
         }
     }
 
@@ -362,45 +309,14 @@ impl Root {
                         self.path.display()
                     ),
                 }),
-                _ => self.problem.clone(),
+                _ => self.trouble.as_ref().map(|trouble| trouble.problem(&self.path)),
             },
             last_success: self.last_success,
             last_summary: self.last_summary.clone(),
             running: running.map(|running| running.progress.snapshot()),
-            watch: self.watch_state,
+            watch: self.watch.state(),
         }
     }
-}
-
-/// Whether a look shows that what kept a scan from its work is no more.
-fn is_over(problem: &Problem, look: &Look) -> bool {
-    match problem.code {
-        "unreadable" | "silent" => true,
-        "empty" => !look.empty,
-        "unmounted" => look.identity.mount_point,
-        _ => false,
-    }
-}
-
-/// What a completed scan leaves to be told.
-fn trouble_of(summary: &Summary) -> Option<Problem> {
-    if summary.walk_errors > 0 {
-        let first = summary.walk_error_examples.first().map_or("", String::as_str);
-        let detail = format!(
-            "{} places could not be read, so nothing is taken for missing; the first: {first}",
-            summary.walk_errors
-        );
-        return Some(Problem { code: "walk_errors", detail });
-    }
-    if summary.unmounted > 0 {
-        let detail = format!(
-            "{} files are gone with a mount below the root, and keep their status: mount what belongs there, or \
-             confirm with `vpo scan --accept-missing`",
-            summary.unmounted
-        );
-        return Some(Problem { code: "mount_below_gone", detail });
-    }
-    None
 }
 
 /// Those paths that are below none of the others.
