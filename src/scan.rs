@@ -70,7 +70,8 @@ pub enum Error {
         known: u64,
     },
     /// A path to scan is neither in the file system nor in the library.
-    #[error("{} is not there, and nothing of it is in the library; correct the path", .0.display())]
+    #[error("{} is not there (what a symbolic link below a root points to does not count), and nothing of it is in the \
+         library; correct the path", .0.display())]
     Unknown(PathBuf),
     /// The library could not be read or written.
     #[error(transparent)]

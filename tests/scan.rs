@@ -848,3 +848,55 @@ impl Killed {
         (number("SELECT count(*) FROM files"), number("SELECT count(content_hash) FROM files"))
     }
 }
+
+#[test]
+fn path_that_a_link_or_a_directory_has_taken_holds_no_file() {
+    let sandbox = Sandbox::new();
+    for name in ["a", "b", "c", "dir/d", "keep"] {
+        sandbox.film(&format!("films/{name}.mkv"));
+    }
+    sandbox.scan(&[]);
+    let path = |name: &str| sandbox.root().join(name);
+    let (moved, below) = (sandbox.row("films/a.mkv").id, sandbox.row("films/dir/d.mkv").id);
+    fs::create_dir(path("archive")).expect("a directory");
+    fs::rename(path("a.mkv"), path("archive/a.mkv")).expect("moved");
+    symlink("archive/a.mkv", path("a.mkv")).expect("a link");
+    fs::remove_file(path("b.mkv")).expect("gone");
+    symlink("/nonexistent", path("b.mkv")).expect("a link");
+    fs::remove_file(path("c.mkv")).expect("gone");
+    fs::create_dir(path("c.mkv")).expect("a directory");
+    // What is reached only through a link below the root is not there either.
+    fs::rename(path("dir"), path("archive/dir")).expect("moved");
+    symlink("archive/dir", path("dir")).expect("a link");
+    let scan = sandbox.scan(&[]);
+    assert_eq!((scan["moved"].as_u64(), scan["removed"].as_u64()), (Some(2), Some(2)), "{scan}");
+    assert_eq!(sandbox.row("films/archive/a.mkv").id, moved);
+    assert_eq!(sandbox.row("films/archive/dir/d.mkv").id, below);
+    for name in ["b", "c"] {
+        assert_eq!(sandbox.row(&format!("films/{name}.mkv")).status, "missing");
+    }
+    assert_eq!(sandbox.scan(&[])["scanned"], 0);
+}
+
+#[test]
+fn row_of_a_path_that_no_file_can_have_is_no_error_of_the_walk() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.film("films/b.mkv");
+    sandbox.scan(&[]);
+    let database = sandbox.database();
+    let names = ["x".repeat(300), "long/".repeat(1000) + "x"];
+    for name in &names {
+        let path = sandbox.root().join(format!("{name}.mkv"));
+        let query = "INSERT INTO files (path, filename, directory, extension, size_bytes, modified_at,
+             scanned_at, scan_status) VALUES (?1, 'x', 'y', 'mkv', 1, ?2, ?2, 'ok')";
+        database.execute(query, [path.to_str().expect("UTF-8"), HOUR]).expect("a row");
+    }
+    fs::remove_file(sandbox.path("films/b.mkv")).expect("gone");
+    let scan = sandbox.scan(&[]);
+    assert_eq!((scan["walk_errors"].as_u64(), scan["removed"].as_u64()), (Some(0), Some(3)), "{scan}");
+    let long = sandbox.root().join("x".repeat(300));
+    let output = sandbox.try_scan(&[long.to_str().expect("UTF-8")]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && stderr.contains("correct the path"), "{stderr}");
+}

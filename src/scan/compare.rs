@@ -224,7 +224,7 @@ impl Merge<'_> {
         self.plan.known += 1;
         // The walk passes over what it does not look for (another extension, a hidden directory); such a
         // row is left alone while its file is there.
-        match root::is_gone(&row.path) {
+        match root::is_gone(self.scope.rules.root, &row.path) {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {

@@ -46,6 +46,8 @@ pub struct Found<'a> {
 /// What a walk looks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
+    /// The root, which alone of all paths may be a symbolic link.
+    pub root: &'a Path,
     /// Extensions of videos, lower case, without the dot.
     pub extensions: &'a [String],
     /// Directories that belong to somebody else (other roots within this one).

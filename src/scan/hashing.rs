@@ -55,10 +55,9 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
                 break;
             }
             // Roots are UTF-8, and so written alike.
-            if !roots.iter().any(|root| Path::new(&row.path).starts_with(root)) {
-                continue;
-            }
-            let paths = root::present(&row.path).unwrap_or_default();
+            let above = roots.iter().map(AsRef::as_ref).filter(|root| Path::new(&row.path).starts_with(root));
+            let Some(root) = above.max_by_key(|root| root.as_os_str().len()) else { continue };
+            let paths = root::present(root, &row.path).unwrap_or_default();
             if let Some(hash) = paths.iter().find_map(|path| of(Path::new(OsStr::from_bytes(path)), row)) {
                 if batch.is_empty() {
                     oldest = Instant::now();

@@ -262,7 +262,7 @@ impl<'a> Run<'a> {
     fn refuse_unknown(&self) -> Result<(), Error> {
         let is_asked = |target: &&PathBuf| !self.task.quiet && **target != self.task.root;
         for target in self.task.targets.iter().filter(is_asked) {
-            if !root::is_nothing_at(target.as_os_str().as_bytes()).unwrap_or(false) {
+            if !root::is_nothing_at(&self.task.root, target).unwrap_or(false) {
                 continue;
             }
             let stored = discover::stored(target);
@@ -310,7 +310,7 @@ impl<'a> Run<'a> {
         let plan = compare(&Scope {
             library: &self.context.library,
             patience: Patience::endless(&cancelled),
-            rules: Rules { extensions: &self.context.extensions, except: &except },
+            rules: Rules { root: &self.task.root, extensions: &self.context.extensions, except: &except },
             targets,
             mounts,
             resume,

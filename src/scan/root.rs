@@ -1,7 +1,7 @@
-//! Is a root really there? The guards against a share that was late to mount.
+//! Is a root really there, and is a file below it? The guards against a share that was late to mount.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+mod present;
+
 use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, BorrowedFd};
@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, RawMode, StatxFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::present::{is_gone, is_nothing_at, present};
 use super::{discover, name};
 
 /// What a root looked like, as each completed walk's `summary_json` records it. A device number is no part of
@@ -180,57 +181,6 @@ fn filesystem_name(magic: u64) -> String {
         other => return format!("{other:#x}"),
     };
     known.to_owned()
-}
-
-/// Of so many spellings of a path that are there, as only links can make them, no more is asked.
-const PRESENT: usize = 64;
-
-/// Whether there is no file of a stored path: `Ok(true)` only when the kernel says so plainly of all that it may
-/// stand for. Blocks for as long as its file system does.
-pub(crate) fn is_gone(stored: &str) -> Result<bool, Errno> {
-    Ok(present(stored)?.is_empty())
-}
-
-/// What is there of all that a stored path may stand for ([`name::spellings`]), in the kernel's bytes. Part by part:
-/// below what is not there nothing is to be asked.
-pub(crate) fn present(stored: &str) -> Result<Vec<Vec<u8>>, Errno> {
-    let mut paths = vec![Vec::with_capacity(stored.len())];
-    let parts = stored.split('/').count();
-    for (number, part) in stored.split('/').enumerate() {
-        let decoded = name::decode(part);
-        let mut others = if decoded.is_some() { paths.clone() } else { Vec::new() };
-        let as_written = paths.iter_mut().map(|path| (path, part.as_bytes()));
-        let rest = others.iter_mut().map(|path| (path, decoded.as_deref().unwrap_or_default()));
-        for (path, part) in as_written.chain(rest) {
-            if number > 0 {
-                path.push(b'/');
-            }
-            path.extend_from_slice(part);
-        }
-        paths.append(&mut others);
-        if decoded.is_some() || number + 1 == parts {
-            let mut there = Vec::with_capacity(1);
-            for path in paths {
-                if !is_nothing_at(&path)? {
-                    there.push(path);
-                }
-            }
-            paths = there;
-        }
-        if paths.len() > PRESENT {
-            return Err(Errno::LOOP);
-        }
-    }
-    Ok(paths)
-}
-
-/// As [`is_gone`], of a path in the kernel's bytes.
-pub(crate) fn is_nothing_at(path: &[u8]) -> Result<bool, Errno> {
-    match rustix::fs::lstat(OsStr::from_bytes(path)) {
-        Ok(_) => Ok(false),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(true),
-        Err(error) => Err(error),
-    }
 }
 
 /// Whether a directory is the top of a mount.

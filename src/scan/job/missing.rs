@@ -72,7 +72,7 @@ impl Run<'_> {
             self.check()?;
             self.beat_if_due();
             self.context.progress.alive();
-            if let Some(path) = path.filter(|path| root::is_gone(path) == Ok(true)) {
+            if let Some(path) = path.filter(|path| root::is_gone(&self.task.root, path) == Ok(true)) {
                 gone.push((row.id, path));
             }
         }

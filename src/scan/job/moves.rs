@@ -57,7 +57,7 @@ impl<'a> Run<'a> {
         for path in self.read_library(|tx| files::paths_by_size(tx, &own, |size| sizes.contains(&size)))? {
             self.check()?;
             self.context.progress.alive();
-            if root::is_gone(&path) == Ok(true) {
+            if root::is_gone(&self.task.root, &path) == Ok(true) {
                 return Ok(true);
             }
         }
@@ -96,7 +96,8 @@ impl<'a> Run<'a> {
     fn is_gone(&mut self, twin: &Twin, doubts: &mut HashMap<PathBuf, Doubts>) -> Result<bool, Error> {
         let Some(root) = self.root_of(&twin.path) else { return Ok(false) };
         self.context.progress.alive();
-        if self.context.unreachable.iter().any(|other| other == root) || root::is_gone(&twin.path) != Ok(true)
+        if self.context.unreachable.iter().any(|other| other == root)
+            || root::is_gone(root, &twin.path) != Ok(true)
         {
             return Ok(false);
         }
@@ -158,7 +159,7 @@ impl<'a> Run<'a> {
                 self.beat_if_due();
                 self.context.progress.alive();
                 let is_lost = lost.iter().any(|span| span.contains(&row.path));
-                gone += usize::from(!is_lost && root::is_gone(&row.path) == Ok(true));
+                gone += usize::from(!is_lost && root::is_gone(root, &row.path) == Ok(true));
             }
         }
         let too_much = is_mass(gone, known);
