@@ -900,3 +900,80 @@ fn row_of_a_path_that_no_file_can_have_is_no_error_of_the_walk() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && stderr.contains("correct the path"), "{stderr}");
 }
+
+#[test]
+fn link_that_is_asked_for_is_not_followed() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.film("outside/secret.mkv");
+    symlink(sandbox.path("outside"), sandbox.path("films/link")).expect("a link");
+    symlink(sandbox.path("outside/secret.mkv"), sandbox.path("films/link.mkv")).expect("a link");
+    symlink("..", sandbox.path("films/up")).expect("a link");
+    sandbox.scan(&[]);
+    for name in ["films/link", "films/link/secret.mkv", "films/link.mkv", "films/up/films", "films/up"] {
+        let output = sandbox.try_scan(&[sandbox.path(name).to_str().expect("UTF-8")]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}: {stderr}");
+        assert!(stderr.contains("symbolic link"), "{stderr}");
+    }
+    assert_eq!(sandbox.rows().len(), 1, "{:#?}", sandbox.rows());
+    // A root itself may be a link, and so may what is above it.
+    symlink(sandbox.root(), sandbox.path("alias")).expect("a link");
+    symlink(sandbox.path(""), sandbox.path("above")).expect("a link");
+    for root in ["alias", "above/outside"] {
+        let output = sandbox.run(["scan".as_ref(), "--json".as_ref(), sandbox.path(root).as_os_str()]);
+        assert!(output.status.success(), "{output:?}");
+    }
+    for name in ["alias/a.mkv", "above/outside/secret.mkv"] {
+        assert_eq!(sandbox.row(name).status, "ok");
+    }
+}
+
+#[test]
+fn what_a_scan_passes_over_is_passed_over_when_it_is_asked_for() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    for name in [".hidden/b.mkv", "@eaDir/c.mkv", "sub/#recycle/d.mkv", ".e.mkv"] {
+        sandbox.film(&format!("films/{name}"));
+    }
+    for name in [".hidden", "@eaDir/c.mkv", "sub/#recycle", ".e.mkv"] {
+        let path = sandbox.root().join(name);
+        assert_eq!(sandbox.scan(&[path.to_str().expect("UTF-8")])["total_discovered"], 0, "{name}");
+    }
+    assert_eq!(sandbox.scan(&[])["total_discovered"], 1);
+    assert_eq!(sandbox.rows().len(), 1, "{:#?}", sandbox.rows());
+}
+
+#[test]
+fn directories_that_are_written_alike_are_an_error_of_the_walk() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/%E9/b.mkv");
+    sandbox.film("films/keep.mkv");
+    let bytes = sandbox.root().join(std::ffi::OsStr::from_bytes(b"\xE9"));
+    fs::create_dir(&bytes).expect("any name");
+    for name in ["a.mkv", "b.mkv"] {
+        fs::write(bytes.join(name), video::matroska("of another size", &["eng"])).expect("any name");
+        settled(&bytes.join(name));
+    }
+    let size = i64::try_from(fs::metadata(sandbox.path("films/%E9/b.mkv")).expect("there").len());
+    for round in 0..2 {
+        let scan = sandbox.scan(&[]);
+        assert_eq!(
+            (scan["walk_errors"].as_u64(), scan["scanned"].as_u64()),
+            (Some(1), Some(if round == 0 { 2 } else { 0 })),
+            "{scan}"
+        );
+        assert_eq!(Ok(sandbox.row("films/%E9/b.mkv").size), size, "the one that is called so");
+        assert!(sandbox.find_row("films/%E9/a.mkv").is_none(), "of the other nothing is recorded");
+    }
+    // A file and a directory make different paths.
+    fs::rename(sandbox.path("films/%E9"), sandbox.path("films/other")).expect("renamed");
+    sandbox.film("films/%E9.mkv/c.mkv");
+    let file = sandbox.root().join(std::ffi::OsStr::from_bytes(b"\xE9.mkv"));
+    fs::write(&file, video::matroska("a file", &["eng"])).expect("any name");
+    settled(&file);
+    assert_eq!(sandbox.scan(&[])["walk_errors"], 0);
+    for name in ["%E9/a.mkv", "%E9/b.mkv", "%E9.mkv", "%E9.mkv/c.mkv", "other/b.mkv"] {
+        assert_eq!(sandbox.row(&format!("films/{name}")).status, "ok");
+    }
+}

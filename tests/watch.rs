@@ -451,3 +451,77 @@ fn lines_of_a_job_carry_its_id_and_files_their_path() {
         assert_eq!(line["file_path"].as_str().map(Path::new), Some(sandbox.path(path).as_path()));
     }
 }
+
+/// Waits until a film that is written now is recorded: all that happened before it has been seen then.
+#[track_caller]
+fn wait_for_film(sandbox: &Sandbox, name: &str) {
+    sandbox.film(name);
+    wait_status(sandbox, name, "ok");
+}
+
+#[test]
+fn links_that_appear_below_a_root_are_not_followed() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.film("outside/secret.mkv");
+    let mut daemon = serve(&sandbox);
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    watching(&daemon, &sandbox);
+    let link = |to: &Path, name: &str| {
+        std::os::unix::fs::symlink(to, sandbox.path("link")).expect("a link");
+        fs::rename(sandbox.path("link"), sandbox.path(name)).expect("moved in");
+    };
+    link(&sandbox.path("outside"), "films/moved_in");
+    link(&sandbox.path("outside"), "films/directory.mkv");
+    link(&sandbox.path("outside/secret.mkv"), "films/file.mkv");
+    link(Path::new(".."), "films/up");
+    link(Path::new("."), "films/self");
+    wait_for_film(&sandbox, "films/b.mkv");
+    // Nor is what a link points to watched.
+    sandbox.film("outside/more.mkv");
+    wait_for_film(&sandbox, "films/c.mkv");
+    let paths: Vec<_> = sandbox.rows().into_iter().map(|row| row.path).collect();
+    assert_eq!(paths.len(), 3, "{paths:#?}");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn what_a_scan_passes_over_is_passed_over_by_the_watch() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    fs::create_dir_all(sandbox.path("films/#recycle/sub")).expect("directories");
+    let mut daemon = serve(&sandbox);
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    watching(&daemon, &sandbox);
+    for name in ["#recycle/sub/b.mkv", "@eaDir/c.mkv/d.mkv", ".trash/e.mkv", "new/lost+found/f.mkv"] {
+        sandbox.film(&format!("films/{name}"));
+    }
+    fs::rename(sandbox.path("films/a.mkv"), sandbox.path("films/#recycle/a.mkv")).expect("deleted");
+    wait_status(&sandbox, "films/a.mkv", "missing");
+    wait_for_film(&sandbox, "films/new/g.mkv");
+    let paths: Vec<_> = sandbox.rows().into_iter().map(|row| row.path).collect();
+    assert_eq!(paths.len(), 2, "{paths:#?}");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn name_that_is_written_like_another_changes_nothing_of_it() {
+    use std::os::unix::ffi::OsStrExt;
+    let sandbox = Sandbox::new();
+    sandbox.film("films/%E9/a.mkv");
+    sandbox.film("films/%E9.mkv");
+    let mut daemon = serve(&sandbox);
+    wait_status(&sandbox, "films/%E9.mkv", "ok");
+    watching(&daemon, &sandbox);
+    let before = sandbox.rows();
+    let bytes = |name: &[u8]| sandbox.root().join(std::ffi::OsStr::from_bytes(name));
+    fs::create_dir(bytes(b"\xE9")).expect("any name");
+    for name in [&b"\xE9/a.mkv"[..], b"\xE9.mkv"] {
+        fs::write(bytes(name), video::matroska("of another size", &["eng"])).expect("any name");
+        settled(&bytes(name));
+    }
+    wait_for_film(&sandbox, "films/b.mkv");
+    let size = |rows: &[crate::harness::FileRow]| rows.iter().take(2).map(|row| row.size).collect::<Vec<_>>();
+    assert_eq!(size(&sandbox.rows()), size(&before), "{:#?}", sandbox.rows());
+    assert!(daemon.stop().success());
+}

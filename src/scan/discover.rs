@@ -4,26 +4,29 @@
 //! at a time. Files come in the byte order of their stored paths, so that a walk and an ordered query can be
 //! laid side by side like two sorted lists, and neither has to be held in memory.
 //!
-//! No symbolic link is followed below the root: what one points to within the root is found there by itself,
-//! and what lies outside is not the root's. Hence no cycles and no file twice.
+//! The root itself may be a symbolic link. Below it none is followed, also not on the way to a part of it that was asked
+//! for: what one points to within the root is found there by itself, and what lies outside is not the root's. Hence no
+//! cycles and no file twice.
 
-use std::borrow::Cow;
-use std::cmp::Ordering;
+mod names;
+
 use std::ffi::{CStr, OsStr, OsString};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RawMode, StatxAttributes, StatxFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawMode, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
+use self::names::Names;
 use super::name;
 use crate::library::timestamp::Timestamp;
 
 /// Directories within directories that are entered. Beyond lies a mistake, not a library, and every level
 /// holds a descriptor.
-const DEEPEST: usize = 256;
+pub(crate) const DEEPEST: usize = 256;
 
 /// Errors of a walk that are kept with their words; the others are only counted.
 const ERRORS_KEPT: usize = 10;
@@ -46,7 +49,7 @@ pub struct Found<'a> {
 /// What a walk looks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
-    /// The root, which alone of all paths may be a symbolic link.
+    /// The root that the walk does not leave.
     pub root: &'a Path,
     /// Extensions of videos, lower case, without the dot.
     pub extensions: &'a [String],
@@ -82,6 +85,11 @@ impl Walked {
         }
     }
 
+    /// Two names that the library cannot tell apart: one is not UTF-8, the other spells it out.
+    fn clash(&mut self, path: &str) {
+        self.note(format!("{path}: another name is written like this in the library; rename one of the two"));
+    }
+
     /// Counts an error. Only the first few are kept with their words; says whether this one is.
     pub(crate) fn note(&mut self, line: String) -> bool {
         self.error_count += 1;
@@ -105,25 +113,29 @@ impl Walked {
     }
 }
 
-/// Visits every video at or below `path` (in the kernel's bytes) in the order of their stored paths.
+/// Visits every video at or below `target`, which is the root or below it, in the order of their stored paths.
 ///
-/// A path that is not there has no videos; what that means, the caller must say. `visit` is also called with
-/// `None` once in a while, so that it can stop a walk that finds nothing.
+/// A path that is not there has no videos, and neither has one that a walk of the root would not come to (hidden, behind
+/// a link, another root's); what that means, the caller must say. `visit` is also called with `None` once in a while, so
+/// that it can stop a walk that finds nothing.
 pub fn walk(
-    path: &Path,
+    target: &Path,
     rules: Rules<'_>,
     visit: &mut dyn FnMut(Option<Found<'_>>) -> ControlFlow<()>,
 ) -> Walked {
-    let raw = path.as_os_str().as_bytes();
-    let mut walk = Walk { rules, visit, path: encode_path(raw), raw: raw.to_vec(), seen: Walked::default() };
-    if walk.path.len() > 1 && walk.path.ends_with('/') {
-        walk.path.truncate(walk.path.trim_end_matches('/').len());
-        walk.raw.truncate(walk.path.len());
-    }
-    if walk.top(path).is_break() {
+    let raw = rules.root.as_os_str().as_bytes();
+    let raw = raw.strip_suffix(b"/").unwrap_or(raw).to_vec();
+    let mut walk = Walk { rules, visit, path: encode_path(&raw), raw, seen: Walked::default() };
+    if walk.target(target).is_break() {
         walk.seen.stopped = true;
     }
     walk.seen
+}
+
+/// Whether no scan takes notice of a path, given from the root on: it is hidden or the system's, or something above it
+/// is.
+pub(crate) fn is_passed_over(below: &Path) -> bool {
+    below.components().any(|part| name::is_passed_over(part.as_os_str().as_bytes()))
 }
 
 /// The kernel's bytes of a path as the library stores them.
@@ -156,7 +168,11 @@ pub(crate) fn is_mount_point(directory: BorrowedFd<'_>) -> Result<bool, Errno> {
 }
 
 /// Opens a directory for reading its names.
-pub(crate) fn open_directory(at: BorrowedFd<'_>, name: &CStr, follow: bool) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_directory(
+    at: BorrowedFd<'_>,
+    name: impl Arg + Copy,
+    follow: bool,
+) -> Result<OwnedFd, Errno> {
     let mut flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     if !follow {
         flags |= OFlags::NOFOLLOW;
@@ -169,6 +185,11 @@ pub(crate) fn open_directory(at: BorrowedFd<'_>, name: &CStr, follow: bool) -> R
     }
 }
 
+/// Whether an error of opening says that there is no such file or directory, or that a link is in its place.
+pub(crate) fn is_nothing(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG)
+}
+
 struct Walk<'a, 'v> {
     rules: Rules<'a>,
     visit: &'v mut dyn FnMut(Option<Found<'_>>) -> ControlFlow<()>,
@@ -177,120 +198,81 @@ struct Walk<'a, 'v> {
     seen: Walked,
 }
 
-/// The names of one directory, kept in one piece of memory.
-#[derive(Default)]
-struct Names {
-    bytes: Vec<u8>,
-    entries: Vec<Entry>,
-}
-
-struct Entry {
-    start: u32,
-    end: u32,
-    directory: bool,
-    /// The stored form where it is not the name itself.
-    stored: Option<Box<str>>,
-}
-
-impl Names {
-    fn push(&mut self, name: &CStr, directory: bool) {
-        let bytes = name.to_bytes();
-        let stored = match name::encode(bytes) {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(text) => Some(text.into_boxed_str()),
-        };
-        // 4 GiB of names in one directory do not exist: the kernel gives out far less.
-        let start = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        self.bytes.extend_from_slice(name.to_bytes_with_nul());
-        let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        self.entries.push(Entry { start, end, directory, stored });
-    }
-
-    fn name(&self, entry: &Entry) -> &CStr {
-        self.bytes
-            .get(entry.start as usize..entry.end as usize)
-            .and_then(|bytes| CStr::from_bytes_with_nul(bytes).ok())
-            .unwrap_or_default()
-    }
-
-    /// By stored path: below a directory every path goes on with a slash, so that is what its name ends with.
-    fn sort(&mut self) {
-        fn stored<'a>(bytes: &'a [u8], entry: &'a Entry) -> &'a [u8] {
-            match &entry.stored {
-                Some(text) => text.as_bytes(),
-                None => &bytes[entry.start as usize..entry.end as usize - 1],
-            }
-        }
-        let bytes = &self.bytes;
-        self.entries.sort_unstable_by(|a, b| {
-            let (one, other) = (stored(bytes, a), stored(bytes, b));
-            let common = one.len().min(other.len());
-            one[..common].cmp(&other[..common]).then_with(|| {
-                let next = |name: &[u8], directory: bool| {
-                    name.get(common).copied().or(directory.then_some(b'/')).map_or(-1, i16::from)
-                };
-                match next(one, a.directory).cmp(&next(other, b.directory)) {
-                    // Of two that are stored alike, the one that is called so comes first.
-                    Ordering::Equal => {
-                        one.len().cmp(&other.len()).then(a.stored.is_some().cmp(&b.stored.is_some()))
-                    }
-                    order => order,
-                }
-            })
-        });
-    }
-}
-
 impl Walk<'_, '_> {
-    /// The path itself: a root may be a symbolic link, and a path that was asked for may be a file.
-    fn top(&mut self, path: &Path) -> ControlFlow<()> {
-        let Ok(name) = rustix::path::Arg::into_c_str(path) else { return ControlFlow::Continue(()) };
-        match open_directory(CWD, &name, true) {
-            Ok(directory) => self.directory(directory.as_fd(), 0),
-            Err(Errno::NOTDIR) => {
-                let file = self.raw.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-                let extension = name::extension(file, self.rules.extensions);
-                let wanted = extension.filter(|_| !name::is_hidden(file) && !name::is_partial(file));
-                match wanted {
-                    Some(extension) => self.file(CWD, &name, extension),
-                    None => ControlFlow::Continue(()),
-                }
-            }
-            Err(Errno::NOENT) => ControlFlow::Continue(()),
-            Err(error) => {
-                self.seen.error(&self.path, &self.raw, error);
-                ControlFlow::Continue(())
-            }
+    /// From the root to what was asked for, a name at a time.
+    fn target(&mut self, target: &Path) -> ControlFlow<()> {
+        let Ok(below) = target.strip_prefix(self.rules.root) else { return ControlFlow::Continue(()) };
+        if is_passed_over(below) {
+            return ControlFlow::Continue(());
         }
+        let mut directory = match open_directory(CWD, self.rules.root, true) {
+            Ok(root) => root,
+            Err(error) => return self.not_opened(error),
+        };
+        let mut names = below.iter().peekable();
+        let mut depth = 0;
+        while let Some(name) = names.next() {
+            let Ok(name) = name.into_c_str() else { return ControlFlow::Continue(()) };
+            self.raw.push(b'/');
+            self.raw.extend_from_slice(name.to_bytes());
+            self.path = encode_path(&self.raw);
+            if names::is_clash(directory.as_fd(), &name) {
+                self.seen.clash(&self.path);
+                return ControlFlow::Continue(());
+            }
+            depth += 1;
+            directory = match self.enter(directory.as_fd(), &name, depth) {
+                Ok(Some(next)) => next,
+                Ok(None) => return ControlFlow::Continue(()),
+                Err(Errno::NOTDIR | Errno::LOOP) if names.peek().is_none() => {
+                    return match name::video(name.to_bytes(), self.rules.extensions) {
+                        Some(extension) => self.file(directory.as_fd(), &name, extension),
+                        None => ControlFlow::Continue(()),
+                    };
+                }
+                Err(error) => return self.not_opened(error),
+            };
+        }
+        self.directory(directory.as_fd(), depth)
+    }
+
+    fn not_opened(&mut self, error: Errno) -> ControlFlow<()> {
+        // Gone, or become something else, since its name was read.
+        if !is_nothing(error) {
+            self.seen.error(&self.path, &self.raw, error);
+        }
+        ControlFlow::Continue(())
     }
 
     fn directory(&mut self, directory: BorrowedFd<'_>, depth: usize) -> ControlFlow<()> {
         (self.visit)(None)?;
         self.seen.directories += 1;
-        let names = match self.names(directory) {
+        let names = match Names::read(directory, self.rules.extensions) {
             Ok(names) => names,
             Err(error) => {
                 self.seen.error(&self.path, &self.raw, error);
                 return ControlFlow::Continue(());
             }
         };
+        self.seen.symlinks += names.symlinks;
+        for clash in &names.clashes {
+            self.seen.clash(&format!("{}/{clash}", self.path));
+        }
         let (path_length, raw_length) = (self.path.len(), self.raw.len());
-        for entry in &names.entries {
-            let name = names.name(entry);
-            if self.path != "/" {
-                self.path.push('/');
-                self.raw.push(b'/');
-            }
-            match &entry.stored {
-                Some(text) => self.path.push_str(text),
-                None => self.path.push_str(name.to_str().unwrap_or_default()),
-            }
-            self.raw.extend_from_slice(name.to_bytes());
-            let flow = if entry.directory {
-                self.subdirectory(directory, name, depth + 1)
+        for name in names.iter() {
+            self.path.push('/');
+            self.path.push_str(name.stored);
+            self.raw.push(b'/');
+            self.raw.extend_from_slice(name.raw.to_bytes());
+            let flow = if name.is_directory {
+                match self.enter(directory, name.raw, depth + 1) {
+                    Ok(Some(next)) => self.directory(next.as_fd(), depth + 1),
+                    Ok(None) => ControlFlow::Continue(()),
+                    Err(error) => self.not_opened(error),
+                }
             } else {
-                match name::extension(name.to_bytes(), self.rules.extensions) {
-                    Some(extension) => self.file(directory, name, extension),
+                match name::video(name.raw.to_bytes(), self.rules.extensions) {
+                    Some(extension) => self.file(directory, name.raw, extension),
                     None => ControlFlow::Continue(()),
                 }
             };
@@ -301,30 +283,22 @@ impl Walk<'_, '_> {
         ControlFlow::Continue(())
     }
 
-    fn subdirectory(&mut self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> ControlFlow<()> {
+    /// Opens a directory below the root, if it is this root's and not too deep.
+    fn enter(&mut self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> Result<Option<OwnedFd>, Errno> {
         if self.rules.except.contains(&self.raw) {
-            return ControlFlow::Continue(());
+            return Ok(None);
         }
         if depth > DEEPEST {
             self.seen.error(&self.path, &self.raw, Errno::NAMETOOLONG);
-            return ControlFlow::Continue(());
+            return Ok(None);
         }
-        match open_directory(parent, name, false) {
-            Ok(directory) => {
-                match is_mount_point(directory.as_fd()) {
-                    Ok(true) => self.seen.mounts.push(self.path.clone()),
-                    Ok(false) => {}
-                    Err(error) => self.seen.error(&self.path, &self.raw, error),
-                }
-                self.directory(directory.as_fd(), depth)
-            }
-            // Gone, or become something else, since its name was read.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => ControlFlow::Continue(()),
-            Err(error) => {
-                self.seen.error(&self.path, &self.raw, error);
-                ControlFlow::Continue(())
-            }
+        let directory = open_directory(parent, name, false)?;
+        match is_mount_point(directory.as_fd()) {
+            Ok(true) => self.seen.mounts.push(self.path.clone()),
+            Ok(false) => {}
+            Err(error) => self.seen.error(&self.path, &self.raw, error),
         }
+        Ok(Some(directory))
     }
 
     fn file(&mut self, parent: BorrowedFd<'_>, name: &CStr, extension: &str) -> ControlFlow<()> {
@@ -351,39 +325,6 @@ impl Walk<'_, '_> {
             size: u64::try_from(found.st_size).unwrap_or_default(),
             modified: modified(&found),
         }))
-    }
-
-    /// The names worth a look: directories, and files that are called like a video.
-    fn names(&mut self, directory: BorrowedFd<'_>) -> Result<Names, Errno> {
-        let mut names = Names::default();
-        let mut entries = Dir::read_from(directory)?;
-        while let Some(entry) = entries.read() {
-            let entry = entry?;
-            let name = entry.file_name();
-            let bytes = name.to_bytes();
-            if name::is_hidden(bytes) {
-                continue;
-            }
-            let kind = match entry.file_type() {
-                // Some file systems leave the type out.
-                FileType::Unknown => match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-                    Ok(found) => FileType::from_raw_mode(found.st_mode as RawMode),
-                    Err(Errno::NOENT) => continue,
-                    Err(error) => return Err(error),
-                },
-                kind => kind,
-            };
-            let video =
-                || name::extension(bytes, self.rules.extensions).is_some() && !name::is_partial(bytes);
-            match kind {
-                FileType::Directory if !name::is_system(bytes) => names.push(name, true),
-                FileType::RegularFile if video() => names.push(name, false),
-                FileType::Symlink => self.seen.symlinks += 1,
-                _ => {}
-            }
-        }
-        names.sort();
-        Ok(names)
     }
 }
 

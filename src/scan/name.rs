@@ -21,17 +21,22 @@ const SYSTEM: [&[u8]; 7] = [
 ];
 
 /// Hidden by convention.
-pub(crate) fn is_hidden(name: &[u8]) -> bool {
+fn is_hidden(name: &[u8]) -> bool {
     name.first() == Some(&b'.')
 }
 
 /// A directory that no scan enters.
-pub(crate) fn is_system(name: &[u8]) -> bool {
+fn is_system(name: &[u8]) -> bool {
     SYSTEM.contains(&name)
 }
 
+/// A file or directory of which no scan takes notice, with all below it.
+pub(crate) fn is_passed_over(name: &[u8]) -> bool {
+    is_hidden(name) || is_system(name)
+}
+
 /// A file that is still to become what it is called.
-pub(crate) fn is_partial(name: &[u8]) -> bool {
+fn is_partial(name: &[u8]) -> bool {
     let mut parts = name.rsplit(|byte| *byte == b'.');
     let last = parts.next().unwrap_or_default();
     // The first part is the name itself: `download.mkv` is a film of that name.
@@ -40,10 +45,15 @@ pub(crate) fn is_partial(name: &[u8]) -> bool {
 }
 
 /// The extension among `extensions` (lower case, without the dot) that a name has, in any case.
-pub(crate) fn extension<'a>(name: &[u8], extensions: &'a [String]) -> Option<&'a str> {
+fn extension<'a>(name: &[u8], extensions: &'a [String]) -> Option<&'a str> {
     let dot = name.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0)?;
     let ending = &name[dot + 1..];
     extensions.iter().find(|known| known.as_bytes().eq_ignore_ascii_case(ending)).map(String::as_str)
+}
+
+/// The extension of a video's name: one of `extensions`, and the file is finished.
+pub(crate) fn video<'a>(name: &[u8], extensions: &'a [String]) -> Option<&'a str> {
+    extension(name, extensions).filter(|_| !is_partial(name))
 }
 
 /// A name as the library stores it: itself when it is UTF-8, else with `%XX` for each byte that is not part

@@ -96,8 +96,7 @@ impl Offline {
 /// [`Offline::Unreadable`]
 pub fn look(root: &Path) -> Result<Look, Offline> {
     let read = || -> Result<Look, Errno> {
-        let path = rustix::path::Arg::into_c_str(root)?;
-        let directory = discover::open_directory(CWD, &path, true)?;
+        let directory = discover::open_directory(CWD, root, true)?;
         let filesystem = filesystem_name(rustix::fs::fstatfs(&directory)?.f_type.cast_unsigned());
         let mount_point = discover::is_mount_point(directory.as_fd())?;
         let mut entries = Dir::read_from(&directory)?;
@@ -107,7 +106,7 @@ pub fn look(root: &Path) -> Result<Look, Offline> {
                 Some(entry) => {
                     let entry = entry?;
                     let name = entry.file_name().to_bytes();
-                    if !name::is_hidden(name) && !name::is_system(name) {
+                    if !name::is_passed_over(name) {
                         break false;
                     }
                 }

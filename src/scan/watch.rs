@@ -10,7 +10,7 @@ use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
 use std::os::unix::ffi::OsStrExt;
 
-use super::{name, root};
+use super::{discover, name, root};
 
 /// What a watcher saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,11 +109,11 @@ pub fn start(
 /// do that, and everyone who watches a film.
 fn matters(kind: EventKind, root: &Path, path: &Path, extensions: &[String]) -> bool {
     let Ok(below) = path.strip_prefix(root) else { return false };
-    if below.components().any(|part| name::is_hidden(part.as_os_str().as_bytes())) {
+    if discover::is_passed_over(below) {
         return false;
     }
     let file = path.file_name().unwrap_or_default().as_bytes();
-    let is_video = name::extension(file, extensions).is_some() && !name::is_partial(file);
+    let is_video = name::video(file, extensions).is_some();
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write))
         | EventKind::Create(notify::event::CreateKind::File)

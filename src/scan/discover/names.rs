@@ -1,0 +1,152 @@
+//! The names of one directory that are worth a look, in the order of their stored paths.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::ffi::CStr;
+
+use rustix::fd::BorrowedFd;
+use rustix::fs::{AtFlags, Dir, FileType, RawMode};
+use rustix::io::Errno;
+use rustix::path::Arg;
+
+use crate::scan::name;
+
+/// The names of one directory, kept in one piece of memory.
+#[derive(Default)]
+pub(super) struct Names {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    /// Symbolic links, which are passed over.
+    pub(super) symlinks: u64,
+    /// Names, as they would be stored, that a second file or directory has too. Only the one that is called so is kept.
+    pub(super) clashes: Vec<String>,
+}
+
+struct Entry {
+    start: u32,
+    end: u32,
+    directory: bool,
+    /// The stored form where it is not the name itself.
+    stored: Option<Box<str>>,
+}
+
+impl Entry {
+    fn stored<'a>(&'a self, bytes: &'a [u8]) -> &'a [u8] {
+        match &self.stored {
+            Some(text) => text.as_bytes(),
+            None => &bytes[self.start as usize..self.end as usize - 1],
+        }
+    }
+}
+
+/// One name.
+pub(super) struct Name<'a> {
+    /// For the kernel.
+    pub(super) raw: &'a CStr,
+    /// As the library stores it.
+    pub(super) stored: &'a str,
+    pub(super) is_directory: bool,
+}
+
+impl Names {
+    /// Reads a directory: its directories, and its files that are called like a video.
+    pub(super) fn read(directory: BorrowedFd<'_>, extensions: &[String]) -> Result<Self, Errno> {
+        let mut names = Self::default();
+        let mut entries = Dir::read_from(directory)?;
+        while let Some(entry) = entries.read() {
+            let entry = entry?;
+            let name = entry.file_name();
+            let bytes = name.to_bytes();
+            if name::is_passed_over(bytes) {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                // Some file systems leave the type out.
+                FileType::Unknown => match kind_of(directory, name) {
+                    Ok(kind) => kind,
+                    Err(Errno::NOENT) => continue,
+                    Err(error) => return Err(error),
+                },
+                kind => kind,
+            };
+            match kind {
+                FileType::Directory => names.push(name, true),
+                FileType::RegularFile if name::video(bytes, extensions).is_some() => names.push(name, false),
+                FileType::Symlink => names.symlinks += 1,
+                _ => {}
+            }
+        }
+        names.sort();
+        names.part_clashes();
+        Ok(names)
+    }
+
+    /// All that were kept.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Name<'_>> {
+        self.entries.iter().map(|entry| {
+            let bytes = self.bytes.get(entry.start as usize..entry.end as usize);
+            let raw = bytes.and_then(|bytes| CStr::from_bytes_with_nul(bytes).ok()).unwrap_or_default();
+            let stored = entry.stored.as_deref().or_else(|| raw.to_str().ok()).unwrap_or_default();
+            Name { raw, stored, is_directory: entry.directory }
+        })
+    }
+
+    fn push(&mut self, name: &CStr, directory: bool) {
+        let stored = match name::encode(name.to_bytes()) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(text) => Some(text.into_boxed_str()),
+        };
+        // 4 GiB of names in one directory do not exist: the kernel gives out far less.
+        let start = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        self.bytes.extend_from_slice(name.to_bytes_with_nul());
+        let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        self.entries.push(Entry { start, end, directory, stored });
+    }
+
+    /// By stored path: below a directory every path goes on with a slash, so that is what its name ends with.
+    fn sort(&mut self) {
+        let bytes = &self.bytes;
+        self.entries.sort_unstable_by(|a, b| {
+            let (one, other) = (a.stored(bytes), b.stored(bytes));
+            let common = one.len().min(other.len());
+            one[..common].cmp(&other[..common]).then_with(|| {
+                let next = |name: &[u8], directory: bool| {
+                    name.get(common).copied().or(directory.then_some(b'/')).map_or(-1, i16::from)
+                };
+                match next(one, a.directory).cmp(&next(other, b.directory)) {
+                    // Of two that are stored alike, the one that is called so comes first.
+                    Ordering::Equal => {
+                        one.len().cmp(&other.len()).then(a.stored.is_some().cmp(&b.stored.is_some()))
+                    }
+                    order => order,
+                }
+            })
+        });
+    }
+
+    /// Of two files or two directories that are stored alike (more there cannot be), one is not UTF-8 and the other
+    /// spells it out. The one that is not UTF-8 is left out.
+    fn part_clashes(&mut self) {
+        let (bytes, clashes) = (&self.bytes, &mut self.clashes);
+        self.entries.dedup_by(|later, kept| {
+            let Some(stored) = later.stored.as_deref() else { return false };
+            let is_alike = later.directory == kept.directory && stored.as_bytes() == kept.stored(bytes);
+            if is_alike {
+                clashes.push(stored.to_owned());
+            }
+            is_alike
+        });
+    }
+}
+
+/// Whether a name that is not UTF-8 is stored as another one of its directory, which is of the same kind.
+pub(super) fn is_clash(directory: BorrowedFd<'_>, name: &CStr) -> bool {
+    let Cow::Owned(stored) = name::encode(name.to_bytes()) else { return false };
+    let other = kind_of(directory, stored);
+    other.is_ok() && other == kind_of(directory, name)
+}
+
+fn kind_of(directory: BorrowedFd<'_>, name: impl Arg) -> Result<FileType, Errno> {
+    let found = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(FileType::from_raw_mode(found.st_mode as RawMode))
+}
