@@ -103,7 +103,6 @@ pub(crate) fn compare(scope: &Scope<'_>) -> Result<Plan, library::Error> {
             unmounted: scope.mounts.iter().map(|mount| (mount.clone(), Vec::new())).collect(),
             ..Plan::default()
         },
-        last: String::new(),
         failed: None,
     };
     for target in scope.targets {
@@ -139,7 +138,6 @@ struct Merge<'a> {
     except: Vec<Span>,
     mounts: Vec<Span>,
     plan: Plan,
-    last: String,
     failed: Option<library::Error>,
 }
 
@@ -147,13 +145,6 @@ impl Merge<'_> {
     fn visit(&mut self, found: Option<Found<'_>>) -> ControlFlow<()> {
         (self.scope.tick)(self.plan.found)?;
         let Some(found) = found else { return ControlFlow::Continue(()) };
-        if found.path == self.last {
-            // Two names that the library cannot tell apart: one is not UTF-8, the other spells it out.
-            self.plan.walked.note(format!("{}: two files have this name in the library", found.path));
-            return ControlFlow::Continue(());
-        }
-        self.last.clear();
-        self.last.push_str(found.path);
         self.plan.found += 1;
         match self.row_of(found.path) {
             Ok(Some(row)) => self.both(&row, &found),

@@ -91,7 +91,7 @@ impl Walked {
     }
 
     /// Counts an error. Only the first few are kept with their words; says whether this one is.
-    pub(crate) fn note(&mut self, line: String) -> bool {
+    fn note(&mut self, line: String) -> bool {
         self.error_count += 1;
         let is_kept = self.errors.len() < ERRORS_KEPT;
         if is_kept {
