@@ -525,3 +525,165 @@ fn name_that_is_written_like_another_changes_nothing_of_it() {
     assert_eq!(size(&sandbox.rows()), size(&before), "{:#?}", sandbox.rows());
     assert!(daemon.stop().success());
 }
+
+#[test]
+fn directories_that_cannot_be_read_leave_the_rest_watched() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    for name in ["a.mkv", "shut/b.mkv", "lost+found/c.mkv", ".Trash-0/d.mkv"] {
+        sandbox.film(&format!("films/{name}"));
+    }
+    let mode = |name: &str, mode| {
+        let path = sandbox.root().join(name);
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    let mut command = sandbox.vpo_as_nobody(["serve", "--port", "0", "--library"]);
+    command.arg(sandbox.root());
+    sandbox.give_away();
+    for name in ["shut", "lost+found", ".Trash-0"] {
+        mode(name, 0o000);
+    }
+    let mut daemon = Daemon::spawn(command, &sandbox.library());
+    daemon.wait_healthy();
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    watching(&daemon, &sandbox);
+    wait_for_film(&sandbox, "films/e.mkv");
+    // One that appears is no trouble either.
+    sandbox.film("elsewhere/f.mkv");
+    fs::set_permissions(sandbox.path("elsewhere"), fs::Permissions::from_mode(0o000)).expect("a mode");
+    fs::rename(sandbox.path("elsewhere"), sandbox.path("films/moved_in")).expect("moved in");
+    wait_for_film(&sandbox, "films/g.mkv");
+    assert!(!daemon.log().contains("changes are not seen"), "{}", daemon.log());
+    // And once they may be read, they are watched like all others.
+    mode("shut", 0o755);
+    mode("moved_in", 0o755);
+    sandbox.give_away();
+    wait_status(&sandbox, "films/shut/b.mkv", "ok");
+    wait_status(&sandbox, "films/moved_in/f.mkv", "ok");
+    wait_for_film(&sandbox, "films/shut/deep/h.mkv");
+    wait_for_film(&sandbox, "films/moved_in/i.mkv");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn root_that_is_a_link_is_watched() {
+    let sandbox = Sandbox::new();
+    let link = |to: &str| {
+        std::os::unix::fs::symlink(to, sandbox.path("link")).expect("a link");
+        fs::rename(sandbox.path("link"), sandbox.root()).expect("in its place");
+    };
+    sandbox.film("first/a.mkv");
+    sandbox.film("second/b.mkv");
+    sandbox.film("second/keep.mkv");
+    link("first");
+    let mut daemon = serve(&sandbox);
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    watching(&daemon, &sandbox);
+    sandbox.film("first/c.mkv");
+    wait_status(&sandbox, "films/c.mkv", "ok");
+    wait_for_film(&sandbox, "films/sub/deep/d.mkv");
+    sandbox.film("first/sub/deep/e.mkv");
+    wait_status(&sandbox, "films/sub/deep/e.mkv", "ok");
+    // Where the link points elsewhere, that is watched.
+    link("second");
+    wait_status(&sandbox, "films/b.mkv", "ok");
+    daemon.wait_log("looks different");
+    watching(&daemon, &sandbox);
+    sandbox.film("second/f.mkv");
+    wait_status(&sandbox, "films/f.mkv", "ok");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn directories_that_change_places_are_watched_under_their_names() {
+    let sandbox = Sandbox::new();
+    for name in ["one/sub/a.mkv", "two/sub/b.mkv", "keep.mkv"] {
+        sandbox.film(&format!("films/{name}"));
+    }
+    let mut daemon = serve(&sandbox);
+    wait_status(&sandbox, "films/two/sub/b.mkv", "ok");
+    watching(&daemon, &sandbox);
+    let path = |name: &str| sandbox.root().join(name);
+    let rename = |from: &str, to: &str| fs::rename(path(from), path(to)).expect("renamed");
+    let (one, two) = (sandbox.row("films/one/sub/a.mkv").id, sandbox.row("films/two/sub/b.mkv").id);
+    eventually("hashes", || sandbox.rows().iter().all(|row| row.hash.is_some()).then_some(()));
+    // Each goes to the other's place, and from the old place of a directory inside nothing is told any more.
+    rename("one", "three");
+    rename("two", "one");
+    rename("three", "two");
+    wait_status(&sandbox, "films/two/sub/a.mkv", "ok");
+    wait_status(&sandbox, "films/one/sub/b.mkv", "ok");
+    assert_eq!((sandbox.row("films/two/sub/a.mkv").id, sandbox.row("films/one/sub/b.mkv").id), (one, two));
+    for name in ["one/sub/c.mkv", "two/sub/d.mkv", "two/e.mkv"] {
+        wait_for_film(&sandbox, &format!("films/{name}"));
+    }
+    // One that is removed and made anew is watched again, and so is one that was hidden for a while.
+    fs::remove_dir_all(path("one")).expect("removed");
+    wait_for_film(&sandbox, "films/one/sub/f.mkv");
+    wait_for_film(&sandbox, "films/one/sub/g.mkv");
+    rename("two", ".two");
+    wait_status(&sandbox, "films/keep.mkv", "ok");
+    rename(".two", "two");
+    wait_for_film(&sandbox, "films/two/sub/h.mkv");
+    // And one that is moved out of the root is not.
+    fs::rename(path("one"), sandbox.path("one")).expect("moved out");
+    wait_status(&sandbox, "films/one/sub/g.mkv", "missing");
+    sandbox.film("one/sub/i.mkv");
+    wait_for_film(&sandbox, "films/two/j.mkv");
+    assert!(sandbox.find_row("films/one/sub/i.mkv").is_none());
+    assert!(daemon.stop().success());
+}
+
+#[test]
+#[ignore = "needs root: a limit of its own on watches"]
+fn watches_that_run_out_later_are_said_once_and_the_interval_goes_on() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let vpo = sandbox.vpo([""; 0]);
+    let limited = "echo 10 > /proc/sys/user/max_inotify_watches && exec \"$@\"";
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-c", limited, "sh"]).arg(vpo.get_program());
+    command.args(["serve", "--port", "0", "--library"]).arg(sandbox.root());
+    command.env_clear().env("HOME", sandbox.path("")).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.env("VPO_LIBRARY_RESCAN_INTERVAL", "1");
+    let mut daemon = Daemon::spawn(command, &sandbox.library());
+    daemon.wait_healthy();
+    watching(&daemon, &sandbox);
+    for number in 0..30 {
+        sandbox.film(&format!("films/{number}/b.mkv"));
+    }
+    let line = daemon.wait_log("watches ran out");
+    assert!(line.contains("sysctl fs.inotify.max_user_watches="), "{line}");
+    let state =
+        format!("vpo_root_watch_state{{root=\"{}\",state=\"unavailable\"}} 1", sandbox.root().display());
+    wait_metric(&daemon, &state);
+    eventually("the interval finds all", || {
+        (sandbox.value::<i64>("SELECT count(*) FROM files WHERE scan_status = 'ok'") == 31).then_some(())
+    });
+    assert!(daemon.stop().success());
+    assert_eq!(daemon.log().matches("watches ran out").count(), 1, "{}", daemon.log());
+}
+
+#[test]
+fn directories_that_appear_while_events_are_lost_are_watched() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.film("films/old/b.mkv");
+    let mut daemon = serve(&sandbox);
+    wait_status(&sandbox, "films/old/b.mkv", "ok");
+    watching(&daemon, &sandbox);
+    // While it stands still, the kernel's queue for it fills up; each new file makes two events or more.
+    daemon.freeze();
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("a limit");
+    for number in 0..limit.trim().parse::<u32>().expect("a number") / 2 {
+        sandbox.write(&format!("films/{number}.txt"), "");
+    }
+    fs::rename(sandbox.path("films/old"), sandbox.path("films/renamed")).expect("renamed");
+    sandbox.film("films/new/c.mkv");
+    daemon.signal(Signal::CONT);
+    wait_status(&sandbox, "films/renamed/b.mkv", "ok");
+    wait_status(&sandbox, "films/new/c.mkv", "ok");
+    wait_for_film(&sandbox, "films/renamed/d.mkv");
+    wait_for_film(&sandbox, "films/new/e.mkv");
+    assert!(daemon.stop().success());
+}

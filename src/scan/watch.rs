@@ -1,15 +1,18 @@
 //! inotify through the `notify` crate: tells which paths below a root changed, and says once where it cannot.
 //!
-//! One watcher per root, set up on a thread of its own, because walking a dead share to watch it blocks. What
-//! it reports is only a hint where to look: a look decides, and the interval covers what was missed.
+//! One watcher per root, set up and followed on a thread of its own, because walking a dead share to watch it blocks.
+//! What it reports is only a hint where to look: a look decides, and the interval covers what was missed.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod tree;
 
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
-use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
 
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RemoveKind, RenameMode};
+use notify::{Config, Event, RecommendedWatcher, Watcher};
+
+use self::tree::Tree;
 use super::{discover, name, root};
 
 /// What a watcher saw.
@@ -19,18 +22,18 @@ pub enum Seen {
     Changed(Vec<PathBuf>),
     /// The kernel's queue overflowed: anything may have changed.
     Overflow,
-    /// No further directory can be watched: what appears from now on may go unseen.
-    Exhausted,
+    /// Not all can be watched any more, so nothing is.
+    Lost(WatchError),
 }
 
 /// Watches while it lives.
 #[derive(Debug)]
 pub struct Watching {
-    _watcher: RecommendedWatcher,
+    _stop: Stop,
 }
 
 /// Why a root is not watched. One line: what, and what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WatchError {
     /// A network or user-space file system.
     #[error("{0} does not tell what other machines change: relying on library.rescan_interval")]
@@ -59,9 +62,8 @@ pub enum WatchError {
 }
 
 impl WatchError {
-    /// Watches ran out while new directories appeared.
-    #[must_use]
-    pub fn watches() -> Self {
+    /// With the limit in force.
+    fn watches() -> Self {
         Self::Watches { limit: limit("max_user_watches") }
     }
 }
@@ -72,10 +74,12 @@ fn limit(name: &str) -> String {
     if text.trim().is_empty() { "unknown".to_owned() } else { text.trim().to_owned() }
 }
 
-/// Watches `root` with all below it; what changes goes to `tell`. Blocks for as long as a walk of the root.
+/// Watches `root` with all below it that a scan enters; what changes goes to `tell`. Blocks for as long as a walk of the
+/// root's directories.
 ///
 /// # Errors
-/// Where it cannot be watched as a whole; nothing of it is watched then, so that others keep their watches.
+/// Where it cannot be watched as a whole; nothing of it is watched then, so that others keep their watches. Directories
+/// that may not be read are left out.
 pub fn start(
     root: &Path,
     extensions: Arc<[String]>,
@@ -85,44 +89,155 @@ pub fn start(
     if !root::is_watchable(&look.identity.filesystem) {
         return Err(WatchError::Untold(look.identity.filesystem));
     }
-    let top = root.to_owned();
-    let handler = move |event: notify::Result<Event>| match event {
-        Ok(event) if event.need_rescan() => tell(Seen::Overflow),
-        Ok(event) => {
-            let kind = event.kind;
-            let paths: Vec<_> =
-                event.paths.into_iter().filter(|path| matters(kind, &top, path, &extensions)).collect();
-            if !paths.is_empty() {
-                tell(Seen::Changed(paths));
-            }
-        }
-        Err(error) if matches!(error.kind, notify::ErrorKind::MaxFilesWatch) => tell(Seen::Exhausted),
-        Err(_) => tell(Seen::Overflow),
-    };
-    let mut watcher = RecommendedWatcher::new(handler, Config::default().with_follow_symlinks(false))
-        .map_err(|error| refusal(&error))?;
-    watcher.watch(root, RecursiveMode::Recursive).map_err(|error| refusal(&error))?;
-    Ok(Watching { _watcher: watcher })
+    let (sender, messages) = mpsc::channel();
+    let stop = Stop(sender.clone());
+    let follower = Follower { root: root.to_owned(), extensions, sender, messages, tell };
+    let tree = follower.tree()?;
+    let thread = std::thread::Builder::new().name("watch".into());
+    thread.spawn(move || follower.run(tree)).map_err(|error| WatchError::Other(error.to_string()))?;
+    Ok(Watching { _stop: stop })
 }
 
-/// Whether an event at `path` may mean another state of the library. Being read means nothing: our own scans
-/// do that, and everyone who watches a film.
-fn matters(kind: EventKind, root: &Path, path: &Path, extensions: &[String]) -> bool {
-    let Ok(below) = path.strip_prefix(root) else { return false };
-    if discover::is_passed_over(below) {
-        return false;
+/// What comes from notify's thread, which must not be held up: it reads the kernel's queue.
+enum Message {
+    /// Something is new, changed or gone here; it may be a directory.
+    Changed(PathBuf),
+    /// A file is new, changed or gone.
+    File(PathBuf),
+    /// The permissions or the times of something have changed.
+    Touched(PathBuf),
+    /// Events were lost.
+    Overflow,
+    /// The watcher has given back its watches.
+    Released,
+    /// Nobody wants to know any more.
+    Stop,
+}
+
+/// Tells the follower to stop.
+#[derive(Debug)]
+struct Stop(mpsc::Sender<Message>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        let _ = self.0.send(Message::Stop);
     }
-    let file = path.file_name().unwrap_or_default().as_bytes();
-    let is_video = name::video(file, extensions).is_some();
-    match kind {
+}
+
+/// Tells that the watcher which had it is no more.
+struct Released(mpsc::Sender<Message>);
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        let _ = self.0.send(Message::Released);
+    }
+}
+
+/// Keeps the watches true to the directories, and tells what changed.
+struct Follower<T> {
+    root: PathBuf,
+    extensions: Arc<[String]>,
+    sender: mpsc::Sender<Message>,
+    messages: mpsc::Receiver<Message>,
+    tell: T,
+}
+
+impl<T: Fn(Seen)> Follower<T> {
+    fn run(self, mut tree: Tree) {
+        while let Ok(message) = self.messages.recv() {
+            let kept = match message {
+                Message::Changed(path) => {
+                    // The watches first: what came into a new directory before them is found by the look at it.
+                    let kept = tree.add(&path);
+                    (self.tell)(Seen::Changed(vec![path]));
+                    kept
+                }
+                Message::File(path) => {
+                    (self.tell)(Seen::Changed(vec![path]));
+                    Ok(())
+                }
+                Message::Touched(path) => {
+                    let was_shut = tree.is_shut(&path);
+                    let kept = if was_shut { tree.add(&path) } else { Ok(()) };
+                    if was_shut || is_video(&path, &self.extensions) {
+                        (self.tell)(Seen::Changed(vec![path]));
+                    }
+                    kept
+                }
+                // Which directories came and went is not known: only new watches are surely the right ones.
+                Message::Overflow => {
+                    drop(tree);
+                    if !self.is_released() {
+                        return;
+                    }
+                    match self.tree() {
+                        Ok(again) => tree = again,
+                        Err(why) => return (self.tell)(Seen::Lost(why)),
+                    }
+                    (self.tell)(Seen::Overflow);
+                    Ok(())
+                }
+                Message::Released => Ok(()),
+                Message::Stop => return,
+            };
+            if let Err(why) = kept {
+                return (self.tell)(Seen::Lost(why));
+            }
+        }
+    }
+
+    /// Waits until the watches are given back; not when told to stop.
+    fn is_released(&self) -> bool {
+        loop {
+            match self.messages.recv() {
+                Ok(Message::Released) => return true,
+                Ok(Message::Stop) | Err(_) => return false,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// All watches of the root.
+    fn tree(&self) -> Result<Tree, WatchError> {
+        let (root, extensions) = (self.root.clone(), Arc::clone(&self.extensions));
+        let released = Released(self.sender.clone());
+        let handler = move |event: notify::Result<Event>| {
+            if let Some(message) = message(event, &root, &extensions) {
+                let _ = released.0.send(message);
+            }
+        };
+        let watcher = RecommendedWatcher::new(handler, Config::default()).map_err(|error| refusal(&error))?;
+        Tree::new(&self.root, watcher)
+    }
+}
+
+/// What an event may mean for the library, if anything. Being read means nothing: our own scans do that, and everyone
+/// who watches a film.
+fn message(event: notify::Result<Event>, root: &Path, extensions: &[String]) -> Option<Message> {
+    let Some(mut event) = event.ok().filter(|event| !event.need_rescan()) else {
+        return Some(Message::Overflow);
+    };
+    let path = event.paths.pop()?;
+    if path.strip_prefix(root).map_or(true, discover::is_passed_over) {
+        return None;
+    }
+    match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write))
-        | EventKind::Create(notify::event::CreateKind::File)
-        | EventKind::Remove(notify::event::RemoveKind::File)
-        | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) => is_video,
-        EventKind::Access(_) => false,
+        | EventKind::Create(CreateKind::File)
+        | EventKind::Remove(RemoveKind::File)
+        | EventKind::Modify(ModifyKind::Data(_)) => {
+            is_video(&path, extensions).then_some(Message::File(path))
+        }
+        EventKind::Modify(ModifyKind::Metadata(_)) => Some(Message::Touched(path)),
+        // What was renamed has been told with each of its names.
+        EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
         // Directories, and renames, which do not say of what.
-        _ => true,
+        _ => Some(Message::Changed(path)),
     }
+}
+
+fn is_video(path: &Path, extensions: &[String]) -> bool {
+    name::video(path.file_name().unwrap_or_default().as_bytes(), extensions).is_some()
 }
 
 fn refusal(error: &notify::Error) -> WatchError {

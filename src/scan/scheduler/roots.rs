@@ -294,7 +294,7 @@ impl Root {
                 self.overflowed = Some(next);
                 self.ask_whole(Reason::Watch, next + GATHER);
             }
-            Seen::Exhausted => self.watched(attempt, Err(WatchError::watches())),
+            Seen::Lost(why) => self.watched(attempt, Err(why)),
         }
     }
 
