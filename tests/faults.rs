@@ -643,7 +643,8 @@ fn another_valid_library_in_its_place_is_no_fault() {
             drop(scene.neighbour.take());
             assert!(scene.daemon.stop().success());
             let log = scene.daemon.log();
-            let warnings: Vec<_> = log.lines().filter(|line| line.contains("taken the place")).collect();
+            let warnings: Vec<_> =
+                log.lines().filter(|line| line.contains("another valid library")).collect();
             let warnings = warnings.iter().filter(|line| line.contains(" warning ")).count();
             assert_eq!(warnings, 1, "one warning: {log}");
             let sound: String =
