@@ -288,8 +288,10 @@ impl Reader<'_> {
         let span = value.span();
         let newer = self.layer.values.database.path.take();
         self.key(key, value);
-        let older = &self.layer.values.database.path;
-        if newer.is_some() && older.is_some() && newer != *older {
+        let path = &mut self.layer.values.database.path;
+        if path.is_none() {
+            *path = newer;
+        } else if newer.is_some() && newer != *path {
             let what = "database_path and database.path differ";
             let advice = "remove database_path, the older spelling";
             self.problem(Subject::Key(key.name), &span, what, advice);
