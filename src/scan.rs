@@ -11,6 +11,7 @@ pub mod hash;
 pub mod hashing;
 pub mod job;
 mod name;
+pub mod overlap;
 pub mod progress;
 mod read;
 pub mod root;
@@ -54,6 +55,18 @@ pub enum Error {
         root: PathBuf,
         /// What is wrong with it.
         why: root::Offline,
+    },
+    /// The root leads to where another root has all of it already.
+    #[error(
+        "the root {} leads to a place that the root {} covers, and is not scanned, so that no video is recorded twice: \
+         take one of the two out",
+        root.display(), other.display()
+    )]
+    Overlaps {
+        /// The root.
+        root: PathBuf,
+        /// The one that is scanned.
+        other: PathBuf,
     },
     /// Too many files would go missing at once.
     #[error(
@@ -99,6 +112,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Offline { why, .. } => why.code(),
+            Self::Overlaps { .. } => "overlaps",
             Self::Mass { .. } => "mass_missing",
             Self::Unknown(_) => "unknown_path",
             Self::Library(library::Error::Sqlite { source, .. }) => match source.sqlite_error_code() {

@@ -118,6 +118,26 @@ fn root_below_a_path_is_scanned_on_its_own() {
 }
 
 #[test]
+fn path_that_leads_into_a_root_stores_no_film_twice() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/deep/a.mkv");
+    let link = sandbox.path("link");
+    std::os::unix::fs::symlink(sandbox.path("films/deep"), &link).expect("a link");
+    let path = link.to_str().expect("UTF-8");
+    // Where both are roots, the one that holds the other is scanned.
+    assert_eq!(sandbox.try_scan(&["--library", path]).status.code(), Some(1));
+    for args in [&[path, "--dry-run"][..], &[path]] {
+        let output = sandbox.try_scan(args);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {text}");
+        let detail = format!("leads to a place that the root {} covers", sandbox.root().display());
+        assert!(text.contains(&detail), "{args:?}: {text}");
+        let paths: Vec<_> = sandbox.rows().into_iter().map(|row| row.path).collect();
+        assert_eq!(paths, [sandbox.path("films/deep/a.mkv").to_str().expect("UTF-8")]);
+    }
+}
+
+#[test]
 fn dry_run_only_reads() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");

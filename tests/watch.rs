@@ -1,7 +1,9 @@
 //! The daemon keeps the library true to the roots while it runs.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -229,6 +231,44 @@ fn root_that_goes_and_comes_back_is_told_and_loses_nothing() {
     fs::rename(sandbox.path("away"), sandbox.root()).expect("back");
     check("pass");
     assert!(sandbox.rows().iter().all(|row| row.status == "ok"));
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn root_that_leads_into_another_one_is_not_scanned_and_says_so() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/deep/a.mkv");
+    sandbox.film("elsewhere/b.mkv");
+    let (root, link, inner) = (sandbox.root(), sandbox.path("link"), sandbox.path("inner"));
+    symlink(&root, &link).expect("a link");
+    symlink(root.join("deep"), &inner).expect("a link");
+    let roots = [&inner, &root, &link].map(|root| format!("{root:?}")).join(", ");
+    let config = sandbox.write("vpo.toml", format!("[library]\nroots = [{roots}]\nwatch = false\n"));
+    let mut daemon = sandbox.serve(["--config".as_ref(), config.as_os_str()]);
+    wait_status(&sandbox, "films/deep/a.mkv", "ok");
+    for covered in [&inner, &link] {
+        let name = format!("root:{}", covered.display());
+        let check = eventually("the check warns", || {
+            let checks = daemon.get("/health").json()["checks"].as_array()?.clone();
+            checks.into_iter().find(|check| check["name"] == name.as_str() && check["status"] == "warn")
+        });
+        assert_eq!(check["reason"], "overlaps", "{check}");
+        let detail = format!(
+            "the root {} leads to a place that the root {} covers",
+            covered.display(),
+            root.display()
+        );
+        assert!(check["detail"].as_str().is_some_and(|text| text.contains(&detail)), "{check}");
+        let output =
+            sandbox.run([OsStr::new("scan"), "--config".as_ref(), config.as_os_str(), covered.as_os_str()]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && text.contains(&detail), "{text}");
+    }
+    assert_eq!(sandbox.rows().len(), 1, "{:?}", sandbox.rows());
+    // Once it leads elsewhere it is a root like any other.
+    fs::remove_file(&link).and_then(|()| symlink(sandbox.path("elsewhere"), &link)).expect("another link");
+    within(Duration::from_secs(40), "the other film", || sandbox.find_row("link/b.mkv").map(drop));
+    assert_eq!(sandbox.rows().len(), 2, "{:?}", sandbox.rows());
     assert!(daemon.stop().success());
 }
 

@@ -27,10 +27,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::job::Report;
+use super::overlap::Place;
 use super::root::{Look, Offline};
 use super::state::{Counts, Problem, ScanState};
 use super::watch::{Seen, WatchError, Watching};
-use super::{Error, Settings, chain, discover, hashing};
+use super::{Error, Settings, chain, discover, hashing, overlap};
 use crate::library::files::statistics::Totals;
 use crate::library::jobs::{self, End, Queued, Reason};
 use crate::library::{self, Library, Patience};
@@ -59,8 +60,8 @@ pub(super) enum Event {
     Scanned { root: PathBuf, id: u64, report: Box<Report>, totals: Option<Totals> },
     /// A pass of hashes ended.
     Hashed { id: u64, outcome: Result<hashing::Hashed, Error> },
-    /// A look at a root, and whether what troubled it is over.
-    Looked { root: PathBuf, look: Result<Look, Offline>, healed: bool },
+    /// A look at a root, where it really is, and whether what troubled it is over.
+    Looked { root: PathBuf, look: Result<Look, Offline>, place: Option<Place>, healed: bool },
     /// A watch was set up, or not.
     Watched { root: PathBuf, attempt: u64, outcome: Result<Watching, WatchError> },
     /// A watch saw something.
@@ -161,10 +162,11 @@ impl Scheduler {
         match event {
             Event::Scanned { root, id, report, totals } => self.scanned(&root, id, *report, totals),
             Event::Hashed { id, outcome } => self.hashed(id, outcome),
-            Event::Looked { root, look, healed } => {
+            Event::Looked { root, look, place, healed } => {
                 if let Some(root) = self.root_mut(&root) {
-                    root.looked(look, healed);
+                    root.looked(look, place, healed);
                 }
+                self.find_overlaps();
             }
             Event::Watched { root, attempt, outcome } => {
                 if let Some(root) = self.root_mut(&root) {
@@ -215,6 +217,8 @@ impl Scheduler {
                 }
                 None => None,
             };
+            // A scan of any root waits for the first look at each.
+            root.look_if_due(&self.events);
             self.roots.push(root);
         }
         for gone in before {
@@ -224,6 +228,15 @@ impl Scheduler {
             }
         }
         self.settings = settings;
+        self.find_overlaps();
+    }
+
+    /// Which roots lead to where another one has all of it already.
+    fn find_overlaps(&mut self) {
+        let places: Vec<_> = self.roots.iter().map(Root::place).collect();
+        for (at, root) in self.roots.iter_mut().enumerate() {
+            root.set_covered_by(overlap::covered_by(&places, at).map(Path::to_owned));
+        }
     }
 
     fn new_root(&self, path: &Path, watch: bool) -> Root {

@@ -1,6 +1,8 @@
 //! The scan in this process: no daemon runs, and the library's lock is ours.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +22,7 @@ use crate::library::jobs::{self, Queued, Reason};
 use crate::library::lock::LockError;
 use crate::library::{Library, Patience};
 use crate::scan::hashing::{self, Hashed};
+use crate::scan::overlap::{Place, covered_by};
 use crate::scan::progress::Progress;
 use crate::scan::{self, Context, Task, chain, job};
 
@@ -189,11 +192,19 @@ fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Sho
         warn!(error = chain(&error), "jobs of an earlier scan could not be closed");
     }
     let mut outcome = Outcome { ends: Vec::new(), hashed: Hashed::default() };
+    let covered = covered(context, parts);
+    let unreachable: Arc<[PathBuf]> = covered.keys().cloned().collect();
     for part in parts {
         if cancelled() {
             break;
         }
-        let context = Context { progress: Arc::default(), ..context.clone() };
+        if let Some(other) = covered.get(&part.root) {
+            let error = scan::Error::Overlaps { root: part.root.clone(), other: other.clone() };
+            outcome.ends.push(failed(&part.root, &error));
+            continue;
+        }
+        let unreachable = Arc::clone(&unreachable);
+        let context = Context { progress: Arc::default(), unreachable, ..context.clone() };
         let root = part.root.to_string_lossy().into_owned();
         *shown.lock().unwrap_or_else(PoisonError::into_inner) = (root, Arc::clone(&context.progress));
         outcome.ends.push(scan_one(&context, part, accept_missing));
@@ -214,17 +225,34 @@ fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Sho
     outcome
 }
 
-fn scan_one(context: &Context, part: &Part, accept_missing: bool) -> Ended {
-    let failed = |error: String| Ended {
-        root: part.root.to_string_lossy().into_owned(),
+/// Of all roots, those that another one covers, and which.
+fn covered(context: &Context, parts: &[Part]) -> HashMap<PathBuf, PathBuf> {
+    let mut roots: Vec<&PathBuf> = context.roots.iter().collect();
+    for part in parts {
+        if !roots.contains(&&part.root) {
+            roots.push(&part.root);
+        }
+    }
+    let places: Vec<_> = roots.iter().map(|root| Place::of(root)).collect();
+    let covered = roots.into_iter().enumerate();
+    covered.filter_map(|(at, root)| Some((root.clone(), covered_by(&places, at)?.to_owned()))).collect()
+}
+
+/// A scan that did not even begin.
+fn failed(root: &Path, error: &scan::Error) -> Ended {
+    Ended {
+        root: root.to_string_lossy().into_owned(),
         job: String::new(),
         summary: scan::Summary::default(),
-        error: Some(error),
+        error: Some(chain(error)),
         cancelled: false,
-    };
+    }
+}
+
+fn scan_one(context: &Context, part: &Part, accept_missing: bool) -> Ended {
     let id = match scan::new_job_id() {
         Ok(id) => id,
-        Err(error) => return failed(chain(&error)),
+        Err(error) => return failed(&part.root, &error),
     };
     let mut options = jobs::Options::new(Reason::Request);
     options.accept_missing = accept_missing;
@@ -260,7 +288,13 @@ pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitC
     let context = context(config, library);
     let mut previews = Vec::new();
     let mut code = ExitCode::SUCCESS;
+    let covered = covered(&context, parts);
     for part in parts {
+        if let Some(other) = covered.get(&part.root) {
+            let error = scan::Error::Overlaps { root: part.root.clone(), other: other.clone() };
+            code = output::fail(&error, EXIT_FAILURE);
+            continue;
+        }
         match job::dry_run(&context, &part.root, &part.targets, args.accept_missing) {
             Ok(preview) => previews.push(preview),
             Err(error) => code = output::fail(&error, EXIT_FAILURE),

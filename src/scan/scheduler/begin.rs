@@ -12,12 +12,16 @@ use crate::library::Patience;
 use crate::library::files::statistics;
 use crate::library::jobs::{End, Reason};
 use crate::scan::job::{self, Task};
-use crate::scan::{Context, Error, hashing};
+use crate::scan::{Context, Error, chain, hashing};
 
 impl Scheduler {
     /// One scan at a time, unless one is stuck; hashes only when nothing else is to be done.
     pub(super) fn start_what_is_due(&mut self) {
         if self.running.iter().any(|running| running.is_scan() && !running.is_stuck()) {
+            return;
+        }
+        // Until then nobody knows whether two of them lead to one place.
+        if !self.roots.iter().all(Root::is_looked_at) {
             return;
         }
         let now = Instant::now();
@@ -60,10 +64,15 @@ impl Scheduler {
 
     fn take_request(&mut self, at: usize) -> Option<Task> {
         let job = self.requests.remove(at)?;
-        let Some(root) = self.root_of(&job.path).map(|root| root.path.clone()) else {
-            self.record_end(&job.id, End::Failed(format!("{} is no longer a root", job.path)));
-            return None;
+        let refusal = match self.root_of(&job.path) {
+            None => Some(format!("{} is no longer a root", job.path)),
+            Some(root) => root.overlap().map(|error| chain(&error)),
         };
+        if let Some(reason) = refusal {
+            self.record_end(&job.id, End::Failed(reason));
+            return None;
+        }
+        let root = self.root_of(&job.path)?.path.clone();
         let targets = vec![PathBuf::from(&job.path)];
         Some(Task { root, targets, job, queued: true, quiet: false })
     }

@@ -16,6 +16,7 @@ use crate::library::jobs::{Options, Queued, Reason};
 use crate::library::timestamp::Timestamp;
 use crate::library::{self};
 use crate::scan::job::{Report, Summary, Task};
+use crate::scan::overlap::Place;
 use crate::scan::root::{self, Look, Offline, Witness};
 use crate::scan::state::{Problem, RootState};
 use crate::scan::watch::{Seen, WatchError, Watching};
@@ -47,6 +48,10 @@ pub(super) struct Root {
     changed: Option<(Instant, BTreeSet<PathBuf>)>,
     overflowed: Option<Instant>,
     look: Option<Result<Look, Offline>>,
+    /// Where it really was when it was last there.
+    place: Option<Place>,
+    /// Another root that covers it.
+    covered_by: Option<PathBuf>,
     looked: Instant,
     looking: bool,
     look_soon: bool,
@@ -69,6 +74,8 @@ impl Root {
             changed: None,
             overflowed: None,
             look: None,
+            place: None,
+            covered_by: None,
             looked: Instant::now(),
             looking: false,
             look_soon: false,
@@ -117,9 +124,28 @@ impl Root {
         self.next().is_some_and(|due| due <= now)
     }
 
-    /// While the root is plainly not there nothing of it is scanned; at the start nobody knows yet.
+    /// While the root is plainly not there, or another one covers it, nothing of it is scanned.
     fn may_scan(&self) -> bool {
-        !matches!(self.look, Some(Err(_)))
+        !matches!(self.look, Some(Err(_))) && self.covered_by.is_none()
+    }
+
+    /// Whether a first look at it is over, or takes so long that nobody waits for it any more.
+    pub(super) fn is_looked_at(&self) -> bool {
+        self.look.is_some() || self.looked.elapsed() > LATE
+    }
+
+    pub(super) fn place(&self) -> Option<Place> {
+        self.place.clone()
+    }
+
+    pub(super) fn set_covered_by(&mut self, other: Option<PathBuf>) {
+        self.covered_by = other;
+    }
+
+    /// Why it is not to be scanned although it is there.
+    pub(super) fn overlap(&self) -> Option<Error> {
+        let other = self.covered_by.clone()?;
+        Some(Error::Overlaps { root: self.path.clone(), other })
     }
 
     /// Whether it is known not to be a share that hangs, or is not there.
@@ -210,14 +236,16 @@ impl Root {
         let (path, events, witnesses) = (self.path.clone(), events.clone(), Arc::clone(&self.witnesses));
         let thread = std::thread::Builder::new().name("look".into()).spawn(move || {
             let look = root::look(&path);
+            let place = look.is_ok().then(|| Place::of(&path)).flatten();
             let healed = look.is_ok() && witnesses.iter().any(Witness::is_well);
-            let _ = events.send(Event::Looked { root: path, look, healed });
+            let _ = events.send(Event::Looked { root: path, look, place, healed });
         });
         self.looking = thread.is_ok();
     }
 
-    pub(super) fn looked(&mut self, look: Result<Look, Offline>, healed: bool) {
+    pub(super) fn looked(&mut self, look: Result<Look, Offline>, place: Option<Place>, healed: bool) {
         self.looking = false;
+        self.place = place.or(self.place.take());
         self.looked = Instant::now();
         self.take_look(look);
         if healed && !self.witnesses.is_empty() {
@@ -309,6 +337,9 @@ impl Root {
                         self.path.display()
                     ),
                 }),
+                _ if self.covered_by.is_some() => {
+                    self.overlap().map(|error| Problem { code: error.code(), detail: chain(&error) })
+                }
                 _ => self.trouble.as_ref().map(|trouble| trouble.problem(&self.path)),
             },
             last_success: self.last_success,

@@ -1,0 +1,67 @@
+//! Roots that lead to one place. Of a root and a symbolic link to it, or to what lies below it, every video would be
+//! recorded twice, under two paths. The configuration compares names and looks nothing up, so it cannot see this.
+
+use std::path::{Path, PathBuf};
+
+/// Where a root really is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    root: PathBuf,
+    /// With all links followed.
+    real: PathBuf,
+}
+
+impl Place {
+    /// Looks a root up; `None` where it is not there. Blocks for as long as its file system does.
+    #[must_use]
+    pub fn of(root: &Path) -> Option<Self> {
+        Some(Self { root: root.to_owned(), real: root.canonicalize().ok()? })
+    }
+
+    /// Whether a walk of this root finds what lies in `other`. Of two names of one place the first is walked.
+    fn covers(&self, other: &Self, is_first: bool) -> bool {
+        let Ok(rest) = other.real.strip_prefix(&self.real) else { return false };
+        if rest.as_os_str().is_empty() {
+            return is_first;
+        }
+        // Of a root that lies below this one by its name, too, the walk knows, and leaves it out.
+        other.root.strip_prefix(&self.root) != Ok(rest)
+    }
+}
+
+/// The root that covers the one with the number `at`, if any does: that one must not be scanned.
+#[must_use]
+pub fn covered_by(places: &[Option<Place>], at: usize) -> Option<&Path> {
+    let inner = places.get(at)?.as_ref()?;
+    let others = places.iter().enumerate().filter(|(number, _)| *number != at);
+    others
+        .filter_map(|(number, place)| Some((number, place.as_ref()?)))
+        .find(|(number, place)| place.covers(inner, *number < at))
+        .map(|(_, place)| place.root.as_path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_roots_that_lead_to_one_place_one_is_left() {
+        let check = |roots: &[(&str, &str)], expected: &[Option<&str>]| {
+            let place = |(root, real): &(&str, &str)| Some(Place { root: root.into(), real: real.into() });
+            let places: Vec<_> = roots.iter().map(place).collect();
+            let found: Vec<_> =
+                (0..roots.len()).map(|at| covered_by(&places, at).and_then(Path::to_str)).collect();
+            assert_eq!(found, expected, "{roots:?}");
+        };
+        check(&[("/a", "/a"), ("/b", "/b"), ("/ab", "/ab")], &[None, None, None]);
+        check(&[("/a", "/a"), ("/link", "/a")], &[None, Some("/a")]);
+        check(&[("/link", "/a"), ("/a", "/a")], &[None, Some("/link")]);
+        check(&[("/link", "/a/deep"), ("/a", "/a")], &[Some("/a"), None]);
+        check(&[("/x", "/a"), ("/y", "/a"), ("/z", "/a/b")], &[None, Some("/x"), Some("/x")]);
+        // Nested by name: the walk of the outer one leaves the inner one out, where it is what it is called.
+        check(&[("/a", "/real/a"), ("/a/b", "/real/a/b")], &[None, None]);
+        check(&[("/a", "/a"), ("/a/link", "/a/b")], &[None, Some("/a")]);
+        // Of one that is not there nothing is known.
+        assert_eq!(covered_by(&[None, Place::of(Path::new("/"))], 0), None);
+    }
+}
