@@ -2,6 +2,11 @@
 //! recorded twice, under two paths. The configuration compares names and looks nothing up, so it cannot see this.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+/// How long a root may take to answer: a disk that sleeps needs some seconds, a dead share never does.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a root really is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +32,25 @@ impl Place {
         // Of a root that lies below this one by its name, too, the walk knows, and leaves it out.
         other.root.strip_prefix(&self.root) != Ok(rest)
     }
+}
+
+/// Looks roots up, each on a thread of its own; `None` where one is not there or does not answer in time.
+#[must_use]
+pub fn look_up(roots: &[PathBuf]) -> Vec<Option<Place>> {
+    let (tell, told) = channel();
+    for (number, root) in roots.iter().cloned().enumerate() {
+        let tell = tell.clone();
+        let work = move || drop(tell.send((number, Place::of(&root))));
+        // Without a thread the root counts as one that does not answer.
+        drop(std::thread::Builder::new().name("look".into()).spawn(work));
+    }
+    drop(tell);
+    let mut places = vec![None; roots.len()];
+    let deadline = Instant::now() + PATIENCE;
+    while let Ok((number, place)) = told.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        places[number] = place;
+    }
+    places
 }
 
 /// The root that covers the one with the number `at`, if any does: that one must not be scanned.

@@ -152,8 +152,9 @@ impl Scheduler {
     /// Until the next thing is due; at most until the next poll.
     fn pause(&self) -> Duration {
         let now = Instant::now();
-        // What is due and has not begun waits for what runs, which tells of its end by an event.
-        let may_begin = |due: &Instant| *due > now || self.running.is_empty();
+        // What is due and has not begun waits for what runs, or for a look, and an event tells of the end of either.
+        let is_free = self.running.is_empty() && self.are_all_looked_at();
+        let may_begin = |due: &Instant| *due > now || is_free;
         let due = self.roots.iter().filter_map(Root::next).filter(may_begin).min();
         due.map_or(POLL, |due| due.saturating_duration_since(now)).clamp(Duration::from_millis(10), POLL)
     }

@@ -22,9 +22,8 @@ use crate::library::jobs::{self, Queued, Reason};
 use crate::library::lock::LockError;
 use crate::library::{Library, Patience};
 use crate::scan::hashing::{self, Hashed};
-use crate::scan::overlap::{Place, covered_by};
 use crate::scan::progress::Progress;
-use crate::scan::{self, Context, Task, chain, job};
+use crate::scan::{self, Context, Task, chain, job, overlap};
 
 /// How long a scan that was told to stop may take to record its end.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -227,15 +226,15 @@ fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Sho
 
 /// Of all roots, those that another one covers, and which.
 fn covered(context: &Context, parts: &[Part]) -> HashMap<PathBuf, PathBuf> {
-    let mut roots: Vec<&PathBuf> = context.roots.iter().collect();
+    let mut roots = context.roots.to_vec();
     for part in parts {
-        if !roots.contains(&&part.root) {
-            roots.push(&part.root);
+        if !roots.contains(&part.root) {
+            roots.push(part.root.clone());
         }
     }
-    let places: Vec<_> = roots.iter().map(|root| Place::of(root)).collect();
+    let places = overlap::look_up(&roots);
     let covered = roots.into_iter().enumerate();
-    covered.filter_map(|(at, root)| Some((root.clone(), covered_by(&places, at)?.to_owned()))).collect()
+    covered.filter_map(|(at, root)| Some((root, overlap::covered_by(&places, at)?.to_owned()))).collect()
 }
 
 /// A scan that did not even begin.

@@ -20,8 +20,7 @@ impl Scheduler {
         if self.running.iter().any(|running| running.is_scan() && !running.is_stuck()) {
             return;
         }
-        // Until then nobody knows whether two of them lead to one place.
-        if !self.roots.iter().all(Root::is_looked_at) {
+        if !self.are_all_looked_at() {
             return;
         }
         let now = Instant::now();
@@ -45,6 +44,11 @@ impl Scheduler {
         if let Some(task) = task {
             self.start(task);
         }
+    }
+
+    /// Until then nobody knows whether two roots lead to one place.
+    pub(super) fn are_all_looked_at(&self) -> bool {
+        self.roots.iter().all(Root::is_looked_at)
     }
 
     /// The first request that could begin.

@@ -129,9 +129,9 @@ impl Root {
         !matches!(self.look, Some(Err(_))) && self.covered_by.is_none()
     }
 
-    /// Whether a first look at it is over, or takes so long that nobody waits for it any more.
+    /// Whether a first look at it is over, or it has been silent for so long that nobody waits for one any more.
     pub(super) fn is_looked_at(&self) -> bool {
-        self.look.is_some() || self.looked.elapsed() > LATE
+        self.look.is_some()
     }
 
     pub(super) fn place(&self) -> Option<Place> {
