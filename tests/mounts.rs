@@ -447,3 +447,23 @@ fn watches_that_run_out_are_said_once_and_the_scan_goes_on() {
     assert!(daemon.stop().success());
     assert_eq!(daemon.log().matches("watches ran out").count(), 1, "{}", daemon.log());
 }
+
+#[test]
+#[ignore = "needs root: mounts"]
+fn file_that_goes_from_a_mount_below_the_root_is_seen_to_be_gone() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    for name in ["b.mkv", "c.mkv"] {
+        sandbox.film(&format!("store/{name}"));
+    }
+    let _mount = Mount::bind(&sandbox.path("store"), sandbox.path("films/disk"));
+    let root = sandbox.root();
+    let mut daemon = sandbox.serve(["--library".as_ref(), root.as_os_str()]);
+    eventually("all films", || (sandbox.value::<i64>("SELECT count(*) FROM files") == 3).then_some(()));
+    let watching = format!("vpo_root_watch_state{{root=\"{}\",state=\"watching\"}} 1", root.display());
+    eventually("the watch", || daemon.get("/metrics").body.contains(&watching).then_some(()));
+    fs::remove_file(sandbox.path("films/disk/b.mkv")).expect("gone");
+    eventually("it is missing", || (sandbox.row("films/disk/b.mkv").status == "missing").then_some(()));
+    assert_eq!(sandbox.row("films/disk/c.mkv").status, "ok");
+    assert!(daemon.stop().success());
+}

@@ -1,5 +1,5 @@
-//! Is there a file at a path of the library? Only what a walk of the root could come to counts: below the root no link is
-//! followed. Blocks for as long as the file system does.
+//! Is there a file at a path of the library? As in a walk, no link below the root is followed. Blocks for as long as the
+//! file system does.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -48,7 +48,7 @@ pub(crate) fn present(root: &Path, stored: &str) -> Result<Vec<Vec<u8>>, Errno> 
     Ok(if kind == FileType::RegularFile { paths } else { Vec::new() })
 }
 
-/// Whether there is nothing to scan at a path, in the kernel's bytes: no file and no directory.
+/// Whether there is nothing to scan at a path of the kernel's: no file and no directory.
 pub(crate) fn is_nothing_at(root: &Path, path: &Path) -> Result<bool, Errno> {
     let below = path.strip_prefix(root).map_err(|_| Errno::INVAL)?;
     let mut path = root.as_os_str().as_bytes().to_vec();
