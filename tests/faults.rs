@@ -819,3 +819,41 @@ fn a_file_system_that_hangs_is_a_timeout_and_holds_nothing_up() {
         });
     }
 }
+
+#[test]
+#[ignore = "needs root, /dev/fuse and Debian's bindfs: a file system whose server can be stopped"]
+fn requests_that_wait_for_a_hung_disk_do_not_shut_probes_out() {
+    attempts("every connection has a request in progress", || {
+        let sandbox = Sandbox::new();
+        fs::create_dir(sandbox.path("disk")).expect("made");
+        make_library(&sandbox.path("disk/library.db"), false);
+        fs::create_dir(sandbox.path("data")).expect("made");
+        let fuse = Fuse::mount(&sandbox.path("disk"), &sandbox.path("data"));
+        let scene = Scene::with(Rollback, sandbox, |command| {
+            command.env("VPO_SERVER_MAX_CONNECTIONS", "16").args(["--shutdown-timeout", "1"]);
+        });
+        // Dropped before the daemon, which would wait for the disk otherwise.
+        let fuse = fuse;
+        fuse.signal(Signal::STOP);
+        scene.await_health(503, Some("timeout"))?;
+        for count in [16, 44] {
+            let begun = Instant::now();
+            let ask = |_| {
+                let mut client = Client::connect(scene.address);
+                client.send(b"GET /api/v1/files HTTP/1.1\r\nHost: vpo\r\n\r\n").expect("sent");
+                client
+            };
+            let waiting: Vec<Client> = (0..count).map(ask).collect();
+            // They wait for 3 s.
+            while begun.elapsed() < Duration::from_millis(2500) {
+                let answer = scene.probe()?;
+                assert_eq!((answer.status, database(&answer)["reason"].as_str()), (503, Some("timeout")));
+                assert_eq!(Client::connect(scene.address).get("/livez").status, 200);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            drop(waiting);
+        }
+        fuse.signal(Signal::CONT);
+        scene.await_health(200, None).map(drop)
+    });
+}
