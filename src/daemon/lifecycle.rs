@@ -163,6 +163,45 @@ where
     }
 }
 
+impl<E: Error + Send + 'static> Service<E> {
+    /// Ends requests, tasks and all else in order; what is left at the deadline is cancelled and named.
+    async fn end(&mut self, deadline: Instant) {
+        self.http_stop.cancel();
+        // Told now, awaited after the requests: a scan need not go on while a slow client reads.
+        self.supervisor.stop();
+        let mut left = Vec::new();
+        if !self.http.is_finished() {
+            match timeout_at(deadline, &mut self.http).await {
+                Ok(Ok(Ok(()))) => {}
+                Ok(outcome) => error!("{}", http_failed::<E>(outcome)),
+                Err(_) => {
+                    left.push("requests in progress".to_owned());
+                    self.http.abort();
+                }
+            }
+        }
+        left.extend(self.supervisor.drain(deadline).await);
+        if !left.is_empty() {
+            warn!("cancelled after {:?}: {}", self.shutdown_timeout, left.join(", "));
+        }
+        self.close_by(deadline.max(Instant::now() + LEAST_TIME_TO_CLOSE)).await;
+    }
+
+    /// Stops the checks and closes what the daemon opened, or says that it took too long.
+    async fn close_by(&mut self, deadline: Instant) {
+        let close = std::mem::replace(&mut self.close, Box::new(|| ()));
+        let closed = async {
+            self.health.stop_watching().await;
+            tokio::task::spawn_blocking(close).await
+        };
+        match timeout_at(deadline, closed).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => error!("closing failed: {failure}"),
+            Err(_) => warn!("not closed in time: the disk does not answer"),
+        }
+    }
+}
+
 struct Daemon<E> {
     service: Service<E>,
     notifier: Notifier,
@@ -262,45 +301,13 @@ impl<E: Error + Send + 'static> Daemon<E> {
         let why = outcome.as_ref().map_or_else(|_| "failed".to_owned(), ToString::to_string);
         info!("{why}: stopping, for {:?} at most", service.shutdown_timeout);
 
-        let orderly = async {
-            service.http_stop.cancel();
-            // Told now, awaited after the requests: a scan need not go on while a slow client reads.
-            service.supervisor.stop();
-            let mut left = Vec::new();
-            if !service.http.is_finished() {
-                match timeout_at(deadline, &mut service.http).await {
-                    Ok(Ok(Ok(()))) => {}
-                    Ok(outcome) => error!("{}", http_failed::<E>(outcome)),
-                    Err(_) => {
-                        left.push("requests in progress".to_owned());
-                        service.http.abort();
-                    }
-                }
-            }
-            left.extend(service.supervisor.drain(deadline).await);
-            if !left.is_empty() {
-                warn!("cancelled after {:?}: {}", service.shutdown_timeout, left.join(", "));
-            }
-
-            let patience = deadline.max(Instant::now() + LEAST_TIME_TO_CLOSE);
-            let close = std::mem::replace(&mut service.close, Box::new(|| ()));
-            let closed = async {
-                service.health.stop_watching().await;
-                tokio::task::spawn_blocking(close).await
-            };
-            match timeout_at(patience, closed).await {
-                Ok(Ok(())) => {}
-                Ok(Err(failure)) => error!("closing failed: {failure}"),
-                Err(_) => warn!("not closed in time: the disk does not answer"),
-            }
-        };
         tokio::select! {
             biased;
             () = signals.second_interrupt() => {
                 warn!("second SIGINT: leaving at once");
                 Some(End::Interrupted)
             }
-            () = orderly => {
+            () = service.end(deadline) => {
                 info!("stopped after {:?}", begun.elapsed());
                 None
             }

@@ -100,7 +100,7 @@ impl Default for Supervisor {
 impl Supervisor {
     /// Runs what `make` makes, again after each failure if `policy` says so. The token is cancelled when
     /// the daemon stops: the task then returns as soon as it can. Must be called within a tokio runtime.
-    pub fn spawn<M, F, E>(&self, name: impl Into<String>, policy: Policy, mut make: M)
+    pub fn spawn<M, F, E>(&self, name: impl Into<String>, policy: Policy, make: M)
     where
         M: FnMut(CancellationToken) -> F + Send + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
@@ -114,40 +114,7 @@ impl Supervisor {
             tasks.push(task);
         });
         let entry = Entry { tasks: self.tasks.clone(), index };
-        let stop = self.stop.clone();
-        let supervised = async move {
-            let mut backoff = policy.backoff;
-            loop {
-                let begun = Instant::now();
-                // A task of its own: a panic in it ends there.
-                let run = AbortOnDropHandle::new(tokio::spawn(make(stop.clone())));
-                let reason = match run.await {
-                    Ok(Ok(())) => return entry.set(State::Finished),
-                    Ok(Err(failure)) => chain(&failure),
-                    Err(failure) => panic_message(failure),
-                };
-                if stop.is_cancelled() {
-                    warn!(task = name, "task failed while stopping: {reason}");
-                    return entry.fail(State::Failed, reason);
-                }
-                if !policy.restart {
-                    debug!(task = name, "task failed for good: {reason}");
-                    return entry.fail(State::Failed, reason);
-                }
-                if begun.elapsed() > policy.backoff_limit {
-                    backoff = policy.backoff;
-                }
-                debug!(task = name, "task failed, next attempt in {backoff:?}: {reason}");
-                entry.fail(State::Restarting, reason);
-                tokio::select! {
-                    () = tokio::time::sleep(backoff) => {}
-                    () = stop.cancelled() => return entry.set(State::Finished),
-                }
-                backoff = (backoff * 2).min(policy.backoff_limit);
-                debug!(task = name, "task restarted");
-                entry.restart();
-            }
-        };
+        let supervised = supervise(name, policy, make, entry, self.stop.clone());
         let handle = AbortOnDropHandle::new(self.tracker.spawn(supervised));
         let mut handles = self.handles();
         handles.retain(|handle| !handle.is_finished());
@@ -186,6 +153,46 @@ impl Supervisor {
 
     fn handles(&self) -> MutexGuard<'_, Vec<AbortOnDropHandle<()>>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs a task, again after each failure if `policy` says so, and keeps its entry up to date.
+async fn supervise<M, F, E>(name: String, policy: Policy, mut make: M, entry: Entry, stop: CancellationToken)
+where
+    M: FnMut(CancellationToken) -> F,
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: Error + Send + 'static,
+{
+    let mut backoff = policy.backoff;
+    loop {
+        let begun = Instant::now();
+        // A task of its own: a panic in it ends there.
+        let run = AbortOnDropHandle::new(tokio::spawn(make(stop.clone())));
+        let reason = match run.await {
+            Ok(Ok(())) => return entry.set(State::Finished),
+            Ok(Err(failure)) => chain(&failure),
+            Err(failure) => panic_message(failure),
+        };
+        if stop.is_cancelled() {
+            warn!(task = name, "task failed while stopping: {reason}");
+            return entry.fail(State::Failed, reason);
+        }
+        if !policy.restart {
+            debug!(task = name, "task failed for good: {reason}");
+            return entry.fail(State::Failed, reason);
+        }
+        if begun.elapsed() > policy.backoff_limit {
+            backoff = policy.backoff;
+        }
+        debug!(task = name, "task failed, next attempt in {backoff:?}: {reason}");
+        entry.fail(State::Restarting, reason);
+        tokio::select! {
+            () = tokio::time::sleep(backoff) => {}
+            () = stop.cancelled() => return entry.set(State::Finished),
+        }
+        backoff = (backoff * 2).min(policy.backoff_limit);
+        debug!(task = name, "task restarted");
+        entry.restart();
     }
 }
 
