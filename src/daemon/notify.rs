@@ -94,8 +94,8 @@ impl Notifier {
             return;
         }
         let mut waiting = self.waiting.borrow_mut();
-        // The newest says all that those before it said: of two reloads, that the last one is done. It goes to the
-        // end, so that what arrives is in order.
+        // An earlier message of the kind has nothing to add. The new one goes to the end: a READY=1 must come after
+        // the RELOADING=1 that it ends.
         waiting.retain(|earlier| kind(earlier) != kind(&message));
         waiting.push_back(message);
         drop(waiting);

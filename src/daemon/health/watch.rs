@@ -148,8 +148,8 @@ impl Watch {
             let mut period = interval(PERIOD);
             period.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while !watch.lock().stopped {
-                watch.verdict().await;
                 period.tick().await;
+                watch.verdict().await;
             }
         });
         Ok(())

@@ -1,4 +1,5 @@
-//! The accept loop: who gets in at the connection limit, whose patience ends, and how it all stops.
+//! The accept loop: who gets in at the connection limit, who is closed for taking too long, and how it all
+//! stops.
 
 use std::convert::Infallible;
 use std::io;
@@ -53,7 +54,7 @@ const QUIET: Duration = Duration::from_secs(60);
 /// How much the HTTP side may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most connections open at once, those left out that come for a health probe when it is reached.
+    /// Most connections open at once; a few more are let in for health probes when all of them are at work.
     pub connections: usize,
 }
 
@@ -70,7 +71,7 @@ impl Limits {
                 limit.current = Some(raised);
             }
         }
-        // With very few descriptors half of them are for connections.
+        // With very few descriptors half of them are for connections, those for probes included.
         let room = limit.current.map_or(u64::MAX, |current| current.saturating_sub(RESERVE).max(current / 2));
         let room = usize::try_from(room).unwrap_or(usize::MAX).saturating_sub(PROBES);
         let connections = max_connections.min(room).max(1);
