@@ -508,7 +508,7 @@ fn links_that_appear_below_a_root_are_not_followed() {
     wait_status(&sandbox, "films/a.mkv", "ok");
     watching(&daemon, &sandbox);
     let link = |to: &Path, name: &str| {
-        std::os::unix::fs::symlink(to, sandbox.path("link")).expect("a link");
+        symlink(to, sandbox.path("link")).expect("a link");
         fs::rename(sandbox.path("link"), sandbox.path(name)).expect("moved in");
     };
     link(&sandbox.path("outside"), "films/moved_in");
@@ -554,7 +554,7 @@ fn name_that_is_written_like_another_changes_nothing_of_it() {
     wait_status(&sandbox, "films/%E9.mkv", "ok");
     watching(&daemon, &sandbox);
     let before = sandbox.rows();
-    let bytes = |name: &[u8]| sandbox.root().join(std::ffi::OsStr::from_bytes(name));
+    let bytes = |name: &[u8]| sandbox.root().join(OsStr::from_bytes(name));
     fs::create_dir(bytes(b"\xE9")).expect("any name");
     for name in [&b"\xE9/a.mkv"[..], b"\xE9.mkv"] {
         fs::write(bytes(name), video::matroska("of another size", &["eng"])).expect("any name");
@@ -609,7 +609,7 @@ fn directories_that_cannot_be_read_leave_the_rest_watched() {
 fn root_that_is_a_link_is_watched() {
     let sandbox = Sandbox::new();
     let link = |to: &str| {
-        std::os::unix::fs::symlink(to, sandbox.path("link")).expect("a link");
+        symlink(to, sandbox.path("link")).expect("a link");
         fs::rename(sandbox.path("link"), sandbox.root()).expect("in its place");
     };
     sandbox.film("first/a.mkv");
