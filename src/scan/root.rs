@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::present::{is_gone, is_nothing_at, present};
 use super::{discover, name};
+use crate::library::file_system;
 
 /// What a root looked like, as each completed walk's `summary_json` records it. A device number is no part of
 /// it: it changes with every boot and every container.
@@ -97,7 +98,7 @@ impl Offline {
 pub fn look(root: &Path) -> Result<Look, Offline> {
     let read = || -> Result<Look, Errno> {
         let directory = discover::open_directory(CWD, root, true)?;
-        let filesystem = filesystem_name(rustix::fs::fstatfs(&directory)?.f_type.cast_unsigned());
+        let filesystem = file_system::name(&rustix::fs::fstatfs(&directory)?);
         let mount_point = discover::is_mount_point(directory.as_fd())?;
         let mut entries = Dir::read_from(&directory)?;
         let empty = loop {
@@ -112,7 +113,8 @@ pub fn look(root: &Path) -> Result<Look, Offline> {
                 }
             }
         };
-        let directory = if is_watchable(&filesystem) { Some(identify(directory.as_fd())?) } else { None };
+        let directory =
+            if !file_system::is_remote(&filesystem) { Some(identify(directory.as_fd())?) } else { None };
         Ok(Look { identity: Identity { filesystem, mount_point }, empty, directory })
     };
     read().map_err(|error| Offline::Unreadable(std::io::Error::from(error).to_string()))
@@ -139,47 +141,6 @@ pub fn compare(before: &Identity, now: &Identity) -> Result<(), Offline> {
         return Err(Offline::Changed { before: before.filesystem.clone(), now: now.filesystem.clone() });
     }
     Ok(())
-}
-
-/// Whether inotify sees what other machines do there. It does not on network and user-space file systems.
-#[must_use]
-pub fn is_watchable(filesystem: &str) -> bool {
-    !matches!(
-        filesystem,
-        "nfs" | "cifs" | "smb2" | "smb" | "fuse" | "9p" | "ceph" | "afs" | "coda" | "vboxsf"
-    )
-}
-
-/// The name of a file system by statfs(2)'s magic number (linux/magic.h).
-fn filesystem_name(magic: u64) -> String {
-    let known = match magic & 0xFFFF_FFFF {
-        0xEF53 => "ext4",
-        0x5846_5342 => "xfs",
-        0x9123_683E => "btrfs",
-        0x2FC1_2FC1 => "zfs",
-        0xCA45_1A4E => "bcachefs",
-        0xF2F5_2010 => "f2fs",
-        0x0102_1994 => "tmpfs",
-        0x794C_7630 => "overlay",
-        0x4D44 => "vfat",
-        0x2011_BAB0 => "exfat",
-        0x5346_544E | 0x7366_746E => "ntfs",
-        0x6969 => "nfs",
-        0xFF53_4D42 => "cifs",
-        0xFE53_4D42 => "smb2",
-        0x517B => "smb",
-        0x6573_5546 => "fuse",
-        0x0102_1997 => "9p",
-        0x00C3_6400 => "ceph",
-        0x5346_414F => "afs",
-        0x7375_7245 => "coda",
-        0x786F_4256 => "vboxsf",
-        0x9660 => "iso9660",
-        0x7371_7368 => "squashfs",
-        0x0187 => "autofs",
-        other => return format!("{other:#x}"),
-    };
-    known.to_owned()
 }
 
 /// Whether a directory is the top of a mount.

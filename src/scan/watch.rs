@@ -14,6 +14,7 @@ use notify::{Config, Event, RecommendedWatcher, Watcher};
 
 use self::tree::Tree;
 use super::{discover, name, root};
+use crate::library::file_system;
 
 /// What a watcher saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +87,7 @@ pub fn start(
     tell: impl Fn(Seen) + Send + 'static,
 ) -> Result<Watching, WatchError> {
     let look = root::look(root).map_err(|why| WatchError::Other(why.to_string()))?;
-    if !root::is_watchable(&look.identity.filesystem) {
+    if file_system::is_remote(&look.identity.filesystem) {
         return Err(WatchError::Untold(look.identity.filesystem));
     }
     let (sender, messages) = mpsc::channel();
