@@ -90,6 +90,7 @@ pub fn routes(
         |id: String, parameters: Parameters, desk: Desk| {
             answer(async move {
                 query::none(&parameters)?;
+                let id = query::decode_path(&id)?;
                 let wanted = id.clone();
                 let found = desk.read(move |tx| jobs::details(tx, &wanted)).await?;
                 answer::json(found.ok_or_else(|| Refusal::not_found(&format!("there is no job {id}")))?)

@@ -1,6 +1,5 @@
 //! Parameters: each known, each given once, each valid, or 400 that names them all.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::answer::Refusal;
@@ -144,16 +143,25 @@ pub(super) fn jobs(mut parameters: Parameters) -> Result<(jobs::Filter, Option<S
     Ok((filter, after, limit))
 }
 
+/// A part of a path as it was meant.
+pub(super) fn decode_path(part: &str) -> Result<String, Refusal> {
+    percent_decode(part.as_bytes())
+        .ok_or_else(|| Refusal::parameter(format!("{part}: not UTF-8 in percent-encoding")))
+}
+
 /// Digits only: no sign, no space.
 fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
+/// A name or a value of a query, where a plus is a space.
 fn decode(text: &str) -> Option<String> {
-    let text: Cow<'_, str> =
-        if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    percent_decode(text.replace('+', " ").as_bytes())
+}
+
+/// RFC 3986, section 2.1; `None` where it is malformed, or no UTF-8.
+fn percent_decode(mut rest: &[u8]) -> Option<String> {
+    let mut bytes = Vec::with_capacity(rest.len());
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
         if byte != b'%' {
