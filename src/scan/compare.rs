@@ -123,6 +123,10 @@ pub(crate) fn compare(scope: &Scope<'_>) -> Result<Plan, library::Error> {
         }
     }
     let mut plan = merge.plan;
+    // The last ones were counted after the last tick.
+    if (scope.tick)(plan.found).is_break() {
+        return Err(library::Error::Cancelled);
+    }
     // A mount that is there has simply lost those files.
     let (there, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.unmounted)
         .into_iter()

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::scan::progress::{Phase, Snapshot};
@@ -26,11 +26,6 @@ impl Bar {
     /// Shows where the scan of `what` is.
     pub(super) fn show(&mut self, what: &str, now: &Snapshot) {
         let reading = now.phase == Phase::Reading && now.to_read > 0;
-        if reading != self.reading {
-            self.reading = reading;
-            self.bar.set_style(if reading { files() } else { spinner() });
-            self.bar.reset_eta();
-        }
         let doing = match now.phase {
             _ if now.library_busy => "waiting: the library is locked by another program".to_owned(),
             Phase::Walking => format!("looking: {} videos", now.found),
@@ -39,11 +34,17 @@ impl Bar {
             Phase::Missing => "recording what is gone".to_owned(),
             Phase::Hashing => "hashing, so that moved files are recognised (Ctrl-C does no harm)".to_owned(),
         };
+        self.bar.set_message(format!("{what} {doing}"));
         if reading {
             self.bar.set_length(now.to_read);
             self.bar.set_position(now.read.min(now.to_read));
         }
-        self.bar.set_message(format!("{what} {doing}"));
+        if reading != self.reading {
+            self.reading = reading;
+            self.bar.set_style(if reading { files() } else { spinner() });
+            // From here on: what was read before the bar came to it says nothing of the speed.
+            self.bar.reset_eta();
+        }
         self.bar.tick();
     }
 }
@@ -53,9 +54,13 @@ fn spinner() -> ProgressStyle {
 }
 
 fn files() -> ProgressStyle {
-    let template = "{msg}[{bar:30}] {human_pos}/{human_len} files, {per_sec}, {eta} left";
+    let template = "{msg}[{bar:30}] {human_pos}/{human_len} files, {speed}, {eta} left";
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("speed", |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+            // Writing to the line in memory cannot fail.
+            let _ = write!(text, "{:.0} files/s", state.per_sec());
+        })
         .progress_chars("=> ")
 }
 
