@@ -353,3 +353,28 @@ fn scan_whose_lock_another_took_is_stopped() {
     assert!(text.contains("already in use by the daemon with pid 4711 at http://127.0.0.1:1"), "{text}");
     assert_eq!(fs::read(sandbox.lock()).expect("a lock file"), b"4711\nhttp://127.0.0.1:1\n");
 }
+
+#[test]
+fn scan_whose_daemon_is_killed_says_so() {
+    let sandbox = Sandbox::new();
+    for number in 0..4000 {
+        sandbox.film(&format!("films/{number:04}.mkv"));
+    }
+    let config = sandbox.write("vpo.toml", "");
+    let daemon = sandbox.serve(["--config".as_ref(), config.as_os_str()]);
+    sandbox.write("vpo.toml", format!("[library]\nroots = [{:?}]\nwatch = false\n", sandbox.root()));
+    daemon.signal(Signal::HUP);
+    let mut command = sandbox.vpo(["scan", "--library"]);
+    let scan = command.arg(sandbox.root()).stderr(Stdio::piped()).spawn().expect("vpo runs");
+    let count = |sql: &str| sandbox.value::<i64>(sql);
+    eventually("the job runs", || {
+        let running = "SELECT count(*) FROM jobs WHERE status = 'running' AND policy_json LIKE '%request%'";
+        (count(running) == 1).then_some(())
+    });
+    daemon.freeze();
+    drop(daemon);
+    let output = scan.wait_with_output().expect("an end");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("the daemon has gone while it scanned"), "{text}");
+}

@@ -22,6 +22,9 @@ use crate::scan::{self, Summary, chain, discover};
 /// Time between two looks at the row.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// Time between two looks whether there still is a daemon.
+const LOOK_AT_LOCK: Duration = Duration::from_secs(1);
+
 /// A daemon with roots takes a queued scan within a second, unless it is busy with another.
 const UNTAKEN: Duration = Duration::from_secs(5);
 
@@ -104,6 +107,7 @@ fn follow(
     library.write(patience, |tx| jobs::queue(tx, &id, path, &options))?;
     let mut bar = Bar::new();
     let mut taken = Instant::now();
+    let (mut holder, mut looked) = (find_holder(), Instant::now());
     loop {
         let (standing, busy) =
             library.read(patience, |tx| Ok((jobs::standing(tx, &id)?, jobs::any_running(tx)?)))?;
@@ -114,27 +118,40 @@ fn follow(
             return Ok(ended(path, &id, &standing));
         }
         bar.show(path, &snapshot(&standing));
-        if standing.status != Status::Queued || busy {
-            taken = Instant::now();
-        }
         if let Some(code) = stop_code(stopped) {
             drop(bar);
             // What waits can be taken back; what runs is the daemon's, and useful.
             take_back(library, &id, "the one who asked for it has gone");
             return Err(Failure::Stopped(code));
         }
+        // The row was read before the lock was found free: a daemon that ends well says so in the row first.
+        if matches!(holder, Ok(Found::NotHeld | Found::NoFile)) {
+            drop(bar);
+            take_back(library, &id, "the daemon has gone");
+            return Err(Failure::Untaken(match standing.status {
+                Status::Queued => "whoever held the library has ended: run the command again".to_owned(),
+                _ => format!("the daemon has gone while it scanned {path}: run the command again"),
+            }));
+        }
+        let takes_scans = !matches!(&holder, Ok(Found::Held(holder)) if holder.address.is_none());
+        if takes_scans && (standing.status != Status::Queued || busy) {
+            taken = Instant::now();
+        }
         if taken.elapsed() > UNTAKEN {
             drop(bar);
             take_back(library, &id, "no daemon took it");
-            return Err(Failure::Untaken(why_untaken(&find_holder())));
+            return Err(Failure::Untaken(why_untaken(&holder)));
+        }
+        if looked.elapsed() > LOOK_AT_LOCK {
+            (holder, looked) = (find_holder(), Instant::now());
         }
         std::thread::sleep(LOOK);
     }
 }
 
-/// Why nobody has taken a scan: whoever kept this process from scanning itself may have ended since.
-fn why_untaken(lock: &Result<Found, LockError>) -> String {
-    match lock {
+/// Why whoever holds the library has not taken a scan.
+fn why_untaken(holder: &Result<Found, LockError>) -> String {
+    match holder {
         Ok(Found::Held(holder)) if holder.address.is_some() => format!(
             "{holder} did not take the scan: it has no library.roots. Give it roots (and reload it), or stop it and \
              scan in the foreground"
@@ -144,9 +161,7 @@ fn why_untaken(lock: &Result<Found, LockError>) -> String {
              command again",
             pid.map(|pid| format!(" with pid {pid}")).unwrap_or_default()
         ),
-        Ok(Found::NotHeld | Found::NoFile) => {
-            "whoever held the library has ended: run the command again".to_owned()
-        }
+        Ok(Found::NotHeld | Found::NoFile) => "no daemon took the scan".to_owned(),
         Err(error) => chain(error),
     }
 }
