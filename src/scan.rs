@@ -22,7 +22,6 @@ pub mod state;
 mod store;
 pub mod watch;
 
-use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,8 +91,10 @@ pub enum Error {
     /// The threads that read files did not start.
     #[error("cannot start a thread: {0}; raise the limit on tasks (ulimit -u, TasksMax=)")]
     Threads(#[source] std::io::Error),
-    /// The kernel's random numbers cannot be read.
-    #[error("cannot read random numbers from /dev/urandom: {0}; see that it is there and may be read")]
+    /// The kernel gives no random numbers.
+    #[error(
+        "the kernel gives no random numbers: {0}; let the sandbox of this process (seccomp) allow getrandom"
+    )]
     Random(#[source] std::io::Error),
     /// Told to stop.
     #[error("told to stop; what was stored is kept, and the next scan goes on from there")]
@@ -149,9 +150,12 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// [`Error::Random`]
 pub fn new_job_id() -> Result<String, Error> {
     let mut bytes = [0; 16];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut random| random.read_exact(&mut bytes))
-        .map_err(Error::Random)?;
+    // getrandom(2) gives so few bytes at once or not at all, and needs no descriptor.
+    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
+        Ok(16) => {}
+        Ok(_) => return Err(Error::Random(std::io::ErrorKind::UnexpectedEof.into())),
+        Err(error) => return Err(Error::Random(error.into())),
+    }
     let mut id = u128::from_be_bytes(bytes);
     id = id & !(0xF << 76) | 4 << 76;
     id = id & !(0b11 << 62) | 0b10 << 62;

@@ -53,3 +53,85 @@ fn rows_that_cannot_be_read_stop_no_scan_and_no_listing() {
     }
     assert_eq!(daemon.get("/api/v1/files").json()["files"].as_array().map(Vec::len), Some(6));
 }
+
+/// Queues a scan as another program would, with this path and these options (SQL expressions).
+fn queue(sandbox: &Sandbox, id: &str, path: &str, options: &str) {
+    sandbox.sql(&format!(
+        "INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at)
+         VALUES ('{id}', '{path}', 'scan', 'queued', '{options}', '2025-01-01T00:00:00.000000+00:00')"
+    ));
+}
+
+#[test]
+fn queued_rows_are_taken_as_they_are_meant_or_refused_with_the_reason() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.film("out/secret.mkv");
+    let root = sandbox.root();
+    let root = root.to_str().expect("UTF-8");
+    let daemon = sandbox.serve(["--library", root]);
+    eventually("the first scan", || sandbox.find_row("films/a.mkv").map(drop));
+    sandbox.film("films/b.mkv");
+    let ours = r#"{"by":"vpo-serve"}"#;
+    queue(&sandbox, "odd path", &format!("/{}/./", root.replace('/', "//")), ours);
+    queue(&sandbox, "outside", &format!("{root}/../out"), ours);
+    queue(&sandbox, "odd options", root, r#"{"by":"vpo-serve","accept_missing":"yes"}"#);
+    queue(&sandbox, "theirs", root, r#"{"by":"another"}"#);
+    let end = |id: &str| {
+        eventually(&format!("the end of {id}"), || {
+            let answer = daemon.get(&format!("/api/v1/jobs/{}", id.replace(' ', "%20")));
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            let job = answer.json();
+            let status = job["status"].as_str()?.to_owned();
+            matches!(status.as_str(), "completed" | "failed")
+                .then(|| (status, job["error_message"].as_str().unwrap_or_default().to_owned()))
+        })
+    };
+    assert_eq!(end("odd path"), ("completed".into(), String::new()));
+    let (status, reason) = end("outside");
+    assert!(status == "failed" && reason.contains("has a .. in it"), "{status}: {reason}");
+    let (status, reason) = end("odd options");
+    assert!(status == "failed" && reason.contains("policy_json cannot be read"), "{status}: {reason}");
+    let paths: Vec<_> = sandbox.rows().into_iter().map(|row| row.path).collect();
+    assert_eq!(paths, [format!("{root}/a.mkv"), format!("{root}/b.mkv")], "each file under one path");
+    assert_eq!(sandbox.value::<String>("SELECT status FROM jobs WHERE id = 'theirs'"), "queued");
+}
+
+#[test]
+fn scan_whose_row_another_program_cancels_ends() {
+    let sandbox = Sandbox::new();
+    for number in 0..4000 {
+        sandbox.film(&format!("films/{number:04}.mkv"));
+    }
+    let daemon = sandbox.serve(["--library".as_ref(), sandbox.root().as_os_str()]);
+    let count = || sandbox.value::<i64>("SELECT count(*) FROM files");
+    eventually("a first batch", || (count() > 0).then_some(()));
+    sandbox.sql("UPDATE jobs SET status = 'cancelled' WHERE status = 'running'");
+    eventually("the scan's end", || {
+        daemon.get("/metrics").body.contains("vpo_scans_total{result=\"cancelled\"} 1").then_some(())
+    });
+    assert!(count() < 4000, "it ended early");
+    assert_eq!(sandbox.value::<String>("SELECT status FROM jobs"), "cancelled");
+}
+
+#[test]
+fn rows_left_running_are_closed_also_when_the_library_is_locked_at_the_start() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.scan(&[]);
+    queue(&sandbox, "left", sandbox.root().to_str().expect("UTF-8"), r#"{"by":"vpo-serve"}"#);
+    sandbox.sql("UPDATE jobs SET status = 'running' WHERE id = 'left'");
+    let neighbour = sandbox.database();
+    neighbour.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let daemon = sandbox.serve([
+        "--log-level".as_ref(),
+        "debug".as_ref(),
+        "--library".as_ref(),
+        sandbox.root().as_os_str(),
+    ]);
+    daemon.wait_log("could not be closed yet");
+    neighbour.execute_batch("COMMIT").expect("released");
+    eventually("the row is closed", || {
+        (sandbox.value::<String>("SELECT status FROM jobs WHERE id = 'left'") == "failed").then_some(())
+    });
+}

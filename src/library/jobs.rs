@@ -9,6 +9,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use serde::{Deserialize, Serialize};
 
+use super::lenient::exact_text;
 use super::timestamp::Timestamp;
 
 /// The value of `by` in `policy_json` that makes a row ours.
@@ -177,20 +178,54 @@ pub fn queue(conn: &Connection, id: &str, path: &str, options: &Options) -> rusq
     Ok(())
 }
 
+/// A queued row that says it is ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A scan.
+    Scan(Queued),
+    /// Its options are not what they must be.
+    Malformed {
+        /// `jobs.id`
+        id: String,
+        /// What is wrong with them.
+        why: String,
+    },
+}
+
+impl Request {
+    /// `jobs.id`
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Scan(job) => &job.id,
+            Self::Malformed { id, .. } => id,
+        }
+    }
+}
+
 /// Our queued rows, oldest first.
 ///
 /// # Errors
 /// What SQLite reports.
-pub fn queued(conn: &Connection) -> rusqlite::Result<Vec<Queued>> {
+pub fn queued(conn: &Connection) -> rusqlite::Result<Vec<Request>> {
     let mut statement = conn.prepare(QUEUED)?;
     let mut rows = statement.query([])?;
     let mut ours = Vec::new();
     while let Some(row) = rows.next()? {
         // What another program left there, a BLOB even, is not ours and no reason to stop.
-        let options = row.get_ref(2)?.as_str().ok().and_then(|text| serde_json::from_str(text).ok());
-        if let Some(options) = options.filter(|options: &Options| options.by == BY) {
-            ours.push(Queued { id: row.get(0)?, path: row.get(1)?, options });
+        let (Some(id), Some(path), Some(policy)) =
+            (exact_text(row, 0), exact_text(row, 1), exact_text(row, 2))
+        else {
+            continue;
+        };
+        let Ok(policy) = serde_json::from_str::<serde_json::Value>(&policy) else { continue };
+        if policy.get("by").and_then(serde_json::Value::as_str) != Some(BY) {
+            continue;
         }
+        ours.push(match serde_json::from_value(policy) {
+            Ok(options) => Request::Scan(Queued { id, path, options }),
+            Err(why) => Request::Malformed { id, why: why.to_string() },
+        });
     }
     Ok(ours)
 }
@@ -222,17 +257,17 @@ pub fn begin(conn: &Connection, job: &Queued, queued: bool, pid: u32) -> rusqlit
     Ok(changed > 0)
 }
 
-/// Heartbeat and progress of a running job.
+/// Heartbeat and progress of a running job; `false` when it is no longer called running.
 ///
 /// # Errors
 /// What SQLite reports.
-pub fn progress(conn: &Connection, id: &str, percent: f64, progress: &str) -> rusqlite::Result<()> {
-    conn.execute(
+pub fn progress(conn: &Connection, id: &str, percent: f64, progress: &str) -> rusqlite::Result<bool> {
+    let changed = conn.execute(
         "UPDATE jobs SET progress_percent = ?2, progress_json = ?3, worker_heartbeat = ?4
          WHERE id = ?1 AND status = 'running'",
         params![id, percent.clamp(0.0, 100.0), progress, Timestamp::now()],
     )?;
-    Ok(())
+    Ok(changed > 0)
 }
 
 /// How a job ended.

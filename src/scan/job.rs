@@ -12,6 +12,7 @@ mod preview;
 mod reading;
 mod summary;
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
@@ -128,7 +129,12 @@ pub fn run(context: &Context, task: &Task) -> Report {
 fn finish(context: &Context, id: &str, end: &End, summary: &Summary) -> Result<(), library::Error> {
     let patience = Patience::within(Duration::from_millis(500));
     let summary = serde_json::to_string(summary).ok();
-    context.library.write(patience, |tx| jobs::end(tx, id, end, summary.as_deref()))?;
+    let progress = context.progress.snapshot();
+    let text = serde_json::to_string(&progress).unwrap_or_default();
+    context.library.write(patience, |tx| {
+        jobs::progress(tx, id, progress.percent(), &text)?;
+        jobs::end(tx, id, end, summary.as_deref())
+    })?;
     checkpoint(context);
     Ok(())
 }
@@ -157,6 +163,8 @@ struct Run<'a> {
     lacking: HashMap<PathBuf, bool>,
     /// There is a row.
     begun: bool,
+    /// Another program has set the row to something else than running: it wants the scan to end.
+    ended_by_another: Cell<bool>,
     heartbeat: Instant,
     start: Instant,
 }
@@ -174,6 +182,7 @@ impl<'a> Run<'a> {
             moved: HashSet::new(),
             lacking: HashMap::new(),
             begun: false,
+            ended_by_another: Cell::new(false),
             heartbeat: Instant::now(),
             start: Instant::now(),
         }
@@ -297,14 +306,14 @@ impl<'a> Run<'a> {
             .filter(|other| **other != self.task.root && other.starts_with(&self.task.root))
             .map(|other| other.as_os_str().as_bytes().to_vec())
             .collect();
-        let cell = std::cell::Cell::new(self.heartbeat);
+        let cell = Cell::new(self.heartbeat);
         let tick = |found: u64| {
             self.context.progress.found(found);
             if cell.get().elapsed() > HEARTBEAT {
                 cell.set(Instant::now());
                 self.beat();
             }
-            if self.context.stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if self.check().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let cancelled = || self.is_cancelled();
         let plan = compare(&Scope {
@@ -317,6 +326,7 @@ impl<'a> Run<'a> {
             tick: &tick,
         });
         self.heartbeat = cell.get();
+        self.check()?;
         Ok(plan?)
     }
 
@@ -340,7 +350,13 @@ impl<'a> Run<'a> {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if self.context.stop.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+        if self.context.stop.is_cancelled() {
+            Err(Error::Cancelled)
+        } else if self.ended_by_another.get() {
+            Err(Error::Taken(self.task.job.id.clone()))
+        } else {
+            Ok(())
+        }
     }
 
     /// Asked by the library every 100 ms while it is locked by somebody else.
@@ -395,6 +411,8 @@ impl<'a> Run<'a> {
     fn record_progress(&self, tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<()> {
         let snapshot = self.context.progress.snapshot();
         let text = serde_json::to_string(&snapshot).unwrap_or_default();
-        jobs::progress(tx, &self.task.job.id, snapshot.percent(), &text)
+        let is_running = jobs::progress(tx, &self.task.job.id, snapshot.percent(), &text)?;
+        self.ended_by_another.set(!is_running);
+        Ok(())
     }
 }

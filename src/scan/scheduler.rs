@@ -34,7 +34,7 @@ use super::watch::{Seen, WatchError, Watching};
 use super::{Error, Settings, chain, discover, hashing, overlap};
 use crate::library::files::statistics::Totals;
 use crate::library::jobs::{self, End, Queued, Reason};
-use crate::library::{self, Library, Patience};
+use crate::library::{Library, Patience};
 use roots::Root;
 use running::{Running, Work};
 
@@ -86,6 +86,8 @@ pub(super) struct Scheduler {
     running: Vec<Running>,
     /// Rows may be without a hash.
     hash_due: Option<Instant>,
+    /// No row of an earlier daemon is called running any more: only then may a scan of ours be.
+    abandoned_closed: bool,
     /// Ends that could not be recorded when they came.
     unrecorded: Vec<(String, End)>,
     generation: u64,
@@ -117,6 +119,7 @@ impl Scheduler {
             requests: VecDeque::new(),
             running: Vec::new(),
             hash_due: Some(Instant::now()),
+            abandoned_closed: false,
             unrecorded: Vec::new(),
             problem: None,
             totals: None,
@@ -128,7 +131,6 @@ impl Scheduler {
     /// Decides until told to stop.
     pub(super) fn run(mut self) {
         self.take_settings();
-        self.close_abandoned();
         let mut polled: Option<Instant> = None;
         while !self.stop.is_cancelled() {
             if self.wanted.has_changed().unwrap_or(false) {
@@ -253,12 +255,17 @@ impl Scheduler {
 
     /// The lock is ours: whatever is still called running is dead.
     fn close_abandoned(&mut self) {
-        let stop = self.stop.clone();
-        let cancelled = move || stop.is_cancelled();
-        match self.library.write(Patience::brief(&cancelled), |tx| jobs::fail_abandoned(tx)) {
-            Ok(0) | Err(library::Error::Cancelled) => {}
-            Ok(count) => info!(count, "scans that an earlier daemon left running are closed as failed"),
-            Err(failure) => warn!(error = chain(&failure), "scans left running could not be closed"),
+        match self.library.write(Patience::within(BRIEF), |tx| jobs::fail_abandoned(tx)) {
+            Ok(count) => {
+                self.abandoned_closed = true;
+                if count > 0 {
+                    info!(count, "scans that an earlier daemon left running are closed as failed");
+                }
+            }
+            Err(failure) => debug!(
+                error = chain(&failure),
+                "scans that an earlier daemon left running could not be closed yet; no other begins before"
+            ),
         }
     }
 
@@ -269,9 +276,12 @@ impl Scheduler {
             self.generation = generation;
             self.begin_anew();
         }
+        if !self.abandoned_closed {
+            self.close_abandoned();
+        }
         let patience = Patience::within(BRIEF);
         match self.library.read(patience, |tx| jobs::queued(tx)) {
-            Ok(queued) => self.take_requests(queued),
+            Ok(requests) => self.take_requests(requests),
             Err(failure) => debug!(error = chain(&failure), "cannot look for queued scans"),
         }
         if let Some((id, end)) = self.unrecorded.first()
@@ -308,7 +318,7 @@ impl Scheduler {
         self.unrecorded.clear();
         self.requests.clear();
         self.problem = None;
-        self.close_abandoned();
+        self.abandoned_closed = false;
         for root in &mut self.roots {
             root.ask_whole(Reason::LibraryReplaced, Instant::now());
         }

@@ -20,7 +20,7 @@ impl Scheduler {
         if self.running.iter().any(|running| running.is_scan() && !running.is_stuck()) {
             return;
         }
-        if !self.are_all_looked_at() {
+        if !self.abandoned_closed || !self.are_all_looked_at() {
             return;
         }
         let now = Instant::now();
@@ -117,8 +117,8 @@ impl Scheduler {
         self.next_id += 1;
         let context = self.context();
         let running = Running::new(self.next_id, Work::Hashing, &context);
-        let roots: Vec<_> =
-            self.roots.iter().filter(|root| root.is_online()).map(|root| root.path.clone()).collect();
+        let answering = self.roots.iter().filter(|root| root.answers());
+        let roots: Vec<_> = answering.map(|root| root.path.clone()).collect();
         let (id, events) = (self.next_id, self.events.clone());
         let thread = std::thread::Builder::new().name("hash".into()).spawn(move || {
             // Whoever waits for anything else comes first. On Linux this is the thread's own niceness.

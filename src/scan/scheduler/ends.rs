@@ -19,7 +19,9 @@ impl Scheduler {
         self.totals = totals.or(self.totals.take());
         self.counts.files_read += report.summary.scanned;
         self.counts.file_errors += report.summary.errors + report.summary.unreadable;
-        if report.summary.scanned > 0 {
+        let whole = report.summary.root.is_some();
+        // Also where nothing was read: the root may have been away when hashes were last computed.
+        if report.summary.scanned > 0 || whole {
             self.hash_due = Some(Instant::now());
         }
         let job_id = job.as_deref().unwrap_or_default();
@@ -27,7 +29,6 @@ impl Scheduler {
             self.unrecorded.push((job_id.to_owned(), end));
         }
         let interval = self.settings.rescan_interval;
-        let whole = report.summary.root.is_some();
         match &report.error {
             None => {
                 // A look that wrote nothing says nothing of the library.

@@ -153,17 +153,14 @@ impl Root {
         self.may_scan() && !(self.looking && self.looked.elapsed() > LATE)
     }
 
-    pub(super) fn is_online(&self) -> bool {
-        self.may_scan() && self.trouble.is_none()
-    }
-
     /// What is due first, as a task.
     pub(super) fn next_task(&mut self, now: Instant) -> Option<Task> {
         let id = match new_job_id() {
             Ok(id) => id,
             Err(error) => {
                 warn!(root = %self.path.display(), "no scan can begin: {}", chain(&error));
-                self.ask_whole(Reason::Again, now + LOOK);
+                let reason = self.whole.map_or(Reason::Again, |(_, reason)| reason);
+                (self.whole, self.interval_due, self.changed) = (Some((now + LOOK, reason)), None, None);
                 return None;
             }
         };
