@@ -114,7 +114,7 @@ pub fn look(root: &Path) -> Result<Look, Offline> {
             }
         };
         let directory =
-            if !file_system::is_remote(&filesystem) { Some(identify(directory.as_fd())?) } else { None };
+            if file_system::is_remote(&filesystem) { None } else { Some(identify(directory.as_fd())?) };
         Ok(Look { identity: Identity { filesystem, mount_point }, empty, directory })
     };
     read().map_err(|error| Offline::Unreadable(std::io::Error::from(error).to_string()))
