@@ -21,7 +21,7 @@ mod sample_table;
 mod tests;
 pub(super) mod video_config;
 
-use boxes::{Boxes, four_cc_at};
+use boxes::{BoxHeader, Boxes, four_cc_at};
 use fragments::{Fragmented, Timeline};
 use metadata::Cover;
 use movie::{Movie, MovieTrack, Stream};
@@ -70,7 +70,8 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
     let length = reader.length();
     let mut boxes = Boxes::new(0, length);
     let mut is_quicktime = true;
-    let mut end = 0;
+    let (mut end, mut is_cut) = (0, false);
+    let mut freed = None;
     while let Some(found) = boxes.next(reader)? {
         end = found.end;
         match &found.kind {
@@ -83,14 +84,28 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
             b"moov" if found.is_cut => return Err(Error::Truncated { what: "movie box (moov)", length }),
             b"moov" => return Ok((movie::parse(reader, &found, is_quicktime)?, boxes)),
             // Files were found that keep it in a box which is meant to be skipped.
-            b"free" | b"hoov" if four_cc_at(found.head(reader, 8)?, 4) == Some(*b"mvhd") => {
+            b"hoov" if holds_movie(reader, &found)? => {
                 return Ok((movie::parse(reader, &found, is_quicktime)?, boxes));
             }
-            _ if found.is_cut => return Err(Error::Truncated { what: "media data", length }),
-            _ => {}
+            // Editors of tags leave the former movie box there, so it counts only where there is no other.
+            b"free" if freed.is_none() && holds_movie(reader, &found)? => freed = Some((found, boxes)),
+            _ => is_cut = found.is_cut,
         }
     }
-    Err(Error::Malformed { offset: end, what: "there is no movie box (moov): the file was never finished" })
+    match freed {
+        Some((found, behind)) => Ok((movie::parse(reader, &found, is_quicktime)?, behind)),
+        None if is_cut => Err(Error::Truncated { what: "media data", length }),
+        None => Err(Error::Malformed {
+            offset: end,
+            what: "there is no movie box (moov): the file was never finished",
+        }),
+    }
+}
+
+/// Whether a box holds what a movie box begins with.
+fn holds_movie(reader: &mut Reader<'_>, found: &BoxHeader) -> Result<bool, Error> {
+    let first = four_cc_at(found.head(reader, 8)?, 4);
+    Ok(first.is_some_and(|kind| matches!(&kind, b"mvhd" | b"cmov")))
 }
 
 fn describe(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) -> Track {

@@ -128,6 +128,21 @@ fn what_is_missing_is_said() {
 }
 
 #[test]
+fn a_former_movie_box_counts_only_where_there_is_no_other() {
+    let movie = moov(&[&Trak::video().build()]);
+    let former = |name| atom(name, &[&mvhd(), &Trak::new(b"vide", visual(b"avc1", &[])).build().repeat(2)]);
+    let (brand, media) = (ftyp(b"M4A "), atom(b"mdat", &[&[0; 50]]));
+    let cut = [words(&[5000]), b"mdat".to_vec(), vec![0; 40]].concat();
+    let codecs = |parts: &[&[u8]]| -> Vec<String> {
+        read(parts.concat()).unwrap().tracks.into_iter().map(|track| track.codec.unwrap()).collect()
+    };
+    assert_eq!(codecs(&[&brand, &former(b"free"), &media, &movie]), ["av1"]);
+    assert_eq!(codecs(&[&brand, &former(b"free"), &media]), ["h264", "h264"]);
+    assert_eq!(codecs(&[&brand, &former(b"free"), &cut]), ["h264", "h264"]);
+    assert_eq!(codecs(&[&brand, &former(b"hoov"), &media, &movie]), ["h264", "h264"]);
+}
+
+#[test]
 fn languages_flags_and_titles() {
     let named = |language| track(&Trak { language, ..Trak::video() }).language;
     assert_eq!(named(0x15C7).as_deref(), Some("eng"));
