@@ -38,8 +38,8 @@ const FORMAT: &str = "mov,mp4,m4a,3gp,3g2,mj2";
 ///
 /// # Errors
 ///
-/// [`Error::Truncated`] when the file ends within or before `moov`, [`Error::Malformed`] when there is none,
-/// [`Error::NoTracks`], and those of the reader.
+/// [`Error::Truncated`] when the file ends before `moov` or within its tracks, [`Error::Malformed`] when there is
+/// none, [`Error::NoTracks`], and those of the reader.
 pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let (movie, boxes) = find_movie(reader)?;
     let timeline = match &movie.fragments {
@@ -81,7 +81,6 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
                 is_quicktime = brands.get(..4).is_some_and(is_brand)
                     || brands.get(8..).unwrap_or_default().chunks_exact(4).any(is_brand);
             }
-            b"moov" if found.is_cut => return Err(Error::Truncated { what: "movie box (moov)", length }),
             b"moov" => return Ok((movie::parse(reader, &found, is_quicktime)?, boxes)),
             // Files were found that keep it in a box which is meant to be skipped.
             b"hoov" if holds_movie(reader, &found)? => {

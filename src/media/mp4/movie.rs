@@ -134,11 +134,14 @@ fn compressed_movie(reader: &mut Reader<'_>, cmov: &BoxHeader) -> Result<Movie, 
 }
 
 fn plain(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: bool) -> Result<Movie, Error> {
+    let truncated = Error::Truncated { what: "movie box (moov)", length: reader.length() };
     let mut movie = Movie::default();
     let mut boxes = moov.children(0);
     while let Some(found) = boxes.next(reader)? {
         match &found.kind {
             b"mvhd" => movie.header(found.head(reader, 32)?),
+            // The tables of a track are cut: ffprobe refuses such a file, too.
+            b"trak" if moov.is_cut && found.is_cut => return Err(truncated),
             b"trak" if movie.streams.len() < MAX_TRACKS => movie.track(reader, &found, is_quicktime)?,
             b"mvex" => movie.fragments(reader, &found)?,
             b"udta" => {
@@ -149,6 +152,10 @@ fn plain(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: bool) -> Resul
             b"meta" => movie.covers(reader, &found)?,
             _ => {}
         }
+    }
+    // Where the file ends behind the tracks, only tags and covers are lost.
+    if moov.is_cut && movie.tracks().all(|track| track.entry.kind.is_none()) {
+        return Err(truncated);
     }
     Ok(movie)
 }

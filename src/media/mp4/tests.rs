@@ -143,6 +143,22 @@ fn a_former_movie_box_counts_only_where_there_is_no_other() {
 }
 
 #[test]
+fn a_file_that_ends_behind_its_tracks_is_read() {
+    let trak = Trak::video().build();
+    let file = [ftyp(b"mp42"), moov(&[&trak, &atom(b"udta", &[&[0; 90]])])].concat();
+    let behind = file.len() - 98;
+    for end in [behind, behind + 1, behind + 50] {
+        let info = read(file[..end].to_vec()).unwrap();
+        assert_eq!((info.duration_seconds, info.tracks.len()), (Some(10.0), 1), "{end}");
+    }
+    for end in behind - trak.len()..behind {
+        assert!(matches!(read(file[..end].to_vec()), Err(Error::Truncated { .. })), "{end}");
+    }
+    let two = [ftyp(b"mp42"), moov(&[&trak, &trak])].concat();
+    assert!(matches!(read(two[..two.len() - 4].to_vec()), Err(Error::Truncated { .. })), "half a track");
+}
+
+#[test]
 fn languages_flags_and_titles() {
     let named = |language| track(&Trak { language, ..Trak::video() }).language;
     assert_eq!(named(0x15C7).as_deref(), Some("eng"));
