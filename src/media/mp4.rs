@@ -184,24 +184,55 @@ fn duration(movie: &Movie) -> Option<f64> {
     movie.duration.map(|duration| seconds(duration, movie.timescale)).or_else(of_tracks)
 }
 
-/// From the first frame of any track to the last one's end.
+/// From the first frame to the last one's end, of the tracks that ffprobe measures.
 fn fragmented_duration(movie: &Movie, timeline: &Timeline) -> Option<f64> {
     if let Some(stated) = timeline.stated {
         return Some(seconds(stated, movie.timescale));
     }
-    let (mut longest, mut first, mut last) = (0.0_f64, f64::INFINITY, 0.0_f64);
+    let (mut played, mut text) = (Span::default(), Span::default());
     for (track, fragmented) in movie.tracks().zip(&timeline.tracks) {
         let length = track.duration.unwrap_or(0).max(u64::try_from(fragmented.end).unwrap_or(0));
         let length = seconds(length, track.timescale);
-        longest = longest.max(length);
-        if let Some(start) = fragmented.start {
-            let begin = seconds(start.unsigned_abs(), track.timescale) * if start < 0 { -1.0 } else { 1.0 };
-            first = first.min(begin);
-            last = last.max(begin + length);
+        let begin = fragmented
+            .start
+            .map(|start| seconds(start.unsigned_abs(), track.timescale) * if start < 0 { -1.0 } else { 1.0 });
+        match track.kind() {
+            TrackType::Video | TrackType::Audio => played.add(begin, length),
+            _ => text.add(begin, length),
         }
     }
-    let shown = if first.is_finite() { last - first } else { 0.0 };
+    let lead = outermost(played.lead, text.lead);
+    let shown = lead.zip(outermost(played.end, text.end)).map_or(0.0, |(lead, end)| lead + end);
+    let longest = outermost(played.longest, text.longest).unwrap_or(0.0);
     Some(longest.max(shown)).filter(|duration| *duration > 0.0)
+}
+
+/// What tracks of one sort cover, in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    longest: Option<f64>,
+    /// How long before zero the first one begins.
+    lead: Option<f64>,
+    end: Option<f64>,
+}
+
+impl Span {
+    fn add(&mut self, begin: Option<f64>, length: f64) {
+        let most = |known: Option<f64>, value: f64| Some(known.map_or(value, |known| known.max(value)));
+        self.longest = most(self.longest, length);
+        if let Some(begin) = begin {
+            self.lead = most(self.lead, -begin);
+            self.end = most(self.end, begin + length);
+        }
+    }
+}
+
+/// Texts and data count where they reach less than a second beyond what is played, or where nothing is.
+fn outermost(played: Option<f64>, text: Option<f64>) -> Option<f64> {
+    match (played, text) {
+        (Some(played), Some(text)) if (0.0..1.0).contains(&(text - played)) => Some(text),
+        _ => played.or(text),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a length beyond 2^53 units is no length")]

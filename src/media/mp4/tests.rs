@@ -294,6 +294,42 @@ fn fragments_tell_rate_and_length() {
     assert_eq!(read(file).unwrap().duration_seconds, Some(80.0));
 }
 
+/// A fragmented file: the tracks, then one fragment for each pair of a track and the words of its run.
+fn fragmented(traks: &[Trak], runs: &[(u32, u32, &[u32])]) -> Vec<u8> {
+    let trex: Vec<u8> = (1..=2).flat_map(|id| atom(b"trex", &[&words(&[0, id, 1, 1000, 0, 0])])).collect();
+    let traks: Vec<u8> = traks.iter().flat_map(Trak::build).collect();
+    let mut file = [ftyp(b"iso5"), moov(&[&traks, &atom(b"mvex", &[&trex])])].concat();
+    for (id, time, run) in runs {
+        let tfhd = atom(b"tfhd", &[&words(&[0x02_0000, *id])]);
+        let tfdt = atom(b"tfdt", &[&words(&[0, *time])]);
+        let traf = atom(b"traf", &[&tfhd, &tfdt, &atom(b"trun", &[&words(run)])]);
+        file.extend(atom(b"moof", &[&atom(b"mfhd", &[&words(&[0, 1])]), &traf]));
+        file.extend(atom(b"mdat", &[&[0; 10]]));
+    }
+    file
+}
+
+/// A track of milliseconds that has its frames in fragments.
+fn in_fragments(id: u32, handler: &'static [u8], entry: Vec<u8>) -> Trak {
+    Trak { id, timescale: 1000, stts: vec![0, 0], ..Trak::new(handler, entry) }
+}
+
+#[test]
+fn texts_lengthen_a_fragmented_file_by_less_than_a_second_only() {
+    let film = || in_fragments(1, b"vide", visual(b"av01", &[]));
+    let texts = || in_fragments(2, b"sbtl", atom(b"tx3g", &[&[0; 38]]));
+    let length = |texts_begin, frames_of_text| {
+        let runs: &[(u32, u32, &[u32])] = &[(1, 5000, &[0, 10]), (2, texts_begin, &[0, frames_of_text])];
+        read(fragmented(&[film(), texts()], runs)).unwrap().duration_seconds
+    };
+    // Lengths count from zero, so a track that begins at 5 s and ends at 15 s is 15 s long.
+    assert_eq!(length(5000, 10), Some(15.0));
+    assert_eq!(length(5500, 10), Some(15.5));
+    assert_eq!(length(5000, 40), Some(15.0));
+    let alone: &[(u32, u32, &[u32])] = &[(2, 0, &[0, 40])];
+    assert_eq!(read(fragmented(&[texts()], alone)).unwrap().duration_seconds, Some(40.0));
+}
+
 /// What a file of these bytes costs, whatever comes out.
 fn cost(file: Vec<u8>) -> Usage {
     let (result, usage) = measure(Cursor::new(file));
