@@ -194,7 +194,7 @@ fn fragmented_duration(movie: &Movie, timeline: &Timeline) -> Option<f64> {
         let length = track.duration.unwrap_or(0).max(u64::try_from(fragmented.end).unwrap_or(0));
         let length = seconds(length, track.timescale);
         let begin = fragmented
-            .start
+            .start()
             .map(|start| seconds(start.unsigned_abs(), track.timescale) * if start < 0 { -1.0 } else { 1.0 });
         match track.kind() {
             TrackType::Video | TrackType::Audio => played.add(begin, length),

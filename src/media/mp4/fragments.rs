@@ -29,8 +29,11 @@ pub(crate) struct Fragmented {
     pub(crate) id: u32,
     /// Decoding times of the first frames.
     pub(crate) times: Vec<i64>,
-    /// When the first frame is shown.
-    pub(crate) start: Option<i64>,
+    /// When the first frame would be shown without `delay`.
+    first: Option<i64>,
+    /// The largest negative composition offset: ffprobe takes all frames to be shown so much later, so that none
+    /// is shown before it is decoded.
+    delay: i64,
     /// Where the last frame ends.
     pub(crate) end: i64,
     /// How much earlier than the media the presentation begins.
@@ -222,7 +225,7 @@ impl Timeline {
     fn forget_ends(&mut self) {
         for track in &mut self.tracks {
             track.end = 0;
-            track.start = None;
+            track.first = None;
         }
     }
 
@@ -291,6 +294,11 @@ impl Timeline {
 }
 
 impl Fragmented {
+    /// When the first frame is shown.
+    pub(crate) fn start(&self) -> Option<i64> {
+        self.first.map(|first| first.saturating_add(self.delay))
+    }
+
     /// One run of samples, the first of which is decoded at `time`; where the last one ends.
     fn run(
         &mut self,
@@ -308,16 +316,15 @@ impl Fragmented {
         let entries = 8 + 4 * [0x1, 0x4].into_iter().filter(|flag| has(*flag)).count();
         let entry = 4 * [0x100, 0x200, 0x400, 0x800].into_iter().filter(|flag| has(*flag)).count();
         let offset = entry.saturating_sub(4);
-        if has(0x800) && self.start.is_none() {
+        let mut offset_of_first = 0;
+        if has(0x800) {
             let each = head.get(entries..).unwrap_or_default().chunks_exact(entry);
-            let composed: Vec<i64> =
-                each.filter_map(|entry| u32_at(entry, offset)).map(|by| by.cast_signed().into()).collect();
-            // Negative offsets shift all times, so that no frame is shown before it is decoded.
-            let earliest = composed.iter().copied().min().unwrap_or(0).min(0);
-            let first = composed.first().copied().unwrap_or(0);
-            self.start = Some(time.saturating_sub(self.shift).saturating_add(first).saturating_sub(earliest));
+            let offsets =
+                each.filter_map(|entry| u32_at(entry, offset)).map(|by| i64::from(by.cast_signed()));
+            offset_of_first = offsets.clone().next().unwrap_or(0);
+            self.delay = offsets.fold(self.delay, |delay, by| delay.max(-by));
         }
-        self.start.get_or_insert(time.saturating_sub(self.shift));
+        self.first.get_or_insert(time.saturating_sub(self.shift).saturating_add(offset_of_first));
         let end = if has(0x100) {
             let size = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(entry);
             let payload = trun.head(reader, size.saturating_add(entries).min(MAX_RUN))?;

@@ -330,6 +330,23 @@ fn texts_lengthen_a_fragmented_file_by_less_than_a_second_only() {
     assert_eq!(read(fragmented(&[texts()], alone)).unwrap().duration_seconds, Some(40.0));
 }
 
+#[test]
+fn a_negative_offset_in_any_fragment_delays_all_frames() {
+    let traks = || {
+        [
+            in_fragments(1, b"vide", visual(b"av01", &[])),
+            in_fragments(2, b"soun", sound(b"Opus", 0, 2, 16, &[])),
+        ]
+    };
+    let length = |offset: i32| {
+        let run = [0x800, 2, offset.cast_unsigned(), 40];
+        let runs: &[(u32, u32, &[u32])] = &[(1, 0, &[0, 10]), (2, 0, &[0, 12]), (1, 10_000, &run)];
+        read(fragmented(&traks(), runs)).unwrap().duration_seconds
+    };
+    assert_eq!(length(0), Some(12.0));
+    assert_eq!(length(-80), Some(12.08));
+}
+
 /// What a file of these bytes costs, whatever comes out.
 fn cost(file: Vec<u8>) -> Usage {
     let (result, usage) = measure(Cursor::new(file));
