@@ -299,6 +299,11 @@ impl Fragmented {
         self.first.map(|first| first.saturating_add(self.delay))
     }
 
+    /// Whether there is any fragment, or an index that tells of some.
+    pub(crate) fn is_found(&self) -> bool {
+        self.first.is_some() || self.has_index
+    }
+
     /// One run of samples, the first of which is decoded at `time`; where the last one ends.
     fn run(
         &mut self,

@@ -14,8 +14,8 @@ use crate::media::{Error, TrackType};
 const MAX_TRACKS: usize = 1000;
 /// The most that a compressed movie box may become.
 const MAX_INFLATED: usize = 4 * 1024 * 1024;
-/// Edits that matter for where a track begins.
-const EDITS: usize = 2;
+/// Edits that are read: the first two tell where a track begins, all of them how long it is.
+const EDITS: usize = 8;
 
 /// What `moov` says.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +62,8 @@ pub(crate) struct MovieTrack {
     pub(crate) entry: SampleEntry,
     pub(crate) durations: Durations,
     edits: Vec<Edit>,
+    /// There are more edits than were read.
+    has_more_edits: bool,
     handler: FourCc,
 }
 
@@ -88,6 +90,18 @@ impl MovieTrack {
         let start = rest.first().map_or(0, |edit| edit.media_time.max(0));
         let scaled = u128::from(pause) * u128::from(self.timescale) / u128::from(movie_timescale.max(1));
         start.saturating_sub(i64::try_from(scaled).unwrap_or(i64::MAX))
+    }
+
+    /// How long the track's samples outside of fragments last, in its units: its edits may show less of them.
+    pub(crate) fn shown(&self, movie_timescale: u32) -> u64 {
+        let whole = self.duration.unwrap_or(0);
+        let edited: u128 = self.edits.iter().map(|edit| u128::from(edit.duration)).sum();
+        if edited == 0 || self.has_more_edits || self.durations.is_empty() {
+            return whole;
+        }
+        let (to, from) = (u128::from(self.timescale), u128::from(movie_timescale.max(1)));
+        let edited = edited.saturating_mul(to).saturating_add(from / 2) / from;
+        u64::try_from(edited).unwrap_or(u64::MAX).min(whole)
     }
 }
 
@@ -221,7 +235,7 @@ impl Movie {
                 b"tkhd" => track.header(found.head(reader, 24)?),
                 b"edts" => {
                     if let Some(list) = found.children(0).find(reader, *b"elst")? {
-                        track.edits = edit_list(list.head(reader, 8 + EDITS * 20)?);
+                        (track.edits, track.has_more_edits) = edit_list(list.head(reader, 8 + EDITS * 20)?);
                     }
                 }
                 b"tref" => {
@@ -346,10 +360,10 @@ fn timescale_and_duration(payload: &[u8]) -> (u32, Option<u64>) {
     (timescale.unwrap_or(1), duration)
 }
 
-/// ISO/IEC 14496-12, 8.6.6.
-fn edit_list(payload: &[u8]) -> Vec<Edit> {
+/// ISO/IEC 14496-12, 8.6.6; also whether there are more than [`EDITS`].
+fn edit_list(payload: &[u8]) -> (Vec<Edit>, bool) {
     let long = payload.first() == Some(&1);
-    let count = u32_at(payload, 4).unwrap_or(0);
+    let count = u32_at(payload, 4).and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
     let entries = payload.get(8..).unwrap_or_default().chunks_exact(if long { 20 } else { 12 });
     let edit = |entry: &[u8]| {
         if long {
@@ -359,5 +373,5 @@ fn edit_list(payload: &[u8]) -> Vec<Edit> {
             Some(Edit { duration: u64::from(u32_at(entry, 0)?), media_time })
         }
     };
-    entries.take(usize::try_from(count).unwrap_or(EDITS).min(EDITS)).filter_map(edit).collect()
+    (entries.take(count.min(EDITS)).filter_map(edit).collect(), count > EDITS)
 }

@@ -347,6 +347,18 @@ fn a_negative_offset_in_any_fragment_delays_all_frames() {
     assert_eq!(length(-80), Some(12.08));
 }
 
+#[test]
+fn without_any_fragment_the_edits_tell_how_long_a_track_is() {
+    let length = |edits: &[u32]| {
+        let list = atom(b"edts", &[&atom(b"elst", &[&words(edits)])]);
+        read(fragmented(&[Trak { extra: list, ..Trak::video() }], &[])).unwrap().duration_seconds
+    };
+    assert_eq!(length(&[0, 0]), Some(10.0));
+    assert_eq!(length(&[0, 1, 4000, 24_000, 0x1_0000]), Some(4.0));
+    assert_eq!(length(&[0, 2, 1000, u32::MAX, 0x1_0000, 4000, 0, 0x1_0000]), Some(5.0));
+    assert_eq!(length(&[0, 1, 40_000, 0, 0x1_0000]), Some(10.0));
+}
+
 /// What a file of these bytes costs, whatever comes out.
 fn cost(file: Vec<u8>) -> Usage {
     let (result, usage) = measure(Cursor::new(file));
