@@ -1,6 +1,7 @@
 //! Bytes → [`MediaInfo`]: Matroska/WebM, ISO base media (MP4, M4V, MOV, fragmented) and AVI, found by
-//! content, never by extension. Pure: `Read + Seek` in, a value out; no SQL, no async, no logging, nothing
-//! of the crate. What is reported equals what ffprobe reports, through VPO's usual names.
+//! content, never by extension. Pure but for a panic hook (`guard`): `Read + Seek` in, a value out; no SQL, no
+//! async, no logging, nothing of the crate. What is reported equals what ffprobe reports, through VPO's usual
+//! names.
 
 mod avi;
 mod error;
@@ -56,6 +57,25 @@ pub struct Track {
     pub height: Option<u32>,
     /// Frames a second as a fraction, `24000/1001`.
     pub frame_rate: Option<String>,
+}
+
+impl Track {
+    /// A track of which nothing more is known.
+    fn new(track_type: TrackType) -> Self {
+        Self {
+            track_type,
+            codec: None,
+            language: Some(names::UNDETERMINED.to_owned()),
+            title: None,
+            is_default: false,
+            is_forced: false,
+            channels: None,
+            channel_layout: None,
+            width: None,
+            height: None,
+            frame_rate: None,
+        }
+    }
 }
 
 /// The kinds of track.

@@ -7,7 +7,7 @@ use super::frame_rate::{self, Timing};
 use super::mp4::codecs as quicktime;
 use super::mp4::video_config::{self, VideoConfig};
 use super::names::riff::{self, WaveFormat};
-use super::names::{UNDETERMINED, channel_layout, text};
+use super::names::{channel_layout, text};
 use super::reader::Reader;
 use super::{Error, MAX_TEXT, MediaInfo, Track, TrackType};
 
@@ -261,19 +261,7 @@ fn bitmap_codec(four_cc: [u8; 4], format: &[u8]) -> Option<&'static str> {
 
 impl Stream {
     fn tracks(self) -> Vec<Track> {
-        let mut track = Track {
-            track_type: TrackType::Other,
-            codec: None,
-            language: Some(UNDETERMINED.to_owned()),
-            title: self.title.clone(),
-            is_default: false,
-            is_forced: false,
-            channels: None,
-            channel_layout: None,
-            width: None,
-            height: None,
-            frame_rate: None,
-        };
+        let mut track = Track { title: self.title.clone(), ..Track::new(TrackType::Other) };
         match (self.kind, self.format) {
             (Kind::Video, Some(Format::Bitmap { codec: Some("xsub"), .. })) => {
                 track.track_type = TrackType::Subtitle;

@@ -28,7 +28,11 @@ const REORDERED: usize = 16;
 pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let mut segment = find_segment(reader)?;
     let entries = std::mem::take(&mut segment.entries).into_iter();
-    let entries: Vec<(Entry, Codec)> = entries.map(|entry| (entry.clone(), codec::of(&entry))).collect();
+    let with_codec = |entry| {
+        let codec = codec::of(&entry);
+        (entry, codec)
+    };
+    let entries: Vec<(Entry, Codec)> = entries.map(with_codec).collect();
     let rates = rates(reader, &segment, &entries);
     let mut tracks: Vec<Track> =
         entries.into_iter().zip(rates).map(|((entry, codec), rate)| track(entry, codec, rate)).collect();

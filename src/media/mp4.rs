@@ -138,17 +138,10 @@ fn describe(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) 
 
 fn describe_cover(cover: Cover) -> Track {
     Track {
-        track_type: TrackType::Video,
         codec: Some(cover.codec.to_owned()),
-        language: Some(UNDETERMINED.to_owned()),
-        title: None,
-        is_default: false,
-        is_forced: false,
-        channels: None,
-        channel_layout: None,
         width: cover.size.map(|(width, _)| width),
         height: cover.size.map(|(_, height)| height),
-        frame_rate: None,
+        ..Track::new(TrackType::Video)
     }
 }
 

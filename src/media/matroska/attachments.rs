@@ -4,7 +4,6 @@
 use super::ebml::Children;
 use super::ids;
 use crate::media::image;
-use crate::media::names::UNDETERMINED;
 use crate::media::reader::Reader;
 use crate::media::{Error, Track, TrackType};
 
@@ -52,17 +51,11 @@ fn file(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Track>
         size = image::size(reader, start, end);
     }
     Ok(Some(Track {
-        track_type: if image.is_some() { TrackType::Video } else { TrackType::Attachment },
         codec: image.or_else(|| file_codec(&media_type)).map(str::to_owned),
-        language: Some(UNDETERMINED.to_owned()),
         title,
-        is_default: false,
-        is_forced: false,
-        channels: None,
-        channel_layout: None,
         width: size.map(|(width, _)| width),
         height: size.map(|(_, height)| height),
-        frame_rate: None,
+        ..Track::new(if image.is_some() { TrackType::Video } else { TrackType::Attachment })
     }))
 }
 
