@@ -299,7 +299,7 @@ impl Stream {
             is_table: false,
             shown: None,
             claimed: self.picture.rate,
-            is_fine: frame_rate::is_doubtful(codec, self.picture.rate.unwrap_or((self.rate, self.scale))),
+            is_fine: frame_rate::is_fine(codec, self.picture.rate.unwrap_or((self.rate, self.scale))),
         });
         rate.map(|rate| rate.to_string())
     }

@@ -13,21 +13,19 @@ pub(crate) struct Timing<'a> {
     pub(crate) times: &'a [i64],
     /// When the first of them is presented: the times may be shifted against those of other tracks.
     pub(crate) shift: i64,
-    /// How long the frames are said to be shown altogether, where that is not simply the time between them; 0
-    /// where nothing is said.
+    /// Sum of the frames' stated durations; `None` = their times tell it, `Some(0)` = nothing is stated.
     pub(crate) shown: Option<i64>,
     /// The times come from a sample table, of which ffprobe looks at more.
     pub(crate) is_table: bool,
     /// Frames a second that the codec itself claims, a fraction.
     pub(crate) claimed: Option<(u32, u32)>,
-    /// Whether the times may be finer than the rate: ffprobe thinks so of some codecs, and of all that are
-    /// measured in many units a second.
+    /// Whether the times may be finer than the rate, see [`is_fine`].
     pub(crate) is_fine: bool,
 }
 
 /// Whether ffprobe thinks a track's times finer than its rate: always with some codecs, else outside of a range
 /// of frames a second (a fraction).
-pub(crate) fn is_doubtful(codec: Option<&str>, (frames, seconds): (u32, u32)) -> bool {
+pub(crate) fn is_fine(codec: Option<&str>, (frames, seconds): (u32, u32)) -> bool {
     let (frames, seconds) = (u64::from(frames), u64::from(seconds));
     matches!(codec, Some("h264" | "hevc" | "mpeg2video" | "gif"))
         || !(seconds * 5..seconds * 101).contains(&frames)

@@ -182,6 +182,6 @@ fn estimated_rate(entry: &Entry, codec: &Codec, scale: u64, frames: &[Frame]) ->
         is_table: false,
         shown: Some(shown),
         claimed: codec.video.rate,
-        is_fine: frame_rate::is_doubtful(codec.name, codec.video.rate.unwrap_or((timescale, tick))),
+        is_fine: frame_rate::is_fine(codec.name, codec.video.rate.unwrap_or((timescale, tick))),
     })
 }

@@ -152,9 +152,8 @@ fn frame_rate(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>
     }
     let of_fragments = fragmented.filter(|_| track.durations.is_empty());
     let times = of_fragments.map_or_else(|| track.durations.times(), |fragmented| fragmented.times.clone());
-    let is_fine = matches!(track.entry.codec, Some("h264" | "hevc" | "mpeg2video" | "gif"))
-        || track.entry.format == *b"mp4v"
-        || !(5..=100).contains(&track.timescale);
+    let is_fine =
+        track.entry.format == *b"mp4v" || frame_rate::is_fine(track.entry.codec, (track.timescale, 1));
     frame_rate::estimate(Timing {
         tick: 1,
         timescale: track.timescale,

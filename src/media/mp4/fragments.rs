@@ -20,8 +20,8 @@ const MAX_READS: u32 = 600;
 const TAILS: [usize; 3] = [32 * 1024, 128 * 1024, 512 * 1024];
 /// Bytes of one run's entries that are read: more than a fragment of any sane length has.
 const MAX_RUN: usize = 128 * 1024;
-/// Bytes of the last index entries that are read from `mfra`, per track.
-const MAX_TRACKS_IN_INDEX: u32 = 64;
+/// Boxes of `mfra` that are looked at: a `tfra` for each track, and `mfro`.
+const MAX_INDEX_BOXES: u32 = 64;
 
 /// What a track's fragments tell; times are in units of the track.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -166,7 +166,7 @@ impl Timeline {
         let Some(table) = Boxes::new(start, length).find(reader, *b"mfra")? else { return Ok(false) };
         let mut boxes = table.children(0);
         let mut last = Vec::new();
-        for _ in 0..MAX_TRACKS_IN_INDEX {
+        for _ in 0..MAX_INDEX_BOXES {
             let Some(found) = boxes.next(reader)? else { break };
             if found.kind == *b"tfra" {
                 last.extend(last_entry(reader, &found)?);
