@@ -65,7 +65,7 @@ fn regular(kind: FileType) -> Result<(), Error> {
 }
 
 fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
-    let head = reader.at_most(0, 64)?;
+    let head = reader.at_most(0, 192)?;
     match Family::of(head) {
         Ok(Family::Matroska) => matroska::parse(reader),
         Ok(Family::Mp4) => mp4::parse(reader),
@@ -135,7 +135,8 @@ fn familiar(head: &[u8]) -> &'static str {
         return kind;
     }
     match head {
-        [0x47, ..] if head.len() < 189 && head.first() == Some(&0x47) && !head.is_ascii() => {
+        // Its packets are 188 bytes long, and begin alike.
+        [0x47, ..] if head.get(188).is_none_or(|byte| *byte == 0x47) && !head.is_ascii() => {
             "looks like an MPEG transport stream"
         }
         _ if head.iter().all(|byte| *byte == 0) => "begins with zeros, as an incomplete download does",

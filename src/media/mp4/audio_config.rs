@@ -202,14 +202,12 @@ fn program_config_channels(mut bits: Bits<'_>) -> Option<u32> {
     bits.skip(4 + 2 + 4)?; // instance tag, object type, sampling frequency
     let elements = [bits.number(4)?, bits.number(4)?, bits.number(4)?];
     let low_frequency = bits.number(2)?;
-    bits.skip(3)?; // associated data
-    let coupled = bits.number(4)?;
+    bits.skip(3 + 4)?; // associated data, coupling
     for mixdown in [4, 4, 3] {
         if bits.flag()? {
             bits.skip(mixdown)?;
         }
     }
-    let _ = coupled;
     let mut channels = low_frequency;
     for _ in 0..elements.iter().sum::<u32>() {
         channels += 1 + u32::from(bits.flag()?);

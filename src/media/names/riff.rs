@@ -85,27 +85,18 @@ pub(crate) fn audio(tag: u16, bits: u16) -> Option<&'static str> {
 pub(crate) struct WaveFormat {
     pub(crate) codec: Option<&'static str>,
     pub(crate) channels: u32,
-    pub(crate) sample_rate: u32,
-    pub(crate) bytes_per_second: u32,
-    pub(crate) block_align: u16,
 }
 
 impl WaveFormat {
     /// `None` when it is too short to be one.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let short = |at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
-        let long = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        bytes.get(..14)?;
         let tag = short(0)?;
         let bits = short(14).unwrap_or(8);
         let codec = if tag == EXTENSIBLE { extensible(bytes, bits) } else { audio(tag, bits) };
         let channels = if codec == Some("aac_latm") { 0 } else { u32::from(short(2)?) };
-        Some(Self {
-            codec,
-            channels,
-            sample_rate: long(4)?,
-            bytes_per_second: long(8)?,
-            block_align: short(12)?,
-        })
+        Some(Self { codec, channels })
     }
 }
 
@@ -319,7 +310,7 @@ mod tests {
             vec![0xFE, 0xFF, 6, 0, 0x80, 0xBB, 0, 0, 0, 0, 0, 0, 4, 0, 32, 0, 22, 0, 24, 0, 0, 0, 0, 0];
         format.extend([1, 0, 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71]);
         let parsed = WaveFormat::parse(&format).unwrap();
-        assert_eq!((parsed.codec, parsed.channels, parsed.sample_rate), (Some("pcm_s24le"), 6, 48_000));
+        assert_eq!((parsed.codec, parsed.channels), (Some("pcm_s24le"), 6));
         for end in 0..format.len() {
             let _ = WaveFormat::parse(&format[..end]);
         }
