@@ -152,8 +152,8 @@ fn frame_rate(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>
     }
     let of_fragments = fragmented.filter(|_| track.durations.is_empty());
     let times = of_fragments.map_or_else(|| track.durations.times(), |fragmented| fragmented.times.clone());
-    let is_fine =
-        track.entry.format == *b"mp4v" || frame_rate::is_fine(track.entry.codec, (track.timescale, 1));
+    let is_fine = track.entry.format == *b"mp4v"
+        || frame_rate::is_fine(track.entry.codec, track.entry.claimed_rate.unwrap_or((track.timescale, 1)));
     frame_rate::estimate(Timing {
         tick: 1,
         timescale: track.timescale,

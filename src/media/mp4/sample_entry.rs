@@ -251,6 +251,8 @@ impl SampleEntry {
         match self.codec {
             Some("qcelp" | "amr_nb" | "amr_wb") => self.take_channels(Some(1)),
             Some("dvaudio") => self.codec = Some("pcm_s16le"),
+            // The picture clock of ITU-T H.263, 5.1: only its later versions have others.
+            Some("h263") => self.claimed_rate = Some((30_000, 1001)),
             _ => {}
         }
     }

@@ -266,6 +266,17 @@ fn jitter_becomes_a_standard_rate() {
 }
 
 #[test]
+fn the_picture_clock_of_h263_stands_in_for_a_rate() {
+    let rate = |stts: Vec<u32>| {
+        let entry = visual(b"s263", &[]);
+        track(&Trak { timescale: 1000, stts, ..Trak::new(b"vide", entry) }).frame_rate.unwrap()
+    };
+    let irregular: Vec<u32> = (0..20).flat_map(|_| [1, 41, 1, 97, 1, 150, 1, 223]).collect();
+    assert_eq!(rate([vec![0, 80], irregular].concat()), "30000/1001");
+    assert_eq!(rate(vec![0, 1, 30, 67]), "1000/67", "a table's word counts first");
+}
+
+#[test]
 fn fragments_tell_rate_and_length() {
     let mut init = Trak { stts: vec![0, 0], ..Trak::video() };
     init.timescale = 25_000;
