@@ -3,6 +3,9 @@
 //! Sources: Microsoft's AVI RIFF File Reference and the OpenDML AVI File Format Extensions 1.02. Like ffprobe,
 //! and unlike the reference, this enters every list and believes no list's size: writers get them wrong.
 
+#[cfg(test)]
+mod tests;
+
 use super::frame_rate::{self, Timing};
 use super::mp4::codecs as quicktime;
 use super::mp4::video_config::{self, VideoConfig};
@@ -15,6 +18,13 @@ use super::{Error, MAX_TEXT, MediaInfo, Track, TrackType};
 const CHUNK: u64 = 8;
 /// A chunk of the header beyond this size is damage; what follows is taken for the videos' data.
 const MAX_CHUNK: u32 = 1_000_000;
+/// Chunks of `movi` among which the first frame of MPEG-4 video is searched, in how many bytes, and how many
+/// of them are read at once.
+const MAX_SEARCH_CHUNKS: u32 = 64;
+const MAX_SEARCH: u64 = 64 * 1024;
+const SEARCH_STEP: usize = 16 * 1024;
+/// The chunks that are mostly in the first read.
+const NEAR_CHUNKS: u32 = 4;
 /// Bytes of a stream format that are looked at.
 const MAX_FORMAT: usize = 1024;
 
@@ -210,11 +220,29 @@ impl Header {
     }
 
     /// MPEG-4 video tells its size and rate in its first frame, which a decoder believes. It mostly lies in the
-    /// bytes that were read already; what does not is left alone.
+    /// bytes that were read already; else behind some sound, which is read in large pieces.
     fn first_frames(&mut self, reader: &mut Reader<'_>, movi: u64) {
-        let mut offset = movi;
-        for _ in 0..4 {
+        let is_mpeg4 =
+            |stream: &Stream| matches!(stream.format, Some(Format::Bitmap { codec: Some("mpeg4"), .. }));
+        if !self.streams.iter().any(is_mpeg4) {
+            return;
+        }
+        let (mut offset, mut held) = (movi, 0);
+        for nth in 0..MAX_SEARCH_CHUNKS {
+            if offset >= movi + MAX_SEARCH {
+                return;
+            }
+            if nth >= NEAR_CHUNKS && offset + CHUNK > held {
+                held = offset + SEARCH_STEP as u64;
+                if reader.at_most(offset, SEARCH_STEP).is_err() {
+                    return;
+                }
+            }
             let Ok(head) = reader.array::<8>(offset, "first frame") else { return };
+            if head.starts_with(b"LIST") {
+                offset += CHUNK + 4; // `rec `: chunks that belong together
+                continue;
+            }
             let size = u32_at(&head, 4);
             let index = match head {
                 [tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'd', b'c' | b'b', ..] => {
@@ -222,9 +250,7 @@ impl Header {
                 }
                 _ => usize::MAX,
             };
-            if let Some(stream) = self.streams.get_mut(index)
-                && let Some(Format::Bitmap { codec: Some("mpeg4"), .. }) = stream.format
-            {
+            if let Some(stream) = self.streams.get_mut(index).filter(|stream| is_mpeg4(stream)) {
                 let most = usize::try_from(size).unwrap_or(usize::MAX).min(MAX_FORMAT);
                 let frame = reader.at_most(offset + CHUNK, most).unwrap_or_default();
                 stream.picture = video_config::mpeg4(frame).unwrap_or_default();
