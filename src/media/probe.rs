@@ -93,6 +93,10 @@ impl Family {
             (b"RIFF", b"AVI " | b"AVIX" | b"AVI\x19" | b"AMV ") | (b"ON2 ", b"ON2f") => return Ok(Self::Avi),
             _ => {}
         }
+        // Motion JPEG 2000 begins with the signature of JPEG 2000 (ISO/IEC 15444-3, 5.1).
+        if four(4) == b"jP  " && four(16) == b"ftyp" && four(20) == b"mjp2" {
+            return Ok(Self::Mp4);
+        }
         match four(4) {
             b"ftyp" | b"moov" | b"mdat" | b"moof" | b"styp" | b"sidx" | b"free" | b"skip" | b"wide"
             | b"pnot" | b"uuid" | b"junk" | b"pict" | b"emsg" | b"prfl" => Ok(Self::Mp4),
@@ -103,10 +107,11 @@ impl Family {
 
 /// What people find under a video's name.
 fn familiar(head: &[u8]) -> &'static str {
-    const KINDS: [(usize, &[u8], &str); 24] = [
+    const KINDS: [(usize, &[u8], &str); 25] = [
         (0, b"\xFF\xD8\xFF", "is a JPEG image"),
         (0, b"\x89PNG\r\n\x1A\n", "is a PNG image"),
         (0, b"GIF8", "is a GIF image"),
+        (4, b"jP  ", "is a JPEG 2000 image"),
         (8, b"WEBP", "is a WebP image"),
         (8, b"WAVE", "is WAVE audio"),
         (0, b"ID3", "is MP3 audio"),

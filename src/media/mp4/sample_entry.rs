@@ -4,6 +4,7 @@ use super::audio_config::{self, DolbyConfig, ElementaryStream};
 use super::boxes::{BoxHeader, Boxes, FourCc, four_cc_at, u16_at, u32_at};
 use super::video_config::{self, VideoConfig};
 use super::{codecs, frame_header, pcm};
+use crate::media::names::riff::WaveFormat;
 use crate::media::reader::Reader;
 use crate::media::{Error, TrackType};
 
@@ -180,6 +181,13 @@ impl SampleEntry {
             b"alac" if self.codec == Some("alac") => {
                 self.take_channels(payload.get(4..).and_then(audio_config::alac_channels));
             }
+            // Of Windows Media in fragmented files (Protected Interoperable File Format).
+            b"wfex" if self.kind == Some(TrackType::Audio) => {
+                if let Some(wave) = WaveFormat::parse(payload) {
+                    self.codec = wave.codec;
+                    self.take_channels(Some(wave.channels));
+                }
+            }
             b"enda" if u16_at(payload, 0).is_some_and(|flag| flag & 0xFF == 1) => {
                 self.codec = pcm::little_endian(self.codec);
             }
@@ -275,5 +283,6 @@ fn is_configuration(kind: FourCc) -> bool {
             | b"alac"
             | b"enda"
             | b"pcmC"
+            | b"wfex"
     )
 }

@@ -229,6 +229,23 @@ fn quicktime_sound_has_versions_and_orders() {
 }
 
 #[test]
+fn windows_media_keeps_its_own_format() {
+    let format = [0x61, 1, 6, 0, 0x80, 0xBB, 0, 0, 0, 0, 0, 0, 4, 0, 16, 0, 0, 0];
+    let track = track(&Trak::new(b"soun", sound(b"wma ", 0, 2, 16, &atom(b"wfex", &[&format]))));
+    assert_eq!((track.codec.as_deref(), track.channels), (Some("wmav2"), Some(6)));
+}
+
+#[test]
+fn motion_jpeg_2000_begins_with_a_signature() {
+    let signature = atom(b"jP  ", &[b"\r\n\x87\n"]);
+    let movie = moov(&[&Trak::new(b"vide", visual(b"mjp2", &[])).build()]);
+    let film = [&signature[..], &ftyp(b"mjp2"), &movie].concat();
+    assert_eq!(read(film).unwrap().tracks[0].codec.as_deref(), Some("jpeg2000"));
+    let image = [&signature[..], &ftyp(b"jp2 "), &movie].concat();
+    assert!(read(image).unwrap_err().to_string().contains("a JPEG 2000 image"));
+}
+
+#[test]
 fn mp3_tells_its_channels_in_the_first_frame() {
     let mut file = [ftyp(b"isom"), atom(b"mdat", &[&[0xFF, 0xFB, 0x90, 0xC4], &[0; 40]])].concat();
     let offset = u32::try_from(file.len() - 44).unwrap();
