@@ -174,6 +174,8 @@ fn estimated_rate(entry: &Entry, codec: &Codec, scale: u64, frames: &[Frame]) ->
     times.sort_unstable();
     times.dedup();
     times.truncate(FRAMES - REORDERED);
+    // ffprobe's H.264 decoder asks the header only once it has a frame.
+    let claimed = codec.video.rate.filter(|_| codec.name != Some("h264") || !times.is_empty());
     frame_rate::estimate(Timing {
         tick,
         timescale,
@@ -181,7 +183,27 @@ fn estimated_rate(entry: &Entry, codec: &Codec, scale: u64, frames: &[Frame]) ->
         shift: 0,
         is_table: false,
         shown: Some(shown),
-        claimed: codec.video.rate,
+        claimed,
         is_fine: frame_rate::is_fine(codec.name, codec.video.rate.unwrap_or((timescale, tick))),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::mp4::video_config::VideoConfig;
+
+    #[test]
+    fn the_claim_of_h264_needs_a_frame() {
+        let video = VideoConfig { size: None, rate: Some((50, 2)) };
+        let entry = Entry { kind: Kind::Video, ..Entry::default() };
+        let rate = |name, frames: &[Frame]| {
+            let codec = Codec { name: Some(name), video, ..Codec::default() };
+            estimated_rate(&entry, &codec, 1_000_000, frames).unwrap().to_string()
+        };
+        let frame = Frame { time: 0, duration: 40 };
+        assert_eq!(rate("h264", &[]), "1000/1");
+        assert_eq!(rate("h264", &[frame]), "25/1");
+        assert_eq!(rate("hevc", &[]), "25/1");
+    }
 }

@@ -33,6 +33,28 @@ pub(super) struct Entry {
     pub(super) bit_depth: u32,
 }
 
+impl Default for Entry {
+    fn default() -> Self {
+        Self {
+            number: 0,
+            kind: Kind::Metadata,
+            codec_id: String::new(),
+            codec_private: Vec::new(),
+            language: None,
+            language_bcp47: None,
+            name: None,
+            is_default: true,
+            is_forced: false,
+            default_duration: None,
+            timestamp_scale: 1.0,
+            width: None,
+            height: None,
+            channels: 1,
+            bit_depth: 0,
+        }
+    }
+}
+
 /// The track types that ffprobe knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -85,23 +107,7 @@ pub(super) fn read(
 fn entry(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Entry>, Error> {
     let mut kind = None;
     let mut private = None;
-    let mut entry = Entry {
-        number: 0,
-        kind: Kind::Metadata,
-        codec_id: String::new(),
-        codec_private: Vec::new(),
-        language: None,
-        language_bcp47: None,
-        name: None,
-        is_default: true,
-        is_forced: false,
-        default_duration: None,
-        timestamp_scale: 1.0,
-        width: None,
-        height: None,
-        channels: 1,
-        bit_depth: 0,
-    };
+    let mut entry = Entry::default();
     while let Some(child) = children.next(reader)? {
         match child.id {
             ids::TRACK_NUMBER => entry.number = child.unsigned(reader)?.unwrap_or(0),
