@@ -34,7 +34,13 @@ pub(super) fn of(entry: &Entry) -> Codec {
         "A_QUICKTIME" => (four(0).and_then(quicktime::audio).or_else(|| quicktime::audio(four(4)?)), None),
         id => {
             let name = KNOWN.iter().find(|(prefix, _)| id.starts_with(prefix)).map(|(_, name)| *name);
-            (name.map(|name| by_depth(name, entry.bit_depth)), None)
+            // An extension in the sequence header is of MPEG-2 only.
+            let is_mpeg2 = |private: &[u8]| private.windows(4).any(|code| code == [0, 0, 1, 0xB5]);
+            let name = match name {
+                Some("mpeg1video") if is_mpeg2(private) => Some("mpeg2video"),
+                _ => name.map(|name| by_depth(name, entry.bit_depth)),
+            };
+            (name, None)
         }
     };
     let is_video = entry.kind == Kind::Video;
@@ -148,3 +154,23 @@ const KNOWN: &[(&str, &str)] = &[
     ("V_VP8", "vp8"),
     ("V_VP9", "vp9"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sequence_extension_makes_mpeg_2_of_mpeg_1() {
+        let name = |private: &[u8]| {
+            let entry = Entry {
+                kind: Kind::Video,
+                codec_id: "V_MPEG1".to_owned(),
+                codec_private: private.to_vec(),
+                ..Entry::default()
+            };
+            of(&entry).name
+        };
+        assert_eq!(name(b"\0\0\x01\xB3\x14\0\xF0\x23"), Some("mpeg1video"));
+        assert_eq!(name(b"\0\0\x01\xB3\x14\0\xF0\x23\0\0\x01\xB5\x14"), Some("mpeg2video"));
+    }
+}
