@@ -76,6 +76,7 @@ pub(crate) fn audio(tag: u16, bits: u16) -> Option<&'static str> {
         0xF1AC => "flac",
         0x5346 => "adpcm_swf",
         0x566F => "vorbis",
+        EXTENSIBLE => "dfpwm", // what QuickTime files have instead of the GUID
         _ => return None,
     })
 }
@@ -106,11 +107,12 @@ const EXTENSIBLE: u16 = 0xFFFE;
 fn extensible(bytes: &[u8], bits: u16) -> Option<&'static str> {
     const BASE: [u8; 12] = [0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71];
     const AMBISONIC_BASE: [u8; 12] = [0x21, 0x07, 0xD3, 0x11, 0x86, 0x44, 0xC8, 0xC1, 0xCA, 0, 0, 0];
-    const GUIDS: [([u8; 16], &str); 5] = [
+    const GUIDS: [([u8; 16], &str); 6] = [
         (*b"\x2C\x80\x6D\xE0\x46\xDB\xCF\x11\xB4\xD1\x00\x80\x5F\x6C\xBB\xEA", "ac3"),
         (*b"\xBF\xAA\x23\xE9\x58\xCB\x71\x44\xA1\x19\xFF\xFA\x01\xE4\xCE\x62", "atrac3p"),
         (*b"\xD2\x42\xE1\x47\xBA\x36\x8D\x4D\x88\xFC\x61\x65\x4F\x8C\x83\x6C", "atrac9"),
         (*b"\xAF\x87\xFB\xA7\x02\x2D\xFB\x42\xA4\xD4\x05\xCD\x93\x84\x3B\xDD", "eac3"),
+        (*b"\x3A\xC1\xFA\x38\x81\x1D\x43\x61\xA4\x0D\xCE\x53\xCA\x60\x7C\xD1", "dfpwm"),
         (*b"\x2B\x80\x6D\xE0\x46\xDB\xCF\x11\xB4\xD1\x00\x80\x5F\x6C\xBB\xEA", "mp2"),
     ];
     let valid = u16::from_le_bytes(bytes.get(18..20)?.try_into().ok()?);
@@ -311,6 +313,8 @@ mod tests {
         format.extend([1, 0, 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71]);
         let parsed = WaveFormat::parse(&format).unwrap();
         assert_eq!((parsed.codec, parsed.channels), (Some("pcm_s24le"), 6));
+        format[24..40].copy_from_slice(b"\x3A\xC1\xFA\x38\x81\x1D\x43\x61\xA4\x0D\xCE\x53\xCA\x60\x7C\xD1");
+        assert_eq!(WaveFormat::parse(&format).unwrap().codec, Some("dfpwm"));
         for end in 0..format.len() {
             let _ = WaveFormat::parse(&format[..end]);
         }
