@@ -137,10 +137,12 @@ fn describe(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) 
 }
 
 fn describe_cover(cover: Cover) -> Track {
+    // As ffprobe has it where the size cannot be told.
+    let (width, height) = cover.size.unwrap_or_default();
     Track {
         codec: Some(cover.codec.to_owned()),
-        width: cover.size.map(|(width, _)| width),
-        height: cover.size.map(|(_, height)| height),
+        width: Some(width),
+        height: Some(height),
         ..Track::new(TrackType::Video)
     }
 }
