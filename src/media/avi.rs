@@ -227,13 +227,13 @@ impl Header {
         if !self.streams.iter().any(is_mpeg4) {
             return;
         }
-        let (mut offset, mut held) = (movi, 0);
+        let (mut offset, mut fetched) = (movi, 0);
         for nth in 0..MAX_SEARCH_CHUNKS {
             if offset >= movi + MAX_SEARCH {
                 return;
             }
-            if nth >= NEAR_CHUNKS && offset + CHUNK > held {
-                held = offset + SEARCH_STEP as u64;
+            if nth >= NEAR_CHUNKS && offset + CHUNK > fetched {
+                fetched = offset + SEARCH_STEP as u64;
                 if reader.at_most(offset, SEARCH_STEP).is_err() {
                     return;
                 }
