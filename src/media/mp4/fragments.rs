@@ -10,7 +10,7 @@ use crate::media::frame_rate::FRAMES;
 use crate::media::reader::Reader;
 use crate::media::{Error, TrackType};
 
-/// Fragments from the start that are read in any case.
+/// Fragments of a track from the start that are read in any case.
 const FIRST: u32 = 4;
 /// Fragments that are read rather than to trust `mehd`, which live recordings leave wrong.
 const SHORT: u32 = 16;
@@ -34,6 +34,8 @@ pub(crate) struct Fragmented {
     /// The largest negative composition offset: ffprobe takes all frames to be shown so much later, so that none
     /// is shown before it is decoded.
     delay: i64,
+    /// Those that were read.
+    fragments: u32,
     /// Where the last frame ends.
     pub(crate) end: i64,
     /// How much earlier than the media the presentation begins.
@@ -58,20 +60,24 @@ pub(crate) fn read(
 ) -> Result<Timeline, Error> {
     let mut timeline = Timeline::of(movie);
     let mut count = 0;
-    let mut is_indexed = false;
+    let (mut is_indexed, mut is_looked_up) = (false, false);
     while let Some(found) = boxes.next(reader)? {
         match &found.kind {
             b"sidx" => is_indexed |= timeline.segment_index(reader, &found)?,
             b"moof" => {
                 count += 1;
                 timeline.fragment(reader, &found, fragments, None)?;
-                let is_enough = count >= FIRST || timeline.has_frames(movie);
+                let is_begun = count == SHORT || timeline.tracks.iter().any(|track| track.fragments >= FIRST);
+                let is_enough = is_begun || timeline.has_frames(movie);
                 if is_enough && is_indexed {
                     timeline.spread_index(movie);
                     break;
                 }
-                if count == FIRST && timeline.last_fragments(reader, fragments)? {
-                    break;
+                if is_begun && !is_looked_up {
+                    is_looked_up = true;
+                    if timeline.last_fragments(reader, fragments)? {
+                        break;
+                    }
                 }
                 if count == SHORT {
                     timeline.stated = fragments.duration.filter(|duration| *duration > 0);
@@ -263,6 +269,7 @@ impl Timeline {
                     let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) else {
                         return Ok(());
                     };
+                    track.fragments += 1;
                     let at = 8 + if flags & 1 == 1 { 8 } else { 0 } + if flags & 2 == 2 { 4 } else { 0 };
                     let stated = if flags & 8 == 8 { u32_at(head, at) } else { None };
                     let default = fragments.sample_durations.iter().find(|(known, _)| *known == id);

@@ -373,6 +373,18 @@ fn a_negative_offset_in_any_fragment_delays_all_frames() {
     };
     assert_eq!(length(0), Some(12.0));
     assert_eq!(length(-80), Some(12.08));
+    // Also where each track has fragments of its own, and an index tells of the last ones.
+    let begin: [(u32, u32, &[u32]); 4] =
+        [(1, 0, &[0, 1]), (2, 0, &[0, 1]), (1, 1000, &[0, 1]), (2, 1000, &[0, 1])];
+    let run = [0x800, 1, 80_u32.wrapping_neg()];
+    let rest: [(u32, u32, &[u32]); 3] = [(1, 2000, &run), (1, 3000, &[0, 9]), (2, 2000, &[0, 10])];
+    let mut file = fragmented(&traks(), &[&begin[..], &rest].concat());
+    let last = u32::try_from(file.len() - 98).unwrap();
+    let tfra = |id, time, at| atom(b"tfra", &[&words(&[0, id, 0, 1, time, at]), &[1, 1, 1]]);
+    let index = [tfra(1, 3000, last - 98), tfra(2, 2000, last)].concat();
+    let size = u32::try_from(index.len() + 24).unwrap();
+    file.extend(atom(b"mfra", &[&index, &atom(b"mfro", &[&words(&[0, size])])]));
+    assert_eq!(read(file).unwrap().duration_seconds, Some(12.08));
 }
 
 #[test]
