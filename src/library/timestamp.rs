@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use time::{Date, Month, Time, UtcDateTime};
+
 const MICROS: i64 = 1_000_000;
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z in seconds: what four digits of a year can say.
 const FIRST_SECOND: i64 = -62_135_596_800;
@@ -57,12 +59,12 @@ impl Timestamp {
         }
         let (year, month, day) = (number(&head[..4])?, number(&head[5..7])?, number(&head[8..10])?);
         let (hour, minute, second) = (number(&head[11..13])?, number(&head[14..16])?, number(&head[17..19])?);
-        if year < 1 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-            return None;
-        }
-        if hour > 23 || minute > 59 || second > 60 {
-            return None;
-        }
+        let date =
+            Date::from_calendar_date(i32::from(year), Month::try_from(narrow(month)?).ok()?, narrow(day)?);
+        // A leap second is the one before: the calendar knows none.
+        let time =
+            Time::from_hms(narrow(hour)?, narrow(minute)?, narrow(if second == 60 { 59 } else { second })?);
+        let moment = UtcDateTime::new(date.ok()?, time.ok()?);
         let (micros, rest) = match rest.strip_prefix(b".") {
             None => (0, rest),
             Some(rest) => {
@@ -74,13 +76,12 @@ impl Timestamp {
         let offset = match rest {
             [] | [b'Z'] => 0,
             [sign @ (b'+' | b'-'), hours @ .., b':', m1, m2] if hours.len() == 2 => {
-                let seconds = number(hours)? * 3600 + number(&[*m1, *m2])? * 60;
+                let seconds = i64::from(number(hours)?) * 3600 + i64::from(number(&[*m1, *m2])?) * 60;
                 if *sign == b'+' { seconds } else { -seconds }
             }
             _ => return None,
         };
-        let seconds =
-            days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
+        let seconds = moment.unix_timestamp() - offset;
         (FIRST_SECOND..=LAST_SECOND).contains(&seconds).then(|| Self(seconds * MICROS + micros))
     }
 }
@@ -102,9 +103,9 @@ impl From<SystemTime> for Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, micros) = (self.0.div_euclid(MICROS), self.0.rem_euclid(MICROS));
-        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        let (year, month, day) = civil_from_days(days);
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        let moment = UtcDateTime::from_unix_timestamp(seconds).unwrap_or(UtcDateTime::UNIX_EPOCH);
+        let (year, month, day) = moment.to_calendar_date();
+        let ((hour, minute, second), month) = (moment.as_hms(), u8::from(month));
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}+00:00")
     }
 }
@@ -115,32 +116,12 @@ impl rusqlite::ToSql for Timestamp {
     }
 }
 
-fn number(digits: &[u8]) -> Option<i64> {
-    digits.iter().try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
+fn number(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + u16::from(byte - b'0')))
 }
 
-/// Days since 1970-01-01 in the proleptic Gregorian calendar, counted in eras of 400 years that begin on
-/// 1 March, so that the leap day is a year's last.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
-}
-
-/// The inverse of [`days_from_civil`].
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+fn narrow(number: u16) -> Option<u8> {
+    number.try_into().ok()
 }
 
 #[cfg(test)]
@@ -168,9 +149,15 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse(text), Some(noon), "{text}");
         }
-        for text in
-            ["", "2024-02-29", "2024-13-01T00:00:00Z", "2024-02-29T12:00:00.Z", "2024-02-29T12:00:00+1"]
-        {
+        for text in [
+            "",
+            "2024-02-29",
+            "2023-02-29T12:00:00Z",
+            "0000-01-01T00:00:00Z",
+            "2024-13-01T00:00:00Z",
+            "2024-02-29T12:00:00.Z",
+            "2024-02-29T12:00:00+1",
+        ] {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }
     }
