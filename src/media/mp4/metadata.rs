@@ -27,7 +27,9 @@ pub(crate) fn covers(reader: &mut Reader<'_>, meta: &BoxHeader) -> Result<Vec<Co
         }
         let mut values = item.children(0);
         while let Some(value) = values.next(reader)? {
-            if value.kind == *b"data" && covers.len() < MAX_COVERS {
+            // Of a cover that the file's end cuts, ffprobe shows nothing.
+            let is_cut = value.is_cut && value.end == reader.length();
+            if value.kind == *b"data" && covers.len() < MAX_COVERS && !is_cut {
                 covers.extend(cover(reader, &value)?);
             }
         }

@@ -154,6 +154,12 @@ fn a_file_that_ends_behind_its_tracks_is_read() {
     for end in behind - trak.len()..behind {
         assert!(matches!(read(file[..end].to_vec()), Err(Error::Truncated { .. })), "{end}");
     }
+    let data = atom(b"data", &[&words(&[13, 0]), b"\xFF\xD8\xFF\xC0\0\x11\x08\0\x40\0\x60", &[0; 40]]);
+    let list = atom(b"ilst", &[&atom(b"covr", &[&data])]);
+    let meta = atom(b"meta", &[&[0; 4], &atom(b"hdlr", &[&[0; 25]]), &list]);
+    let tagged = [ftyp(b"mp42"), moov(&[&trak, &atom(b"udta", &[&meta])])].concat();
+    let count = |end: usize| read(tagged[..end].to_vec()).unwrap().tracks.len();
+    assert_eq!((count(tagged.len()), count(tagged.len() - 1)), (2, 1), "the cover is cut");
     let two = [ftyp(b"mp42"), moov(&[&trak, &trak])].concat();
     assert!(matches!(read(two[..two.len() - 4].to_vec()), Err(Error::Truncated { .. })), "half a track");
 }
