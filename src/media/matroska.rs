@@ -37,8 +37,12 @@ pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let mut tracks: Vec<Track> =
         entries.into_iter().zip(rates).map(|((entry, codec), rate)| track(entry, codec, rate)).collect();
     tracks.append(&mut segment.attachments);
-    if segment.cluster.is_none() && segment.is_open && !segment.names_clusters {
-        return Err(Error::Truncated { what: "headers", length: reader.length() });
+    if segment.cluster.is_none() && !segment.names_clusters {
+        return Err(if segment.is_open {
+            Error::Truncated { what: "headers", length: reader.length() }
+        } else {
+            Error::Malformed { offset: segment.end, what: "there is no Cluster: the file was never finished" }
+        });
     }
     if tracks.is_empty() {
         return Err(segment.damage.unwrap_or(Error::NoTracks));
