@@ -96,6 +96,9 @@ impl Walk<'_> {
         duration: u64,
     ) -> Result<(), Error> {
         self.blocks += 1;
+        if block.end.is_none_or(|end| end > reader.length()) {
+            return Ok(()); // a frame that the file's end cuts is none
+        }
         let header = block.head(reader, 10)?;
         let Some((Some(number), length)) = variable(header) else { return Ok(()) };
         let Some([high, low]) = header.get(length..length + 2) else { return Ok(()) };
@@ -112,5 +115,25 @@ impl Walk<'_> {
 
     fn is_done(&self) -> bool {
         self.blocks >= MAX_BLOCKS || self.frames.iter().all(|frames| frames.len() >= self.wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn a_cut_block_is_no_frame() {
+        let block = [0xA3, 0x86, 0x81, 0, 40, 0x80, 0, 0];
+        let cluster = [&[0x1F, 0x43, 0xB6, 0x75, 0x90][..], &block, &block].concat();
+        let frames = |length: usize| {
+            let mut source = Cursor::new(cluster.get(..length).unwrap().to_vec());
+            let mut reader = Reader::new(&mut source).unwrap();
+            let end = reader.length();
+            first_frames(&mut reader, 0, end, &[1], 9).remove(0).len()
+        };
+        assert_eq!((frames(21), frames(20), frames(13), frames(12)), (2, 1, 1, 0));
     }
 }
