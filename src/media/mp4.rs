@@ -185,12 +185,7 @@ fn fragmented_duration(movie: &Movie, timeline: &Timeline) -> Option<f64> {
     }
     let (mut played, mut text) = (Span::default(), Span::default());
     for (track, fragmented) in movie.tracks().zip(&timeline.tracks) {
-        let length = if fragmented.is_found() {
-            track.duration.unwrap_or(0).max(u64::try_from(fragmented.end).unwrap_or(0))
-        } else {
-            track.shown(movie.timescale)
-        };
-        let length = seconds(length, track.timescale);
+        let length = seconds(fragmented.length(track, movie.timescale), track.timescale);
         let begin = fragmented
             .start()
             .map(|start| seconds(start.unsigned_abs(), track.timescale) * if start < 0 { -1.0 } else { 1.0 });

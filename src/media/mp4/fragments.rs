@@ -4,7 +4,7 @@
 //! it, else by the last fragment that the random access table (`mfra`) names, else by `mehd`, else by a walk.
 
 use super::boxes::{BoxHeader, Boxes, u16_at, u32_at, u64_at};
-use super::movie::{Fragments, Movie};
+use super::movie::{Fragments, Movie, MovieTrack};
 use super::sample_table::accumulate;
 use crate::media::frame_rate::FRAMES;
 use crate::media::reader::Reader;
@@ -37,7 +37,7 @@ pub(crate) struct Fragmented {
     /// Those that were read.
     fragments: u32,
     /// Where the last frame ends.
-    pub(crate) end: i64,
+    end: i64,
     /// How much earlier than the media the presentation begins.
     shift: i64,
     has_index: bool,
@@ -99,7 +99,7 @@ pub(crate) fn read(
 
 impl Timeline {
     fn of(movie: &Movie) -> Self {
-        let track = |track: &super::movie::MovieTrack| {
+        let track = |track: &MovieTrack| {
             let sampled = if track.durations.is_empty() { 0 } else { track.duration.unwrap_or(0) };
             Fragmented {
                 id: track.id,
@@ -137,7 +137,8 @@ impl Timeline {
         let mut position = sidx.end.saturating_add(first);
         let size = usize::from(count) * 12;
         let Some(references) = sidx.head(reader, entries + size)?.get(entries..) else { return Ok(false) };
-        for reference in references.chunks_exact(12) {
+        // Of the last one, the file's end may cut what is not needed.
+        for reference in references.chunks(12) {
             let (Some(size), Some(duration)) = (u32_at(reference, 0), u32_at(reference, 4)) else { break };
             if size >> 31 == 1 {
                 return Ok(false); // an index of indexes
@@ -161,6 +162,7 @@ impl Timeline {
         for (track, to) in self.tracks.iter_mut().zip(timescales).filter(|(track, _)| !track.has_index) {
             let scaled = i128::from(end) * i128::from(to) / i128::from(from.max(1));
             track.end = i64::try_from(scaled).unwrap_or(i64::MAX);
+            track.has_index = true;
         }
     }
 
@@ -232,6 +234,7 @@ impl Timeline {
         for track in &mut self.tracks {
             track.end = 0;
             track.first = None;
+            track.has_index = false;
         }
     }
 
@@ -306,9 +309,14 @@ impl Fragmented {
         self.first.map(|first| first.saturating_add(self.delay))
     }
 
-    /// Whether there is any fragment, or an index that tells of some.
-    pub(crate) fn is_found(&self) -> bool {
-        self.first.is_some() || self.has_index
+    /// How long the track is, in its units: an index overrules what the track's header states.
+    pub(crate) fn length(&self, track: &MovieTrack, movie_timescale: u32) -> u64 {
+        let end = u64::try_from(self.end).unwrap_or(0);
+        match self.first {
+            _ if self.has_index => end,
+            Some(_) => end.max(track.duration.unwrap_or(0)),
+            None => track.shown(movie_timescale),
+        }
     }
 
     /// One run of samples, the first of which is decoded at `time`; where the last one ends.

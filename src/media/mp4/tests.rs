@@ -394,6 +394,17 @@ fn a_negative_offset_in_any_fragment_delays_all_frames() {
 }
 
 #[test]
+fn a_segment_index_overrules_the_tracks_length() {
+    let mut file = fragmented(&[in_fragments(1, b"vide", visual(b"av01", &[]))], &[]);
+    // Begins at 0; two segments of 3 s, the second of which may be cut.
+    file.extend(atom(b"sidx", &[&words(&[0, 1, 1000, 0, 0, 2, 500, 3000, 0, 500, 3000, 0])]));
+    let length = |end: usize| read(file[..end].to_vec()).unwrap().duration_seconds;
+    assert_eq!(length(file.len()), Some(6.0));
+    assert_eq!(length(file.len() - 4), Some(6.0));
+    assert_eq!(length(file.len() - 8), Some(3.0));
+}
+
+#[test]
 fn without_any_fragment_the_edits_tell_how_long_a_track_is() {
     let length = |edits: &[u32]| {
         let list = atom(b"edts", &[&atom(b"elst", &[&words(edits)])]);
