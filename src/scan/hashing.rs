@@ -13,7 +13,8 @@ use super::job::{self, Context};
 use super::progress::Phase;
 use super::{Error, discover, read, root};
 use crate::library::Patience;
-use crate::library::files::{self, Unhashed, Writer};
+use crate::library::files::writer::Writer;
+use crate::library::files::{self, Unhashed};
 use crate::library::timestamp::Timestamp;
 
 /// Rows asked for at a time, and hashes in one transaction.

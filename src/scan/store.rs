@@ -9,7 +9,8 @@ use super::compare::Plan;
 use super::discover;
 use super::job::Move;
 use super::read::{Outcome, Reading};
-use crate::library::files::{Content, Record, Track, UNREADABLE, Writer};
+use crate::library::files::UNREADABLE;
+use crate::library::files::writer::{Content, Record, Track, Writer};
 use crate::media::MediaInfo;
 
 use std::os::unix::ffi::OsStrExt;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use tracing::{info, warn};
 
 use super::{BATCH, Run};
-use crate::library::files::{self, Writer};
+use crate::library::files;
+use crate::library::files::writer::Writer;
 use crate::scan::Error;
 use crate::scan::compare::Vanished;
 use crate::scan::progress::Phase;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::moves::Move;
 use super::{BATCH, Run};
-use crate::library::files::Writer;
+use crate::library::files::writer::Writer;
 use crate::library::timestamp::Timestamp;
 use crate::scan::compare::Plan;
 use crate::scan::progress::Phase;
