@@ -158,7 +158,7 @@ impl Library {
     /// Sees to it that the lock file beside the library is there and ours, as [`Self::check`] does: for who does not check.
     ///
     /// # Errors
-    /// As [`Lock::keep`](lock::Lock::keep).
+    /// As [`Lock::keep`](super::Lock::keep).
     pub fn keep_lock(&self) -> Result<(), LockError> {
         if self.is_there() { self.put_lock_back() } else { Ok(()) }
     }
