@@ -1,6 +1,10 @@
 //! Too many clients, too slow ones, and too little of everything: a probe is still answered within 100 ms.
 
+use std::io::{ErrorKind, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::harness::{Answer, Client, Daemon, PROBE, Sandbox, eventually, in_time};
@@ -242,9 +246,73 @@ fn requests_beyond_those_that_may_wait_for_the_library_are_told_at_once() {
     neighbour.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").expect("locked");
     in_time(|| {
         let _waiting = requests_in_progress(&daemon, 40);
+        // Only where none has got its turn for 100 ms.
+        std::thread::sleep(Duration::from_millis(150));
         let answer = judge(Some(daemon.client()), "/api/v1/files", 503)?;
-        assert!(answer.body.contains("requests wait for the library already"), "{answer:?}");
+        assert!(answer.body.contains("requests or more wait for the library"), "{answer:?}");
         assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
         Ok(())
     });
+}
+
+#[test]
+fn many_requests_at_once_are_all_answered_while_the_library_is_well() {
+    let sandbox = Sandbox::new();
+    let daemon = sandbox.serve(NO_ARGS);
+    for mut client in requests_in_progress(&daemon, 100) {
+        assert_eq!(client.receive(false).expect("an answer").status, 200);
+    }
+}
+
+/// Clients that send for as long as they can, whatever they have been answered, and connect again when they are closed.
+struct Uploaders {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Uploaders {
+    fn start(address: SocketAddr, count: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let connect = move || {
+            let mut stream = TcpStream::connect(address).ok()?;
+            let head = b"POST /livez HTTP/1.1\r\nHost: vpo\r\nContent-Length: 999999999\r\n\r\n";
+            stream.write_all(head).ok()?;
+            stream.set_nonblocking(true).ok()?;
+            Some(stream)
+        };
+        let thread = std::thread::spawn(move || {
+            let mut streams: Vec<TcpStream> = Vec::new();
+            while !told.load(Ordering::Relaxed) {
+                streams.extend((streams.len()..count).filter_map(|_| connect()));
+                streams.retain_mut(|stream| match stream.write(&[b'x'; 8192]) {
+                    Ok(_) => true,
+                    Err(error) => error.kind() == ErrorKind::WouldBlock,
+                });
+                std::thread::sleep(Duration::from_millis(1)); // as a network would have it
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Uploaders {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+#[test]
+fn clients_that_go_on_sending_after_their_answer_do_not_shut_probes_out() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.write("config.toml", "[server]\nmax_connections = 8\n");
+    let daemon = sandbox.serve(["--config", config.to_str().expect("UTF-8")]);
+    let _uploaders = Uploaders::start(daemon.address(), 24);
+    eventually("they are there", || {
+        (metric(&daemon, "vpo_http_connections_accepted_total") > 24).then_some(())
+    });
+    for _ in 0..20 {
+        daemon.assert_probe_in_time();
+    }
 }

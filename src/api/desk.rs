@@ -1,7 +1,8 @@
 //! Where requests read the library: a few at a time, each on a connection of its own that only reads, on a
 //! thread that may block, and none for long. So no request keeps a probe or a scan waiting.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{InterruptHandle, Transaction};
@@ -16,9 +17,12 @@ use crate::library::{Error, Fingerprint, Library, Patience};
 /// Requests that read at once.
 const READERS: usize = 2;
 
-/// Requests that may wait for their turn. On a healthy disk a turn takes milliseconds; on one that hangs further
-/// ones would only wait in vain, and hold a connection each.
+/// From this many on, requests do not wait for a turn where there has been none for [`STANDSTILL`]: on a disk that hangs
+/// they would only wait in vain, and hold a connection each.
 const WAITING: usize = 32;
+
+/// On a healthy disk a turn takes milliseconds.
+const STANDSTILL: Duration = Duration::from_millis(100);
 
 /// How long a request may wait and read, both together.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -28,7 +32,44 @@ const LIMIT: Duration = Duration::from_secs(3);
 pub(super) struct Desk {
     library: Arc<Library>,
     places: Arc<Semaphore>,
-    queue: Arc<Semaphore>,
+    queue: Arc<Queue>,
+}
+
+/// Those who wait for a place.
+#[derive(Debug)]
+struct Queue {
+    waiting: AtomicUsize,
+    /// When a place was last taken or given back.
+    moved: Mutex<Instant>,
+}
+
+impl Queue {
+    fn new() -> Self {
+        Self { waiting: AtomicUsize::new(0), moved: Mutex::new(Instant::now()) }
+    }
+
+    /// Stands in the queue until the result is dropped; `None` where it is long and does not move.
+    fn join(&self) -> Option<Waiting<'_>> {
+        let stands_still =
+            || self.moved.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > STANDSTILL;
+        if self.waiting.load(Ordering::Relaxed) >= WAITING && stands_still() {
+            return None;
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Some(Waiting(self))
+    }
+
+    fn moves(&self) {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+struct Waiting<'a>(&'a Queue);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Ends the query of a request that nobody waits for any more.
@@ -50,8 +91,7 @@ impl Drop for Reader {
 
 impl Desk {
     pub(super) fn new(library: Arc<Library>) -> Self {
-        let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        Self { library, places: semaphore(READERS), queue: semaphore(WAITING) }
+        Self { library, places: Arc::new(Semaphore::new(READERS)), queue: Arc::new(Queue::new()) }
     }
 
     /// Until when a request that has just come may wait and read.
@@ -66,7 +106,9 @@ impl Desk {
 
     /// What a request is told when enough wait already.
     fn crowded() -> Refusal {
-        Refusal::unavailable(format!("{WAITING} requests wait for the library already; try again later"))
+        Refusal::unavailable(format!(
+            "{WAITING} requests or more wait for the library, and none gets its turn: its disk is slow or hangs"
+        ))
     }
 
     /// Runs `work` in one read transaction. When it takes too long, or the client has gone, it is interrupted.
@@ -119,17 +161,20 @@ impl Desk {
         work: impl FnOnce(&Library) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         let late = |_| Self::late();
-        let waiting = self.queue.try_acquire().map_err(|_| Self::crowded())?;
+        let waiting = self.queue.join().ok_or_else(Self::crowded)?;
         let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned())
             .await
             .map_err(late)?
             .map_err(|_| Refusal::unavailable("the daemon is stopping".to_owned()))?;
         drop(waiting);
-        let library = Arc::clone(&self.library);
+        self.queue.moves();
+        let (library, queue) = (Arc::clone(&self.library), Arc::clone(&self.queue));
         let running = spawn_blocking(move || {
             // The place is free again when the thread is, not when the client gives up.
             let _place = place;
-            work(&library)
+            let value = work(&library);
+            queue.moves();
+            value
         });
         timeout_at(deadline, running).await.map_err(late)?.map_err(|_| {
             Refusal::unavailable("reading the library failed inside vpo; please report this".to_owned())

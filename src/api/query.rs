@@ -35,7 +35,7 @@ impl Parameters {
                         parameters.problems.push(format!("{name}: given more than once"));
                     }
                 }
-                None => parameters.problems.push(format!("{name}: not UTF-8 in percent-encoding")),
+                None => parameters.problems.push(format!("{name}: not valid percent-encoding of UTF-8")),
             }
         }
         parameters
@@ -146,7 +146,7 @@ pub(super) fn jobs(mut parameters: Parameters) -> Result<(jobs::Filter, Option<S
 /// A part of a path as it was meant.
 pub(super) fn decode_path(part: &str) -> Result<String, Refusal> {
     percent_decode(part.as_bytes())
-        .ok_or_else(|| Refusal::parameter(format!("{part}: not UTF-8 in percent-encoding")))
+        .ok_or_else(|| Refusal::parameter(format!("{part}: not valid percent-encoding of UTF-8")))
 }
 
 /// Digits only: no sign, no space.

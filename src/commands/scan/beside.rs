@@ -124,7 +124,7 @@ fn follow(
             take_back(library, &id, "the one who asked for it has gone");
             return Err(Failure::Stopped(code));
         }
-        // The row was read before the lock was found free: a daemon that ends well says so in the row first.
+        // The row was read after the lock was found free, and a daemon that ends well writes the row first.
         if matches!(holder, Ok(Found::NotHeld | Found::NoFile)) {
             drop(bar);
             take_back(library, &id, "the daemon has gone");

@@ -75,7 +75,11 @@ pub(super) struct Ended {
 }
 
 impl Ended {
+    /// One line of what it did and what troubled it; nothing where it has not even looked.
     pub(super) fn text(&self) -> String {
+        if self.error.is_some() && self.summary.total_discovered == 0 && self.summary.walk_errors == 0 {
+            return String::new();
+        }
         let Summary { total_discovered, added, updated, moved, removed, errors, seconds, .. } = self.summary;
         let mut text = format!("{}: {}", self.root, plural(total_discovered, "video"));
         let counts = [(added, "new"), (updated, "changed"), (moved, "moved"), (removed, "missing")];

@@ -96,7 +96,7 @@ pub(super) async fn run<R: Routes>(
     }
     if exchange.is_overrun() || !io.behind.is_empty() {
         exchange.connection.socket.close_write();
-        exchange.connection.enter(Stage::Receiving);
+        exchange.connection.enter(Stage::Lingering);
         let _ = tokio::time::timeout(LINGER, discard(&exchange)).await;
     }
     drop(place);
@@ -152,7 +152,7 @@ impl hyper::rt::Read for Io {
         match this.exchange.connection.stage() {
             Stage::Idle | Stage::Receiving => {}
             // Only a request's body would be read now, and there is none that we want.
-            Stage::Handling | Stage::Answering | Stage::Stalled => return Poll::Pending,
+            Stage::Handling | Stage::Answering | Stage::Stalled | Stage::Lingering => return Poll::Pending,
         }
         if !this.behind.is_empty() {
             let behind = std::mem::take(&mut this.behind);

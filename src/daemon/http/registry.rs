@@ -15,7 +15,7 @@ use super::socket::Socket;
 pub(super) enum Stage {
     /// No byte of a request has come since the last answer.
     Idle,
-    /// A new connection, or one with a request half sent; or one that is only waited for to hang up.
+    /// A new connection, or one with a request half sent.
     Receiving,
     /// A complete request is with its route.
     Handling,
@@ -23,6 +23,8 @@ pub(super) enum Stage {
     Answering,
     /// The answer does not go out: the client does not read.
     Stalled,
+    /// All is answered. What the client still sends is read and dropped, until it hangs up.
+    Lingering,
 }
 
 /// What a connection was let in for.
@@ -34,8 +36,12 @@ pub(super) enum Purpose {
     Probe,
 }
 
-const STAGES: [Stage; 5] = [Stage::Idle, Stage::Receiving, Stage::Handling, Stage::Answering, Stage::Stalled];
+const STAGES: [Stage; 6] =
+    [Stage::Idle, Stage::Receiving, Stage::Handling, Stage::Answering, Stage::Stalled, Stage::Lingering];
 const STAGE_BITS: u32 = 3;
+
+/// A probe's connection is not closed for another's before its request can be here.
+const REQUEST_TIME: Duration = Duration::from_millis(20);
 
 /// One connection, as its task, the service and the accept loop share it.
 #[derive(Debug)]
@@ -62,7 +68,9 @@ impl Connection {
         let since = match stage {
             // Nothing asks since when: spare the clock.
             Stage::Handling | Stage::Answering => 0,
-            Stage::Idle | Stage::Receiving | Stage::Stalled => milliseconds(self.epoch.elapsed()),
+            Stage::Idle | Stage::Receiving | Stage::Stalled | Stage::Lingering => {
+                milliseconds(self.epoch.elapsed())
+            }
         };
         self.progress.store(since << STAGE_BITS | stage as u64, Ordering::Relaxed);
     }
@@ -194,11 +202,13 @@ impl Registry {
         }
     }
 
-    /// Closes a connection of that purpose to make room: the one that has been without a complete request for
-    /// longest, else the one whose client has not read its answer for longest. `false` when all are at work.
+    /// Closes a connection of that purpose to make room: one that has had all its answers, else the one that has been
+    /// without a complete request for longest, else the one whose client has not read its answer for longest. `false`
+    /// when all are at work.
     pub(super) fn evict(&self, purpose: Purpose) -> bool {
+        let now = milliseconds(self.epoch.elapsed());
         let mut entries = self.lock();
-        for wanted in [[Stage::Idle, Stage::Receiving], [Stage::Stalled, Stage::Stalled]] {
+        for wanted in [&[Stage::Lingering][..], &[Stage::Idle, Stage::Receiving], &[Stage::Stalled]] {
             let oldest = entries
                 .slots
                 .iter()
@@ -206,10 +216,21 @@ impl Registry {
                 .filter_map(|(slot, entry)| {
                     let entry = entry.as_ref()?;
                     let (stage, since) = entry.connection.progress();
+                    let is_at_work = match stage {
+                        Stage::Idle => entry.connection.waits(),
+                        Stage::Receiving => {
+                            let is_new =
+                                purpose == Purpose::Probe && now < since + milliseconds(REQUEST_TIME);
+                            is_new || entry.connection.waits()
+                        }
+                        Stage::Handling | Stage::Answering => true,
+                        // What has come meanwhile is for nobody.
+                        Stage::Stalled | Stage::Lingering => false,
+                    };
                     let candidate = entry.task.is_some()
                         && entry.connection.purpose == purpose
                         && wanted.contains(&stage)
-                        && (stage == Stage::Stalled || !entry.connection.waits());
+                        && !is_at_work;
                     candidate.then_some((since, slot))
                 })
                 .min();
@@ -234,7 +255,8 @@ impl Registry {
                 Stage::Idle => age > milliseconds(patience.idle) && !entry.connection.waits(),
                 Stage::Receiving => age > milliseconds(patience.receiving) && !entry.connection.waits(),
                 Stage::Stalled => age > milliseconds(patience.stalled),
-                Stage::Handling | Stage::Answering => false,
+                // Lingering ends by itself.
+                Stage::Handling | Stage::Answering | Stage::Lingering => false,
             };
             if over && entry.task.is_some() {
                 entries.close(slot);

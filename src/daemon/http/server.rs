@@ -40,7 +40,7 @@ const SWEEP: Duration = Duration::from_millis(500);
 /// How long there may be no room before new connections no longer wait for it. With the 80 ms that a probe may
 /// have to wait for the database check it is answered within 100 ms.
 const ROOM: Duration = Duration::from_millis(15);
-/// How long a new connection waits for one of [`PROBES`] to end; each is answered before.
+/// How long new connections wait for one of [`PROBES`] to end; each is answered before.
 const PROBE_TIME: Duration = Duration::from_millis(90);
 /// Pause between two tries when there is no room and nobody can be closed.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -119,6 +119,7 @@ where
         limits,
         counters,
         full_since: None,
+        crowded_since: None,
         warned: None,
     };
     server.accept_until_stopped(&listener).await?;
@@ -136,6 +137,8 @@ struct Server<R> {
     counters: Arc<Counters>,
     /// Since when there has been no room for a connection, as far as new ones have shown.
     full_since: Option<Instant>,
+    /// The same for one more probe.
+    crowded_since: Option<Instant>,
     /// When the lack of descriptors was last logged.
     warned: Option<Instant>,
 }
@@ -214,20 +217,22 @@ impl<R: Routes> Server<R> {
         }
     }
 
-    /// Whether one more of [`PROBES`] may be let in; waits for one of them to end.
-    async fn has_room_for_a_probe(&self) -> bool {
-        let (begun, mut tries) = (Instant::now(), 0);
+    /// Whether one more of [`PROBES`] may be let in. Waits for one of them to end, for [`PROBE_TIME`] once and not
+    /// again until there has been room.
+    async fn has_room_for_a_probe(&mut self) -> bool {
+        let mut tries = 0;
         while self.registry.staying(Purpose::Probe) >= PROBES && !self.evict(Purpose::Probe).await {
             tries += 1;
             // Most of them only have to be looked at to be done.
             if tries < 4 {
                 tokio::task::yield_now().await;
-            } else if begun.elapsed() < PROBE_TIME {
+            } else if self.crowded_since.get_or_insert_with(Instant::now).elapsed() < PROBE_TIME {
                 sleep(PAUSE).await;
             } else {
                 return false;
             }
         }
+        self.crowded_since = None;
         true
     }
 
