@@ -57,8 +57,8 @@ pub enum Error {
     },
     /// The root leads to where another root has all of it already.
     #[error(
-        "the root {} leads to a place that the root {} covers, and is not scanned, so that no video is recorded twice: \
-         take one of the two out",
+        "the root {} leads to where the root {} has the same videos, and is not scanned, so that none is recorded twice: \
+         scan that one, or take one of the two out",
         root.display(), other.display()
     )]
     Overlaps {

@@ -219,6 +219,22 @@ fn who_may_not_write_the_lock_file_starts_no_second_daemon() {
 }
 
 #[test]
+fn a_lock_file_that_may_not_be_written_is_named() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can leave a lock file that another user may not write");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    library(&sandbox, false);
+    fs::create_dir(sandbox.path("videos")).expect("made");
+    sandbox.give_away();
+    let lock = sandbox.write("data/library.db.lock", "4711\n");
+    let output = serve(&sandbox, true).output().expect("runs");
+    assert_refused(&output, &["library.db.lock may not be written", "mode 0644"]);
+    assert_advised(&output, &[&lock]);
+}
+
+#[test]
 fn a_wal_library_in_a_directory_that_may_not_be_written_is_refused() {
     let sandbox = Sandbox::new();
     library(&sandbox, true);

@@ -130,7 +130,7 @@ fn path_that_leads_into_a_root_stores_no_film_twice() {
         let output = sandbox.try_scan(args);
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {text}");
-        let detail = format!("leads to a place that the root {} covers", sandbox.root().display());
+        let detail = format!("leads to where the root {} has the same videos", sandbox.root().display());
         assert!(text.contains(&detail), "{args:?}: {text}");
         let paths: Vec<_> = sandbox.rows().into_iter().map(|row| row.path).collect();
         assert_eq!(paths, [sandbox.path("films/deep/a.mkv").to_str().expect("UTF-8")]);
@@ -377,4 +377,37 @@ fn scan_whose_daemon_is_killed_says_so() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("the daemon has gone while it scanned"), "{text}");
+}
+
+#[test]
+fn scan_of_what_a_configured_root_leads_to_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.film("data/films/a.mkv");
+    std::os::unix::fs::symlink(sandbox.path("data/films"), sandbox.path("media")).expect("a link");
+    let scan = |path: &str| {
+        let mut command = sandbox.vpo(["scan", "--library"]);
+        command.arg(sandbox.path("media")).arg(sandbox.path(path)).output().expect("vpo runs")
+    };
+    assert_eq!(scan("media").status.code(), Some(0));
+    let output = scan("data");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("has the same videos"), "{text}");
+    assert_eq!(sandbox.rows().len(), 1);
+}
+
+#[test]
+fn scan_beside_a_daemon_without_roots_waits_for_no_dead_scan() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let _daemon = sandbox.serve([""; 0]);
+    sandbox.sql(
+        r#"INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at, worker_heartbeat)
+           VALUES ('dead', '/videos', 'scan', 'running', '{"by":"vpo-serve"}',
+               '2025-01-01T00:00:00.000000+00:00', '2025-01-01T00:00:01.000000+00:00')"#,
+    );
+    let output = sandbox.try_scan(&[]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("it has no library.roots"), "{text}");
 }

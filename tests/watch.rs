@@ -254,7 +254,7 @@ fn root_that_leads_into_another_one_is_not_scanned_and_says_so() {
         });
         assert_eq!(check["reason"], "overlaps", "{check}");
         let detail = format!(
-            "the root {} leads to a place that the root {} covers",
+            "the root {} leads to where the root {} has the same videos",
             covered.display(),
             root.display()
         );

@@ -5,6 +5,8 @@
 
 pub mod listing;
 
+use std::time::{Duration, SystemTime};
+
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use serde::{Deserialize, Serialize};
@@ -312,15 +314,20 @@ pub fn withdraw(conn: &Connection, id: &str, reason: &str) -> rusqlite::Result<(
     Ok(())
 }
 
-/// Whether a scan of ours is under way.
+/// Without a heartbeat for this long whoever runs a scan is dead, or hangs.
+const HEARTBEAT_LIMIT: Duration = Duration::from_secs(30);
+
+/// Whether a scan of ours is under way, by its heartbeat.
 ///
 /// # Errors
 /// What SQLite reports.
 pub fn any_running(conn: &Connection) -> rusqlite::Result<bool> {
+    let since = SystemTime::now().checked_sub(HEARTBEAT_LIMIT).unwrap_or(SystemTime::UNIX_EPOCH);
+    // Times of one form are in order as texts.
     conn.query_one(
         "SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND job_type = 'scan'
-            AND json_valid(policy_json) AND json_extract(policy_json, '$.by') = ?1)",
-        [BY],
+            AND json_valid(policy_json) AND json_extract(policy_json, '$.by') = ?1 AND worker_heartbeat > ?2)",
+        params![BY, Timestamp::from(since)],
         |row| row.get(0),
     )
 }

@@ -226,6 +226,7 @@ impl Lock {
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Self, LockError> {
         let io = |source| LockError::Io { lock: path.to_owned(), source };
+        let mut was_held = false;
         loop {
             let file = open_to_lock(path).map_err(|source| match source.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -234,6 +235,8 @@ impl Lock {
                 _ => io(source),
             })?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                // Perhaps only its file has gone, and it is about to put it back.
+                Ok(()) if was_held && is_marked(library) && start.elapsed() < PATIENCE => drop(file),
                 Ok(()) => {
                     // Someone may have removed or replaced the file since we opened it: then this lock
                     // guards nothing.
@@ -247,7 +250,7 @@ impl Lock {
                         });
                     }
                 }
-                Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => {}
+                Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => was_held = true,
                 Err(Errno::WOULDBLOCK) => return Err(refusal(library, path, &file)),
                 Err(Errno::INTR) => {}
                 Err(error @ (Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)) => {

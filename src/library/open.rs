@@ -110,6 +110,12 @@ impl Library {
                 );
                 None
             }
+            Err(LockError::NotWritable { lock, source })
+                if diagnose::writable(&path) && diagnose::directory_writable(directory(&path)) =>
+            {
+                let problem = format!("its lock file {} may not be written: {source}", lock.display());
+                return Err(OpenError::Access { path, problem, diagnosis: diagnose::access(&lock) });
+            }
             Err(LockError::NotWritable { .. }) => {
                 return Err(OpenError::ReadOnly { diagnosis: diagnose::access(&path), path });
             }
@@ -141,6 +147,10 @@ impl Library {
     /// As [`Self::view`].
     pub fn visit(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Self, OpenError> {
         let mut library = Self::view(path, cancelled)?;
+        if !diagnose::writable(&library.path) {
+            let problem = "it may not be written, so nothing can be queued in it".to_owned();
+            return Err(access_error(&library.path, problem));
+        }
         let writer = Writer::open(&library.reader, SLICE).map_err(|source| refusal(&library.path, source))?;
         let state = library.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.writer = Some(writer);

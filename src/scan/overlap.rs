@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use super::root;
+
 /// How long a root may take to answer: a disk that sleeps needs some seconds, a dead share never does.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -40,7 +42,8 @@ pub fn look_up(roots: &[PathBuf]) -> Vec<Option<Place>> {
     let (tell, told) = channel();
     for (number, root) in roots.iter().cloned().enumerate() {
         let tell = tell.clone();
-        let work = move || drop(tell.send((number, Place::of(&root))));
+        // That its links can be followed does not show that it answers.
+        let work = move || drop(tell.send((number, root::look(&root).ok().and_then(|_| Place::of(&root)))));
         // Without a thread the root counts as one that does not answer.
         drop(std::thread::Builder::new().name("look".into()).spawn(work));
     }

@@ -34,7 +34,7 @@ use super::watch::{Seen, WatchError, Watching};
 use super::{Error, Settings, chain, discover, hashing, overlap};
 use crate::library::files::statistics::Totals;
 use crate::library::jobs::{self, End, Queued, Reason};
-use crate::library::{Library, Patience};
+use crate::library::{self, Library, Patience};
 use roots::Root;
 use running::{Running, Work};
 
@@ -88,6 +88,8 @@ pub(super) struct Scheduler {
     hash_due: Option<Instant>,
     /// No row of an earlier daemon is called running any more: only then may a scan of ours be.
     abandoned_closed: bool,
+    /// Since when that has not been possible.
+    abandoned_since: Instant,
     /// Ends that could not be recorded when they came.
     unrecorded: Vec<(String, End)>,
     generation: u64,
@@ -120,6 +122,7 @@ impl Scheduler {
             running: Vec::new(),
             hash_due: Some(Instant::now()),
             abandoned_closed: false,
+            abandoned_since: Instant::now(),
             unrecorded: Vec::new(),
             problem: None,
             totals: None,
@@ -155,7 +158,7 @@ impl Scheduler {
     fn pause(&self) -> Duration {
         let now = Instant::now();
         // What is due and has not begun waits for what runs, or for a look, and an event tells of the end of either.
-        let is_free = self.running.is_empty() && self.are_all_looked_at();
+        let is_free = self.abandoned_closed && self.running.is_empty() && self.are_all_looked_at();
         let may_begin = |due: &Instant| *due > now || is_free;
         let due = self.roots.iter().filter_map(Root::next).filter(may_begin).min();
         due.map_or(POLL, |due| due.saturating_duration_since(now)).clamp(Duration::from_millis(10), POLL)
@@ -258,14 +261,23 @@ impl Scheduler {
         match self.library.write(Patience::within(BRIEF), |tx| jobs::fail_abandoned(tx)) {
             Ok(count) => {
                 self.abandoned_closed = true;
+                self.problem = None;
                 if count > 0 {
                     info!(count, "scans that an earlier daemon left running are closed as failed");
                 }
             }
-            Err(failure) => debug!(
-                error = chain(&failure),
-                "scans that an earlier daemon left running could not be closed yet; no other begins before"
-            ),
+            Err(failure) => {
+                debug!(
+                    error = chain(&failure),
+                    "scans that an earlier daemon left running could not be closed yet; no other begins before"
+                );
+                // A neighbour's transaction ends by itself.
+                let is_brief = matches!(failure, library::Error::Busy { .. })
+                    && self.abandoned_since.elapsed() < library::BUSY_LIMIT;
+                if !is_brief {
+                    self.trouble(&failure.into());
+                }
+            }
         }
     }
 
@@ -318,7 +330,7 @@ impl Scheduler {
         self.unrecorded.clear();
         self.requests.clear();
         self.problem = None;
-        self.abandoned_closed = false;
+        (self.abandoned_closed, self.abandoned_since) = (false, Instant::now());
         for root in &mut self.roots {
             root.ask_whole(Reason::LibraryReplaced, Instant::now());
         }

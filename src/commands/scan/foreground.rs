@@ -191,18 +191,16 @@ fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Sho
         warn!(error = chain(&error), "jobs of an earlier scan could not be closed");
     }
     let mut outcome = Outcome { ends: Vec::new(), hashed: Hashed::default() };
-    let covered = covered(context, parts);
-    let unreachable: Arc<[PathBuf]> = covered.keys().cloned().collect();
+    let places = Places::look_up(context, parts);
     for part in parts {
         if cancelled() {
             break;
         }
-        if let Some(other) = covered.get(&part.root) {
-            let error = scan::Error::Overlaps { root: part.root.clone(), other: other.clone() };
+        if let Some(error) = places.refusal(context, part) {
             outcome.ends.push(failed(&part.root, &error));
             continue;
         }
-        let unreachable = Arc::clone(&unreachable);
+        let unreachable = Arc::clone(&places.unreachable);
         let context = Context { progress: Arc::default(), unreachable, ..context.clone() };
         let root = part.root.to_string_lossy().into_owned();
         *shown.lock().unwrap_or_else(PoisonError::into_inner) = (root, Arc::clone(&context.progress));
@@ -224,17 +222,46 @@ fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Sho
     outcome
 }
 
-/// Of all roots, those that another one covers, and which.
-fn covered(context: &Context, parts: &[Part]) -> HashMap<PathBuf, PathBuf> {
-    let mut roots = context.roots.to_vec();
-    for part in parts {
-        if !roots.contains(&part.root) {
-            roots.push(part.root.clone());
+/// What is known of where the roots really are.
+struct Places {
+    /// Roots that another one covers, and which.
+    covered: HashMap<PathBuf, PathBuf>,
+    /// Roots of which nothing is to be asked: those, and whoever does not answer or is not there.
+    unreachable: Arc<[PathBuf]>,
+}
+
+impl Places {
+    fn look_up(context: &Context, parts: &[Part]) -> Self {
+        let mut roots = context.roots.to_vec();
+        for part in parts {
+            if !roots.contains(&part.root) {
+                roots.push(part.root.clone());
+            }
         }
+        let places = overlap::look_up(&roots);
+        let (mut covered, mut unreachable) = (HashMap::new(), Vec::new());
+        for (at, root) in roots.into_iter().enumerate() {
+            let other = overlap::covered_by(&places, at);
+            if other.is_some() || places.get(at).is_none_or(Option::is_none) {
+                unreachable.push(root.clone());
+            }
+            if let Some(other) = other {
+                covered.insert(root, other.to_owned());
+            }
+        }
+        Self { covered, unreachable: unreachable.into() }
     }
-    let places = overlap::look_up(&roots);
-    let covered = roots.into_iter().enumerate();
-    covered.filter_map(|(at, root)| Some((root, overlap::covered_by(&places, at)?.to_owned()))).collect()
+
+    /// Why a part is not to be scanned: what it has is recorded under another root, or would be.
+    fn refusal(&self, context: &Context, part: &Part) -> Option<scan::Error> {
+        let is_configured = |root: &PathBuf| context.roots.contains(root);
+        let covers = || {
+            let one = self.covered.iter().find(|(root, by)| **by == part.root && is_configured(root));
+            one.filter(|_| !is_configured(&part.root)).map(|(root, _)| root)
+        };
+        let other = self.covered.get(&part.root).or_else(covers)?.clone();
+        Some(scan::Error::Overlaps { root: part.root.clone(), other })
+    }
 }
 
 /// A scan that did not even begin.
@@ -287,10 +314,9 @@ pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitC
     let context = context(config, library);
     let mut previews = Vec::new();
     let mut code = ExitCode::SUCCESS;
-    let covered = covered(&context, parts);
+    let places = Places::look_up(&context, parts);
     for part in parts {
-        if let Some(other) = covered.get(&part.root) {
-            let error = scan::Error::Overlaps { root: part.root.clone(), other: other.clone() };
+        if let Some(error) = places.refusal(&context, part) {
             code = output::fail(&error, EXIT_FAILURE);
             continue;
         }
