@@ -13,6 +13,7 @@ pub mod layer;
 pub mod origin;
 mod paths;
 mod resolve;
+mod syntax;
 pub mod value;
 mod variables;
 
@@ -126,7 +127,7 @@ impl Config {
     /// Puts the layers together: `flags` over the environment over the file over the defaults.
     ///
     /// # Errors
-    /// Every problem of every layer.
+    /// Every problem of every layer, or the first twenty.
     pub fn resolve(flags: &Layer, environment: &Environment) -> Result<Resolved, ConfigError> {
         resolve::resolve(flags, environment, true)
     }

@@ -60,22 +60,37 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Why there is no configuration: every problem of every layer, never empty.
+/// Problems that are told one by one; a file that is something else altogether has tens of thousands.
+pub(super) const MOST_PROBLEMS: usize = 20;
+
+/// Why there is no configuration: the problems of every layer, never empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", lines(.problems))]
 pub struct ConfigError {
-    /// What must be put right.
+    /// What must be put right. After twenty, the last one says how many more there are.
     pub problems: Vec<Finding>,
+    /// How many problems there are in all.
+    pub total: usize,
     /// What else was noticed; it may explain a problem.
     pub warnings: Vec<Finding>,
 }
 
 impl ConfigError {
-    /// Each problem once: ten empty roots are one mistake.
-    pub(super) fn new(mut problems: Vec<Finding>, warnings: Vec<Finding>) -> Self {
+    /// Each problem once: ten empty roots are one mistake. Those in `skipped` were only counted, for there are more
+    /// than [`MOST_PROBLEMS`] without them.
+    pub(super) fn new(mut problems: Vec<Finding>, warnings: Vec<Finding>, skipped: usize) -> Self {
         let mut seen = HashSet::new();
         problems.retain(|problem| seen.insert(problem.clone()));
-        Self { problems, warnings }
+        let total = problems.len() + skipped;
+        // One more is said as shortly as that there is one more.
+        if total > MOST_PROBLEMS + 1 {
+            problems.truncate(MOST_PROBLEMS + 1);
+            if let Some(last) = problems.last_mut() {
+                last.what = format!("and {} more problems", total - MOST_PROBLEMS);
+                last.advice = "correct those above first".into();
+            }
+        }
+        Self { problems, total, warnings }
     }
 }
 
@@ -89,10 +104,14 @@ pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     if given.len() > 100 {
         return None;
     }
+    let length = given.chars().count();
+    // A file may have tens of thousands of names: those too long or too short are told apart without a comparison.
+    let is_near = |distance: usize, name: &str| distance * 3 <= name.chars().count().max(3);
     known
         .into_iter()
+        .filter(|name| is_near(length.abs_diff(name.chars().count()), name))
         .map(|name| (strsim::damerau_levenshtein(given, name), name))
-        .filter(|(distance, name)| distance * 3 <= name.chars().count().max(3))
+        .filter(|(distance, name)| is_near(*distance, name))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

@@ -3,6 +3,7 @@
 //! The file is shared with other VPO programs: their sections are skipped, and their keys in our sections are
 //! named in one warning. Anything else that we do not know is an error.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::iter;
@@ -14,11 +15,12 @@ use serde::de::value::MapDeserializer;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Finding, Subject, nearest};
+use super::error::{Finding, MOST_PROBLEMS, Subject, nearest};
 use super::keys::{KEYS, Key, OneKey, SECTIONS};
 use super::layer::Layer;
 use super::origin::{LONGEST_NAME, Origin, abbreviated};
 use super::paths::{NoHome, Paths};
+use super::syntax;
 
 /// Sections of other VPO programs.
 const FOREIGN_SECTIONS: &[&str] = &[
@@ -43,9 +45,9 @@ pub(super) const FOREIGN_KEYS: &[(&str, &str)] = &[
     ("server", "rate_limit"),
 ];
 
-/// The key that leads everyone to the daemon, and what its name may be taken for.
+/// The key that leads everyone to the daemon, and what a name outside the known sections must be near to be meant for it.
 const LIBRARY: &str = "database.path";
-const LIBRARY_NAMES: [&str; 3] = ["database", "database_path", "path"];
+const LIBRARY_NAMES: [&str; 3] = ["database", "database_path", LIBRARY];
 
 /// Far more than any configuration or token, far less than would hurt.
 const MAX_BYTES: u64 = 1 << 20;
@@ -168,10 +170,10 @@ pub(super) fn layer(path: &Path, named: Option<&Origin>) -> Layer {
             return layer;
         }
     };
-    let mut reader = Reader { path, text: &text, layer, foreign: Vec::new(), broken: Vec::new() };
-    let (table, errors) = DeTable::parse_recoverable(&text);
+    let (mended, errors) = syntax::mend(&text);
+    let mut reader = Reader { path, text: &text, layer, foreign: Vec::new() };
     reader.syntax(&errors);
-    reader.table(table.into_inner());
+    reader.table(DeTable::parse_recoverable(&mended).0.into_inner());
     let mut layer = reader.layer;
     // In the order of the file, for that is how people go through it.
     layer.problems.sort_by_key(|problem| problem.origin.position());
@@ -183,8 +185,6 @@ struct Reader<'a> {
     text: &'a str,
     layer: Layer,
     foreign: Vec<(String, Origin)>,
-    /// What is not TOML, in whole lines. What the parser makes of these is neither a value nor a problem.
-    broken: Vec<Range<usize>>,
 }
 
 impl Reader<'_> {
@@ -192,46 +192,30 @@ impl Reader<'_> {
         Origin::place(self.path, self.text, span.start)
     }
 
-    fn problem(
-        &mut self,
-        subject: Subject,
-        span: &Range<usize>,
-        what: impl Into<String>,
-        advice: impl Into<String>,
-    ) {
-        if !self.is_broken(span) {
-            self.layer.problems.push(Finding::new(subject, self.place(span), what, advice));
+    /// Notes a problem; what and what to do are only asked for where it is told.
+    fn problem(&mut self, subject: Subject, span: &Range<usize>, said: impl FnOnce() -> (String, String)) {
+        let problems = &self.layer.problems;
+        // The first of a subject is noted however many there are of others: it may leave the library's path in doubt.
+        if problems.len() > MOST_PROBLEMS && problems.iter().any(|problem| problem.subject == subject) {
+            *self.layer.skipped.entry(subject).or_default() += 1;
+            return;
         }
-    }
-
-    fn is_broken(&self, span: &Range<usize>) -> bool {
-        self.broken.iter().any(|lines| span.start <= lines.end && lines.start <= span.end)
+        let (what, advice) = said();
+        self.layer.problems.push(Finding::new(subject, self.place(span), what, advice));
     }
 
     fn syntax(&mut self, errors: &[toml::de::Error]) {
         for error in errors {
-            let span = error.span().unwrap_or(0..0);
             let (message, advice) = explained(error.message());
+            let origin = Origin::place(self.path, self.text, syntax::start(error));
             let what = format!("not TOML: {message}");
-            self.layer.problems.push(Finding::new(Subject::File, self.place(&span), what, advice));
+            self.layer.problems.push(Finding::new(Subject::File, origin, what, advice));
         }
-        self.broken = errors.iter().map(|error| self.lines(error)).collect();
-    }
-
-    /// The lines that a syntax error spoils.
-    fn lines(&self, error: &toml::de::Error) -> Range<usize> {
-        let span = error.span().unwrap_or(0..0);
-        let (before, after) = (self.text.get(..span.start), self.text.get(span.end..));
-        let start = before.and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
-        // A header that is not closed leaves the lines up to the next header without a section.
-        let end = if error.message().starts_with("unclosed table") { "\n[" } else { "\n" };
-        let end = after.and_then(|after| after.find(end)).map_or(self.text.len(), |length| span.end + length);
-        start..end
     }
 
     fn table(&mut self, table: DeTable<'_>) {
         let mut older_path = None;
-        for (name, value) in table {
+        for (name, value) in in_order(table) {
             let (span, name) = (name.span(), name.into_inner());
             if name == "database_path" {
                 older_path = Some(value);
@@ -249,35 +233,37 @@ impl Reader<'_> {
 
     fn section(&mut self, section: &str, value: Spanned<DeValue<'_>>) {
         let span = value.span();
+        // [database] has one key, so whatever stands there was meant for it; nothing elsewhere was.
+        let subject = if section == "database" { Subject::NameFor(LIBRARY) } else { Subject::Name };
         let DeValue::Table(table) = value.into_inner() else {
-            let advice = format!("write [{section}] on a line of its own");
-            self.problem(unknown_name(section, None), &span, format!("{section} is no section"), advice);
+            self.problem(subject, &span, || {
+                (format!("{section} is no section"), format!("write [{section}] on a line of its own"))
+            });
             return;
         };
-        for (name, value) in table {
+        for (name, value) in in_order(table) {
             let (span, name) = (name.span(), name.into_inner());
             if let Some(key) = KEYS.iter().find(|key| key.section == section && key.field == name) {
                 self.key(key, value);
             } else if FOREIGN_KEYS.contains(&(section, &name)) {
                 self.foreign.push((format!("{section}.{name}"), self.place(&span)));
             } else {
-                let known = KEYS.iter().filter(|key| key.section == section).map(|key| key.field);
-                let advice = match nearest(&name, known.clone()) {
-                    Some(meant) => format!("did you mean {meant}?"),
-                    None => format!("remove it; [{section}] has {}", known.collect::<Vec<_>>().join(", ")),
-                };
-                // [database] has one key, so whatever stands there was meant for it.
-                let subject = unknown_name(if section == "database" { section } else { &name }, None);
-                self.problem(subject, &span, format!("unknown key {section}.{}", in_part(&name)), advice);
+                self.problem(subject, &span, || {
+                    let known = KEYS.iter().filter(|key| key.section == section).map(|key| key.field);
+                    let advice = match nearest(&name, known.clone()) {
+                        Some(meant) => format!("did you mean {meant}?"),
+                        None => {
+                            format!("remove it; [{section}] has {}", known.collect::<Vec<_>>().join(", "))
+                        }
+                    };
+                    (format!("unknown key {section}.{}", in_part(&name)), advice)
+                });
             }
         }
     }
 
     fn key(&mut self, key: &'static Key, value: Spanned<DeValue<'_>>) {
         let span = value.span();
-        if self.is_broken(&span) {
-            return;
-        }
         let shown = self.text.get(span.clone()).unwrap_or("");
         let origin = self.place(&span);
         self.layer.set(key, KeyInFile { field: key.field, value }, shown, origin);
@@ -292,29 +278,34 @@ impl Reader<'_> {
         if path.is_none() {
             *path = newer;
         } else if newer.is_some() && newer != *path {
-            let what = "database_path and database.path differ";
-            let advice = "remove database_path, the older spelling";
-            self.problem(Subject::Key(key.name), &span, what, advice);
+            self.problem(Subject::Key(key.name), &span, || {
+                let what = "database_path and database.path differ";
+                (what.into(), "remove database_path, the older spelling".into())
+            });
         }
     }
 
     fn unknown(&mut self, span: &Range<usize>, name: &str, value: &DeValue<'_>) {
-        let section = if let DeValue::Table(section) = value { Some(section) } else { None };
-        let (what, meant) = if section.is_some() {
-            (
-                format!("unknown section [{}]", in_part(name)),
-                nearest(name, SECTIONS.iter().copied()).map(|name| format!("[{name}]")),
-            )
-        } else {
-            let key = KEYS.iter().find(|key| key.field == name).map(|key| key.name);
-            let meant = key.or_else(|| nearest(name, KEYS.iter().map(|key| key.name)));
-            (format!("unknown key {}", in_part(name)), meant.map(str::to_owned))
-        };
-        let advice = match meant {
-            Some(meant) => format!("did you mean {meant}?"),
-            None => format!("remove it; the sections are {}", SECTIONS.join(", ")),
-        };
-        self.problem(unknown_name(name, section), span, what, advice);
+        // The library may be where a misspelt [database] or database_path says.
+        let may_mean_library = nearest(&name.to_lowercase(), LIBRARY_NAMES).is_some();
+        let subject = if may_mean_library { Subject::NameFor(LIBRARY) } else { Subject::Name };
+        self.problem(subject, span, || {
+            let (what, meant) = if let DeValue::Table(_) = value {
+                (
+                    format!("unknown section [{}]", in_part(name)),
+                    nearest(name, SECTIONS.iter().copied()).map(|name| format!("[{name}]")),
+                )
+            } else {
+                let key = KEYS.iter().find(|key| key.field == name).map(|key| key.name);
+                let meant = key.or_else(|| nearest(name, KEYS.iter().map(|key| key.name)));
+                (format!("unknown key {}", in_part(name)), meant.map(str::to_owned))
+            };
+            let advice = match meant {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => format!("remove it; the sections are {}", SECTIONS.join(", ")),
+            };
+            (what, advice)
+        });
     }
 
     fn warn_of_foreign_keys(&mut self) {
@@ -353,16 +344,11 @@ fn explained(message: &str) -> (&str, &'static str) {
     (message, advice)
 }
 
-/// What an unknown name concerns, and the names in it if it is a section's: one that may have been meant for the
-/// library's path leaves in doubt where the library is.
-fn unknown_name(name: &str, section: Option<&DeTable<'_>>) -> Subject {
-    let may_mean_library = |name: &str| nearest(&name.to_lowercase(), LIBRARY_NAMES).is_some();
-    let mut inside = section.into_iter().flat_map(|section| section.keys());
-    if may_mean_library(name) || inside.any(|name| may_mean_library(name.get_ref())) {
-        Subject::NameFor(LIBRARY)
-    } else {
-        Subject::Name
-    }
+/// What a table holds, in the order of the file.
+fn in_order(table: DeTable<'_>) -> Vec<(Spanned<Cow<'_, str>>, Spanned<DeValue<'_>>)> {
+    let mut entries: Vec<_> = table.into_iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    entries
 }
 
 /// A value in the file.

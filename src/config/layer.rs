@@ -1,5 +1,6 @@
 //! One source of configuration as it was read: its values, where each stands, and what was wrong with it.
 
+use std::collections::HashMap;
 use std::mem;
 use std::path::{Component, Path, PathBuf};
 
@@ -14,6 +15,8 @@ pub struct Layer {
     pub(super) values: Values,
     pub(super) origins: Origins,
     pub(super) problems: Vec<Finding>,
+    /// How many problems of a subject are not among `problems`, where there are too many to tell.
+    pub(super) skipped: HashMap<Subject, usize>,
     pub(super) warnings: Vec<Finding>,
     /// The configuration file that this source names.
     pub(super) file: Option<(PathBuf, Origin)>,
@@ -135,25 +138,25 @@ impl Layer {
 fn overlaps(roots: &[PathBuf]) -> Vec<(String, &'static str)> {
     let mut found = Vec::new();
     let climbs = |root: &&PathBuf| root.components().any(|part| part == Component::ParentDir);
-    let (climbing, roots): (Vec<_>, Vec<_>) = roots.iter().partition(climbs);
+    let (climbing, mut roots): (Vec<_>, Vec<_>) = roots.iter().partition(climbs);
     for root in climbing {
         let what = format!("library.roots: {} has .. in it", root.display());
         found.push((what, "give the path without it"));
     }
-    for (index, root) in roots.iter().enumerate() {
-        let shown = root.display();
-        for earlier in &roots[..index] {
-            let (inner, outer) = match (root.starts_with(earlier), earlier.starts_with(root)) {
-                (false, false) => continue,
-                (true, true) => {
-                    found.push((format!("library.roots: {shown} is there twice"), "remove one of the two"));
-                    continue;
-                }
-                (true, false) => (root, earlier),
-                (false, true) => (earlier, root),
-            };
-            let what = format!("library.roots: {} is inside {}", inner.display(), outer.display());
-            found.push((what, "remove the inner one: the outer one covers it"));
+    // In their order what is inside a root follows it, and nothing else comes between.
+    roots.sort();
+    let mut outer: Option<&PathBuf> = None;
+    for root in roots {
+        match outer {
+            Some(outer) if outer == root => {
+                let what = format!("library.roots: {} is there twice", root.display());
+                found.push((what, "remove one of the two"));
+            }
+            Some(outer) if root.starts_with(outer) => {
+                let what = format!("library.roots: {} is inside {}", root.display(), outer.display());
+                found.push((what, "remove the inner one: the outer one covers it"));
+            }
+            _ => outer = Some(root),
         }
     }
     found

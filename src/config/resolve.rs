@@ -1,5 +1,6 @@
 //! Four layers → one configuration, or every problem that they have.
 
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZero;
@@ -38,18 +39,23 @@ pub(super) fn library_path(flags: &Layer, environment: &Environment) -> Result<P
     // Where a flag or a variable names it, the file has no say.
     let file_matters =
         !matches!(resolution.origins.get("database.path"), Some(Origin::Flag(_) | Origin::Variable(_)));
-    // No daemon can have started on the default with a file in which a misspelt name may be the path's.
+    // A misspelt [database] or database_path may say where the library is, unless another place does. No other name
+    // can: a typo that someone saves while the daemon runs must not hide it.
     let is_default = resolution.values.database.path.is_none();
-    resolution.problems.retain(|problem| match (problem.subject, &problem.origin) {
-        (_, Origin::Place { .. } | Origin::File(_)) if !file_matters => false,
-        (Subject::Key(name), _) => name == "database.path",
-        (Subject::NameFor(name), _) => is_default && name == "database.path",
-        (Subject::File, _) => file_matters,
-        (Subject::Name, _) => false,
+    let leaves_in_doubt = |subject: Subject, is_in_file: bool| match subject {
+        _ if is_in_file && !file_matters => false,
+        Subject::Key(name) => name == "database.path",
+        Subject::NameFor(name) => is_default && name == "database.path",
+        Subject::File => file_matters,
+        Subject::Name => false,
+    };
+    resolution.problems.retain(|problem| {
+        leaves_in_doubt(problem.subject, matches!(problem.origin, Origin::Place { .. } | Origin::File(_)))
     });
+    resolution.skipped.retain(|subject, _| leaves_in_doubt(*subject, true));
     match database {
         Some(database) if resolution.problems.is_empty() => Ok(database.path),
-        _ => Err(ConfigError::new(resolution.problems, resolution.warnings)),
+        _ => Err(resolution.error()),
     }
 }
 
@@ -58,6 +64,8 @@ struct Resolution<'a> {
     values: Values,
     origins: Origins,
     problems: Vec<Finding>,
+    /// How many more problems a subject has in the file.
+    skipped: HashMap<Subject, usize>,
     warnings: Vec<Finding>,
     file: Option<PathBuf>,
     /// The highest layer that says anything of the token says something that is refused.
@@ -72,6 +80,7 @@ impl<'a> Resolution<'a> {
             values: Values::default(),
             origins: Origins::new(),
             problems: Vec::new(),
+            skipped: HashMap::new(),
             warnings: Vec::new(),
             file: None,
             token_in_doubt: false,
@@ -109,6 +118,7 @@ impl<'a> Resolution<'a> {
         self.values.overlay(layer.values);
         self.origins.extend(layer.origins);
         self.problems.extend(layer.problems);
+        self.skipped.extend(layer.skipped);
         self.warnings.extend(layer.warnings);
     }
 
@@ -121,14 +131,18 @@ impl<'a> Resolution<'a> {
             format: self.values.logging.format.unwrap_or(Format::Text),
             output: self.values.logging.output.unwrap_or(Output::Stderr),
         };
-        let Self { origins, problems, warnings, file, .. } = self;
         match database {
-            Some(database) if problems.is_empty() => {
+            Some(database) if self.problems.is_empty() => {
+                let Self { origins, warnings, file, .. } = self;
                 let config = Config { server, database, logging, library };
                 Ok(Resolved { config, origins, warnings, file })
             }
-            _ => Err(ConfigError::new(problems, warnings)),
+            _ => Err(self.error()),
         }
+    }
+
+    fn error(self) -> ConfigError {
+        ConfigError::new(self.problems, self.warnings, self.skipped.values().sum())
     }
 
     fn server(&mut self, read_secrets: bool) -> Server {

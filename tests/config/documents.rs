@@ -287,6 +287,10 @@ fn a_probe_finds_the_library_whatever_else_is_wrong() {
         elsewhere
     );
     assert_eq!(find("[servr]\nx = 1", None), Some(sandbox.library()));
+    // Nor do many mistakes elsewhere hide the one that matters.
+    let many = (0..30).map(|index| format!("[section{index}]\n")).collect::<Vec<_>>().concat();
+    assert_eq!(find(&many, None), Some(sandbox.library()));
+    assert_eq!(find(&format!("{many}[databse]\npath = '/x'"), None), None);
     // What leaves the path in doubt …
     assert_eq!(find("database.path = 1", None), None);
     assert_eq!(find("database.path = '~x'", None), None);
@@ -300,25 +304,35 @@ fn a_probe_finds_the_library_whatever_else_is_wrong() {
         "[databse]\npath = '/data/library.db'",
         "databse.path = '/data/library.db'",
         "[[databse]]\npath = '/data/library.db'",
-        "[db]\npath = '/data/library.db'",
-        "[db]\nPath = '/data/library.db'",
         "[database]\npth = '/data/library.db'",
         "[database]\nfile = '/data/library.db'",
         "[Database]",
         "database = '/data/library.db'",
         "databse_path = '/data/library.db'",
-        "path = '/data/library.db'",
-        "[logging]\ndatabase_path = '/data/library.db'",
-        "[library]\npath = '/data/library.db'",
+        "databse = '/data/library.db'",
+        "'database.pth' = '/data/library.db'",
+        "Database = { path = '/data/library.db' }",
     ] {
         assert_eq!(find(content, None), None, "{content}");
         assert_eq!(find(content, Some("/data/library.db")), elsewhere, "{content}");
     }
     assert_eq!(find("database_path = '/data/library.db'\n[databse]\npath = '/x'", None), elsewhere);
     // … and no other name does, nor a section that is none.
-    for content in
-        ["server = 5", "[[logging]]", "[server]\nprot = 1", "[plugin]\nx = 1", "[jobs]\npath = '/x'"]
-    {
+    for content in [
+        "server = 5",
+        "[[logging]]",
+        "[server]\nprot = 1",
+        "[plugin]\nx = 1",
+        "[jobs]\npath = '/x'",
+        "[library]\npaths = ['x']",
+        "[library]\npath = 'x'",
+        "[logging]\npath = 'x'",
+        "[logging]\ndatabase_path = 'x'",
+        "[cache]\ndatabase = 'redis'",
+        "[db]\npath = 'x'",
+        "x = { path = 1 }",
+        "path = 'x'",
+    ] {
         assert_eq!(find(content, None), Some(sandbox.library()), "{content}");
         let content = format!("database_path = '/data/library.db'\n{content}");
         assert_eq!(find(&content, None), elsewhere, "{content}");

@@ -1,5 +1,7 @@
 //! The report as a whole: one problem hides no other, makes up no other, and is said once and in few words.
 
+use std::time::{Duration, Instant};
+
 use super::faults::{LEVEL, PORT, file};
 use super::{Said, Sandbox};
 
@@ -23,10 +25,7 @@ fn a_syntax_error_hides_no_other_problem_of_the_file() {
 fn what_the_parser_makes_of_a_broken_line_is_no_problem_of_its_own() {
     file(
         "[server]\nprot: 1\n",
-        &[
-            "not TOML: invalid unquoted key, expected letters, numbers, `-`, `_`: @:2:5: correct it",
-            "not TOML: key with no value, expected `=`: @:2:7: write it as key = value",
-        ],
+        &["not TOML: invalid unquoted key, expected letters, numbers, `-`, `_`: @:2:5: correct it"],
     );
     file(
         "[]\nport = 1\n",
@@ -49,6 +48,20 @@ fn what_the_parser_makes_of_a_broken_line_is_no_problem_of_its_own() {
         "library.roots = ['/a'\n'', '/a/b']\n",
         &["not TOML: missing comma between array elements, expected `,`: @:2:1: correct it"],
     );
+    // Up to the next header, which ends what was not closed: what stands there is read as ever.
+    let forgotten = "not TOML: missing comma between array elements, expected `,`";
+    file(
+        "[library]\nwatch = 0\nroots = ['/a'\nwach = 1\n\nextensions = ['mkv']\n[logging]\nlevel = 'x'\n",
+        &[
+            "library.watch = 0: @:2:9: give true or false",
+            &format!("{forgotten}: @:4:1: correct it"),
+            &format!("logging.level = 'x': @:8:9: {LEVEL}"),
+        ],
+    );
+    file("library.roots = ['/a'\n[logging]\nlevel = 'info'\n", &[&format!("{forgotten}: @:2:1: correct it")]);
+    let sections =
+        (0..400).map(|index| format!("[profiles.a{index}]\nx = [1, 2]\n")).collect::<Vec<_>>().concat();
+    file(&format!("[tools]\nx = ['a'\n{sections}"), &[&format!("{forgotten}: @:3:1: correct it")]);
     // And a default is not missed that only a lost line may have made necessary.
     let sandbox = Sandbox::new();
     let path = sandbox.write("c.toml", "[database]\npath = /data/library.db\n");
@@ -142,4 +155,38 @@ fn what_is_said_stays_short_and_is_said_once() {
     file("library.roots = ['', '', '']", &["library.roots = \"\": @:1:17: it is empty: give a path"]);
     let nested = "[".repeat(40);
     file(&format!("[tools]\na = {nested}"), &["not TOML: unclosed array, expected `]`: @:2:45: correct it"]);
+}
+
+#[test]
+fn what_is_no_configuration_at_all_is_told_in_few_lines_and_soon() {
+    let unquoted = |line: usize| format!("not TOML: string values must be quoted: @:{line}:5: {QUOTES}");
+    let lines = [unquoted(2), unquoted(4), unquoted(6)];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let five: String = ["tools", "jobs", "plugins", "worker", "language"]
+        .map(|section| format!("[{section}]\nx = ~\n"))
+        .concat();
+    file(&five, &lines);
+    // Of very many problems the first are told, and the rest is counted.
+    let unknown = |line: usize| format!("unknown key server.x{line}: @:{line}:1: ");
+    let advice =
+        "remove it; [server] has bind, port, shutdown_timeout, max_connections, auth_token, auth_token_file";
+    let keys = |last: usize| {
+        let keys = (2..=last).map(|line| format!("x{line} = 1\n")).collect::<Vec<_>>().concat();
+        format!("[server]\n{keys}")
+    };
+    let mut told: Vec<String> = (2..=22).map(|line| unknown(line) + advice).collect();
+    file(&keys(22), &told.iter().map(String::as_str).collect::<Vec<_>>());
+    for (last, more) in [(23, 2), (60_000, 59_979)] {
+        told[20] = format!("and {more} more problems: @:22:1: correct those above first");
+        file(&keys(last), &told.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    // A quadratic search would take minutes over these.
+    let start = Instant::now();
+    let first = "not TOML: key with no value, expected `=`: @:1:3: write it as key = value";
+    file(&"a b c d\n".repeat(130_000), &[first]);
+    let roots = (0..80_000).map(|index| format!("'/a{index}',")).collect::<Vec<_>>().concat();
+    let sandbox = Sandbox::new();
+    sandbox.write("c.toml", format!("library.roots = [{roots}]"));
+    assert_eq!(sandbox.config(&["--config", "c.toml", "--check"]).quietly().code, Some(0));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
