@@ -188,6 +188,17 @@ fn a_wrong_configuration_is_78_and_wrong_usage_64() {
     let config = sandbox.write("config.toml", "nonsense = [\n");
     let output = sandbox.run(["healthcheck", "--config", config.to_str().expect("UTF-8")]);
     assert_eq!(output.status.code(), Some(78));
+    // One line, however much is wrong.
+    let keys: Vec<String> = (0..50).map(|index| format!("x{index} = 1\n")).collect();
+    let config = sandbox.write("many.toml", format!("[database]\n{}", keys.concat()));
+    let config = config.to_str().expect("UTF-8");
+    let mut healthcheck = sandbox.vpo(["healthcheck", "--config", config]);
+    // A warning is not for a probe either.
+    let output = healthcheck.env("VPO_SERVER_PROT", "1").output().expect("vpo runs");
+    let line = format!(
+        "vpo: unknown key database.x0: {config}:2:1: remove it; [database] has path (and 49 more: run `vpo config --check`)"
+    );
+    assert_eq!(said(&output), (78, line));
     for args in [["--timeout", "0"], ["--timeout", "soon"], ["--route", "metrics"]] {
         let output = sandbox.run(["healthcheck", args[0], args[1]]);
         assert_eq!(output.status.code(), Some(64), "{args:?}");

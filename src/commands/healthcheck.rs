@@ -12,7 +12,7 @@ use std::sync::mpsc;
 
 use serde::Deserialize;
 
-use super::{EXIT_FAILURE, output, refuse};
+use super::{EXIT_CONFIG, EXIT_FAILURE, output};
 use crate::cli::{HealthcheckArgs, Route};
 use crate::config::{Config, ConfigError, Environment};
 use crate::library::lock::{self, Address, Found, Holder};
@@ -61,11 +61,23 @@ pub fn run(args: &HealthcheckArgs) -> ExitCode {
     };
     match outcome {
         Ok(line) => output::say(&line),
-        Err(Unhealthy::Config(error)) => refuse(&error),
+        Err(Unhealthy::Config(error)) => {
+            output::complain(&in_one_line(&error));
+            ExitCode::from(EXIT_CONFIG)
+        }
         Err(unhealthy) => {
             output::complain(&format_args!("unhealthy: {unhealthy}"));
             ExitCode::from(EXIT_FAILURE)
         }
+    }
+}
+
+/// The first problem, for a probe's line is said again at every probe; the rest is for `vpo config --check`.
+fn in_one_line(error: &ConfigError) -> String {
+    let first = error.problems.first().map(ToString::to_string).unwrap_or_default();
+    match error.total.saturating_sub(1) {
+        0 => first,
+        more => format!("{first} (and {more} more: run `vpo config --check`)"),
     }
 }
 
