@@ -66,6 +66,33 @@ fn every_json_line_parses_and_has_its_keys() {
 }
 
 #[test]
+fn a_text_too_long_for_a_line_is_cut_and_the_line_is_not_lost() {
+    for format in ["json", "text"] {
+        let sandbox = Sandbox::new();
+        // Every problem names the file, and each control character takes five to write: far more than the log's queue.
+        let directory = format!("{}/", "\u{1}".repeat(250)).repeat(14);
+        let name = format!("{directory}c.toml");
+        let config = sandbox.write(&name, "");
+        let arguments = ["--config".as_ref(), config.as_os_str(), "--log-format".as_ref(), format.as_ref()];
+        let mut daemon = sandbox.serve(arguments);
+        let keys: Vec<String> = (0..50).map(|index| format!("key{index} = 1\n")).collect();
+        sandbox.write(&name, keys.concat());
+        daemon.signal(Signal::HUP);
+        let line = daemon.wait_log("reload failed");
+        assert!(line.contains("unknown key key0: ") && line.contains('…'), "{line}");
+        assert!((16 * 1024..64 * 1024).contains(&line.len()), "{} bytes", line.len());
+        daemon.stop();
+        let log = daemon.log();
+        assert!(!log.contains("log lines were lost"), "{log}");
+        if format == "json" {
+            for line in log.lines() {
+                serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_name_cannot_forge_a_line() {
     let name = "evil\n2026-01-01T00:00:00.000Z error forged\u{1b}[2J\u{202e}";
     for format in ["text", "json"] {

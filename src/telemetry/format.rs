@@ -10,6 +10,10 @@ use time::OffsetDateTime;
 
 use super::{Format, Level};
 
+/// Most bytes of a text in a line: four times the longest path. A line that did not fit into the writer's queue would be
+/// lost, and the stream blamed.
+const LONGEST: usize = 16 * 1024;
+
 /// The fields of an event or a span, in the order in which they were named; `message` apart.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
@@ -23,8 +27,11 @@ impl Fields {
         Self { message, fields: Vec::new() }
     }
 
-    /// Sets one; the last word counts.
-    pub(super) fn set(&mut self, name: &'static str, value: Value) {
+    /// Sets one, cut to what a line may hold; the last word counts.
+    pub(super) fn set(&mut self, name: &'static str, mut value: Value) {
+        if let Value::String(text) = &mut value {
+            cut(text);
+        }
         if name == "message" {
             self.message = match value {
                 Value::String(text) => text,
@@ -44,6 +51,15 @@ impl Fields {
                 self.fields.push((name, value.clone()));
             }
         }
+    }
+}
+
+/// Cuts a text that is too long for a line, between two characters.
+fn cut(text: &mut String) {
+    if text.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
     }
 }
 
