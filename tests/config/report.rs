@@ -174,10 +174,10 @@ fn what_is_no_configuration_at_all_is_told_in_few_lines_and_soon() {
         let keys = (2..=last).map(|line| format!("x{line} = 1\n")).collect::<Vec<_>>().concat();
         format!("[server]\n{keys}")
     };
-    let mut told: Vec<String> = (2..=22).map(|line| unknown(line) + advice).collect();
-    file(&keys(22), &told.iter().map(String::as_str).collect::<Vec<_>>());
-    for (last, more) in [(23, 2), (60_000, 59_979)] {
-        told[20] = format!("and {more} more problems: @:22:1: correct those above first");
+    let mut told: Vec<String> = (2..=102).map(|line| unknown(line) + advice).collect();
+    file(&keys(102), &told.iter().map(String::as_str).collect::<Vec<_>>());
+    for (last, more) in [(103, 2), (60_000, 59_899)] {
+        told[100] = format!("and {more} more problems: @:102:1: correct those above first");
         file(&keys(last), &told.iter().map(String::as_str).collect::<Vec<_>>());
     }
     // A quadratic search would take minutes over these.
@@ -188,5 +188,5 @@ fn what_is_no_configuration_at_all_is_told_in_few_lines_and_soon() {
     let sandbox = Sandbox::new();
     sandbox.write("c.toml", format!("library.roots = [{roots}]"));
     assert_eq!(sandbox.config(&["--config", "c.toml", "--check"]).quietly().code, Some(0));
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }
