@@ -728,3 +728,30 @@ fn directories_that_appear_while_events_are_lost_are_watched() {
     wait_for_film(&sandbox, "films/new/e.mkv");
     assert!(daemon.stop().success());
 }
+
+#[test]
+fn more_changes_than_can_be_followed_take_no_more_memory() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    // The deeper a path, the longer it takes to follow what happens there.
+    let deep = sandbox.root().join(["directory"; 30].join("/"));
+    fs::create_dir_all(&deep).expect("directories");
+    fs::write(deep.join("one.txt"), "").expect("a file");
+    let mut daemon = serve(&sandbox);
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    watching(&daemon, &sandbox);
+    let peak = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("KiB")
+    };
+    let before = peak();
+    for _ in 0..50_000 {
+        fs::rename(deep.join("one.txt"), deep.join("two.txt")).expect("renamed");
+        fs::rename(deep.join("two.txt"), deep.join("one.txt")).expect("renamed");
+    }
+    wait_for_film(&sandbox, "films/new/b.mkv");
+    let grown = peak() - before;
+    assert!(grown < 16_000, "{grown} KiB more for 100,000 renames");
+    assert!(daemon.stop().success());
+}

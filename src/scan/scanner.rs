@@ -16,7 +16,7 @@ use crate::library::Library;
 const STOP_PATIENCE: Duration = Duration::from_millis(950);
 
 /// Events that wait for the deciding thread, which may stand still for seconds at a locked library. When there are as
-/// many, the watches wait too, and the kernel keeps what they have to tell or says that it was too much.
+/// many, the watches wait too, and keep some thousand hints each; of more than that they have all looked at anew.
 const BACKLOG: usize = 256;
 
 /// Keeps a library true to its roots for as long as [`Scanner::run`] runs.

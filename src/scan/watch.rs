@@ -5,12 +5,17 @@
 
 mod tree;
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RemoveKind, RenameMode};
-use notify::{Config, Event, RecommendedWatcher, Watcher};
+use notify::{Config, Event, EventHandler, RecommendedWatcher, Watcher};
 
 use self::tree::Tree;
 use super::{discover, name, root};
@@ -21,7 +26,7 @@ use crate::library::file_system;
 pub enum Seen {
     /// Something is new, changed or gone at these paths.
     Changed(Vec<PathBuf>),
-    /// The kernel's queue overflowed: anything may have changed.
+    /// Events were lost, by the kernel or because more came than could be followed: anything may have changed.
     Overflow,
     /// Not all can be watched any more, so nothing is.
     Lost(WatchError),
@@ -92,27 +97,43 @@ pub fn start(
     }
     let (sender, messages) = mpsc::channel();
     let stop = Stop(sender.clone());
-    let follower = Follower { root: root.to_owned(), extensions, sender, messages, tell };
+    let follower =
+        Follower { root: root.to_owned(), extensions, sender, messages, waiting: Arc::default(), tell };
     let tree = follower.tree()?;
     let thread = std::thread::Builder::new().name("watch".into());
     thread.spawn(move || follower.run(tree)).map_err(|error| WatchError::Other(error.to_string()))?;
     Ok(Watching { _stop: stop })
 }
 
-/// What comes from notify's thread, which must not be held up: it reads the kernel's queue.
+/// Hints that wait for the follower, at most. notify's thread must neither be held up (it reads the kernel's queue, and
+/// the follower itself waits for it to set a watch) nor fill the memory: of more hints than this, all are lost.
+const BACKLOG: usize = 4096;
+
+/// After events were lost, new watches come no sooner than this: while more is told than can be followed, they would be
+/// lost again at once.
+const REST: Duration = Duration::from_secs(1);
+
+/// What comes from notify's thread.
 enum Message {
-    /// Something is new, changed or gone here; it may be a directory.
-    Changed(PathBuf),
-    /// A file is new, changed or gone.
-    File(PathBuf),
-    /// The permissions or the times of something have changed.
-    Touched(PathBuf),
+    /// There is something to look at. Each is counted in [`Follower::waiting`] until it is taken.
+    Hint(Hint),
     /// Events were lost.
     Overflow,
     /// The watcher has given back its watches.
     Released,
     /// Nobody wants to know any more.
     Stop,
+}
+
+/// Where to look. Many alike are one.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Hint {
+    /// Something is new, changed or gone here; it may be a directory.
+    Changed(PathBuf),
+    /// A file is new, changed or gone.
+    File(PathBuf),
+    /// The permissions or the times of something have changed.
+    Touched(PathBuf),
 }
 
 /// Tells the follower to stop.
@@ -125,12 +146,40 @@ impl Drop for Stop {
     }
 }
 
-/// Tells that the watcher which had it is no more.
-struct Released(mpsc::Sender<Message>);
+/// Hands on what one watcher sees, and tells when that watcher is no more.
+struct Handler {
+    root: PathBuf,
+    extensions: Arc<[String]>,
+    sender: mpsc::Sender<Message>,
+    waiting: Arc<AtomicUsize>,
+    /// Events were lost, which has been told: only new watches, with a new handler, help.
+    lost: bool,
+}
 
-impl Drop for Released {
+impl EventHandler for Handler {
+    fn handle_event(&mut self, event: notify::Result<Event>) {
+        if self.lost {
+            return;
+        }
+        let message = match event.ok().filter(|event| !event.need_rescan()) {
+            Some(event) => match hint(event, &self.root, &self.extensions) {
+                Some(_) if self.waiting.load(Relaxed) >= BACKLOG => Message::Overflow,
+                Some(hint) => Message::Hint(hint),
+                None => return,
+            },
+            None => Message::Overflow,
+        };
+        match message {
+            Message::Hint(_) => _ = self.waiting.fetch_add(1, Relaxed),
+            _ => self.lost = true,
+        }
+        let _ = self.sender.send(message);
+    }
+}
+
+impl Drop for Handler {
     fn drop(&mut self) {
-        let _ = self.0.send(Message::Released);
+        let _ = self.sender.send(Message::Released);
     }
 }
 
@@ -140,59 +189,76 @@ struct Follower<T> {
     extensions: Arc<[String]>,
     sender: mpsc::Sender<Message>,
     messages: mpsc::Receiver<Message>,
+    /// How many hints are among the messages.
+    waiting: Arc<AtomicUsize>,
     tell: T,
 }
 
 impl<T: Fn(Seen)> Follower<T> {
     fn run(self, mut tree: Tree) {
-        while let Ok(message) = self.messages.recv() {
-            let kept = match message {
-                Message::Changed(path) => {
-                    // The watches first: what came into a new directory before them is found by the look at it.
-                    let kept = tree.add(&path);
-                    (self.tell)(Seen::Changed(vec![path]));
-                    kept
-                }
-                Message::File(path) => {
-                    (self.tell)(Seen::Changed(vec![path]));
-                    Ok(())
-                }
-                Message::Touched(path) => {
-                    let was_shut = tree.is_shut(&path);
-                    let kept = if was_shut { tree.add(&path) } else { Ok(()) };
-                    if was_shut || is_video(&path, &self.extensions) {
-                        (self.tell)(Seen::Changed(vec![path]));
+        while let Ok(first) = self.messages.recv() {
+            // What has come in the meantime is taken at once: a file that is renamed over and over is one hint or two.
+            let (mut hints, mut is_overflow) = (BTreeSet::new(), false);
+            for message in std::iter::once(first).chain(self.messages.try_iter().take(BACKLOG)) {
+                match message {
+                    Message::Hint(hint) => {
+                        self.waiting.fetch_sub(1, Relaxed);
+                        hints.insert(hint);
                     }
-                    kept
+                    Message::Overflow => is_overflow = true,
+                    Message::Released => {}
+                    Message::Stop => return,
                 }
-                // Which directories came and went is not known: only new watches are surely the right ones.
-                Message::Overflow => {
-                    drop(tree);
-                    if !self.is_released() {
-                        return;
-                    }
-                    match self.tree() {
-                        Ok(again) => tree = again,
-                        Err(why) => return (self.tell)(Seen::Lost(why)),
-                    }
-                    (self.tell)(Seen::Overflow);
-                    Ok(())
+            }
+            for hint in hints {
+                if let Err(why) = self.follow(hint, &mut tree) {
+                    return (self.tell)(Seen::Lost(why));
                 }
-                Message::Released => Ok(()),
-                Message::Stop => return,
-            };
-            if let Err(why) = kept {
-                return (self.tell)(Seen::Lost(why));
+            }
+            // Which directories came and went is not known: only new watches are surely the right ones.
+            if is_overflow {
+                drop(tree);
+                if !self.is_released() {
+                    return;
+                }
+                match self.tree() {
+                    Ok(again) => tree = again,
+                    Err(why) => return (self.tell)(Seen::Lost(why)),
+                }
+                (self.tell)(Seen::Overflow);
             }
         }
     }
 
-    /// Waits until the watches are given back; not when told to stop.
+    /// The watches come first: what came into a new directory before them is found by the look at it.
+    fn follow(&self, hint: Hint, tree: &mut Tree) -> Result<(), WatchError> {
+        let (kept, path) = match hint {
+            Hint::Changed(path) => (tree.add(&path), path),
+            Hint::File(path) => (Ok(()), path),
+            Hint::Touched(path) if tree.is_shut(&path) => (tree.add(&path), path),
+            Hint::Touched(path) if is_video(&path, &self.extensions) => (Ok(()), path),
+            Hint::Touched(_) => return Ok(()),
+        };
+        (self.tell)(Seen::Changed(vec![path]));
+        kept
+    }
+
+    /// Waits until the watches are given back and some time is over; not when told to stop.
     fn is_released(&self) -> bool {
         loop {
             match self.messages.recv() {
-                Ok(Message::Released) => return true,
+                Ok(Message::Released) => break,
                 Ok(Message::Stop) | Err(_) => return false,
+                Ok(_) => {}
+            }
+        }
+        // The handler is gone, and all that it had sent has been taken.
+        self.waiting.store(0, Relaxed);
+        let rested = Instant::now() + REST;
+        loop {
+            match self.messages.recv_timeout(rested.saturating_duration_since(Instant::now())) {
+                Err(RecvTimeoutError::Timeout) => return true,
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
                 Ok(_) => {}
             }
         }
@@ -200,12 +266,12 @@ impl<T: Fn(Seen)> Follower<T> {
 
     /// All watches of the root.
     fn tree(&self) -> Result<Tree, WatchError> {
-        let (root, extensions) = (self.root.clone(), Arc::clone(&self.extensions));
-        let released = Released(self.sender.clone());
-        let handler = move |event: notify::Result<Event>| {
-            if let Some(message) = message(event, &root, &extensions) {
-                let _ = released.0.send(message);
-            }
+        let handler = Handler {
+            root: self.root.clone(),
+            extensions: Arc::clone(&self.extensions),
+            sender: self.sender.clone(),
+            waiting: Arc::clone(&self.waiting),
+            lost: false,
         };
         let watcher = RecommendedWatcher::new(handler, Config::default()).map_err(|error| refusal(&error))?;
         Tree::new(&self.root, watcher)
@@ -214,10 +280,7 @@ impl<T: Fn(Seen)> Follower<T> {
 
 /// What an event may mean for the library, if anything. Being read means nothing: our own scans do that, and everyone
 /// who watches a film.
-fn message(event: notify::Result<Event>, root: &Path, extensions: &[String]) -> Option<Message> {
-    let Some(mut event) = event.ok().filter(|event| !event.need_rescan()) else {
-        return Some(Message::Overflow);
-    };
+fn hint(mut event: Event, root: &Path, extensions: &[String]) -> Option<Hint> {
     let path = event.paths.pop()?;
     if path.strip_prefix(root).map_or(true, discover::is_passed_over) {
         return None;
@@ -226,14 +289,12 @@ fn message(event: notify::Result<Event>, root: &Path, extensions: &[String]) -> 
         EventKind::Access(AccessKind::Close(AccessMode::Write))
         | EventKind::Create(CreateKind::File)
         | EventKind::Remove(RemoveKind::File)
-        | EventKind::Modify(ModifyKind::Data(_)) => {
-            is_video(&path, extensions).then_some(Message::File(path))
-        }
-        EventKind::Modify(ModifyKind::Metadata(_)) => Some(Message::Touched(path)),
+        | EventKind::Modify(ModifyKind::Data(_)) => is_video(&path, extensions).then_some(Hint::File(path)),
+        EventKind::Modify(ModifyKind::Metadata(_)) => Some(Hint::Touched(path)),
         // What was renamed has been told with each of its names.
         EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
         // Directories, and renames, which do not say of what.
-        _ => Some(Message::Changed(path)),
+        _ => Some(Hint::Changed(path)),
     }
 }
 

@@ -315,7 +315,12 @@ impl Root {
             }
             Seen::Overflow => {
                 // A scan itself makes events: without a pause, each could lead to the next.
-                let next = self.overflowed.map_or(now, |last| (last + OVERFLOW_PAUSE).max(now));
+                let next = match self.overflowed {
+                    // Many overflows before that scan are one.
+                    Some(next) if next > now => next,
+                    Some(last) => (last + OVERFLOW_PAUSE).max(now),
+                    None => now,
+                };
                 self.overflowed = Some(next);
                 self.ask_whole(Reason::Watch, next + GATHER);
             }
