@@ -977,3 +977,23 @@ fn directories_that_are_written_alike_are_an_error_of_the_walk() {
         assert_eq!(sandbox.row(&format!("films/{name}")).status, "ok");
     }
 }
+
+#[test]
+fn part_of_a_root_is_found_behind_a_directory_that_can_only_be_passed_through() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    sandbox.film("films/private/one/a.mkv");
+    sandbox.film("films/private/two.mkv");
+    let private = sandbox.path("films/private");
+    sandbox.give_away();
+    fs::set_permissions(&private, fs::Permissions::from_mode(0o311)).expect("a mode");
+    for target in ["one", "two.mkv"] {
+        let mut command = sandbox.vpo_as_nobody(["scan", "--json"]);
+        command.arg(private.join(target)).env("VPO_LIBRARY_ROOTS", sandbox.root());
+        let output = command.output().expect("vpo scan runs");
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let scan = &told["scans"][0];
+        assert_eq!((scan["added"].as_u64(), scan["walk_errors"].as_u64()), (Some(1), Some(0)), "{output:?}");
+    }
+    fs::set_permissions(&private, fs::Permissions::from_mode(0o755)).expect("a mode");
+}

@@ -755,3 +755,37 @@ fn more_changes_than_can_be_followed_take_no_more_memory() {
     assert!(grown < 16_000, "{grown} KiB more for 100,000 renames");
     assert!(daemon.stop().success());
 }
+
+#[test]
+fn directory_made_where_nobody_may_read_is_watched_once_it_can_be_reached() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a/a.mkv");
+    let mode = |mode| {
+        fs::set_permissions(sandbox.path("films/a"), fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    let mut command = sandbox.vpo_as_nobody(["serve", "--port", "0", "--library"]);
+    command.arg(sandbox.root());
+    sandbox.give_away();
+    let mut daemon = Daemon::spawn(command, &sandbox.library());
+    daemon.wait_healthy();
+    wait_status(&sandbox, "films/a/a.mkv", "ok");
+    watching(&daemon, &sandbox);
+    // It may be written to and passed through, which is enough for what is below.
+    mode(0o300);
+    fs::create_dir(sandbox.path("films/a/one")).expect("a directory");
+    sandbox.give_away();
+    wait_for_film(&sandbox, "films/b.mkv");
+    wait_for_film(&sandbox, "films/a/one/c.mkv");
+    // And here only root makes a directory.
+    mode(0o000);
+    if rustix::process::geteuid().is_root() {
+        fs::create_dir(sandbox.path("films/a/two")).expect("a directory");
+        wait_for_film(&sandbox, "films/d.mkv");
+    }
+    mode(0o755);
+    wait_for_film(&sandbox, "films/e.mkv");
+    wait_for_film(&sandbox, "films/a/two/deep/f.mkv");
+    wait_for_film(&sandbox, "films/a/two/g.mkv");
+    assert!(daemon.stop().success());
+}

@@ -173,10 +173,17 @@ pub(crate) fn open_directory(
     name: impl Arg + Copy,
     follow: bool,
 ) -> Result<OwnedFd, Errno> {
-    let mut flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    if !follow {
-        flags |= OFlags::NOFOLLOW;
-    }
+    let follow = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+    open(at, name, OFlags::RDONLY | OFlags::NONBLOCK | follow)
+}
+
+/// Opens a directory below another only to go through it, for which it need not be readable. No link is followed.
+pub(crate) fn open_way(at: BorrowedFd<'_>, name: impl Arg + Copy) -> Result<OwnedFd, Errno> {
+    open(at, name, OFlags::PATH | OFlags::NOFOLLOW)
+}
+
+fn open(at: BorrowedFd<'_>, name: impl Arg + Copy, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
     loop {
         match rustix::fs::openat(at, name, flags, Mode::empty()) {
             Err(Errno::INTR) => {}
@@ -221,7 +228,7 @@ impl Walk<'_, '_> {
                 return ControlFlow::Continue(());
             }
             depth += 1;
-            directory = match self.enter(directory.as_fd(), &name, depth) {
+            directory = match self.enter(directory.as_fd(), &name, depth, names.peek().is_some()) {
                 Ok(Some(next)) => next,
                 Ok(None) => return ControlFlow::Continue(()),
                 Err(Errno::NOTDIR | Errno::LOOP) if names.peek().is_none() => {
@@ -265,7 +272,7 @@ impl Walk<'_, '_> {
             self.raw.push(b'/');
             self.raw.extend_from_slice(name.raw.to_bytes());
             let flow = if name.is_directory {
-                match self.enter(directory, name.raw, depth + 1) {
+                match self.enter(directory, name.raw, depth + 1, false) {
                     Ok(Some(next)) => self.directory(next.as_fd(), depth + 1),
                     Ok(None) => ControlFlow::Continue(()),
                     Err(error) => self.not_opened(error),
@@ -283,8 +290,14 @@ impl Walk<'_, '_> {
         ControlFlow::Continue(())
     }
 
-    /// Opens a directory below the root, if it is this root's and not too deep.
-    fn enter(&mut self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> Result<Option<OwnedFd>, Errno> {
+    /// Opens a directory below the root, if it is this root's and not too deep; where it `is_on_the_way`, not for reading.
+    fn enter(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &CStr,
+        depth: usize,
+        is_on_the_way: bool,
+    ) -> Result<Option<OwnedFd>, Errno> {
         if self.rules.except.contains(&self.raw) {
             return Ok(None);
         }
@@ -292,7 +305,8 @@ impl Walk<'_, '_> {
             self.seen.error(&self.path, &self.raw, Errno::NAMETOOLONG);
             return Ok(None);
         }
-        let directory = open_directory(parent, name, false)?;
+        let directory =
+            if is_on_the_way { open_way(parent, name) } else { open_directory(parent, name, false) }?;
         match is_mount_point(directory.as_fd()) {
             Ok(true) => self.seen.mounts.push(self.path.clone()),
             Ok(false) => {}

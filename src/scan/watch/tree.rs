@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
+use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -18,14 +19,14 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, RawMode};
 use rustix::io::Errno;
 
 use super::{WatchError, refusal};
-use crate::scan::discover::{DEEPEST, is_nothing, open_directory};
+use crate::scan::discover::{DEEPEST, is_nothing, open_directory, open_way};
 use crate::scan::name;
 
 /// The watches of a root.
 pub(super) struct Tree {
     root: PathBuf,
     watcher: RecommendedWatcher,
-    /// Directories that may not be read, until they may.
+    /// Directories that may not be read or come to, until they may.
     shut: BTreeSet<PathBuf>,
 }
 
@@ -48,23 +49,35 @@ impl Tree {
     /// Where watches or descriptors run out.
     pub(super) fn add(&mut self, path: &Path) -> Result<(), WatchError> {
         let Ok(below) = path.strip_prefix(&self.root) else { return Ok(()) };
-        self.shut.remove(path);
+        while let Some(shut) = self.first_shut(path).cloned() {
+            self.shut.remove(&shut);
+        }
         match self.open(below) {
             Ok(directory) => self.directory(directory.as_fd(), path, below.iter().count()),
             Err(error) => self.pass_over(path, error),
         }
     }
 
-    /// Whether `path` is a directory that could not be read.
+    /// Whether `path` is a directory that could not be read, or one below it could not be.
     pub(super) fn is_shut(&self, path: &Path) -> bool {
-        self.shut.contains(path)
+        self.first_shut(path).is_some()
+    }
+
+    /// In the order of paths a directory comes just before what is below it.
+    fn first_shut(&self, path: &Path) -> Option<&PathBuf> {
+        let from = (Bound::Included(path), Bound::Unbounded);
+        self.shut.range::<Path, _>(from).next().filter(|shut| shut.starts_with(path))
     }
 
     /// Opens a directory below the root; no link is followed on the way.
     fn open(&self, below: &Path) -> Result<OwnedFd, Errno> {
         let mut directory = open_directory(CWD, &self.root, true)?;
-        for name in below {
-            directory = open_directory(directory.as_fd(), name, false)?;
+        let mut names = below.iter().peekable();
+        while let Some(name) = names.next() {
+            directory = match names.peek() {
+                Some(_) => open_way(directory.as_fd(), name)?,
+                None => open_directory(directory.as_fd(), name, false)?,
+            };
         }
         Ok(directory)
     }
