@@ -5,7 +5,7 @@ mod present;
 use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, CWD, Dir, FileType, RawMode, StatxFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, RawMode, Statx, StatxFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,13 @@ pub struct Directory {
     inode: u64,
     /// Its birth, where the file system tells: numbers of inodes are soon used again.
     birth: Option<(i64, u32)>,
+    /// The mount that it is reached by: when a disk is unmounted its watches are gone, also if it comes back at once.
+    /// Linux before 6.8 may give a new mount the number of an old one.
+    mount: Option<u64>,
 }
+
+/// `STATX_MNT_ID_UNIQUE` of statx(2), since Linux 6.8: a number that no other mount ever gets.
+const MOUNT_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 
 /// Why a root is offline. The words complete the sentence "the root … ".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,11 +128,15 @@ pub fn look(root: &Path) -> Result<Look, Offline> {
 
 fn identify(directory: BorrowedFd<'_>) -> Result<Directory, Errno> {
     let found = rustix::fs::fstat(directory)?;
-    let told = rustix::fs::statx(directory, c"", AtFlags::EMPTY_PATH, StatxFlags::BTIME).ok();
+    let wanted = StatxFlags::BTIME | StatxFlags::MNT_ID | MOUNT_UNIQUE;
+    let told = rustix::fs::statx(directory, c"", AtFlags::EMPTY_PATH, wanted).ok();
+    let is_told = |told: &Statx, flags| StatxFlags::from_bits_retain(told.stx_mask).intersects(flags);
     let birth = told
-        .filter(|told| StatxFlags::from_bits_retain(told.stx_mask).contains(StatxFlags::BTIME))
+        .filter(|told| is_told(told, StatxFlags::BTIME))
         .map(|told| (told.stx_btime.tv_sec, told.stx_btime.tv_nsec));
-    Ok(Directory { device: found.st_dev, inode: found.st_ino, birth })
+    let mount =
+        told.filter(|told| is_told(told, StatxFlags::MNT_ID | MOUNT_UNIQUE)).map(|told| told.stx_mnt_id);
+    Ok(Directory { device: found.st_dev, inode: found.st_ino, birth, mount })
 }
 
 /// Whether what was seen contradicts what the last completed scan recorded.
