@@ -789,3 +789,100 @@ fn directory_made_where_nobody_may_read_is_watched_once_it_can_be_reached() {
     wait_for_film(&sandbox, "films/a/two/g.mkv");
     assert!(daemon.stop().success());
 }
+
+#[test]
+fn root_that_is_away_does_not_count_as_watched() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let mut daemon = serve(&sandbox);
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    watching(&daemon, &sandbox);
+    fs::rename(sandbox.root(), sandbox.path("away")).expect("moved away");
+    let root = sandbox.root();
+    wait_metric(
+        &daemon,
+        &format!("vpo_root_watch_state{{root=\"{}\",state=\"unavailable\"}} 1", root.display()),
+    );
+    fs::rename(sandbox.path("away"), sandbox.root()).expect("moved back");
+    watching(&daemon, &sandbox);
+    wait_for_film(&sandbox, "films/b.mkv");
+    assert!(daemon.stop().success());
+}
+
+/// A daemon in namespaces of its own: `before` is run there first, and `later` once there is a file `go`.
+fn serve_apart(sandbox: &Sandbox, before: &str, later: &str) -> Daemon {
+    let vpo = sandbox.vpo([""; 0]);
+    let script = format!("{before}; (until [ -e go ]; do sleep 0.1; done; {later}) & exec \"$@\"");
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"]).arg(vpo.get_program());
+    command.args(["serve", "--port", "0", "--library"]).arg(sandbox.root()).current_dir(sandbox.path(""));
+    command.env_clear().env("HOME", sandbox.path("")).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    let daemon = Daemon::spawn(command, &sandbox.library());
+    daemon.wait_healthy();
+    daemon
+}
+
+#[test]
+#[ignore = "needs root: a limit of its own on watches"]
+fn root_that_could_not_be_watched_is_tried_again_after_a_scan() {
+    let sandbox = Sandbox::new();
+    for number in 0..30 {
+        sandbox.film(&format!("films/{number}/a.mkv"));
+    }
+    let limit = "/proc/sys/user/max_inotify_watches";
+    let mut daemon =
+        serve_apart(&sandbox, &format!("echo 10 > {limit}"), &format!("echo 100 > {limit}; rm go"));
+    daemon.wait_log("watches ran out");
+    wait_status(&sandbox, "films/29/a.mkv", "ok");
+    sandbox.write("go", "");
+    eventually("a higher limit", || (!sandbox.path("go").exists()).then_some(()));
+    assert!(sandbox.run(["scan".as_ref(), sandbox.root().as_os_str()]).status.success());
+    watching(&daemon, &sandbox);
+    wait_for_film(&sandbox, "films/new/b.mkv");
+    assert!(daemon.stop().success());
+    assert_eq!(daemon.log().matches("watches ran out").count(), 1, "{}", daemon.log());
+}
+
+#[test]
+#[ignore = "needs root: mounts of its own"]
+fn mount_that_appears_is_watched_once_a_scan_has_found_it() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.film("films/disk/b.mkv");
+    let mount = "mount -t tmpfs none films/disk && mkdir films/disk/sub && rm go";
+    let mut daemon = serve_apart(&sandbox, "true", mount);
+    wait_status(&sandbox, "films/disk/b.mkv", "ok");
+    watching(&daemon, &sandbox);
+    sandbox.write("go", "");
+    eventually("a mount", || (!sandbox.path("go").exists()).then_some(()));
+    sandbox.run(["scan".as_ref(), sandbox.root().as_os_str()]);
+    // The tmpfs is only to be seen from where the daemon is.
+    let there = |name: &str| {
+        let path = sandbox.path(format!("films/disk/sub/{name}"));
+        let path = format!("/proc/{}/root{}", daemon.pid(), path.display());
+        fs::write(&path, video::matroska(name, &["eng"])).expect("a film");
+        settled(Path::new(&path));
+        wait_status(&sandbox, &format!("films/disk/sub/{name}"), "ok");
+    };
+    there("c.mkv");
+    there("d.mkv");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+#[ignore = "needs root: mounts of its own"]
+fn root_that_is_mounted_anew_is_watched_anew() {
+    let sandbox = Sandbox::new();
+    sandbox.film("disk/a.mkv");
+    fs::create_dir(sandbox.root()).expect("a directory");
+    let again = "umount films && mount --bind disk films && rm go";
+    let mut daemon = serve_apart(&sandbox, "mount --bind disk films", again);
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    watching(&daemon, &sandbox);
+    sandbox.write("go", "");
+    daemon.wait_log("the root looks different");
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    sandbox.film("disk/b.mkv");
+    wait_status(&sandbox, "films/b.mkv", "ok");
+    assert!(daemon.stop().success());
+}

@@ -56,7 +56,7 @@ pub enum WatchState {
     Starting,
     /// Yes.
     Watching,
-    /// The file system does not tell, or watches ran out: the interval has to do.
+    /// The file system does not tell, watches ran out, or the root is not there: the interval has to do.
     Unavailable,
 }
 

@@ -26,7 +26,8 @@ use crate::library::file_system;
 pub enum Seen {
     /// Something is new, changed or gone at these paths.
     Changed(Vec<PathBuf>),
-    /// Events were lost, by the kernel or because more came than could be followed: anything may have changed.
+    /// Events were lost, by the kernel or because more came than could be followed, or all watches are new: anything may
+    /// have changed.
     Overflow,
     /// Not all can be watched any more, so nothing is.
     Lost(WatchError),
@@ -35,7 +36,14 @@ pub enum Seen {
 /// Watches while it lives.
 #[derive(Debug)]
 pub struct Watching {
-    _stop: Stop,
+    stop: Stop,
+}
+
+impl Watching {
+    /// Gives back all watches and sets them anew, which ends with [`Seen::Overflow`].
+    pub fn renew(&self) {
+        let _ = self.stop.0.send(Message::Overflow);
+    }
 }
 
 /// Why a root is not watched. One line: what, and what to do.
@@ -102,7 +110,7 @@ pub fn start(
     let tree = follower.tree()?;
     let thread = std::thread::Builder::new().name("watch".into());
     thread.spawn(move || follower.run(tree)).map_err(|error| WatchError::Other(error.to_string()))?;
-    Ok(Watching { _stop: stop })
+    Ok(Watching { stop })
 }
 
 /// Hints that wait for the follower, at most. notify's thread must neither be held up (it reads the kernel's queue, and
@@ -117,7 +125,7 @@ const REST: Duration = Duration::from_secs(1);
 enum Message {
     /// There is something to look at. Each is counted in [`Follower::waiting`] until it is taken.
     Hint(Hint),
-    /// Events were lost.
+    /// Events were lost, or new watches are wanted.
     Overflow,
     /// The watcher has given back its watches.
     Released,

@@ -202,7 +202,9 @@ impl Root {
             None if whole => {
                 self.last_success = Some(Timestamp::now());
                 self.trouble = Trouble::left_by(&report.summary);
-                self.last_summary = Some(report.summary);
+                let before = self.last_summary.replace(report.summary.clone());
+                let has_other_mounts = before.is_some_and(|before| before.mounts != report.summary.mounts);
+                self.watch.walked(&self.path, has_other_mounts);
             }
             None | Some(Error::Taken(_) | Error::Unknown(_)) => {}
             Some(Error::Cancelled | Error::Library(library::Error::Replaced(_))) => {

@@ -20,6 +20,8 @@ pub(super) struct Watch {
     attempt: u64,
     /// How to begin again; `None` while no watch is wanted.
     again: Option<(Arc<[String]>, SyncSender<Event>)>,
+    /// The file system does not tell of changes: to begin again would help nothing.
+    untold: bool,
     /// Why the root cannot be watched, as last logged.
     told: Option<String>,
 }
@@ -27,7 +29,7 @@ pub(super) struct Watch {
 impl Watch {
     /// None as yet.
     pub(super) fn new() -> Self {
-        Self { state: WatchState::Off, watching: None, attempt: 0, again: None, told: None }
+        Self { state: WatchState::Off, watching: None, attempt: 0, again: None, untold: false, told: None }
     }
 
     pub(super) fn state(&self) -> WatchState {
@@ -59,7 +61,7 @@ impl Watch {
             self.state = WatchState::Off;
             return;
         };
-        self.state = WatchState::Starting;
+        (self.state, self.untold) = (WatchState::Starting, false);
         let (root, attempt) = (root.to_owned(), self.attempt);
         let thread = std::thread::Builder::new().name("watch".into()).spawn(move || {
             let (path, teller) = (root.clone(), events.clone());
@@ -73,9 +75,23 @@ impl Watch {
         }
     }
 
-    /// What was watched is gone, and its watches with it.
+    /// What was watched is gone, and its watches with it. One that is being set up no longer counts.
     pub(super) fn lose(&mut self) {
+        self.attempt += 1;
         self.watching = None;
+        if self.again.is_some() {
+            self.state = WatchState::Unavailable;
+        }
+    }
+
+    /// A scan has walked all of the root. What could not be watched is tried again, and where other mounts are below
+    /// than before, all is watched anew: an inotify watch is of a directory, not of what is mounted on it later.
+    pub(super) fn walked(&mut self, root: &Path, has_other_mounts: bool) {
+        match &self.watching {
+            Some(watching) if has_other_mounts => watching.renew(),
+            None if self.state == WatchState::Unavailable && !self.untold => self.begin_again(root),
+            _ => {}
+        }
     }
 
     /// It is set up.
@@ -90,6 +106,7 @@ impl Watch {
     pub(super) fn fail(&mut self, root: &Path, why: &WatchError, is_there: bool) {
         self.watching = None;
         self.state = WatchState::Unavailable;
+        self.untold = matches!(why, WatchError::Untold(_));
         let text = why.to_string();
         if is_there && self.told.as_ref() != Some(&text) {
             warn!(root = %root.display(), "changes are not seen as they happen: {text}");
