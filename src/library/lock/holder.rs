@@ -7,12 +7,13 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Longer than any content; what is beyond is not ours.
-const LONGEST: u64 = 16 * 1024;
+const LONGEST: usize = 16 * 1024;
 
 /// Where a daemon listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,18 +95,17 @@ impl Holder {
         Self {
             pid: lines.next().and_then(|line| line.parse().ok()),
             address: lines.next().and_then(Address::parse),
-            library: lines.next().map(str::to_owned),
+            library: lines.next().filter(|line| line.starts_with('/')).map(str::to_owned),
         }
     }
 
     /// What the holder of an open lock file has written into it.
     pub(super) fn read(file: &File) -> io::Result<Self> {
-        let mut content = String::new();
-        match file.take(LONGEST).read_to_string(&mut content) {
-            Ok(_) => Ok(Self::parse(&content)),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Self::default()),
-            Err(error) => Err(error),
-        }
+        let mut content = vec![0; LONGEST];
+        // In one read: of two, the second could go on in what another write has put there meanwhile.
+        let length = file.read_at(&mut content, 0)?;
+        let text = content.get(..length).and_then(|content| std::str::from_utf8(content).ok());
+        Ok(text.map(Self::parse).unwrap_or_default())
     }
 
     /// Whether it says that it has locked another library than `library`: two daemons share a runtime directory.
