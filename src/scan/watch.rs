@@ -70,6 +70,12 @@ pub enum WatchError {
         /// The limit in force.
         limit: String,
     },
+    /// A limit on tasks.
+    #[error(
+        "no thread can be started to watch it: raise the limit on tasks (`ulimit -u`, `TasksMax=`); until then relying \
+         on library.rescan_interval"
+    )]
+    Thread,
     /// The root is not there, or anything else.
     #[error("cannot be watched ({0}): relying on library.rescan_interval")]
     Other(String),
@@ -109,7 +115,7 @@ pub fn start(
         Follower { root: root.to_owned(), extensions, sender, messages, waiting: Arc::default(), tell };
     let tree = follower.tree()?;
     let thread = std::thread::Builder::new().name("watch".into());
-    thread.spawn(move || follower.run(tree)).map_err(|error| WatchError::Other(error.to_string()))?;
+    thread.spawn(move || follower.run(tree)).map_err(|_| WatchError::Thread)?;
     Ok(Watching { stop })
 }
 
@@ -160,6 +166,8 @@ struct Handler {
     extensions: Arc<[String]>,
     sender: mpsc::Sender<Message>,
     waiting: Arc<AtomicUsize>,
+    /// Another one of these tells whether the handler still lives.
+    alive: Arc<()>,
     /// Events were lost, which has been told: only new watches, with a new handler, help.
     lost: bool,
 }
@@ -279,9 +287,17 @@ impl<T: Fn(Seen)> Follower<T> {
             extensions: Arc::clone(&self.extensions),
             sender: self.sender.clone(),
             waiting: Arc::clone(&self.waiting),
+            alive: Arc::default(),
             lost: false,
         };
+        let alive = Arc::clone(&handler.alive);
         let watcher = RecommendedWatcher::new(handler, Config::default()).map_err(|error| refusal(&error))?;
+        if Arc::strong_count(&alive) == 1 {
+            // notify says nothing when its thread cannot be started, and then panics at every call, also when the
+            // watcher is dropped. The handler went with that thread. This leaks a descriptor and little memory.
+            std::mem::forget(watcher);
+            return Err(WatchError::Thread);
+        }
         Tree::new(&self.root, watcher)
     }
 }
