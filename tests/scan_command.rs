@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
-use crate::harness::{Sandbox, eventually};
+use crate::harness::{Sandbox, eventually, freeze};
 
 #[test]
 fn summary_is_one_line_a_root_and_no_bar_is_drawn_into_a_pipe() {
@@ -317,7 +317,7 @@ fn scan_puts_its_lock_file_back() {
 fn scan_beside_another_in_the_foreground_says_who_holds_the_library() {
     let sandbox = Sandbox::new();
     let (mut first, database) = held_up(&sandbox);
-    rustix::process::kill_process(rustix::process::Pid::from_child(&first), Signal::STOP).expect("it runs");
+    freeze(first.id());
     database.execute_batch("COMMIT").expect("unlocked");
     let output = sandbox.try_scan(&[]);
     let text = String::from_utf8_lossy(&output.stderr);

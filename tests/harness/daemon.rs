@@ -141,18 +141,10 @@ impl Daemon {
         })
     }
 
-    /// SIGSTOP, and the wait until every thread stands still.
+    /// As [`freeze`].
     #[track_caller]
     pub(crate) fn freeze(&self) {
-        self.signal(Signal::STOP);
-        eventually("the daemon stands still", || {
-            let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).ok()?;
-            let stopped = |stat: String| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"));
-            threads
-                .flatten()
-                .all(|thread| std::fs::read_to_string(thread.path().join("stat")).is_ok_and(stopped))
-                .then_some(())
-        });
+        freeze(self.pid());
     }
 
     /// The exit status, if it has ended.
@@ -212,4 +204,19 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// SIGSTOP to a child of ours, and the wait until every thread of it stands still.
+#[track_caller]
+pub(crate) fn freeze(pid: u32) {
+    kill_process(Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("not 0"), Signal::STOP)
+        .expect("it is there");
+    eventually("the process stands still", || {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+        let stopped = |stat: String| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"));
+        threads
+            .flatten()
+            .all(|thread| std::fs::read_to_string(thread.path().join("stat")).is_ok_and(stopped))
+            .then_some(())
+    });
 }

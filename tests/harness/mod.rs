@@ -9,7 +9,7 @@ pub(crate) mod samples;
 mod sandbox;
 pub(crate) mod video;
 
-pub(crate) use daemon::Daemon;
+pub(crate) use daemon::{Daemon, freeze};
 pub(crate) use films::{FileRow, settled};
 pub(crate) use http::{Answer, Client};
 pub(crate) use sandbox::Sandbox;
