@@ -285,11 +285,11 @@ impl Uploaders {
             let mut streams: Vec<TcpStream> = Vec::new();
             while !told.load(Ordering::Relaxed) {
                 streams.extend((streams.len()..count).filter_map(|_| connect()));
-                streams.retain_mut(|stream| match stream.write(&[b'x'; 8192]) {
+                streams.retain_mut(|stream| match stream.write(&[b'x'; 4096]) {
                     Ok(_) => true,
                     Err(error) => error.kind() == ErrorKind::WouldBlock,
                 });
-                std::thread::sleep(Duration::from_millis(1)); // as a network would have it
+                std::thread::sleep(Duration::from_millis(2)); // as a network would have it
             }
         });
         Self { stop, thread: Some(thread) }
@@ -308,9 +308,9 @@ fn clients_that_go_on_sending_after_their_answer_do_not_shut_probes_out() {
     let sandbox = Sandbox::new();
     let config = sandbox.write("config.toml", "[server]\nmax_connections = 8\n");
     let daemon = sandbox.serve(["--config", config.to_str().expect("UTF-8")]);
-    let _uploaders = Uploaders::start(daemon.address(), 24);
+    let _uploaders = Uploaders::start(daemon.address(), 12);
     eventually("they are there", || {
-        (metric(&daemon, "vpo_http_connections_accepted_total") > 24).then_some(())
+        (metric(&daemon, "vpo_http_connections_accepted_total") > 12).then_some(())
     });
     for _ in 0..20 {
         daemon.assert_probe_in_time();
