@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
@@ -51,6 +51,52 @@ fn sigterm_at_any_moment_of_the_start_ends_cleanly() {
         }
     }
     assert!(by_handler > MOMENTS / 2, "only {by_handler} of {MOMENTS} signals met a handler");
+}
+
+/// How `vpo ARGS` ends when a signal comes within a system call, as strace(1)'s `inject=` says, and how often it changed a
+/// signal's handler until then.
+fn traced(sandbox: &Sandbox, args: &[&str], inject: &str) -> (ExitStatus, usize) {
+    let trace = sandbox.path("trace");
+    let vpo = sandbox.vpo(args);
+    let mut command = Command::new("timeout");
+    command.args(["20", "strace", "-f", "-e", "trace=rt_sigaction,listen", "-e", inject, "-o"]).arg(&trace);
+    command.arg(vpo.get_program()).args(vpo.get_args()).env("HOME", sandbox.path(""));
+    let status = command.output().expect("strace runs").status;
+    let traced = fs::read_to_string(trace).expect("a trace");
+    (status, traced.lines().filter(|line| line.contains("rt_sigaction(")).count())
+}
+
+#[test]
+#[ignore = "needs Debian's strace, which delivers a signal within a system call"]
+fn signal_that_meets_the_setting_of_its_handler_is_not_lost() {
+    let sandbox = Sandbox::new();
+    let serve = ["serve", "--port", "0"];
+    for (signal, name) in [(Signal::TERM, "TERM"), (Signal::INT, "INT")] {
+        // In a whole run, which ends when the daemon listens.
+        let (status, changes) = traced(&sandbox, &serve, "inject=listen:signal=TERM");
+        assert!(status.success() && changes > 4, "{status} after {changes} changes of handlers");
+        let mut by_handler = 0;
+        for moment in 1..=changes {
+            let inject = format!("inject=rt_sigaction:signal={name}:when={moment}");
+            let (status, _) = traced(&sandbox, &serve, &inject);
+            let by_default = status.signal() == Some(signal.as_raw());
+            assert!(by_default || status.success(), "SIG{name} in change {moment} of {changes}: {status}");
+            by_handler += u32::from(status.success());
+        }
+        assert!(by_handler > 0, "no SIG{name} met a handler");
+    }
+}
+
+#[test]
+fn signals_that_whoever_started_it_had_blocked_are_obeyed() {
+    let sandbox = Sandbox::new();
+    let vpo = sandbox.vpo(["serve", "--port", "0"]);
+    let mut command = Command::new("env");
+    command.arg("--block-signal=TERM").arg(vpo.get_program()).args(vpo.get_args());
+    command.env_clear().env("HOME", sandbox.path(""));
+    let mut daemon = Daemon::spawn(command, &sandbox.library());
+    daemon.wait_healthy();
+    assert!(daemon.stop().success());
 }
 
 #[test]

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io;
 
+use nix::sys::signal::{SigSet, Signal as Number};
 use rustix::process::{WaitOptions, getpid, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::debug;
@@ -43,18 +44,30 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// From here on no signal of these ends the process by itself. Must be called within a tokio runtime.
+    /// From here on no signal of these ends the process by itself, and none is lost. Must be called within a tokio
+    /// runtime, and before there are other threads.
     pub(super) fn listen() -> io::Result<Self> {
-        let signals = Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-            interrupts: 0,
-        };
+        // tokio's handler is the process's some instructions before it has anything to do (signal-hook-registry stores the
+        // action after sigaction(2)): what comes in between would end nothing and tell nobody. It waits instead.
+        let held = SigSet::from_iter([Number::SIGTERM, Number::SIGINT, Number::SIGHUP]);
+        held.thread_block()?;
+        let signals = Self::put_up();
+        // Not the mask of before: whoever has started us may have blocked them.
+        held.thread_unblock()?;
+        let signals = signals?;
         if getpid().is_init() {
             tokio::spawn(reap(signal(SignalKind::child())?));
         }
         Ok(signals)
+    }
+
+    fn put_up() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            interrupts: 0,
+        })
     }
 
     /// Waits for a request to stop. Cancel safe.
