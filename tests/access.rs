@@ -402,6 +402,64 @@ fn a_library_on_a_read_only_mount_is_served_as_it_is() {
     }
 }
 
+/// A connection to the WAL library at `name`, which keeps the index of its log there, and lets nobody write that.
+fn shut_index(sandbox: &Sandbox, name: &str) -> Connection {
+    let other = Connection::open(sandbox.path(name)).expect("opens");
+    other.query_row("SELECT count(*) FROM files", [], |_| Ok(())).expect("read");
+    sandbox.give_away();
+    set(sandbox, &format!("{name}-shm"), 0o444);
+    other
+}
+
+#[test]
+fn an_index_of_the_log_that_may_not_be_written_is_told_and_not_found_out_by_a_scan() {
+    let sandbox = Sandbox::new();
+    library(&sandbox, true);
+    sandbox.write("videos/notes.txt", "");
+    let serve = serve(&sandbox, true);
+    let _other = shut_index(&sandbox, "data/library.db");
+    let output = { serve }.output().expect("runs");
+    assert_refused(&output, &["cannot open the library"]);
+    assert_advised(&output, &[&sandbox.path("data/library.db-shm")]);
+}
+
+#[test]
+fn an_index_of_the_log_that_may_be_written_again_needs_no_restart() {
+    let sandbox = Sandbox::new();
+    library(&sandbox, true);
+    sandbox.film("videos/a.mkv");
+    let serve = serve(&sandbox, true);
+    sandbox.give_away();
+    let path = sandbox.path("data/library.db");
+    let (mut daemon, address) = start(serve, &path);
+    // Another library comes with what another program has left open beside it.
+    let other = sandbox.path("other/library.db");
+    fs::create_dir(sandbox.path("other")).expect("made");
+    fs::copy(&path, &other).expect("copied");
+    let connection = shut_index(&sandbox, "other/library.db");
+    for suffix in ["-shm", "-wal", ""] {
+        let file = |path: &Path| format!("{}{suffix}", path.display());
+        fs::rename(file(&other), file(&path)).expect("in its place");
+    }
+    let health = |status| {
+        eventually(&format!("/health is {status}"), || {
+            Client::try_connect(address)?.try_get("/health").filter(|answer| answer.status == status)
+        })
+    };
+    assert!(health(503).body.contains("permission_denied"), "{}", daemon.log());
+    set(&sandbox, "data/library.db-shm", 0o644);
+    health(200);
+    let count = "SELECT count(*) FROM files WHERE filename = 'b.mkv'";
+    sandbox.film("videos/b.mkv");
+    eventually("a film is recorded", || {
+        connection
+            .query_row(count, [], |row| row.get::<_, u32>(0))
+            .is_ok_and(|count| count == 1)
+            .then_some(())
+    });
+    assert!(daemon.stop().success());
+}
+
 #[test]
 #[ignore = "needs root: mounts a directory read-only"]
 fn a_log_on_a_read_only_mount_is_not_overlooked() {

@@ -14,6 +14,7 @@ use std::sync::{PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
+use rustix::fs::Access;
 use tracing::{info, warn};
 
 use super::connection::{self, Reader};
@@ -370,11 +371,13 @@ fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
             // SQLite keeps the system's reason to itself.
             let reason = match std::fs::metadata(path) {
                 Err(error) => return io_fault(path, &error),
-                Ok(_) if !connection::all_readable(path) => Reason::PermissionDenied,
+                Ok(_) if !connection::all_allow(Access::READ_OK, path) => Reason::PermissionDenied,
                 Ok(_) if !diagnose::directory_writable(path::directory(path)) => Reason::PermissionDenied,
                 Ok(_) => Reason::IoError,
             };
-            Fault::new(reason, format!("{}: {error}: {}", path.display(), diagnose::access(path)))
+            let detail = format!("{}: {error}: {}", path.display(), diagnose::access(path));
+            // Where nothing is in the way, it may just have gone: root's SQLite makes a `-shm` and then gives it away.
+            Fault { reason, detail, busy: reason == Reason::IoError }
         }
         _ => said(Reason::IoError),
     }
@@ -386,6 +389,9 @@ fn writer_fault(error: OpenError) -> Fault {
     match error {
         error if error.is_cancelled() => Fault { reason: Reason::Locked, detail, busy: true },
         OpenError::ReadOnly { .. } => Fault::new(Reason::PermissionDenied, detail),
+        OpenError::Access { path, .. } if !connection::all_allow(Access::WRITE_OK, &path) => {
+            Fault::new(Reason::PermissionDenied, detail)
+        }
         _ => Fault::new(Reason::IoError, detail),
     }
 }

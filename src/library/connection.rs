@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use super::diagnose;
 use super::file_system::is_read_only;
 use super::path::{companion, directory};
+use super::{SLICE, is_busy};
 
 /// After this long a file that changes again shows another mtime on every file system (FAT counts in 2 s).
 const SETTLED: Duration = Duration::from_secs(3);
@@ -269,14 +270,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// A new one, each try of which waits at most `busy` for a lock; the file must be there.
-    pub(super) fn open(reader: &Reader, busy: Duration) -> rusqlite::Result<Self> {
+    /// A new one, each try of which waits at most [`SLICE`] for a lock; the file must be there.
+    pub(super) fn open(reader: &Reader) -> rusqlite::Result<Self> {
         let turn = Gate::locking(&reader.gate);
         let mut connection = Connection::open_with_flags(
             &reader.path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        wait_when_busy(&mut connection, busy)?;
+        wait_when_busy(&mut connection, SLICE)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         Ok(Self { connection: Mutex::new(connection), _turn: turn })
@@ -285,6 +286,18 @@ impl Writer {
     /// The connection, when it is the caller's turn.
     pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails where SQLite cannot write. A `-wal` or a `-shm` that it may only read it opens for reading, and says nothing of
+    /// it until something is written; and then it stays so for as long as this process has the library open.
+    ///
+    /// That another writes at the moment is no failure.
+    pub(super) fn prove(&self) -> rusqlite::Result<()> {
+        let mut connection = self.connection();
+        wait_when_busy(&mut connection, Duration::ZERO)?;
+        let proven = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+        wait_when_busy(&mut connection, SLICE)?;
+        proven.or_else(|error| if is_busy(&error) { Ok(()) } else { Err(error) })
     }
 
     /// Brings the write-ahead log into the library and cuts it to length zero; what a reader of another program holds
@@ -318,15 +331,19 @@ impl Writer {
     }
 }
 
-/// Whether SQLite could read the library and what lies beside it, as far as modes and lists tell.
-pub(super) fn all_readable(path: &Path) -> bool {
+/// Whether SQLite could use the library and what lies beside it for `what`, as far as modes and lists tell.
+pub(super) fn all_allow(what: Access, path: &Path) -> bool {
     ["", "-wal", "-shm", "-journal"].into_iter().all(|suffix| {
-        let file = companion(path, suffix);
-        match accessat(CWD, &file, Access::READ_OK, AtFlags::EACCESS) {
+        match accessat(CWD, companion(path, suffix), what, AtFlags::EACCESS) {
             Ok(()) => true,
             Err(error) => error == Errno::NOENT && !suffix.is_empty(),
         }
     })
+}
+
+/// Something may only be read, by what SQLite has seen of it.
+pub(super) fn is_read_only_to_us(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::ReadOnly)
 }
 
 /// A journal lies there that only a connection that writes may undo: its writer died, or is about to come back.

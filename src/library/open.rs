@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::ErrorCode;
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Access, Mode, OFlags};
 use tracing::{info, warn};
 
 use create::create;
@@ -36,6 +36,10 @@ use super::{BUSY_LIMIT, Error, Library, Patience, SHORTEST, SLICE, State, diagno
 
 /// The longest that [`Library::admit_writing`] holds the state at a time, and its pause: checks need the state too.
 const TURN: Duration = Duration::from_millis(20);
+
+/// For so long a `-wal` or `-shm` that we may not write may be one that root's SQLite has just made, and gives to the
+/// library's owner in its next system call.
+const GIVEN_AWAY: Duration = Duration::from_millis(30);
 
 /// How to open.
 #[derive(Clone, Copy, Debug, Default)]
@@ -151,7 +155,7 @@ impl Library {
             let problem = "it may not be written, so nothing can be queued in it".to_owned();
             return Err(access_error(&library.path, problem));
         }
-        let writer = Writer::open(&library.reader, SLICE).map_err(|source| refusal(&library.path, source))?;
+        let writer = Writer::open(&library.reader).map_err(|source| refusal(&library.path, source))?;
         let state = library.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.writer = Some(writer);
         library.writes = AtomicBool::new(true);
@@ -300,7 +304,7 @@ fn recognise(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Resu
 
 /// Has SQLite undo what a program that died has left half written, as any program that may write does.
 fn undo(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Result<(), OpenError> {
-    let writer = Writer::open(reader, SLICE).map_err(|source| refusal(path, source))?;
+    let writer = Writer::open(reader).map_err(|source| refusal(path, source))?;
     Patience::brief(cancelled)
         .retry(path, || {
             writer
@@ -324,7 +328,7 @@ fn refusal(path: &Path, source: rusqlite::Error) -> OpenError {
         Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path },
         Some(ErrorCode::DatabaseCorrupt) => OpenError::Corrupt { path, problem: source.to_string() },
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
-            if connection::all_readable(&path) && !diagnose::directory_writable(directory) =>
+            if connection::all_allow(Access::READ_OK, &path) && !diagnose::directory_writable(directory) =>
         {
             OpenError::WalDirectory { diagnosis: diagnose::access(&path), path }
         }
@@ -338,22 +342,32 @@ fn refusal(path: &Path, source: rusqlite::Error) -> OpenError {
     }
 }
 
-/// The one writer, on a library in WAL mode.
+/// The one writer, on a library in WAL mode, and shown to be able to write.
 pub(super) fn open_writer(
     reader: &Reader,
     path: &Path,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Writer, OpenError> {
+    let start = Instant::now();
+    loop {
+        let writer = wal_writer(reader, path, cancelled)?;
+        let Err(source) = writer.prove() else { return Ok(writer) };
+        let _ = writer.abandon(false);
+        // It is the only one to be opened, so nothing of it is kept in this process and SQLite looks again.
+        if !connection::is_read_only_to_us(&source) || start.elapsed() > GIVEN_AWAY || cancelled() {
+            return Err(refusal(path, source));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn wal_writer(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Writer, OpenError> {
     let directory = directory(path);
     if !diagnose::writable(path) || !diagnose::directory_writable(directory) {
         return Err(OpenError::ReadOnly { path: path.to_owned(), diagnosis: diagnose::access(path) });
     }
-    let sqlite = |error| match error {
-        Error::Sqlite { source, .. } => refusal(path, source),
-        other => other.into(),
-    };
-    let writer = Writer::open(reader, SLICE).map_err(|source| refusal(path, source))?;
-    let mode = |sql: &str| {
+    let writer = Writer::open(reader).map_err(|source| refusal(path, source))?;
+    let ask = |sql: &str| {
         Patience::brief(cancelled)
             .retry(path, || {
                 writer
@@ -361,16 +375,21 @@ pub(super) fn open_writer(
                     .query_row(sql, [], |row| row.get::<_, String>(0))
                     .map_err(|source| Error::Sqlite { path: path.to_owned(), source })
             })
-            .map_err(sqlite)
+            .map_err(|error| match error {
+                Error::Sqlite { source, .. } => refusal(path, source),
+                other => other.into(),
+            })
     };
-    let before = mode("PRAGMA journal_mode")?;
+    let before = ask("PRAGMA journal_mode")?;
     if before != "wal" {
-        let after = mode("PRAGMA journal_mode = WAL")?;
+        let after = ask("PRAGMA journal_mode = WAL")?;
         if after != "wal" {
             let file_system = file_system::name_at(path);
             return Err(OpenError::NoWal { path: path.to_owned(), mode: after, file_system });
         }
         info!(path = %path.display(), before, "library converted to WAL mode");
     }
+    // Opens the log, which waits where another is just taking it over from a program that died.
+    ask("SELECT name FROM sqlite_master LIMIT 1")?;
     Ok(writer)
 }
