@@ -335,9 +335,7 @@ fn share_that_hangs_does_not_keep_the_library_locked() {
     command.arg(sandbox.root()).arg("--library").arg(&share.at);
     let mut daemon = Daemon::spawn(command, &sandbox.library());
     daemon.wait_healthy();
-    let watched =
-        format!("vpo_root_watch_state{{root=\"{}\",state=\"watching\"}} 1", sandbox.root().display());
-    eventually("the watch", || daemon.get("/metrics").body.contains(&watched).then_some(()));
+    daemon.wait_watch(&sandbox.root(), "watching");
     eventually("both roots' first scans", || {
         let done = "SELECT count(DISTINCT file_path) FROM jobs WHERE status = 'completed'
             AND json_extract(policy_json, '$.reason') <> 'request'";
@@ -439,9 +437,7 @@ fn watches_that_run_out_are_said_once_and_the_scan_goes_on() {
     daemon.wait_healthy();
     let line = daemon.wait_log("watches ran out");
     assert!(line.contains("sysctl fs.inotify.max_user_watches="), "{line}");
-    let state =
-        format!("vpo_root_watch_state{{root=\"{}\",state=\"unavailable\"}} 1", sandbox.root().display());
-    eventually("the state", || daemon.get("/metrics").body.contains(&state).then_some(()));
+    daemon.wait_watch(&sandbox.root(), "unavailable");
     sandbox.film("films/new/b.mkv");
     eventually("the interval finds it", || sandbox.find_row("films/new/b.mkv").map(drop));
     assert!(daemon.stop().success());
@@ -460,8 +456,7 @@ fn file_that_goes_from_a_mount_below_the_root_is_seen_to_be_gone() {
     let root = sandbox.root();
     let mut daemon = sandbox.serve(["--library".as_ref(), root.as_os_str()]);
     eventually("all films", || (sandbox.value::<i64>("SELECT count(*) FROM files") == 3).then_some(()));
-    let watching = format!("vpo_root_watch_state{{root=\"{}\",state=\"watching\"}} 1", root.display());
-    eventually("the watch", || daemon.get("/metrics").body.contains(&watching).then_some(()));
+    daemon.wait_watch(&root, "watching");
     fs::remove_file(sandbox.path("films/disk/b.mkv")).expect("gone");
     eventually("it is missing", || (sandbox.row("films/disk/b.mkv").status == "missing").then_some(()));
     assert_eq!(sandbox.row("films/disk/c.mkv").status, "ok");

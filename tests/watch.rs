@@ -24,23 +24,13 @@ fn wait_status(sandbox: &Sandbox, name: &str, status: &str) {
     });
 }
 
-#[track_caller]
-fn wait_metric(daemon: &Daemon, line: &str) {
-    eventually(&format!("the metric {line}"), || daemon.get("/metrics").body.contains(line).then_some(()));
-}
-
-fn watching(daemon: &Daemon, sandbox: &Sandbox) {
-    let root = sandbox.root();
-    wait_metric(daemon, &format!("vpo_root_watch_state{{root=\"{}\",state=\"watching\"}} 1", root.display()));
-}
-
 #[test]
 fn changes_are_seen_as_they_happen() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");
     let mut daemon = serve(&sandbox);
     wait_status(&sandbox, "films/a.mkv", "ok");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     sandbox.film("films/deep/er/b.mkv");
     wait_status(&sandbox, "films/deep/er/b.mkv", "ok");
     let id = sandbox.row("films/deep/er/b.mkv").id;
@@ -64,7 +54,7 @@ fn file_that_grows_is_read_once_it_is_quiet() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");
     let mut daemon = serve(&sandbox);
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     let content = video::matroska("growing", &["eng"]);
     let (head, tail) = content.split_at(content.len() / 2);
     let path = sandbox.write("films/growing.mkv", head);
@@ -91,7 +81,7 @@ fn files_that_go_and_come_and_grow_within_a_scan_are_recorded_as_they_are() {
         sandbox.film(&format!("films/{number:04}.mkv"));
     }
     let mut daemon = serve(&sandbox);
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     let count = || sandbox.value::<i64>("SELECT count(*) FROM files");
     eventually("a first batch", || (count() > 0).then_some(()));
     daemon.freeze();
@@ -304,13 +294,13 @@ fn directory_put_in_place_of_the_root_is_watched() {
     sandbox.film("films/a.mkv");
     let mut daemon = serve(&sandbox);
     wait_status(&sandbox, "films/a.mkv", "ok");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     fs::remove_dir_all(sandbox.root()).expect("gone");
     sandbox.film("films/b.mkv");
     wait_status(&sandbox, "films/b.mkv", "ok");
     // And the new one is watched, not only looked at once.
     daemon.wait_log("looks different");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     sandbox.film("films/c.mkv");
     wait_status(&sandbox, "films/c.mkv", "ok");
     assert!(daemon.stop().success());
@@ -397,7 +387,7 @@ fn reload_of_the_extensions_finds_other_files_and_loses_none() {
     wait_status(&sandbox, "films/b.ogm", "ok");
     assert_eq!(sandbox.row("films/a.mkv").status, "ok", "its file is there");
     // The watch looks for the new ones too, and for the old ones no longer.
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     sandbox.film("films/c.mkv");
     sandbox.film("films/d.ogm");
     wait_status(&sandbox, "films/d.ogm", "ok");
@@ -432,7 +422,7 @@ fn sigterm_ends_a_scan_that_waits_for_a_locked_library() {
         let mut daemon =
             sandbox.serve(["--log-level".as_ref(), "debug".as_ref(), "--library".as_ref(), root.as_os_str()]);
         wait_status(&sandbox, "films/a.mkv", "ok");
-        watching(&daemon, &sandbox);
+        daemon.wait_watch(&sandbox.root(), "watching");
         let database = sandbox.database();
         database.execute_batch("BEGIN IMMEDIATE").expect("the lock");
         sandbox.film("films/b.mkv");
@@ -507,7 +497,7 @@ fn links_that_appear_below_a_root_are_not_followed() {
     sandbox.film("outside/secret.mkv");
     let mut daemon = serve(&sandbox);
     wait_status(&sandbox, "films/a.mkv", "ok");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     let link = |to: &Path, name: &str| {
         symlink(to, sandbox.path("link")).expect("a link");
         fs::rename(sandbox.path("link"), sandbox.path(name)).expect("moved in");
@@ -533,7 +523,7 @@ fn what_a_scan_passes_over_is_passed_over_by_the_watch() {
     fs::create_dir_all(sandbox.path("films/#recycle/sub")).expect("directories");
     let mut daemon = serve(&sandbox);
     wait_status(&sandbox, "films/a.mkv", "ok");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     for name in ["#recycle/sub/b.mkv", "@eaDir/c.mkv/d.mkv", ".trash/e.mkv", "new/lost+found/f.mkv"] {
         sandbox.film(&format!("films/{name}"));
     }
@@ -553,7 +543,7 @@ fn name_that_is_written_like_another_changes_nothing_of_it() {
     sandbox.film("films/%E9.mkv");
     let mut daemon = serve(&sandbox);
     wait_status(&sandbox, "films/%E9.mkv", "ok");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     let before = sandbox.rows();
     let bytes = |name: &[u8]| sandbox.root().join(OsStr::from_bytes(name));
     fs::create_dir(bytes(b"\xE9")).expect("any name");
@@ -587,7 +577,7 @@ fn directories_that_cannot_be_read_leave_the_rest_watched() {
     let mut daemon = Daemon::spawn(command, &sandbox.library());
     daemon.wait_healthy();
     wait_status(&sandbox, "films/a.mkv", "ok");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     wait_for_film(&sandbox, "films/e.mkv");
     // One that appears is no trouble either.
     sandbox.film("elsewhere/f.mkv");
@@ -619,7 +609,7 @@ fn root_that_is_a_link_is_watched() {
     link("first");
     let mut daemon = serve(&sandbox);
     wait_status(&sandbox, "films/a.mkv", "ok");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     sandbox.film("first/c.mkv");
     wait_status(&sandbox, "films/c.mkv", "ok");
     wait_for_film(&sandbox, "films/sub/deep/d.mkv");
@@ -629,7 +619,7 @@ fn root_that_is_a_link_is_watched() {
     link("second");
     wait_status(&sandbox, "films/b.mkv", "ok");
     daemon.wait_log("looks different");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     sandbox.film("second/f.mkv");
     wait_status(&sandbox, "films/f.mkv", "ok");
     assert!(daemon.stop().success());
@@ -643,7 +633,7 @@ fn directories_that_change_places_are_watched_under_their_names() {
     }
     let mut daemon = serve(&sandbox);
     wait_status(&sandbox, "films/two/sub/b.mkv", "ok");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     let path = |name: &str| sandbox.root().join(name);
     let rename = |from: &str, to: &str| fs::rename(path(from), path(to)).expect("renamed");
     let (one, two) = (sandbox.row("films/one/sub/a.mkv").id, sandbox.row("films/two/sub/b.mkv").id);
@@ -689,15 +679,13 @@ fn watches_that_run_out_later_are_said_once_and_the_interval_goes_on() {
     command.env("VPO_LIBRARY_RESCAN_INTERVAL", "1");
     let mut daemon = Daemon::spawn(command, &sandbox.library());
     daemon.wait_healthy();
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     for number in 0..30 {
         sandbox.film(&format!("films/{number}/b.mkv"));
     }
     let line = daemon.wait_log("watches ran out");
     assert!(line.contains("sysctl fs.inotify.max_user_watches="), "{line}");
-    let state =
-        format!("vpo_root_watch_state{{root=\"{}\",state=\"unavailable\"}} 1", sandbox.root().display());
-    wait_metric(&daemon, &state);
+    daemon.wait_watch(&sandbox.root(), "unavailable");
     eventually("the interval finds all", || {
         (sandbox.value::<i64>("SELECT count(*) FROM files WHERE scan_status = 'ok'") == 31).then_some(())
     });
@@ -712,7 +700,7 @@ fn directories_that_appear_while_events_are_lost_are_watched() {
     sandbox.film("films/old/b.mkv");
     let mut daemon = serve(&sandbox);
     wait_status(&sandbox, "films/old/b.mkv", "ok");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     // While it stands still, the kernel's queue for it fills up; each new file makes two events or more.
     daemon.freeze();
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("a limit");
@@ -739,7 +727,7 @@ fn more_changes_than_can_be_followed_take_no_more_memory() {
     fs::write(deep.join("one.txt"), "").expect("a file");
     let mut daemon = serve(&sandbox);
     wait_status(&sandbox, "films/a.mkv", "ok");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     let peak = || {
         let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
@@ -770,7 +758,7 @@ fn directory_made_where_nobody_may_read_is_watched_once_it_can_be_reached() {
     let mut daemon = Daemon::spawn(command, &sandbox.library());
     daemon.wait_healthy();
     wait_status(&sandbox, "films/a/a.mkv", "ok");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     // It may be written to and passed through, which is enough for what is below.
     mode(0o300);
     fs::create_dir(sandbox.path("films/a/one")).expect("a directory");
@@ -796,15 +784,11 @@ fn root_that_is_away_does_not_count_as_watched() {
     sandbox.film("films/a.mkv");
     let mut daemon = serve(&sandbox);
     wait_status(&sandbox, "films/a.mkv", "ok");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     fs::rename(sandbox.root(), sandbox.path("away")).expect("moved away");
-    let root = sandbox.root();
-    wait_metric(
-        &daemon,
-        &format!("vpo_root_watch_state{{root=\"{}\",state=\"unavailable\"}} 1", root.display()),
-    );
+    daemon.wait_watch(&sandbox.root(), "unavailable");
     fs::rename(sandbox.path("away"), sandbox.root()).expect("moved back");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     wait_for_film(&sandbox, "films/b.mkv");
     assert!(daemon.stop().success());
 }
@@ -837,7 +821,7 @@ fn root_that_could_not_be_watched_is_tried_again_after_a_scan() {
     sandbox.write("go", "");
     eventually("a higher limit", || (!sandbox.path("go").exists()).then_some(()));
     assert!(sandbox.run(["scan".as_ref(), sandbox.root().as_os_str()]).status.success());
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     wait_for_film(&sandbox, "films/new/b.mkv");
     assert!(daemon.stop().success());
     assert_eq!(daemon.log().matches("watches ran out").count(), 1, "{}", daemon.log());
@@ -852,7 +836,7 @@ fn mount_that_appears_is_watched_once_a_scan_has_found_it() {
     let mount = "mount -t tmpfs none films/disk && mkdir films/disk/sub && rm go";
     let mut daemon = serve_apart(&sandbox, "true", mount);
     wait_status(&sandbox, "films/disk/b.mkv", "ok");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     sandbox.write("go", "");
     eventually("a mount", || (!sandbox.path("go").exists()).then_some(()));
     sandbox.run(["scan".as_ref(), sandbox.root().as_os_str()]);
@@ -878,7 +862,7 @@ fn root_that_is_mounted_anew_is_watched_anew() {
     let again = "umount films && mount --bind disk films && rm go";
     let mut daemon = serve_apart(&sandbox, "mount --bind disk films", again);
     wait_status(&sandbox, "films/a.mkv", "ok");
-    watching(&daemon, &sandbox);
+    daemon.wait_watch(&sandbox.root(), "watching");
     sandbox.write("go", "");
     daemon.wait_log("the root looks different");
     wait_status(&sandbox, "films/a.mkv", "ok");

@@ -141,6 +141,13 @@ impl Daemon {
         })
     }
 
+    /// Waits until the watch of `root` is in `state`, as `/metrics` names it.
+    #[track_caller]
+    pub(crate) fn wait_watch(&self, root: &Path, state: &str) {
+        let line = format!("vpo_root_watch_state{{root=\"{}\",state=\"{state}\"}} 1", root.display());
+        eventually(&line, || self.get("/metrics").body.contains(&line).then_some(()));
+    }
+
     /// As [`freeze`].
     #[track_caller]
     pub(crate) fn freeze(&self) {
