@@ -416,11 +416,20 @@ fn an_index_of_the_log_that_may_not_be_written_is_told_and_not_found_out_by_a_sc
     let sandbox = Sandbox::new();
     library(&sandbox, true);
     sandbox.write("videos/notes.txt", "");
-    let serve = serve(&sandbox, true);
+    let command = serve(&sandbox, true);
+    let path = sandbox.path("data/library.db");
     let _other = shut_index(&sandbox, "data/library.db");
-    let output = { serve }.output().expect("runs");
+    let mut daemon = Daemon::spawn(command, &path);
+    let output = Output { status: daemon.wait(), stdout: Vec::new(), stderr: daemon.log().into_bytes() };
     assert_refused(&output, &["cannot open the library"]);
     assert_advised(&output, &[&sandbox.path("data/library.db-shm")]);
+    // Beside a daemon that only reads, there is one who writes all the same.
+    let (mut daemon, _) = start(serve(&sandbox, false), &path);
+    let mut scan = sandbox.vpo_as_nobody(["scan", "--database"]);
+    let output = scan.arg(&path).arg(sandbox.path("videos")).output().expect("runs");
+    assert_refused(&output, &["cannot open the library"]);
+    assert_advised(&output, &[&sandbox.path("data/library.db-shm")]);
+    assert!(daemon.stop().success());
 }
 
 #[test]
@@ -432,6 +441,13 @@ fn an_index_of_the_log_that_may_be_written_again_needs_no_restart() {
     sandbox.give_away();
     let path = sandbox.path("data/library.db");
     let (mut daemon, address) = start(serve, &path);
+    let count = |connection: &Connection, name: &str| {
+        let sql = "SELECT count(*) FROM files WHERE filename = ?1";
+        connection.query_row(sql, [name], |row| row.get::<_, u32>(0)).unwrap_or(0)
+    };
+    let before = Connection::open(&path).expect("opens");
+    eventually("the first scan", || (count(&before, "a.mkv") == 1).then_some(()));
+    drop(before);
     // Another library comes with what another program has left open beside it.
     let other = sandbox.path("other/library.db");
     fs::create_dir(sandbox.path("other")).expect("made");
@@ -441,22 +457,17 @@ fn an_index_of_the_log_that_may_be_written_again_needs_no_restart() {
         let file = |path: &Path| format!("{}{suffix}", path.display());
         fs::rename(file(&other), file(&path)).expect("in its place");
     }
-    let health = |status| {
-        eventually(&format!("/health is {status}"), || {
-            Client::try_connect(address)?.try_get("/health").filter(|answer| answer.status == status)
-        })
+    let health = |status, part: &str| {
+        eventually(&format!("/health is {status} with {part:?}"), || {
+            let answer = Client::try_connect(address)?.try_get("/health")?;
+            (answer.status == status && answer.body.contains(part)).then_some(())
+        });
     };
-    assert!(health(503).body.contains("permission_denied"), "{}", daemon.log());
+    health(503, "permission_denied");
     set(&sandbox, "data/library.db-shm", 0o644);
-    health(200);
-    let count = "SELECT count(*) FROM files WHERE filename = 'b.mkv'";
+    health(200, "healthy");
     sandbox.film("videos/b.mkv");
-    eventually("a film is recorded", || {
-        connection
-            .query_row(count, [], |row| row.get::<_, u32>(0))
-            .is_ok_and(|count| count == 1)
-            .then_some(())
-    });
+    eventually("a film is recorded", || (count(&connection, "b.mkv") == 1).then_some(()));
     assert!(daemon.stop().success());
 }
 

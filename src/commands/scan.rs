@@ -8,19 +8,34 @@ mod beside;
 mod foreground;
 mod show;
 
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{EXIT_FAILURE, EXIT_USAGE, configure, log_format, log_level, output};
 use crate::cli::ScanArgs;
 use crate::config::{self, Config, Environment};
 use crate::library::lock::LockError;
 use crate::library::{self, Library, OpenError};
+use crate::scan;
+use crate::signals::held_back;
 use crate::telemetry::{self, Telemetry};
 
 /// Interrupted from the terminal (128 + SIGINT), as shells have it; SIGTERM likewise.
 const EXIT_INTERRUPTED: u8 = 130;
 const EXIT_TERMINATED: u8 = 143;
+
+/// What stops a scan: SIGINT and SIGTERM.
+type Signals = (Signal, Signal);
+
+/// Listens to what stops a scan, for `runtime`.
+fn listen(runtime: &Runtime) -> io::Result<Signals> {
+    let _runtime = runtime.enter();
+    held_back(|| Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)))?
+}
 
 /// Runs `vpo scan`.
 #[must_use]
@@ -30,9 +45,11 @@ pub fn run(args: &ScanArgs) -> ExitCode {
         Ok(resolved) => resolved.config,
         Err(code) => return code,
     };
-    let telemetry = match start_logging(&config) {
-        Ok(telemetry) => telemetry,
-        Err(error) => return output::fail(&error, EXIT_FAILURE),
+    // Within, the log's thread starts, which is to take no signal from the one that has handlers.
+    let telemetry = match held_back(|| start_logging(&config)) {
+        Ok(Ok(telemetry)) => telemetry,
+        Ok(Err(error)) => return output::fail(&error, EXIT_FAILURE),
+        Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
     };
     let code = choose(args, &config);
     telemetry.flush(std::time::Duration::from_millis(100));

@@ -376,8 +376,10 @@ fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
                 Ok(_) => Reason::IoError,
             };
             let detail = format!("{}: {error}: {}", path.display(), diagnose::access(path));
-            // Where nothing is in the way, it may just have gone: root's SQLite makes a `-shm` and then gives it away.
-            Fault { reason, detail, busy: reason == Reason::IoError }
+            // What is beside the library may have been shut for a moment only: root's SQLite makes a `-shm`, and then gives
+            // it to the library's owner.
+            let busy = diagnose::readable(path) && diagnose::directory_writable(path::directory(path));
+            Fault { reason, detail, busy }
         }
         _ => said(Reason::IoError),
     }

@@ -341,9 +341,10 @@ pub(super) fn all_allow(what: Access, path: &Path) -> bool {
     })
 }
 
-/// Something may only be read, by what SQLite has seen of it.
-pub(super) fn is_read_only_to_us(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::ReadOnly)
+/// Something may not be opened, or only for reading, by what SQLite has seen of it.
+pub(super) fn is_shut(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
+        && !is_unfinished(error)
 }
 
 /// A journal lies there that only a connection that writes may undo: its writer died, or is about to come back.

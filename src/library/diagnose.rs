@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
+use rustix::fs::{Access, AtFlags, CWD, StatVfs, accessat, statvfs};
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
@@ -17,6 +17,9 @@ use super::path::{companion, directory};
 
 /// What to do where a disk or a quota is full.
 pub(super) const MAKE_ROOM: &str = "make room there, or raise the quota";
+
+/// What SQLite needs beside a library to work with it at all, in bytes: the index of a log has 32 KiB.
+const LEAST_ROOM: u64 = 64 << 10;
 
 /// Whether we, as who we effectively are, may read `path`.
 pub(super) fn readable(path: &Path) -> bool {
@@ -156,6 +159,11 @@ fn fix(path: &Path, read_only: bool, uid: u32, gid: u32) -> String {
     }
     if fixes.is_empty() && descriptors_ran_out() {
         return "raise the limit on open files (`ulimit -n`, `LimitNOFILE=`)".to_owned();
+    }
+    // Those of the kernel, like /proc, have no blocks at all.
+    let is_full = |found: StatVfs| found.f_blocks > 0 && found.f_bavail * found.f_frsize < LEAST_ROOM;
+    if fixes.is_empty() && statvfs(directory).is_ok_and(is_full) {
+        return format!("{} is full: {MAKE_ROOM}", file_system::name_at(directory));
     }
     if fixes.is_empty() {
         fixes.push("owners and modes are in order, so look at the file system, at SELinux (volume flag `:Z`) and AppArmor".into());

@@ -37,9 +37,9 @@ use super::{BUSY_LIMIT, Error, Library, Patience, SHORTEST, SLICE, State, diagno
 /// The longest that [`Library::admit_writing`] holds the state at a time, and its pause: checks need the state too.
 const TURN: Duration = Duration::from_millis(20);
 
-/// For so long a `-wal` or `-shm` that we may not write may be one that root's SQLite has just made, and gives to the
-/// library's owner in its next system call.
-const GIVEN_AWAY: Duration = Duration::from_millis(30);
+/// Pauses between tries of what may be shut for a moment only, in milliseconds: a `-wal` or `-shm` that root's SQLite has
+/// just made it gives to the library's owner in its next system call.
+const PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
 
 /// How to open.
 #[derive(Clone, Copy, Debug, Default)]
@@ -155,7 +155,7 @@ impl Library {
             let problem = "it may not be written, so nothing can be queued in it".to_owned();
             return Err(access_error(&library.path, problem));
         }
-        let writer = Writer::open(&library.reader).map_err(|source| refusal(&library.path, source))?;
+        let writer = proven_writer(&library.reader, &library.path, |_| Ok(()))?;
         let state = library.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.writer = Some(writer);
         library.writes = AtomicBool::new(true);
@@ -281,10 +281,12 @@ enum Recognised {
 
 /// Looks inside, through a connection that only reads.
 fn recognise(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Recognised, OpenError> {
-    let found = Patience::brief(cancelled).retry(path, || {
-        reader
-            .read(SLICE, |connection| schema::verify(&*connection.unchecked_transaction()?))
-            .map_err(|source| Error::Sqlite { path: path.to_owned(), source })
+    let found = unless_just_made(|| {
+        Patience::brief(cancelled).retry(path, || {
+            reader
+                .read(SLICE, |connection| schema::verify(&*connection.unchecked_transaction()?))
+                .map_err(|source| Error::Sqlite { path: path.to_owned(), source })
+        })
     });
     match found {
         Ok(Ok(())) => Ok(Recognised::Whole),
@@ -336,60 +338,83 @@ fn refusal(path: &Path, source: rusqlite::Error) -> OpenError {
             ErrorCode::CannotOpen
             | ErrorCode::ReadOnly
             | ErrorCode::PermissionDenied
+            | ErrorCode::DiskFull
             | ErrorCode::SystemIoFailure,
         ) => access_error(&path, source.to_string()),
         _ => OpenError::Library(Error::Sqlite { path, source }),
     }
 }
 
-/// The one writer, on a library in WAL mode, and shown to be able to write.
+/// The one writer, on a library in WAL mode.
 pub(super) fn open_writer(
     reader: &Reader,
     path: &Path,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Writer, OpenError> {
-    let start = Instant::now();
-    loop {
-        let writer = wal_writer(reader, path, cancelled)?;
-        let Err(source) = writer.prove() else { return Ok(writer) };
-        let _ = writer.abandon(false);
-        // It is the only one to be opened, so nothing of it is kept in this process and SQLite looks again.
-        if !connection::is_read_only_to_us(&source) || start.elapsed() > GIVEN_AWAY || cancelled() {
-            return Err(refusal(path, source));
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn wal_writer(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Writer, OpenError> {
-    let directory = directory(path);
-    if !diagnose::writable(path) || !diagnose::directory_writable(directory) {
+    if !diagnose::writable(path) || !diagnose::directory_writable(directory(path)) {
         return Err(OpenError::ReadOnly { path: path.to_owned(), diagnosis: diagnose::access(path) });
     }
-    let writer = Writer::open(reader).map_err(|source| refusal(path, source))?;
-    let ask = |sql: &str| {
-        Patience::brief(cancelled)
-            .retry(path, || {
+    let mut mode = String::new();
+    let writer = proven_writer(reader, path, |writer| {
+        let ask = |sql: &str| {
+            Patience::brief(cancelled).retry(path, || {
                 writer
                     .connection()
                     .query_row(sql, [], |row| row.get::<_, String>(0))
                     .map_err(|source| Error::Sqlite { path: path.to_owned(), source })
             })
-            .map_err(|error| match error {
-                Error::Sqlite { source, .. } => refusal(path, source),
-                other => other.into(),
-            })
-    };
-    let before = ask("PRAGMA journal_mode")?;
-    if before != "wal" {
-        let after = ask("PRAGMA journal_mode = WAL")?;
-        if after != "wal" {
-            let file_system = file_system::name_at(path);
-            return Err(OpenError::NoWal { path: path.to_owned(), mode: after, file_system });
+        };
+        let before = ask("PRAGMA journal_mode")?;
+        mode = if before == "wal" { before.clone() } else { ask("PRAGMA journal_mode = WAL")? };
+        if mode == "wal" && before != "wal" {
+            info!(path = %path.display(), before, "library converted to WAL mode");
         }
-        info!(path = %path.display(), before, "library converted to WAL mode");
+        Ok(())
+    })?;
+    if mode != "wal" {
+        return Err(OpenError::NoWal {
+            path: path.to_owned(),
+            mode,
+            file_system: file_system::name_at(path),
+        });
     }
-    // Opens the log, which waits where another is just taking it over from a program that died.
-    ask("SELECT name FROM sqlite_master LIMIT 1")?;
     Ok(writer)
+}
+
+/// A writer that is shown to be able to write, once it is prepared.
+fn proven_writer(
+    reader: &Reader,
+    path: &Path,
+    mut prepare: impl FnMut(&Writer) -> Result<(), Error>,
+) -> Result<Writer, OpenError> {
+    let sqlite = |source| Error::Sqlite { path: path.to_owned(), source };
+    unless_just_made(|| {
+        let writer = Writer::open(reader).map_err(sqlite)?;
+        let proven = prepare(&writer).and_then(|()| writer.prove().map_err(sqlite));
+        match proven {
+            Ok(()) => Ok(writer),
+            Err(error) => {
+                // It is the only connection, so nothing is kept of what SQLite has seen, and the next one looks anew.
+                let _ = writer.abandon(false);
+                Err(error)
+            }
+        }
+    })
+    .map_err(|error| match error {
+        Error::Sqlite { source, .. } => refusal(path, source),
+        other => other.into(),
+    })
+}
+
+/// Has `attempt` try again for a moment where SQLite may not open something, or only for reading.
+fn unless_just_made<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for pause in PAUSES {
+        match attempt() {
+            Err(Error::Sqlite { source, .. }) if connection::is_shut(&source) => {
+                std::thread::sleep(Duration::from_millis(pause));
+            }
+            other => return other,
+        }
+    }
+    attempt()
 }

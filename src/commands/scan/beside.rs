@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::show::{Bar, Ended};
-use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, output};
+use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, listen, output};
 use crate::cli::ScanArgs;
 use crate::config::Config;
 use crate::library::jobs::{self, Reason, Standing, Status};
@@ -35,7 +34,7 @@ pub(super) fn scan(
     parts: &[Part],
     runtime_directory: Option<&Path>,
 ) -> ExitCode {
-    let stopped = match listen() {
+    let stopped = match heed_signals() {
         Ok(stopped) => stopped,
         Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
     };
@@ -194,17 +193,13 @@ fn snapshot(standing: &Standing) -> Snapshot {
 }
 
 /// Catches SIGINT and SIGTERM on a thread of their own; 0 until one comes, then the code to exit with.
-fn listen() -> std::io::Result<Arc<AtomicU8>> {
+fn heed_signals() -> std::io::Result<Arc<AtomicU8>> {
     let stopped = Arc::new(AtomicU8::new(0));
     let told = Arc::clone(&stopped);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate) = listen(&runtime)?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async {
-            let (Ok(mut interrupt), Ok(mut terminate)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                return;
-            };
             tokio::select! {
                 _ = interrupt.recv() => told.store(EXIT_INTERRUPTED, Ordering::Relaxed),
                 _ = terminate.recv() => told.store(EXIT_TERMINATED, Ordering::Relaxed),

@@ -8,14 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::show::{Bar, Ended, ended, plural};
-use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, output};
+use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, Signals, listen, output};
 use crate::cli::ScanArgs;
 use crate::config::Config;
 use crate::library::jobs::{self, Queued, Reason};
@@ -46,6 +45,10 @@ pub(super) fn scan(args: &ScanArgs, config: &Config, parts: Vec<Part>, library: 
         Ok(runtime) => runtime,
         Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
     };
+    let signals = match listen(&runtime) {
+        Ok(signals) => signals,
+        Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
+    };
     if let Err(error) = std::thread::Builder::new().name("scan".into()).spawn(worker) {
         return output::fail(&scan::Error::Threads(error), EXIT_FAILURE);
     }
@@ -56,7 +59,7 @@ pub(super) fn scan(args: &ScanArgs, config: &Config, parts: Vec<Part>, library: 
             return output::fail(&scan::Error::Threads(error), EXIT_FAILURE);
         }
     };
-    let (outcome, stopped) = runtime.block_on(wait(ending, lost, &context.stop, &shown));
+    let (outcome, stopped) = runtime.block_on(wait(signals, ending, lost, &context.stop, &shown));
     let code = outcome.map_or(ExitCode::SUCCESS, |outcome| outcome.show(args.json));
     match stopped {
         Some(Stop::Signal(code)) => ExitCode::from(code),
@@ -108,6 +111,7 @@ type Shown = Mutex<(String, Arc<Progress>)>;
 
 /// Waits for the scan's end or a reason to stop it; draws in between.
 async fn wait(
+    (mut interrupt, mut terminate): Signals,
     mut ending: oneshot::Receiver<Outcome>,
     mut lost: mpsc::Receiver<LockError>,
     stop: &CancellationToken,
@@ -115,11 +119,6 @@ async fn wait(
 ) -> (Option<Outcome>, Option<Stop>) {
     let mut bar = Bar::new();
     let mut tick = tokio::time::interval(Duration::from_millis(100));
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return (ending.await.ok(), None);
-    };
     let mut stopped = None;
     let far = Instant::now() + Duration::from_secs(365 * 24 * 3600);
     let mut deadline = far;

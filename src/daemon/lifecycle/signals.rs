@@ -7,10 +7,11 @@
 use std::fmt;
 use std::io;
 
-use nix::sys::signal::{SigSet, Signal as Number};
 use rustix::process::{WaitOptions, getpid, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::debug;
+
+use crate::signals::held_back;
 
 /// Which signal asked for the stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +48,7 @@ impl Signals {
     /// From here on no signal of these ends the process by itself, and none is lost. Must be called within a tokio
     /// runtime, and before there are other threads.
     pub(super) fn listen() -> io::Result<Self> {
-        // tokio's handler is the process's some instructions before it has anything to do (signal-hook-registry stores the
-        // action after sigaction(2)): what comes in between would end nothing and tell nobody. It waits instead.
-        let held = SigSet::from_iter([Number::SIGTERM, Number::SIGINT, Number::SIGHUP]);
-        held.thread_block()?;
-        let signals = Self::put_up();
-        // Not the mask of before: whoever has started us may have blocked them.
-        held.thread_unblock()?;
-        let signals = signals?;
+        let signals = held_back(Self::put_up)??;
         if getpid().is_init() {
             tokio::spawn(reap(signal(SignalKind::child())?));
         }
