@@ -161,7 +161,8 @@ fn fix(path: &Path, read_only: bool, uid: u32, gid: u32) -> String {
         return "raise the limit on open files (`ulimit -n`, `LimitNOFILE=`)".to_owned();
     }
     // Those of the kernel, like /proc, have no blocks at all.
-    let is_full = |found: StatVfs| found.f_blocks > 0 && found.f_bavail * found.f_frsize < LEAST_ROOM;
+    let is_full =
+        |found: StatVfs| found.f_blocks > 0 && found.f_bavail.saturating_mul(found.f_frsize) < LEAST_ROOM;
     if fixes.is_empty() && statvfs(directory).is_ok_and(is_full) {
         return format!("{} is full: {MAKE_ROOM}", file_system::name_at(directory));
     }
