@@ -859,7 +859,8 @@ fn root_that_is_mounted_anew_is_watched_anew() {
     let sandbox = Sandbox::new();
     sandbox.film("disk/a.mkv");
     fs::create_dir(sandbox.root()).expect("a directory");
-    let again = "umount films && mount --bind disk films && rm go";
+    // A daemon that is just looking there keeps it busy.
+    let again = "until umount films; do sleep 0.1; done; mount --bind disk films && rm go";
     let mut daemon = serve_apart(&sandbox, "mount --bind disk films", again);
     wait_status(&sandbox, "films/a.mkv", "ok");
     daemon.wait_watch(&sandbox.root(), "watching");
