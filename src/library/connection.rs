@@ -291,13 +291,21 @@ impl Writer {
     /// Fails where SQLite cannot write. A `-wal` or a `-shm` that it may only read it opens for reading, and says nothing of
     /// it until something is written; and then it stays so for as long as this process has the library open.
     ///
-    /// That another writes at the moment is no failure.
+    /// That another writes at the moment is no failure; but where the library cannot even be read for a lock, there is
+    /// nothing to tell by. Does not wait.
     pub(super) fn prove(&self) -> rusqlite::Result<()> {
         let mut connection = self.connection();
         wait_when_busy(&mut connection, Duration::ZERO)?;
-        let proven = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+        let proven = connection.unchecked_transaction().and_then(|transaction| {
+            // Opens the log. Then SQLite looks first whether it may write, and only after that for the lock.
+            transaction.query_row("SELECT count(*) FROM _meta", [], |_| Ok(()))?;
+            match transaction.execute("DELETE FROM _meta WHERE 0", []) {
+                Err(error) if !is_busy(&error) => Err(error),
+                _ => Ok(()),
+            }
+        });
         wait_when_busy(&mut connection, SLICE)?;
-        proven.or_else(|error| if is_busy(&error) { Ok(()) } else { Err(error) })
+        proven
     }
 
     /// Brings the write-ahead log into the library and cuts it to length zero; what a reader of another program holds

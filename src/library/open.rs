@@ -155,7 +155,7 @@ impl Library {
             let problem = "it may not be written, so nothing can be queued in it".to_owned();
             return Err(access_error(&library.path, problem));
         }
-        let writer = proven_writer(&library.reader, &library.path, |_| Ok(()))?;
+        let writer = proven_writer(&library.reader, &library.path, cancelled, |_| Ok(()))?;
         let state = library.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.writer = Some(writer);
         library.writes = AtomicBool::new(true);
@@ -355,7 +355,7 @@ pub(super) fn open_writer(
         return Err(OpenError::ReadOnly { path: path.to_owned(), diagnosis: diagnose::access(path) });
     }
     let mut mode = String::new();
-    let writer = proven_writer(reader, path, |writer| {
+    let writer = proven_writer(reader, path, cancelled, |writer| {
         let ask = |sql: &str| {
             Patience::brief(cancelled).retry(path, || {
                 writer
@@ -385,12 +385,14 @@ pub(super) fn open_writer(
 fn proven_writer(
     reader: &Reader,
     path: &Path,
+    cancelled: &dyn Fn() -> bool,
     mut prepare: impl FnMut(&Writer) -> Result<(), Error>,
 ) -> Result<Writer, OpenError> {
     let sqlite = |source| Error::Sqlite { path: path.to_owned(), source };
     unless_just_made(|| {
         let writer = Writer::open(reader).map_err(sqlite)?;
-        let proven = prepare(&writer).and_then(|()| writer.prove().map_err(sqlite));
+        let prove = || Patience::brief(cancelled).retry(path, || writer.prove().map_err(sqlite));
+        let proven = prepare(&writer).and_then(|()| prove());
         match proven {
             Ok(()) => Ok(writer),
             Err(error) => {
