@@ -299,8 +299,7 @@ fn recognise(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Resu
                 Some(Err(_)) | None => Err(OpenError::Unfinished { path: path.to_owned() }),
             }
         }
-        Err(Error::Sqlite { source, .. }) => Err(refusal(path, source)),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(refused(path, error)),
     }
 }
 
@@ -314,12 +313,17 @@ fn undo(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Result<()
                 .query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
                 .map_err(|source| Error::Sqlite { path: path.to_owned(), source })
         })
-        .map_err(|error| match error {
-            Error::Sqlite { source, .. } => refusal(path, source),
-            other => other.into(),
-        })?;
+        .map_err(|error| refused(path, error))?;
     warn!(path = %path.display(), "another program died while it wrote to the library; its unfinished write was undone");
     Ok(())
+}
+
+/// What an error means for someone who wants to open.
+fn refused(path: &Path, error: Error) -> OpenError {
+    match error {
+        Error::Sqlite { source, .. } => refusal(path, source),
+        other => other.into(),
+    }
 }
 
 /// What an error of SQLite means for someone who wants to open.
@@ -364,10 +368,12 @@ pub(super) fn open_writer(
                     .map_err(|source| Error::Sqlite { path: path.to_owned(), source })
             })
         };
-        let before = ask("PRAGMA journal_mode")?;
-        mode = if before == "wal" { before.clone() } else { ask("PRAGMA journal_mode = WAL")? };
-        if mode == "wal" && before != "wal" {
-            info!(path = %path.display(), before, "library converted to WAL mode");
+        mode = ask("PRAGMA journal_mode")?;
+        if mode != "wal" {
+            let before = std::mem::replace(&mut mode, ask("PRAGMA journal_mode = WAL")?);
+            if mode == "wal" {
+                info!(path = %path.display(), before, "library converted to WAL mode");
+            }
         }
         Ok(())
     })?;
@@ -402,10 +408,7 @@ fn proven_writer(
             }
         }
     })
-    .map_err(|error| match error {
-        Error::Sqlite { source, .. } => refusal(path, source),
-        other => other.into(),
-    })
+    .map_err(|error| refused(path, error))
 }
 
 /// Has `attempt` try again for a moment where SQLite may not open something, or only for reading.
