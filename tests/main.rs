@@ -29,5 +29,6 @@ mod scan;
 mod scan_command;
 mod scan_parts;
 mod shutdown;
+mod sqlite_build;
 mod systemd;
 mod watch;
