@@ -19,6 +19,8 @@ use crate::telemetry;
 pub const EXIT_FAILURE: u8 = 1;
 /// The command line is wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
+/// The database is damaged, as several starts in a row have found (`EX_DATAERR` of sysexits.h).
+pub const EXIT_DAMAGED: u8 = 65;
 /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;
 

@@ -11,26 +11,36 @@ mod connection;
 mod diagnose;
 pub mod file_system;
 pub mod files;
+mod gate;
+mod identity;
+mod integrity;
 pub mod jobs;
 mod lenient;
 pub mod lock;
 pub mod open;
+mod overwrites;
 mod path;
 pub mod schema;
+mod session;
 pub mod timestamp;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{ErrorCode, Transaction};
 
 pub use check::{Finding, Reason};
-use connection::{Reader, Stamp, Writer};
+use connection::Reader;
+use gate::Gate;
+use identity::{Known, Settling, Stamp};
+use integrity::Evidence;
+pub use integrity::Integrity;
 pub use lock::Lock;
-use open::Pin;
 pub use open::{OpenError, Options};
+use overwrites::Overwrites;
+use session::Ended;
 
 /// The schema version that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = 7;
@@ -44,6 +54,10 @@ const SHORTEST: u64 = 512;
 
 /// How long a writer outside a scan waits for the other writers (and a reader for a neighbour's commit).
 pub const BUSY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Pauses between tries of what may be shut for a moment only, in milliseconds: a `-wal` or `-shm` that root's SQLite has
+/// just made it gives to the library's owner in its next system call.
+const PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
 
 /// Why something could not be read or written in a library that was opened.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +90,17 @@ pub enum Error {
         /// How long we waited.
         limit: Duration,
     },
+    /// Its file was changed by another program, and it is not known yet to what.
+    #[error("the database {} was changed by another program; it is used again once that is done and it is sound", .0.display())]
+    Unsettled(PathBuf),
+    /// It is known to be damaged, so nothing is written.
+    #[error("the database {} is damaged ({detail}): restore a backup with `vpo restore`", path.display())]
+    Damaged {
+        /// The library.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
     /// The caller was told to stop while waiting.
     #[error("told to stop while waiting for the library")]
     Cancelled,
@@ -89,7 +114,7 @@ pub enum Error {
     },
 }
 
-/// An open library. One that only reads keeps no connection beyond its use; one that writes keeps one writer.
+/// An open library. It keeps no connection: each read and each write opens its own, and between them nothing is held.
 #[derive(Debug)]
 pub struct Library {
     path: PathBuf,
@@ -98,24 +123,40 @@ pub struct Library {
     lock: Option<Lock>,
     /// Whether it was opened to be written: because there are roots to record, or to leave a job for the daemon.
     writes: AtomicBool,
-    closed: AtomicBool,
+    /// Ends every statement that runs.
+    closed: Arc<AtomicBool>,
     reader: Reader,
-    /// Whoever uses SQLite holds this shared, so that the file behind the path changes hands
-    /// ([`Library::check`]) and the end comes ([`Library::close`]) only while no connection is open: a
-    /// connection to the old file and one to the new would share one `-shm` and undo each other's locks.
-    state: RwLock<State>,
+    gate: Arc<Gate>,
+    overwrites: Mutex<Overwrites>,
+    /// Never held while a disk is asked.
+    state: Mutex<State>,
 }
 
+/// What is known of the file at the path.
 #[derive(Debug)]
 struct State {
-    /// The file that was opened.
-    pin: Pin,
-    /// Counts how often a file was taken into use.
+    /// The content that is in use.
+    known: Known,
+    /// The lineage of our own transactions, once there is one.
+    lineage: Option<Lineage>,
+    settling: Option<Settling>,
+    /// Counts the contents that were taken into use.
     generation: u64,
-    /// When the last one was adopted.
-    adopted: Option<Instant>,
-    /// With roots; `None` while a new file waits to be adopted, and after the end.
-    writer: Option<Writer>,
+    /// When the last one was adopted, and why.
+    adopted: Option<(Instant, String)>,
+    /// What the log held at the last look, where another program has the library open.
+    frames: Option<check::Frames>,
+    /// Why the last session was given up: until the next check has looked, nothing is written.
+    let_go: Option<String>,
+    evidence: Evidence,
+}
+
+/// Our transactions since the start or the last adoption.
+#[derive(Debug)]
+struct Lineage {
+    name: String,
+    /// The `seq` that the main file holds.
+    base: i64,
 }
 
 /// See [`Library::fingerprint`].
@@ -132,39 +173,58 @@ pub struct Patience<'a> {
     pub limit: Option<Duration>,
     /// Give up when this says so (looked at every 100 ms).
     pub cancelled: &'a dyn Fn() -> bool,
+    /// Give up when another content was adopted since [`Library::generation`] returned this: what is to be written was
+    /// derived from the one before.
+    pub generation: Option<u64>,
 }
 
 impl<'a> Patience<'a> {
     /// For work outside a scan: 10 s, or until told to stop.
     #[must_use]
     pub fn brief(cancelled: &'a dyn Fn() -> bool) -> Self {
-        Self { limit: Some(BUSY_LIMIT), cancelled }
+        Self { limit: Some(BUSY_LIMIT), cancelled, generation: None }
     }
 
     /// For work inside a scan: until told to stop.
     #[must_use]
     pub fn endless(cancelled: &'a dyn Fn() -> bool) -> Self {
-        Self { limit: None, cancelled }
+        Self { limit: None, cancelled, generation: None }
     }
 
-    /// Repeats `attempt`, each of which waits [`SLICE`] inside SQLite, while the database is locked.
-    fn retry<T>(self, path: &Path, mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    /// Only for the content of that generation.
+    #[must_use]
+    pub fn for_generation(self, generation: u64) -> Self {
+        Self { generation: Some(generation), ..self }
+    }
+
+    /// Repeats `attempt`, each of which waits [`SLICE`] at most, while the database is locked or unsettled.
+    fn retry<T>(self, path: &Path, mut attempt: impl FnMut() -> Result<T, Ended>) -> Result<T, Error> {
         let start = Instant::now();
+        let mut pauses = PAUSES.iter();
         loop {
-            match attempt() {
-                Err(Error::Sqlite { source, .. }) if is_busy(&source) => {
-                    if (self.cancelled)() {
-                        return Err(Error::Cancelled);
-                    }
-                    if let Some(limit) = self.limit.filter(|limit| start.elapsed() >= *limit) {
-                        return Err(Error::Busy { path: path.to_owned(), limit });
-                    }
-                    // SQLite does not always wait: a snapshot that is out of date, or a lock whose waiting
-                    // would be a deadlock, is told at once.
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                other => return other,
+            let error = match attempt() {
+                Ok(value) => return Ok(value),
+                Err(Ended::Failed(error)) => return Err(error),
+                Err(Ended::Retry(error)) => error,
+            };
+            if (self.cancelled)() {
+                return Err(Error::Cancelled);
             }
+            if let Error::Sqlite { source, .. } = &error
+                && !is_busy(source)
+            {
+                // Shut, perhaps only for a moment.
+                let Some(pause) = pauses.next() else { return Err(error) };
+                std::thread::sleep(Duration::from_millis(*pause));
+                continue;
+            }
+            if let Some(limit) = self.limit.filter(|limit| start.elapsed() >= *limit) {
+                let is_unsettled = matches!(error, Error::Unsettled(_));
+                return Err(if is_unsettled { error } else { Error::Busy { path: path.to_owned(), limit } });
+            }
+            // SQLite does not always wait: a snapshot that is out of date, or a lock whose waiting
+            // would be a deadlock, is told at once.
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }
@@ -173,7 +233,7 @@ impl Patience<'static> {
     /// For a step that nobody calls off, because it is short: gives up after `limit`; with zero it does not wait at all.
     #[must_use]
     pub fn within(limit: Duration) -> Self {
-        Self { limit: Some(limit), cancelled: &|| false }
+        Self { limit: Some(limit), cancelled: &|| false, generation: None }
     }
 }
 
@@ -206,116 +266,130 @@ impl Library {
         Some(Fingerprint { library, wal: Stamp::at(&path::companion(&self.path, "-wal")) })
     }
 
-    /// A counter that [`Self::check`] raises when it opens another file at the path, or with roots reopens the same one.
-    /// Work that was begun under an older number must start again.
+    /// A counter that [`Self::check`] raises when it adopts another content. Work that was begun under an older number must
+    /// start again.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).generation
+        self.state().generation
     }
 
     /// Runs `work` in one read transaction on a connection of its own; again from its start, when the library was
     /// locked or someone came between.
     ///
     /// # Errors
-    /// [`Error::Replaced`] and [`Error::Unreachable`] when the file at the path is not the open one;
-    /// [`Error::Busy`] or [`Error::Cancelled`] when `patience` ends.
+    /// [`Error::Unreachable`] when there is no file at the path; [`Error::Busy`] or [`Error::Cancelled`] when `patience`
+    /// ends.
     pub fn read<T>(
         &self,
         patience: Patience<'_>,
         mut work: impl FnMut(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         patience.retry(&self.path, || {
-            self.still_there(&state)?;
-            self.reader
-                .read(SLICE, |connection| work(&connection.unchecked_transaction()?))
-                .map_err(|source| self.failed(source))
+            let _turn = self.gate.read(SLICE).ok_or_else(|| Ended::Retry(self.unsettled()))?;
+            let before = self.reachable()?;
+            let found = self.reader.read(SLICE, |connection| work(&connection.unchecked_transaction()?));
+            found.map_err(|source| {
+                // What was read while the file changed says nothing of the file.
+                let is_still = Stamp::at(&self.path) == Some(before);
+                if is_busy(&source) || connection::is_shut(&source) || !is_still {
+                    Ended::Retry(self.unnoted(source))
+                } else {
+                    Ended::Failed(self.failed(source))
+                }
+            })
         })
     }
 
-    /// Runs `work` in one write transaction and commits it; an error of `work` rolls it back.
+    /// Runs `work` in one write transaction, commits it and brings it into the file; an error of `work` rolls it back.
     ///
     /// # Errors
-    /// As [`Self::read`]; [`Error::ReadOnly`] when the library was opened without roots.
+    /// As [`Self::read`]; [`Error::ReadOnly`] when the library was opened without roots; [`Error::Replaced`] when another
+    /// program changed the file meanwhile (what was written is then lost, and the work must begin anew);
+    /// [`Error::Damaged`].
     pub fn write<T>(
         &self,
         patience: Patience<'_>,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         if !self.writes() {
             return Err(Error::ReadOnly(self.path.clone()));
         }
-        let Some(writer) = &state.writer else {
-            self.still_there(&state)?;
-            return Err(Error::Replaced(self.path.clone()));
-        };
-        let connection = writer.connection();
-        let transaction = patience.retry(&self.path, || {
-            // SQLite writes happily, and in vain, into a deleted library.
-            self.still_there(&state)?;
-            Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)
-                .map_err(|source| self.failed(source))
-        })?;
-        let value = work(&transaction).map_err(|source| self.failed(source))?;
-        transaction.commit().map_err(|source| self.failed(source))?;
-        Ok(value)
+        let mut work = Some(work);
+        patience.retry(&self.path, || self.session(patience.generation, &mut work))
     }
 
-    /// Brings the write-ahead log into the library at the end of a piece of work, so that `library.db` alone is complete
-    /// for people who copy or replace it. Does nothing without roots; what a reader of another program holds back stays
-    /// in the log until the next time.
+    /// Ends it: later reads and writes fail, and statements that run are interrupted. Waits a moment for a write session in
+    /// progress; what a reader of another program has kept in the log is brought in, where that is possible now.
     ///
     /// # Errors
-    /// As [`Self::write`].
-    pub fn checkpoint(&self) -> Result<(), Error> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(writer) = &state.writer else { return Ok(()) };
-        self.still_there(&state)?;
-        writer.checkpoint().map_err(|source| self.failed(source))
-    }
-
-    /// Ends it: later reads and writes fail. With roots it waits for those in progress, then the write-ahead log is
-    /// brought into the library and goes; without, there is nothing to wait for.
-    ///
-    /// # Errors
-    /// When the last checkpoint failed; the log is then left beside the library, and nothing is lost.
+    /// When that failed; the log is then left beside the library, and nothing is lost.
     pub fn close(&self) -> Result<(), Error> {
-        let closed = self.closed.swap(true, Ordering::AcqRel);
-        if closed || !self.writes() {
-            return Ok(());
-        }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(writer) = state.writer.take() else { return Ok(()) };
-        match self.same_file(&state) {
-            Ok(()) => writer.finish(),
-            Err(Error::Replaced(_)) => writer.abandon(true),
-            Err(_) => writer.abandon(false),
-        }
-        .map_err(|source| self.failed(source))
+        let tidied = if self.is_closed() { Ok(()) } else { self.tidy() };
+        self.closed.store(true, Ordering::Release);
+        drop(self.gate.write(BUSY_LIMIT));
+        tidied
     }
 
     fn writes(&self) -> bool {
         self.writes.load(Ordering::Acquire)
     }
 
-    fn failed(&self, source: rusqlite::Error) -> Error {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether this process keeps the library's identity: it holds the lock.
+    fn owns(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unsettled(&self) -> Error {
+        Error::Unsettled(self.path.clone())
+    }
+
+    fn unnoted(&self, source: rusqlite::Error) -> Error {
         Error::Sqlite { path: self.path.clone(), source }
     }
 
-    /// Whether the library is open, and the file at the path is the one that was opened.
-    fn still_there(&self, state: &State) -> Result<(), Error> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::Closed(self.path.clone()));
+    /// The one place where an error of SQLite becomes one of ours: what it says of the database itself reaches the check.
+    fn failed(&self, source: rusqlite::Error) -> Error {
+        if self.is_closed() {
+            return Error::Closed(self.path.clone());
         }
-        self.same_file(state)
+        self.note_error(&source);
+        self.unnoted(source)
     }
 
-    fn same_file(&self, state: &State) -> Result<(), Error> {
-        match std::fs::metadata(&self.path) {
-            Ok(found) if state.pin.is(&found) => Ok(()),
-            Ok(_) => Err(Error::Replaced(self.path.clone())),
-            Err(source) => Err(Error::Unreachable { path: self.path.clone(), source }),
+    /// The file at the path, while the library is open.
+    fn reachable(&self) -> Result<Stamp, Ended> {
+        if self.is_closed() {
+            return Err(Ended::Failed(Error::Closed(self.path.clone())));
         }
+        match std::fs::metadata(&self.path) {
+            Ok(found) => Ok(Stamp::of(&found)),
+            Err(source) => Err(Ended::Failed(Error::Unreachable { path: self.path.clone(), source })),
+        }
+    }
+
+    /// What may be written to: the content that we know, where it is sound and still there.
+    fn may_write(&self, generation: Option<u64>) -> Result<Known, Ended> {
+        let stamp = self.reachable()?;
+        let state = self.state();
+        if generation.is_some_and(|generation| generation != state.generation) {
+            return Err(Ended::Failed(Error::Replaced(self.path.clone())));
+        }
+        if let Some(detail) = state.evidence.damage() {
+            return Err(Ended::Failed(Error::Damaged { path: self.path.clone(), detail }));
+        }
+        let is_unsettled = state.let_go.is_some() || state.evidence.is_unverified();
+        if self.owns() && (is_unsettled || stamp != state.known.stamp) {
+            drop(state);
+            return Err(Ended::Retry(self.unsettled()));
+        }
+        Ok(state.known.clone())
     }
 }

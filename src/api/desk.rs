@@ -131,7 +131,7 @@ impl Desk {
         let stop = reader.stop.clone();
         let outcome = self.run(deadline, move |library| {
             let cancelled = || stop.is_cancelled();
-            library.read(Patience { limit: Some(LIMIT), cancelled: &cancelled }, |tx| {
+            library.read(Patience { limit: Some(LIMIT), cancelled: &cancelled, generation: None }, |tx| {
                 if let Some(tell) = tell.take() {
                     let _ = tell.send(tx.get_interrupt_handle());
                 }

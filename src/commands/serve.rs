@@ -8,6 +8,7 @@ mod scanning;
 use std::error::Error;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{EXIT_FAILURE, log_format, log_level, output, refuse};
+use super::{EXIT_DAMAGED, EXIT_FAILURE, log_format, log_level, output, refuse};
 use crate::api;
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, ConfigError, Environment, Layer};
@@ -38,6 +39,13 @@ const FLUSH_PATIENCE: Duration = Duration::from_millis(100);
 /// The same, for the line that says why the daemon has failed.
 const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Time between two checks of the whole database.
+const VERIFY_INTERVAL: Option<Duration> = Some(Duration::from_secs(24 * 3600));
+
+/// Starts that may find the same damaged database before the daemon ends by itself: a service manager that kills it for being
+/// unhealthy and starts it again would do so for ever.
+const DAMAGED_STARTS: u32 = 3;
+
 /// Why the daemon did not start, or a reload was not done.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
@@ -49,6 +57,11 @@ enum ServeError {
     Logging(#[from] telemetry::InitError),
     #[error(transparent)]
     Library(#[from] OpenError),
+    #[error(
+        "error[database-damaged]: {} is damaged ({detail}), as {starts} starts have found. Restore a backup with `vpo restore`, or \
+         delete its lock file to start with it all the same", path.display()
+    )]
+    Damaged { path: PathBuf, detail: String, starts: u32 },
     #[error(transparent)]
     Socket(#[from] PassedSocketError),
     #[error(transparent)]
@@ -94,14 +107,18 @@ type Log = Arc<OnceLock<Telemetry>>;
 fn report(error: &LifecycleError<ServeError>, log: &Log) -> ExitCode {
     match error {
         LifecycleError::Start(ServeError::Config(error)) => refuse(error),
-        error => match log.get() {
-            Some(log) => {
-                error!("{}", telemetry::chain(error));
-                log.flush(LAST_WORDS_PATIENCE);
-                ExitCode::from(EXIT_FAILURE)
+        error => {
+            let is_damaged = matches!(error, LifecycleError::Start(ServeError::Damaged { .. }));
+            let code = if is_damaged { EXIT_DAMAGED } else { EXIT_FAILURE };
+            match log.get() {
+                Some(log) => {
+                    error!("{}", telemetry::chain(error));
+                    log.flush(LAST_WORDS_PATIENCE);
+                    ExitCode::from(code)
+                }
+                None => output::fail(error, code),
             }
-            None => output::fail(error, EXIT_FAILURE),
-        },
+        }
     }
 }
 
@@ -133,7 +150,12 @@ async fn start(
 
     let health = Health::new(Identity { version: env!("CARGO_PKG_VERSION"), schema_version: SCHEMA_VERSION });
     let checked = Arc::clone(&library);
-    health.watch_database(move || verdict(checked.check())).map_err(ServeError::Checks)?;
+    let check = move || {
+        let found = checked.check();
+        checked.verify_if_due(VERIFY_INTERVAL);
+        verdict(found)
+    };
+    health.watch_database(check).map_err(ServeError::Checks)?;
 
     let listener = listen(&config.server, socket?)?;
     let address = listener.address().clone();
@@ -210,6 +232,11 @@ fn open(sources: Sources, log: &Log, cancelled: &CancellationToken) -> Result<Op
         runtime_directory: sources.environment.runtime_directory(),
     };
     let library = Library::open(&config.database.path, options, &|| cancelled.is_cancelled())?;
+    if let Some((starts, detail)) = library.count_damaged_start()
+        && starts > DAMAGED_STARTS
+    {
+        return Err(ServeError::Damaged { path: library.path().to_owned(), detail, starts });
+    }
     Ok(Opened { sources, config, telemetry, library })
 }
 
@@ -237,6 +264,22 @@ fn serve_http(
             "Log lines that could not be written in time.",
         )
         .sample(&[], shown.telemetry.dropped());
+    });
+    let verified = Arc::clone(&shown.library);
+    metrics.add(move |text| {
+        let Some(integrity) = verified.integrity() else { return };
+        text.family(
+            "vpo_database_integrity_check_ok",
+            Kind::Gauge,
+            "1 where the last integrity_check of the database passed, else 0.",
+        )
+        .sample(&[], u8::from(integrity.passed));
+        text.family(
+            "vpo_database_integrity_check_age_seconds",
+            Kind::Gauge,
+            "Time since the last integrity_check of the database ended.",
+        )
+        .sample(&[], integrity.age.as_secs_f64());
     });
     let api = api::routes(shown.library, scanning::roots(shown.scans.clone()));
     scanning::collect(&mut metrics, shown.scans);
@@ -277,7 +320,7 @@ fn warn_if_exposed(server: &config::Server, address: &http::Address) {
 fn verdict(found: library::Finding) -> Verdict {
     let detail = found.detail.unwrap_or_default();
     match found.reason {
-        None => Verdict::pass(),
+        None => Verdict { detail: Some(detail).filter(|detail| !detail.is_empty()), ..Verdict::pass() },
         Some(reason) if found.busy => Verdict::busy(reason.as_str(), detail),
         Some(reason) if reason.is_warning() => Verdict::warn(reason.as_str(), detail),
         Some(reason) => Verdict::fail(reason.as_str(), detail),

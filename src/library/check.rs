@@ -1,16 +1,14 @@
-//! The check that can fail: one look at the library as a stranger would take it (stat, open afresh, read,
-//! close).
+//! The check that can fail: one look at the library, and what follows from it (stat, open afresh, read, close; adopt what is
+//! there by now).
 //!
 //! `SELECT 1` makes no file access in SQLite, and a kept connection misses an overwritten header or schema page,
 //! and `chmod`. So each look stats the path first (opening a pipe or a dead share blocks for good, and opening
-//! an empty file makes SQLite remove the `-wal` beside it), then reads the version and a row through a connection of its own. It
-//! knows no deadline: whoever calls it minds the clock.
+//! an empty file makes SQLite remove the `-wal` beside it), then reads the version and a row through a connection of its own.
+//! While a session of ours writes it only stats. It knows no deadline: whoever calls it minds the clock.
 
 use std::fs::Metadata;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::Ordering;
-use std::sync::{PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
@@ -18,10 +16,10 @@ use rustix::fs::Access;
 use tracing::{info, warn};
 
 use super::connection::{self, Reader};
+use super::identity::{Change, Known, Row, Stamp, judge};
 use super::lock::LockError;
-use super::open::{Pin, open_writer};
 use super::schema::{self, Mismatch};
-use super::{Library, OpenError, SHORTEST, State, diagnose, is_busy, path};
+use super::{Library, SHORTEST, diagnose, is_busy, path};
 
 /// How long a look waits for a neighbour's commit: less than the 80 ms after which a check counts as late.
 const BUSY: Duration = Duration::from_millis(60);
@@ -38,6 +36,8 @@ pub enum Reason {
     NotADatabase,
     /// A database that does not hold together.
     Corrupt,
+    /// A copy overlapped a checkpoint of ours, so that pages of both may lie in the file.
+    CopyCollided,
     /// A database of another program or time.
     WrongSchema,
     /// We may not read it.
@@ -55,6 +55,27 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every one.
+    pub const ALL: [Self; 11] = [
+        Self::Missing,
+        Self::NotADatabase,
+        Self::Corrupt,
+        Self::CopyCollided,
+        Self::WrongSchema,
+        Self::PermissionDenied,
+        Self::Locked,
+        Self::IoError,
+        Self::ReadOnly,
+        Self::Replaced,
+        Self::LockLost,
+    ];
+
+    /// The reason of a stable name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
     /// The stable name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -62,6 +83,7 @@ impl Reason {
             Self::Missing => "missing",
             Self::NotADatabase => "not_a_database",
             Self::Corrupt => "corrupt",
+            Self::CopyCollided => "copy_collided",
             Self::WrongSchema => "wrong_schema",
             Self::PermissionDenied => "permission_denied",
             Self::Locked => "locked",
@@ -106,7 +128,8 @@ impl Fault {
 impl Library {
     /// Takes one look. Blocks as long as the file system does.
     ///
-    /// A valid library with another inode at the path is adopted here, and [`Self::generation`] rises.
+    /// Other content at the path is adopted here once it stands still, if it is a sound library, and [`Self::generation`]
+    /// rises.
     pub fn check(&self) -> Finding {
         // Put the lock file back only where a library is, never into a directory whose mount is gone. But also when the
         // library is unusable, and before the look, which may hang: without the file a second daemon could start.
@@ -120,40 +143,181 @@ impl Library {
                 "the lock file was removed, replaced or overwritten, and cannot be had again: {error}{cause}"
             )
         });
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let adopted = self.state().adopted.clone().filter(|(when, _)| when.elapsed() < REPLACED);
         let (reason, detail, busy) = match found {
             Err(fault) => (Some(fault.reason), Some(fault.detail), fault.busy),
-            Ok(()) if lock_lost.is_some() => (Some(Reason::LockLost), lock_lost, false),
-            Ok(()) if state.adopted.is_some_and(|when| when.elapsed() < REPLACED) => {
-                let detail = "another valid library has taken the place of the one before, and is used now";
+            Ok(Look::Pending) => {
+                let detail = "other content is being put in the database's place; it is adopted once it stands still";
                 (Some(Reason::Replaced), Some(detail.to_owned()), false)
             }
-            Ok(()) if !self.may_write() => {
-                (Some(Reason::ReadOnly), Some(diagnose::access(&self.path)), false)
-            }
-            Ok(()) => (None, None, false),
+            Ok(Look::Fine) if lock_lost.is_some() => (Some(Reason::LockLost), lock_lost, false),
+            Ok(Look::Fine) => match adopted {
+                Some((_, detail)) => (Some(Reason::Replaced), Some(detail), false),
+                None if !self.may_be_written() => {
+                    (Some(Reason::ReadOnly), Some(diagnose::access(&self.path)), false)
+                }
+                None => (None, self.integrity_detail(), false),
+            },
         };
         Finding { reason, detail, busy }
     }
 
-    fn look(&self) -> Result<(), Fault> {
+    fn integrity_detail(&self) -> Option<String> {
+        let integrity = self.integrity().filter(|integrity| integrity.passed)?;
+        Some(format!("integrity_check passed {} s ago", integrity.age.as_secs()))
+    }
+
+    fn look(&self) -> Result<Look, Fault> {
         let found = stat(&self.path)?;
         // The same file by another name has another `-wal` beside it, and another lock.
         if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.is_symlink()) {
             self.leads_where_it_did()?;
         }
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let in_use = state.pin.is(&found) && (state.writer.is_some() || !self.writes());
-        if in_use || self.closed.load(Ordering::Acquire) {
-            // While our writer is open SQLite reuses its old descriptor, and would not notice a chmod: so ask access(2).
-            if !diagnose::readable(&self.path) {
+        if self.is_closed() {
+            return Ok(Look::Fine);
+        }
+        let stamp = Stamp::of(&found);
+        let Some(turn) = self.gate.read(BUSY) else {
+            // A session of ours is at work, and compares for itself.
+            let is_same = self.state().known.stamp.is_same_file(&stamp);
+            return if is_same { Ok(Look::Fine) } else { Ok(Look::Pending) };
+        };
+        if !diagnose::readable(&self.path) {
+            let detail = format!("{}: {}", self.path.display(), diagnose::access(&self.path));
+            return Err(Fault::new(Reason::PermissionDenied, detail));
+        }
+        self.look_for_collision(stamp);
+        let seen = examine(&self.reader, &self.path, &found);
+        drop(turn);
+        let (row, frames) = match seen {
+            Ok(seen) => seen,
+            // What is known to be damaged is called so, whatever else is found of it.
+            Err(fault) => return Err(self.known_fault(stamp).unwrap_or(fault)),
+        };
+        if Stamp::at(&self.path) != Some(stamp) {
+            // It changed meanwhile; the next look sees to what.
+            return Ok(Look::Fine);
+        }
+        if let Some(fault) = self.known_fault(stamp) {
+            return Err(fault);
+        }
+        self.conclude(stamp, row, frames)
+    }
+
+    /// What is known against this content.
+    fn known_fault(&self, stamp: Stamp) -> Option<Fault> {
+        let mut state = self.state();
+        if let Some(known) = state.evidence.fault.as_ref().filter(|fault| fault.stamp == stamp) {
+            return Some(Fault::new(known.reason, format!("{}: {}", self.path.display(), known.detail)));
+        }
+        // Reported once: should it go on, it is found again.
+        let error = state.evidence.io_error.take()?;
+        Some(Fault::new(Reason::IoError, format!("{}: {error}", self.path.display())))
+    }
+
+    /// Whether a copy that overlapped our last checkpoint has ended.
+    fn look_for_collision(&self, stamp: Stamp) {
+        let has_collided = self.owns() && self.overwrites().look();
+        if has_collided {
+            let detail = super::session::COLLIDED.to_owned();
+            self.found_damaged(Reason::CopyCollided, stamp, detail);
+        }
+    }
+
+    /// Draws the conclusion from a sound content.
+    fn conclude(&self, stamp: Stamp, row: Option<Row>, frames: Option<Frames>) -> Result<Look, Fault> {
+        let mut state = self.state();
+        let has_checkpointed = frames.is_none() || state.frames != frames;
+        state.frames = frames;
+        let mut settling = state.settling.take();
+        let change = judge(&state.known, stamp, row.as_ref(), Instant::now(), &mut settling);
+        state.settling = settling;
+        let is_other = !Row::is_same(state.known.row.as_ref(), row.as_ref());
+        match change {
+            Change::None if state.let_go.is_none() => return Ok(Look::Fine),
+            Change::Unsettled if is_other => return Ok(Look::Pending),
+            Change::Unsettled => return Ok(Look::Fine),
+            Change::Cooperative if state.let_go.is_none() => {
+                state.known.stamp = stamp;
+                let evidence = &mut state.evidence;
+                if let Some(fault) = &mut evidence.fault {
+                    // Perhaps somebody has repaired it: the check tells.
+                    fault.stamp = stamp;
+                }
+                if has_checkpointed {
+                    evidence.ask();
+                } else {
+                    // The file changed beside an open log whose checkpoints do not explain it.
+                    evidence.hold();
+                }
+                return Ok(Look::Fine);
+            }
+            Change::None | Change::Cooperative | Change::Replaced => {}
+        }
+        drop(state);
+        self.adopt(stamp, row)
+    }
+
+    /// Takes other content into use.
+    fn adopt(&self, stamp: Stamp, row: Option<Row>) -> Result<Look, Fault> {
+        self.leads_where_it_did()?;
+        let busy = |detail: &str| Fault { reason: Reason::Locked, detail: detail.into(), busy: true };
+        let _turn = self
+            .gate
+            .write(BUSY)
+            .ok_or_else(|| busy("another library has been put in place; work on the one before is just ending"))?;
+        // Where the file is as we left it the other content lies in the log, and nowhere else (`.restore`).
+        let is_in_log = self.state().known.stamp == stamp && self.state().let_go.is_none();
+        let is_complete = !is_in_log && self.set_log_aside();
+        let mut stamp = stamp;
+        if Stamp::at(&self.path) != Some(stamp) {
+            return Ok(Look::Pending);
+        }
+        let verified = if is_complete {
+            self.reader.read_as_it_is(|connection| schema::verify(connection))
+        } else {
+            self.reader.read(BUSY, |connection| schema::verify(connection))
+        };
+        match verified {
+            Ok(Ok(())) => {}
+            Ok(Err(mismatch)) => {
+                return Err(Fault::new(Reason::WrongSchema, format!("{} {mismatch}", self.path.display())));
+            }
+            Err(error) => return Err(sqlite_fault(&self.path, &error)),
+        }
+        if self.writes() {
+            if !diagnose::writable(&self.path) || !diagnose::directory_writable(path::directory(&self.path)) {
                 let detail = format!("{}: {}", self.path.display(), diagnose::access(&self.path));
                 return Err(Fault::new(Reason::PermissionDenied, detail));
             }
-            return examine(&self.reader, &self.path, &found);
+            (stamp, _) = self.make_writable(stamp).map_err(|error| writer_fault(&self.path, &error))?;
+        }
+        let mut state = self.state();
+        let why = state.let_go.take();
+        let is_other = !Row::is_same(state.known.row.as_ref(), row.as_ref());
+        let is_other = is_other || !state.known.stamp.is_same_file(&stamp);
+        let detail = match why {
+            Some(why) if !is_other => format!(
+                "{why} while the daemon wrote: what it was writing was given up, and is written again"
+            ),
+            _ => "another valid library has taken the place of the one before, and is used now".to_owned(),
+        };
+        // No warning: the check warns, and whoever shows it says so.
+        info!(path = %self.path.display(), detail, "library adopted");
+        state.known = Known { stamp, row };
+        state.lineage = None;
+        state.generation += 1;
+        state.adopted = Some((Instant::now(), detail));
+        state.evidence.forget();
+        if !is_complete && !is_in_log {
+            // Another program has it open, whose log and index may be of the content before: SQLite cannot survive that.
+            state.evidence.hold();
         }
         drop(state);
-        self.adopt()
+        if let Some(lock) = &self.lock {
+            lock.note_fault(None);
+        }
+        Ok(Look::Fine)
     }
 
     /// Sees to it that the lock file beside the library is there and ours, as [`Self::check`] does: for who does not check.
@@ -180,7 +344,7 @@ impl Library {
         Ok(())
     }
 
-    fn may_write(&self) -> bool {
+    fn may_be_written(&self) -> bool {
         let directory = path::directory(&self.path);
         diagnose::writable(&self.path) && diagnose::directory_writable(directory)
     }
@@ -198,61 +362,13 @@ impl Library {
         );
         Err(Fault::new(Reason::Missing, detail))
     }
+}
 
-    /// Another file is at the path, or the one from before is back: let go of what is open, and take what is
-    /// there if it is a library.
-    fn adopt(&self) -> Result<(), Fault> {
-        self.leads_where_it_did()?;
-        // Reads and writes in progress find out for themselves; until they have, look again later.
-        let start = Instant::now();
-        let mut state = loop {
-            match self.state.try_write() {
-                Ok(state) => break state,
-                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) if start.elapsed() < BUSY => {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(TryLockError::WouldBlock) => {
-                    let detail =
-                        "another library has been put in place; work on the one before is just ending";
-                    return Err(Fault { reason: Reason::Locked, detail: detail.into(), busy: true });
-                }
-            }
-        };
-        if let Some(writer) = state.writer.take()
-            && let Err(error) = writer.abandon(true)
-        {
-            warn!(path = %self.path.display(), %error, "the library that was replaced could not be closed cleanly");
-        }
-        let pin = Pin::new(&self.path).map_err(|error| io_fault(&self.path, &error))?;
-        let found = stat(&self.path)?;
-        if !pin.is(&found) {
-            // It changes under our eyes: the next check sees what has become of it.
-            return Err(Fault {
-                reason: Reason::Missing,
-                detail: "it is just being replaced".into(),
-                busy: true,
-            });
-        }
-        examine(&self.reader, &self.path, &found)?;
-        let writer = if self.writes() {
-            Some(open_writer(&self.reader, &self.path, &|| start.elapsed() > BUSY).map_err(writer_fault)?)
-        } else {
-            None
-        };
-        let path = self.path.display();
-        let adopted = if state.pin.is(&found) {
-            info!(%path, "the library is back");
-            state.adopted
-        } else {
-            // No warning: the check warns, and whoever shows it says so.
-            info!(%path, "another valid library has taken the place of the one before: it is used now");
-            Some(Instant::now())
-        };
-        // Work that was stopped by the change begins anew in either case.
-        *state = State { pin, generation: state.generation + 1, adopted, writer };
-        Ok(())
-    }
+/// What a look shows that finds nothing wrong.
+enum Look {
+    Fine,
+    /// Other content is there and is not adopted yet.
+    Pending,
 }
 
 /// The path must name a file with something in it.
@@ -270,16 +386,19 @@ fn stat(path: &Path) -> Result<Metadata, Fault> {
 }
 
 /// Opens, reads, closes.
-fn examine(reader: &Reader, path: &Path, found: &Metadata) -> Result<(), Fault> {
+fn examine(reader: &Reader, path: &Path, found: &Metadata) -> Result<(Option<Row>, Option<Frames>), Fault> {
     let sight = reader.read(BUSY, |connection| {
         Ok(match read(connection)? {
-            Ok(extent) => Sight::Library { cut: cut(connection, path, found.len(), &extent) },
+            Ok((extent, row)) => {
+                let frames = frames(connection);
+                Sight::Library { cut: cut(frames, path, found.len(), &extent), row, frames }
+            }
             Err(mismatch) => Sight::Other(mismatch),
         })
     });
     match sight.map_err(|error| sqlite_fault(path, &error))? {
-        Sight::Library { cut: None } => Ok(()),
-        Sight::Library { cut: Some(detail) } => Err(Fault::new(Reason::Corrupt, detail)),
+        Sight::Library { cut: None, row, frames } => Ok((row, frames)),
+        Sight::Library { cut: Some(detail), .. } => Err(Fault::new(Reason::Corrupt, detail)),
         Sight::Other(mismatch) => {
             Err(Fault::new(Reason::WrongSchema, format!("{} {mismatch}", path.display())))
         }
@@ -288,7 +407,7 @@ fn examine(reader: &Reader, path: &Path, found: &Metadata) -> Result<(), Fault> 
 
 /// What a look through SQLite shows.
 enum Sight {
-    Library { cut: Option<String> },
+    Library { cut: Option<String>, row: Option<Row>, frames: Option<Frames> },
     Other(Mismatch),
 }
 
@@ -298,8 +417,17 @@ struct Extent {
     page_size: u64,
 }
 
-/// The version, a row, and how long the database says it is, in one read transaction.
-fn read(connection: &Connection) -> rusqlite::Result<Result<Extent, Mismatch>> {
+/// Frames in the write-ahead log, and how many of them checkpoints have copied into the main file.
+pub(super) type Frames = (i64, i64);
+
+/// `None` where there is no log, or one that we may not write, which does not tell.
+fn frames(connection: &Connection) -> Option<Frames> {
+    let frames = connection.query_row("PRAGMA wal_checkpoint = NOOP", [], |row| Ok((row.get(1)?, row.get(2)?)));
+    frames.ok().filter(|(log, _)| *log >= 0)
+}
+
+/// The version, a row, our own row, and how long the database says it is, in one read transaction.
+fn read(connection: &Connection) -> rusqlite::Result<Result<(Extent, Option<Row>), Mismatch>> {
     let transaction = connection.unchecked_transaction()?;
     if let Err(mismatch) = schema::version(&transaction)? {
         return Ok(Err(mismatch));
@@ -312,23 +440,21 @@ fn read(connection: &Connection) -> rusqlite::Result<Result<Extent, Mismatch>> {
         }
         Err(error) => return Err(error),
     }
+    let row = Row::read(&transaction)?;
     let pragma = |sql| transaction.query_row(sql, [], |row| row.get::<_, u32>(0)).map(u64::from);
-    Ok(Ok(Extent { pages: pragma("PRAGMA page_count")?, page_size: pragma("PRAGMA page_size")? }))
+    let extent = Extent { pages: pragma("PRAGMA page_count")?, page_size: pragma("PRAGMA page_size")? };
+    Ok(Ok((extent, row)))
 }
 
 /// Says so when the file is shorter than it must be. Without a write-ahead log SQLite has seen to that itself;
 /// with one it takes the log's word for the length. Pages that are not in the file yet must all be among those
 /// frames of the log that no checkpoint has copied: fewer frames than pages means that the file was cut.
-fn cut(connection: &Connection, path: &Path, length: u64, extent: &Extent) -> Option<String> {
+fn cut(frames: Option<Frames>, path: &Path, length: u64, extent: &Extent) -> Option<String> {
     let &Extent { pages, page_size } = extent;
     if length >= pages * page_size {
         return None;
     }
-    // A log that we may not write does not tell.
-    let frames = connection.query_row("PRAGMA wal_checkpoint = NOOP", [], |row| {
-        Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-    });
-    let (log, copied) = frames.ok()?;
+    let (log, copied) = frames?;
     let pending = u64::try_from(log - copied).unwrap_or(0);
     // A checkpoint may have made the file longer since.
     let length = std::fs::metadata(path).map_or(length, |found| found.len());
@@ -385,15 +511,14 @@ fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
     }
 }
 
-/// Why the new library cannot be written.
-fn writer_fault(error: OpenError) -> Fault {
-    let detail = error.to_string();
-    match error {
-        error if error.is_cancelled() => Fault { reason: Reason::Locked, detail, busy: true },
-        OpenError::ReadOnly { .. } => Fault::new(Reason::PermissionDenied, detail),
-        OpenError::Access { path, .. } if !connection::all_allow(Access::WRITE_OK, &path) => {
+/// Why new content cannot be written.
+fn writer_fault(path: &Path, error: &rusqlite::Error) -> Fault {
+    match error.sqlite_error_code() {
+        _ if is_busy(error) => sqlite_fault(path, error),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) if !connection::all_allow(Access::WRITE_OK, path) => {
+            let detail = format!("{}: {error}: {}", path.display(), diagnose::access(path));
             Fault::new(Reason::PermissionDenied, detail)
         }
-        _ => Fault::new(Reason::IoError, detail),
+        _ => Fault::new(Reason::IoError, format!("{}: {error}", path.display())),
     }
 }

@@ -160,10 +160,7 @@ fn fix(path: &Path, read_only: bool, uid: u32, gid: u32) -> String {
     if fixes.is_empty() && descriptors_ran_out() {
         return "raise the limit on open files (`ulimit -n`, `LimitNOFILE=`)".to_owned();
     }
-    // Those of the kernel, like /proc, have no blocks at all.
-    let is_full =
-        |found: StatVfs| found.f_blocks > 0 && found.f_bavail.saturating_mul(found.f_frsize) < LEAST_ROOM;
-    if fixes.is_empty() && statvfs(directory).is_ok_and(is_full) {
+    if fixes.is_empty() && is_full(directory) {
         return format!("{} is full: {MAKE_ROOM}", file_system::name_at(directory));
     }
     if fixes.is_empty() {
@@ -173,6 +170,14 @@ fn fix(path: &Path, read_only: bool, uid: u32, gid: u32) -> String {
         "{}; in a container the volume flag `:U`, or `--userns=keep-id`; in a systemd unit `ReadWritePaths={shown}`",
         fixes.join(", ")
     )
+}
+
+/// Whether the file system of `directory` has no room for what SQLite needs.
+pub(super) fn is_full(directory: &Path) -> bool {
+    // Those of the kernel, like /proc, have no blocks at all.
+    let is_full =
+        |found: StatVfs| found.f_blocks > 0 && found.f_bavail.saturating_mul(found.f_frsize) < LEAST_ROOM;
+    statvfs(directory).is_ok_and(is_full)
 }
 
 /// Whether we may open no more files. SQLite says no more of that than that it cannot open its own.

@@ -11,10 +11,11 @@
 //! tells who comes that somebody is there.
 
 mod holder;
+pub(super) mod notes;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ pub use holder::{Address, Holder};
 use super::diagnose;
 use super::file_system;
 use super::path;
+use notes::{Fault, Notes, Record};
 
 /// How long [`Lock::acquire`] tries: a predecessor that is just exiting is no reason to refuse.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -127,6 +129,8 @@ struct Held {
     file: File,
     device: u64,
     inode: u64,
+    holder: Holder,
+    notes: Notes,
     written: String,
     mark: Option<File>,
 }
@@ -135,7 +139,13 @@ impl Held {
     fn new(file: File, library: &Path) -> io::Result<Self> {
         let found = file.metadata()?;
         let (device, inode) = (found.dev(), found.ino());
-        Ok(Self { file, device, inode, written: String::new(), mark: mark(library) })
+        // Older versions made it readable to all, and who can open it can lock it.
+        if found.mode() & 0o077 != 0 {
+            let _ = file.set_permissions(Permissions::from_mode(0o600));
+        }
+        let notes = Notes::parse(&holder::content(&file)?);
+        let (holder, mark) = (Holder::this_process(), mark(library));
+        Ok(Self { file, device, inode, holder, notes, written: String::new(), mark })
     }
 
     /// Whether it is the file at `path`.
@@ -146,8 +156,12 @@ impl Held {
 
     /// A reader never sees half of it: content only ever grows by one write at its end (the length changes
     /// after the bytes are there), and anything else is emptied first, which reads as "nothing yet".
-    fn write(&mut self, content: String) -> io::Result<()> {
-        if self.written.is_empty() || !content.starts_with(self.written.as_str()) {
+    fn write(&mut self) -> io::Result<()> {
+        let holder = self.holder.to_text();
+        let content = holder.clone() + &self.notes.to_text();
+        // Where only a note differs it is rewritten in place.
+        let in_place = content.len() == self.written.len() && self.written.starts_with(&holder);
+        if self.written.is_empty() || !(in_place || content.starts_with(self.written.as_str())) {
             self.file.set_len(0)?;
         }
         self.file.write_all_at(content.as_bytes(), 0)?;
@@ -242,7 +256,7 @@ impl Lock {
                     // guards nothing.
                     let mut held = Held::new(file, library).map_err(io)?;
                     if held.is_at(path) {
-                        held.write(Holder::this_process().to_text()).map_err(io)?;
+                        held.write().map_err(io)?;
                         return Ok(Self {
                             library: library.to_owned(),
                             path: path.to_owned(),
@@ -275,8 +289,31 @@ impl Lock {
     /// When the file cannot be written (a full disk).
     pub fn publish(&self, address: &Address) -> Result<(), LockError> {
         let library = (self.path != path::lock(&self.library)).then_some(self.library.as_path());
-        let content = Holder::serving(address.clone(), library).to_text();
-        self.held().write(content).map_err(|source| LockError::Io { lock: self.path.clone(), source })
+        let mut held = self.held();
+        held.holder = Holder::serving(address.clone(), library);
+        held.write().map_err(|source| LockError::Io { lock: self.path.clone(), source })
+    }
+
+    /// What the holder before has noted, or this one since.
+    pub(super) fn notes(&self) -> Notes {
+        self.held().notes.clone()
+    }
+
+    /// Notes where the main file stands. A disk that takes no note is no reason to stop: the next start then decides by the
+    /// rows alone.
+    pub(super) fn note_record(&self, record: Record) {
+        let mut held = self.held();
+        held.notes.record = Some(record);
+        let _ = held.write();
+    }
+
+    /// Notes that the database is damaged, or no longer.
+    pub(super) fn note_fault(&self, fault: Option<Fault>) {
+        let mut held = self.held();
+        if held.notes.fault != fault {
+            held.notes.fault = fault;
+            let _ = held.write();
+        }
     }
 
     /// Looks whether the file at the path is still the one that is locked, and else makes it anew and locks it; and
@@ -298,7 +335,8 @@ impl Lock {
             Err(error) => return Err(io(error.into())),
         }
         let mut anew = Held::new(file, &self.library).map_err(io)?;
-        anew.write(held.written.clone()).map_err(io)?;
+        (anew.holder, anew.notes) = (held.holder.clone(), held.notes.clone());
+        anew.write().map_err(io)?;
         // Should it have gone again meanwhile, the next look sees that.
         *held = anew;
         Ok(true)
@@ -323,7 +361,7 @@ fn open_to_lock(path: &Path) -> io::Result<File> {
         .write(true)
         .create(true)
         .truncate(false)
-        .mode(0o644)
+        .mode(0o600)
         .custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed())
         .open(path)
 }

@@ -16,30 +16,28 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::ErrorCode;
-use rustix::fd::OwnedFd;
-use rustix::fs::{Access, Mode, OFlags};
-use tracing::{info, warn};
+use rustix::fs::Access;
+use tracing::warn;
 
 use create::create;
 pub use error::OpenError;
 
-use super::connection::{self, Reader, Writer};
-use super::file_system;
+use super::connection::{self, Reader};
+use super::identity::{Known, Ownership, Row, Stamp, owner_of_log};
+use super::integrity::Evidence;
+use super::lock::notes::Record;
 use super::lock::{self, Lock, LockError};
+use super::overwrites::Overwrites;
 use super::path::{companion, directory};
-use super::schema;
-use super::{BUSY_LIMIT, Error, Library, Patience, SHORTEST, SLICE, State, diagnose};
+use super::session::Ended;
+use super::{Error, Library, Patience, SHORTEST, SLICE, State, diagnose, file_system, schema};
 
-/// The longest that [`Library::admit_writing`] holds the state at a time, and its pause: checks need the state too.
-const TURN: Duration = Duration::from_millis(20);
-
-/// Pauses between tries of what may be shut for a moment only, in milliseconds: a `-wal` or `-shm` that root's SQLite has
-/// just made it gives to the library's owner in its next system call.
-const PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
+/// A file that changed this recently may still be changing.
+const RECENT: Duration = Duration::from_millis(500);
 
 /// How to open.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,29 +49,6 @@ pub struct Options<'a> {
     pub create_directory: bool,
     /// `$RUNTIME_DIRECTORY`: where the lock goes when the library's directory is not writable.
     pub runtime_directory: Option<&'a Path>,
-}
-
-/// Pins the inode that was opened: as long as this descriptor lives its number is given to no other file, so
-/// another number at the path means another file. `O_PATH` opens nothing and drops no lock.
-#[derive(Debug)]
-pub(super) struct Pin {
-    _descriptor: OwnedFd,
-    device: u64,
-    inode: u64,
-}
-
-impl Pin {
-    /// Whatever is at the path now.
-    pub(super) fn new(path: &Path) -> io::Result<Self> {
-        let descriptor = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        let found = rustix::fs::fstat(&descriptor)?;
-        Ok(Self { _descriptor: descriptor, device: found.st_dev, inode: found.st_ino })
-    }
-
-    /// Whether `found` is that file.
-    pub(super) fn is(&self, found: &Metadata) -> bool {
-        (found.dev(), found.ino()) == (self.device, self.inode)
-    }
 }
 
 impl Library {
@@ -96,7 +71,7 @@ impl Library {
             Some(_) => {}
         }
         if found.is_some() && !lock::was_locked(&path, options.runtime_directory) {
-            match recognise(&Reader::new(&path), &path, cancelled)? {
+            match recognise(&Reader::new(&path, Arc::default()), &path, cancelled)? {
                 Recognised::Unfinished if !options.write => {
                     return Err(OpenError::Unfinished { path });
                 }
@@ -125,6 +100,12 @@ impl Library {
             }
             Err(error) => return Err(error.into()),
         };
+        if found.is_none()
+            && let (Some(lock), Some(stamp)) = (&lock, Stamp::at(&path))
+        {
+            // It was just created, by this process.
+            lock.note_record(Record::new(false, stamp));
+        }
         let library = Self::begin(path, lock, options.write, cancelled)?;
         if library.lock.is_some() {
             create::sweep(&library.path);
@@ -150,15 +131,12 @@ impl Library {
     /// # Errors
     /// As [`Self::view`].
     pub fn visit(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Self, OpenError> {
-        let mut library = Self::view(path, cancelled)?;
+        let library = Self::view(path, cancelled)?;
         if !diagnose::writable(&library.path) {
             let problem = "it may not be written, so nothing can be queued in it".to_owned();
             return Err(access_error(&library.path, problem));
         }
-        let writer = proven_writer(&library.reader, &library.path, cancelled, |_| Ok(()))?;
-        let state = library.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        state.writer = Some(writer);
-        library.writes = AtomicBool::new(true);
+        library.writes.store(true, Ordering::Release);
         Ok(library)
     }
 
@@ -167,30 +145,36 @@ impl Library {
     /// # Errors
     /// Where it cannot be written; it is then read as before.
     pub fn admit_writing(&self, cancelled: &dyn Fn() -> bool) -> Result<(), OpenError> {
-        if self.lock.is_none() && !self.writes() {
+        if self.writes() {
+            return Ok(());
+        }
+        let path = &self.path;
+        let is_allowed = self.lock.is_some() && diagnose::writable(path) && diagnose::directory_writable(directory(path));
+        if !is_allowed {
             let diagnosis = diagnose::access(&self.path);
             return Err(OpenError::ReadOnly { path: self.path.clone(), diagnosis });
         }
-        let start = Instant::now();
-        loop {
-            // A turn at the state is short, because checks need one too.
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            if self.writes() {
-                return Ok(());
+        let made = Patience::brief(cancelled).retry(path, || {
+            let _turn = self.gate.write(SLICE).ok_or_else(|| Ended::Retry(self.unsettled()))?;
+            let stamp = self.reachable()?;
+            let made = self.make_writable(stamp).map_err(|source| self.not_begun(source))?;
+            let mut state = self.state();
+            // What another program has changed meanwhile is not known yet, and stays for the next check.
+            if state.known.stamp == stamp {
+                state.known.stamp = made.0;
             }
-            let turn = Instant::now();
-            match open_writer(&self.reader, &self.path, &|| cancelled() || turn.elapsed() > TURN) {
-                Ok(writer) => {
-                    state.writer = Some(writer);
-                    self.writes.store(true, Ordering::Release);
-                    return Ok(());
-                }
-                Err(error) if error.is_cancelled() && !cancelled() && start.elapsed() < BUSY_LIMIT => {}
-                Err(error) => return Err(error),
-            }
-            drop(state);
-            std::thread::sleep(TURN);
+            Ok(made)
+        });
+        let (stamp, mode) = made.map_err(|error| refused(path, error))?;
+        if mode != "wal" {
+            let file_system = file_system::name_at(path);
+            return Err(OpenError::NoWal { path: path.clone(), mode, file_system });
         }
+        if let Some(lock) = &self.lock {
+            lock.note_record(Record::new(false, stamp));
+        }
+        self.writes.store(true, Ordering::Release);
+        Ok(())
     }
 
     fn begin(
@@ -199,29 +183,122 @@ impl Library {
         may_write: bool,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Self, OpenError> {
-        look(&path)?;
-        let pin = Pin::new(&path).map_err(|error| access_error(&path, error.to_string()))?;
-        let reader = Reader::new(&path);
-        if let Recognised::Unfinished = recognise(&reader, &path, cancelled)? {
-            if !may_write {
-                return Err(OpenError::Unfinished { path });
-            }
-            undo(&reader, &path, cancelled)?;
-            if let Recognised::Unfinished = recognise(&reader, &path, cancelled)? {
-                return Err(OpenError::Unfinished { path });
-            }
-        }
-        let writer = if may_write { Some(open_writer(&reader, &path, cancelled)?) } else { None };
-        let state = State { pin, generation: 0, adopted: None, writer };
-        Ok(Self {
-            real: super::path::real(&path),
+        let stamp = wait_until_still(&path, lock.as_ref(), cancelled)?;
+        let real = super::path::real(&path);
+        let closed = Arc::new(AtomicBool::new(false));
+        let state = State {
+            known: Known { stamp, row: None },
+            lineage: None,
+            settling: None,
+            generation: 0,
+            adopted: None,
+            frames: None,
+            let_go: None,
+            evidence: Evidence::new(None, false),
+        };
+        let library = Self {
+            reader: Reader::new(&path, Arc::clone(&closed)),
+            overwrites: Mutex::new(Overwrites::new(&real)),
+            real,
             path,
             lock,
-            writes: AtomicBool::new(may_write),
-            closed: AtomicBool::new(false),
-            reader,
-            state: RwLock::new(state),
-        })
+            writes: AtomicBool::new(false),
+            closed,
+            gate: Arc::default(),
+            state: Mutex::new(state),
+        };
+        library.settle_log()?;
+        let (path, reader) = (&library.path, &library.reader);
+        if let Recognised::Unfinished = recognise(reader, path, cancelled)? {
+            if !may_write {
+                return Err(OpenError::Unfinished { path: path.clone() });
+            }
+            undo(reader, path, cancelled)?;
+            if let Recognised::Unfinished = recognise(reader, path, cancelled)? {
+                return Err(OpenError::Unfinished { path: path.clone() });
+            }
+        }
+        library.take_into_use(cancelled)?;
+        if may_write {
+            library.admit_writing(cancelled)?;
+        }
+        Ok(library)
+    }
+
+    /// Learns what identifies the content that is there.
+    fn take_into_use(&self, cancelled: &dyn Fn() -> bool) -> Result<(), OpenError> {
+        let found = Patience::brief(cancelled).retry(&self.path, || {
+            let stamp = self.reachable()?;
+            let row = self.reader.read(SLICE, |connection| Row::read(connection));
+            row.map(|row| Known { stamp, row }).map_err(|source| self.not_begun(source))
+        });
+        let known = found.map_err(|error| refused(&self.path, error))?;
+        let fault = self.lock.as_ref().and_then(|lock| lock.notes().fault);
+        let mut state = self.state();
+        state.evidence.fault = fault.filter(|fault| fault.stamp == known.stamp);
+        state.known = known;
+        Ok(())
+    }
+
+    /// Decides about a log that a killed process has left: whether it belongs to the file beside it, or to one that was there
+    /// before. What cannot be decided is refused, and nothing is changed.
+    fn settle_log(&self) -> Result<(), OpenError> {
+        let Some(lock) = &self.lock else { return Ok(()) };
+        let record = lock.notes().record.filter(Record::is_of_this_boot);
+        let was_checkpointing = record.as_ref().is_none_or(|record| record.begun);
+        let is_empty = |found: Metadata| found.len() == 0;
+        if std::fs::metadata(companion(&self.path, "-wal")).map_or(true, is_empty) {
+            if record.is_some_and(|record| record.begun) {
+                self.state().evidence.hold();
+            }
+            return Ok(());
+        }
+        if record.is_some_and(|record| !record.begun && Some(record.stamp) == Stamp::at(&self.path)) {
+            return Ok(());
+        }
+        if self.is_in_use() {
+            self.state().evidence.hold();
+            return Ok(());
+        }
+        let main = self.reader.read_as_it_is(|connection| Row::read(connection));
+        let log = self.reader.read(SLICE, |connection| Row::read(connection));
+        let owner = match (main, log) {
+            (Ok(main), Ok(log)) => owner_of_log(main.as_ref(), log.as_ref(), was_checkpointing),
+            // One of them cannot be read: the main file alone must be sound then.
+            _ => Ownership::Foreign,
+        };
+        self.state().evidence.hold();
+        if owner == Ownership::Belongs {
+            return Ok(());
+        }
+        let is_sound = self.reader.read_as_it_is(|connection| {
+            connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0))
+        });
+        if is_sound.is_ok_and(|answer| answer == "ok") && self.set_log_aside() {
+            return Ok(());
+        }
+        Err(OpenError::Undecided { path: self.path.clone() })
+    }
+}
+
+/// The stamp of the file at the path, once nothing changes it: a copy may be in progress. What we have left ourselves is not
+/// waited for.
+fn wait_until_still(path: &Path, lock: Option<&Lock>, cancelled: &dyn Fn() -> bool) -> Result<Stamp, OpenError> {
+    let record = lock.and_then(|lock| lock.notes().record).filter(Record::is_of_this_boot);
+    let start = Instant::now();
+    loop {
+        let Some(found) = look(path)? else { return Err(OpenError::Missing(path.to_owned())) };
+        let stamp = Stamp::of(&found);
+        let is_ours = record.as_ref().is_some_and(|record| record.stamp == stamp);
+        let age = found.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
+        // A time in the future tells nothing; nor does a file that other programs write to all the time.
+        if is_ours || age.is_none_or(|age| age >= RECENT) || start.elapsed() > 2 * RECENT || lock.is_none() {
+            return Ok(stamp);
+        }
+        if cancelled() {
+            return Err(OpenError::Library(Error::Cancelled));
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -281,22 +358,20 @@ enum Recognised {
 
 /// Looks inside, through a connection that only reads.
 fn recognise(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Recognised, OpenError> {
-    let found = unless_just_made(|| {
-        Patience::brief(cancelled).retry(path, || {
-            reader
-                .read(SLICE, |connection| schema::verify(&*connection.unchecked_transaction()?))
-                .map_err(|source| Error::Sqlite { path: path.to_owned(), source })
-        })
+    let found = Patience::brief(cancelled).retry(path, || {
+        reader
+            .read(SLICE, |connection| schema::verify(&*connection.unchecked_transaction()?))
+            .map_err(|source| Ended::from_sqlite(path, source))
     });
     match found {
         Ok(Ok(())) => Ok(Recognised::Whole),
         Ok(Err(mismatch)) => Err(OpenError::NotOurs { path: path.to_owned(), mismatch }),
         // Whoever undoes writes. So what lies there must be ours by what can be read of it as it is.
         Err(Error::Sqlite { source, .. }) if connection::is_unfinished(&source) => {
-            match reader.read_as_it_is(schema::verify) {
-                Some(Ok(Ok(()))) => Ok(Recognised::Unfinished),
-                Some(Ok(Err(mismatch))) => Err(OpenError::NotOurs { path: path.to_owned(), mismatch }),
-                Some(Err(_)) | None => Err(OpenError::Unfinished { path: path.to_owned() }),
+            match reader.read_as_it_is(|connection| schema::verify(connection)) {
+                Ok(Ok(())) => Ok(Recognised::Unfinished),
+                Ok(Err(mismatch)) => Err(OpenError::NotOurs { path: path.to_owned(), mismatch }),
+                Err(_) => Err(OpenError::Unfinished { path: path.to_owned() }),
             }
         }
         Err(error) => Err(refused(path, error)),
@@ -305,13 +380,11 @@ fn recognise(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Resu
 
 /// Has SQLite undo what a program that died has left half written, as any program that may write does.
 fn undo(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Result<(), OpenError> {
-    let writer = Writer::open(reader).map_err(|source| refusal(path, source))?;
+    let sqlite = |source| Ended::from_sqlite(path, source);
     Patience::brief(cancelled)
         .retry(path, || {
-            writer
-                .connection()
-                .query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
-                .map_err(|source| Error::Sqlite { path: path.to_owned(), source })
+            let writer = reader.open_writer().map_err(sqlite)?;
+            writer.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).map_err(sqlite)
         })
         .map_err(|error| refused(path, error))?;
     warn!(path = %path.display(), "another program died while it wrote to the library; its unfinished write was undone");
@@ -347,79 +420,4 @@ fn refusal(path: &Path, source: rusqlite::Error) -> OpenError {
         ) => access_error(&path, source.to_string()),
         _ => OpenError::Library(Error::Sqlite { path, source }),
     }
-}
-
-/// The one writer, on a library in WAL mode.
-pub(super) fn open_writer(
-    reader: &Reader,
-    path: &Path,
-    cancelled: &dyn Fn() -> bool,
-) -> Result<Writer, OpenError> {
-    if !diagnose::writable(path) || !diagnose::directory_writable(directory(path)) {
-        return Err(OpenError::ReadOnly { path: path.to_owned(), diagnosis: diagnose::access(path) });
-    }
-    let mut mode = String::new();
-    let writer = proven_writer(reader, path, cancelled, |writer| {
-        let ask = |sql: &str| {
-            Patience::brief(cancelled).retry(path, || {
-                writer
-                    .connection()
-                    .query_row(sql, [], |row| row.get::<_, String>(0))
-                    .map_err(|source| Error::Sqlite { path: path.to_owned(), source })
-            })
-        };
-        mode = ask("PRAGMA journal_mode")?;
-        if mode != "wal" {
-            let before = std::mem::replace(&mut mode, ask("PRAGMA journal_mode = WAL")?);
-            if mode == "wal" {
-                info!(path = %path.display(), before, "library converted to WAL mode");
-            }
-        }
-        Ok(())
-    })?;
-    if mode != "wal" {
-        return Err(OpenError::NoWal {
-            path: path.to_owned(),
-            mode,
-            file_system: file_system::name_at(path),
-        });
-    }
-    Ok(writer)
-}
-
-/// A writer that is shown to be able to write, once it is prepared.
-fn proven_writer(
-    reader: &Reader,
-    path: &Path,
-    cancelled: &dyn Fn() -> bool,
-    mut prepare: impl FnMut(&Writer) -> Result<(), Error>,
-) -> Result<Writer, OpenError> {
-    let sqlite = |source| Error::Sqlite { path: path.to_owned(), source };
-    unless_just_made(|| {
-        let writer = Writer::open(reader).map_err(sqlite)?;
-        let prove = || Patience::brief(cancelled).retry(path, || writer.prove().map_err(sqlite));
-        let proven = prepare(&writer).and_then(|()| prove());
-        match proven {
-            Ok(()) => Ok(writer),
-            Err(error) => {
-                // It is the only connection, so nothing is kept of what SQLite has seen, and the next one looks anew.
-                let _ = writer.abandon(false);
-                Err(error)
-            }
-        }
-    })
-    .map_err(|error| refused(path, error))
-}
-
-/// Has `attempt` try again for a moment where SQLite may not open something, or only for reading.
-fn unless_just_made<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-    for pause in PAUSES {
-        match attempt() {
-            Err(Error::Sqlite { source, .. }) if connection::is_shut(&source) => {
-                std::thread::sleep(Duration::from_millis(pause));
-            }
-            other => return other,
-        }
-    }
-    attempt()
 }

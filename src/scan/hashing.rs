@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::compare::SAME_TIME;
 use super::hash::ContentHash;
-use super::job::{self, Context};
+use super::job::Context;
 use super::progress::Phase;
 use super::{Error, discover, read, root};
 use crate::library::Patience;
@@ -73,9 +73,6 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
         if cancelled() {
             return Err(Error::Cancelled);
         }
-    }
-    if hashed.files > 0 {
-        job::checkpoint(context);
     }
     hashed.seconds = start.elapsed().as_secs_f64();
     Ok(hashed)

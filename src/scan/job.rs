@@ -134,18 +134,7 @@ fn finish(context: &Context, id: &str, end: &End, summary: &Summary) -> Result<(
     context.library.write(patience, |tx| {
         jobs::progress(tx, id, progress.percent(), &text)?;
         jobs::end(tx, id, end, summary.as_deref())
-    })?;
-    checkpoint(context);
-    Ok(())
-}
-
-/// A piece of work is done: what is in the log goes into the file. Nothing depends on it, and a stop does it anyway.
-pub(crate) fn checkpoint(context: &Context) {
-    if !context.stop.is_cancelled()
-        && let Err(failure) = context.library.checkpoint()
-    {
-        debug!(error = super::chain(&failure), "the library's log could not be brought into it yet");
-    }
+    })
 }
 
 struct Run<'a> {
@@ -167,6 +156,8 @@ struct Run<'a> {
     ended_by_another: Cell<bool>,
     heartbeat: Instant,
     start: Instant,
+    /// Of the library when the scan began: what it derives from its rows is of no use to another content.
+    generation: u64,
 }
 
 impl<'a> Run<'a> {
@@ -185,6 +176,7 @@ impl<'a> Run<'a> {
             ended_by_another: Cell::new(false),
             heartbeat: Instant::now(),
             start: Instant::now(),
+            generation: context.library.generation(),
         }
     }
 
@@ -383,7 +375,8 @@ impl<'a> Run<'a> {
     ) -> Result<T, Error> {
         let start = Instant::now();
         let cancelled = || self.is_cancelled();
-        let value = self.context.library.write(Patience::endless(&cancelled), work)?;
+        let patience = Patience::endless(&cancelled).for_generation(self.generation);
+        let value = self.context.library.write(patience, work)?;
         if self.context.progress.library_busy(false) && start.elapsed() > Duration::from_secs(1) {
             info!(
                 seconds = start.elapsed().as_secs(),

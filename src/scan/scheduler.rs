@@ -271,8 +271,8 @@ impl Scheduler {
                     error = chain(&failure),
                     "scans that an earlier daemon left running could not be closed yet; no other begins before"
                 );
-                // A neighbour's transaction ends by itself.
-                let is_brief = matches!(failure, library::Error::Busy { .. })
+                // A neighbour's transaction ends by itself, and what it leaves is looked at with the next checks.
+                let is_brief = matches!(failure, library::Error::Busy { .. } | library::Error::Unsettled(_))
                     && self.abandoned_since.elapsed() < library::BUSY_LIMIT;
                 if !is_brief {
                     self.trouble(&failure.into());

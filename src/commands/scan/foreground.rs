@@ -89,6 +89,8 @@ fn guard(library: Arc<Library>) -> std::io::Result<mpsc::Receiver<LockError>> {
     let mut warned = false;
     std::thread::Builder::new().name("lock".into()).spawn(move || {
         while !tell.is_closed() {
+            // What another program does to the file meanwhile must be looked at, or nothing more is written.
+            library.check();
             match library.keep_lock() {
                 Ok(()) => warned = false,
                 Err(error @ LockError::Held { .. }) => {

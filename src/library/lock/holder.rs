@@ -2,8 +2,9 @@
 //!
 //! The content is lines of UTF-8: the pid in decimal; the address that the daemon really bound, as
 //! `http://127.0.0.1:8321`, `unix:/run/vpo/vpo.sock`, for an abstract socket `unix:@vpo`, and for a socket without a
-//! name that can be written down `unix:` alone; and, where the lock does not lie beside its library, the library's path.
-//! All but the pid are absent until the daemon listens.
+//! name that can be written down `unix:` alone; where the lock does not lie beside its library, the library's path; and
+//! `started`, the process's start time in clock ticks since boot (proc_pid_stat(5)). The address is absent until the daemon
+//! listens. After them come the [`super::notes`].
 
 use std::fmt;
 use std::fs::File;
@@ -61,12 +62,15 @@ pub struct Holder {
     pub address: Option<Address>,
     /// The library that it has locked, where the lock file does not lie beside it.
     library: Option<String>,
+    /// When the process started, in clock ticks since boot.
+    started: Option<u64>,
 }
 
 impl Holder {
     /// This process, before it listens.
     pub(super) fn this_process() -> Self {
-        Self { pid: Some(std::process::id()), address: None, library: None }
+        let pid = std::process::id();
+        Self { pid: Some(pid), address: None, library: None, started: started(pid) }
     }
 
     /// This process, which serves `library` at `address`. `library` is given where its place does not tell.
@@ -81,6 +85,7 @@ impl Holder {
             self.pid.map(|pid| pid.to_string()),
             self.address.as_ref().map(ToString::to_string),
             self.library.clone(),
+            self.started.map(|ticks| format!("started {ticks}")),
         ];
         for line in lines.iter().flatten() {
             text.push_str(line);
@@ -92,20 +97,27 @@ impl Holder {
     /// Only whole lines count: a writer may be half way through the last one.
     fn parse(content: &str) -> Self {
         let mut lines = content.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-        Self {
-            pid: lines.next().and_then(|line| line.parse().ok()),
-            address: lines.next().and_then(Address::parse),
-            library: lines.next().filter(|line| line.starts_with('/')).map(str::to_owned),
+        let mut holder = Self { pid: lines.next().and_then(|line| line.parse().ok()), ..Self::default() };
+        for line in lines {
+            if let Some(ticks) = line.strip_prefix("started ") {
+                holder.started = ticks.parse().ok();
+            } else if line.starts_with('/') {
+                holder.library = Some(line.to_owned());
+            } else {
+                holder.address = Address::parse(line).or(holder.address);
+            }
         }
+        holder
     }
 
-    /// What the holder of an open lock file has written into it.
+    /// What the holder of an open lock file has written into it. The process id is left out where no such process can be
+    /// seen, or another one has that number: the file is from another time, or another pid namespace (a container).
     pub(super) fn read(file: &File) -> io::Result<Self> {
-        let mut content = vec![0; LONGEST];
-        // In one read: of two, the second could go on in what another write has put there meanwhile.
-        let length = file.read_at(&mut content, 0)?;
-        let text = content.get(..length).and_then(|content| std::str::from_utf8(content).ok());
-        Ok(text.map(Self::parse).unwrap_or_default())
+        let mut holder = Self::parse(&content(file)?);
+        if holder.started.is_some() && holder.pid.and_then(started) != holder.started {
+            holder.pid = None;
+        }
+        Ok(holder)
     }
 
     /// Whether it says that it has locked another library than `library`: two daemons share a runtime directory.
@@ -117,6 +129,22 @@ impl Holder {
     pub(super) fn library(&self) -> &str {
         self.library.as_deref().unwrap_or("unknown")
     }
+}
+
+/// All of a lock file, as far as it is ours; empty for what is not text.
+pub(super) fn content(file: &File) -> io::Result<String> {
+    let mut content = vec![0; LONGEST];
+    // In one read: of two, the second could go on in what another write has put there meanwhile.
+    let length = file.read_at(&mut content, 0)?;
+    let text = content.get(..length).and_then(|content| std::str::from_utf8(content).ok());
+    Ok(text.unwrap_or_default().to_owned())
+}
+
+/// When the process `pid` started, in clock ticks since boot: field 22 of `/proc/PID/stat`.
+fn started(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, field 2, may hold anything, and ends at the last parenthesis.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// A path as a line of the lock file has it.

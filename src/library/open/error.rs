@@ -113,6 +113,16 @@ pub enum OpenError {
         /// The library.
         path: PathBuf,
     },
+    /// A log lies beside it that may or may not belong to it.
+    #[error(
+        "error[database-undecided]: {0} was overwritten while a killed vpo saved to it, and is damaged without its log \
+         {0}-wal. Restore a backup with `vpo restore`; nothing was changed",
+        path.display()
+    )]
+    Undecided {
+        /// The library.
+        path: PathBuf,
+    },
     /// SQLite's, but damaged.
     #[error(
         "the library {} is damaged ({problem}): restore a backup, or save what can be saved with `sqlite3 {} .recover`",

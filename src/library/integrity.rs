@@ -1,0 +1,337 @@
+//! What is known against the database: errors that SQLite reported anywhere, and the results of `integrity_check`. The one
+//! place where such evidence is kept; [`Library::check`] turns it into the verdict.
+//!
+//! CORRUPT and NOTADB count until `integrity_check` passes on the same content, or other content is adopted. IOERR counts until
+//! the next check. A full disk, and a lack of memory or descriptors, say nothing of the database.
+//!
+//! `integrity_check` runs table by table in the background, on connections of its own, at a tenth of a core, and leaves as
+//! soon as a writer waits. `quick_check` would not do: it does not compare tables with their indexes, and passes databases
+//! that a copy has mixed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode};
+use tracing::{debug, error, info};
+
+use super::check::Reason;
+use super::identity::Stamp;
+use super::lock::notes::Fault;
+use super::{Library, SLICE, diagnose, path};
+
+/// Pause after a check that was interrupted or could not begin.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Instructions of SQLite between two calls of the pacing handler; `integrity_check` counts pages in their place.
+const STEPS: i32 = 100;
+
+/// The part of the time in which the check works: one in this many.
+const SHARE: u32 = 10;
+
+/// The longest sleep of the pacing handler, after which it looks whether a writer waits.
+const NAP: Duration = Duration::from_millis(5);
+
+/// The page cache of the check, in KiB, as SQLite takes it: negative.
+const CACHE: i64 = -512;
+
+/// What is known against the database.
+#[derive(Debug)]
+pub(super) struct Evidence {
+    /// A content that is damaged, as far as is known.
+    pub(super) fault: Option<Fault>,
+    /// An error of the disk that no check has reported yet.
+    pub(super) io_error: Option<String>,
+    /// Nothing is written before `integrity_check` has passed.
+    unverified: bool,
+    /// `integrity_check` is to run, from then on.
+    due: Option<Instant>,
+    last: Option<(Instant, bool)>,
+    running: bool,
+}
+
+impl Evidence {
+    /// At the start; `fault` is what an earlier process has noted of this content.
+    pub(super) fn new(fault: Option<Fault>, unverified: bool) -> Self {
+        Self { fault, io_error: None, unverified, due: Some(Instant::now()), last: None, running: false }
+    }
+
+    /// Other content was adopted, or another program has written: what was known of the one before does not count.
+    pub(super) fn forget(&mut self) {
+        (self.fault, self.io_error, self.unverified) = (None, None, false);
+        self.ask();
+    }
+
+    /// Has the check run soon.
+    pub(super) fn ask(&mut self) {
+        self.due = Some(Instant::now());
+        self.last = None;
+    }
+
+    /// Lets nothing be written until the check has passed.
+    pub(super) fn hold(&mut self) {
+        self.unverified = true;
+        self.ask();
+    }
+
+    pub(super) fn is_unverified(&self) -> bool {
+        self.unverified
+    }
+
+    /// Why nothing may be written.
+    pub(super) fn damage(&self) -> Option<String> {
+        self.fault.as_ref().map(|fault| fault.detail.clone())
+    }
+}
+
+/// How the last `integrity_check` went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Integrity {
+    /// Whether it passed.
+    pub passed: bool,
+    /// Time since it ended.
+    pub age: Duration,
+}
+
+/// How a check of a table ended.
+enum Outcome {
+    Passed,
+    Failed(String),
+    /// A writer waited, or the content changed: to be repeated.
+    Interrupted,
+}
+
+impl Library {
+    /// Notes what an error of SQLite says of the database.
+    pub(super) fn note_error(&self, error: &rusqlite::Error) {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                let Some(stamp) = Stamp::at(&self.path) else { return };
+                if stamp != self.state().known.stamp {
+                    // It is being overwritten, and what it will be is not known yet.
+                    return;
+                }
+                let reason = match error.sqlite_error_code() {
+                    Some(ErrorCode::NotADatabase) => Reason::NotADatabase,
+                    _ => Reason::Corrupt,
+                };
+                self.found_damaged(reason, stamp, error.to_string());
+            }
+            Some(ErrorCode::SystemIoFailure) if !self.is_for_lack(error) => {
+                self.state().evidence.io_error = Some(error.to_string());
+            }
+            _ => {}
+        }
+    }
+
+    /// A full disk and a lack of memory have warnings of their own.
+    fn is_for_lack(&self, error: &rusqlite::Error) -> bool {
+        error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_IOERR_NOMEM)
+            || diagnose::is_full(path::directory(&self.path))
+    }
+
+    /// Remembers that this content is damaged, also for the next start.
+    pub(super) fn found_damaged(&self, reason: Reason, stamp: Stamp, detail: String) {
+        let mut state = self.state();
+        if state.evidence.fault.as_ref().is_some_and(|fault| fault.stamp == stamp) {
+            return;
+        }
+        state.evidence.ask();
+        let fault = Fault { starts: 0, reason, stamp, detail };
+        state.evidence.fault = Some(fault.clone());
+        drop(state);
+        error!(
+            path = %self.path.display(),
+            reason = reason.as_str(),
+            detail = fault.detail,
+            "the database is damaged: nothing is written to it until a sound one is in its place. Restore a backup with \
+             `vpo restore`"
+        );
+        if let Some(lock) = &self.lock {
+            lock.note_fault(Some(fault));
+        }
+    }
+
+    /// How many starts of a daemon have met this content damaged, this one included, and what is wrong with it.
+    #[must_use]
+    pub fn count_damaged_start(&self) -> Option<(u32, String)> {
+        let mut state = self.state();
+        let fault = state.evidence.fault.as_mut()?;
+        fault.starts += 1;
+        let fault = fault.clone();
+        drop(state);
+        if let Some(lock) = &self.lock {
+            lock.note_fault(Some(fault.clone()));
+        }
+        Some((fault.starts, fault.detail))
+    }
+
+    /// How the last `integrity_check` of the content in use went; `None` before the first has ended.
+    #[must_use]
+    pub fn integrity(&self) -> Option<Integrity> {
+        let (at, passed) = self.state().evidence.last?;
+        Some(Integrity { passed, age: at.elapsed() })
+    }
+
+    /// Begins an `integrity_check` on a thread of its own, where one is due: after the start, after a change or an error that
+    /// calls for it, and `interval` after the last.
+    pub fn verify_if_due(self: &Arc<Self>, interval: Option<Duration>) {
+        {
+            let mut state = self.state();
+            let evidence = &mut state.evidence;
+            let is_asked = evidence.due.is_some_and(|due| due <= Instant::now());
+            let is_old = interval.zip(evidence.last).is_some_and(|(interval, (at, _))| at.elapsed() >= interval);
+            if evidence.running || !(is_asked || is_old) || self.is_closed() {
+                return;
+            }
+            evidence.running = true;
+        }
+        let library = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("verify".to_owned()).spawn(move || {
+            // On Linux this is the thread's own niceness.
+            let _ = rustix::process::nice(10);
+            library.verify();
+        });
+        if thread.is_err() {
+            let mut state = self.state();
+            state.evidence.running = false;
+            state.evidence.due = Some(Instant::now() + RETRY_PAUSE);
+        }
+    }
+
+    fn verify(&self) {
+        let (stamp, generation) = {
+            let mut state = self.state();
+            state.evidence.due = None;
+            (state.known.stamp, state.generation)
+        };
+        let start = Instant::now();
+        let outcome = self.verify_tables();
+        let mut state = self.state();
+        state.evidence.running = false;
+        if state.generation != generation || state.evidence.due.is_some() {
+            // Begun on another content.
+            return;
+        }
+        let known = state.known.stamp;
+        let evidence = &mut state.evidence;
+        let seconds = start.elapsed().as_secs_f64();
+        match outcome {
+            Outcome::Interrupted => evidence.due = Some(Instant::now() + RETRY_PAUSE),
+            Outcome::Passed => {
+                evidence.last = Some((Instant::now(), true));
+                evidence.unverified = false;
+                // A copy that collided with a checkpoint may have left a sound file all the same: ours, not the copy.
+                let is_disproved = |fault: &Fault| fault.stamp == stamp && fault.reason != Reason::CopyCollided;
+                let disproved = evidence.fault.take_if(|fault| is_disproved(fault)).is_some();
+                drop(state);
+                debug!(seconds, "integrity_check passed");
+                if disproved {
+                    info!(path = %self.path.display(), "the database is sound after all: integrity_check passed");
+                    if let Some(lock) = &self.lock {
+                        lock.note_fault(None);
+                    }
+                }
+            }
+            Outcome::Failed(detail) => {
+                if Stamp::at(&self.path) != Some(known) {
+                    evidence.due = Some(Instant::now() + RETRY_PAUSE);
+                    return;
+                }
+                evidence.last = Some((Instant::now(), false));
+                let last = evidence.last;
+                if let Some(fault) = evidence.fault.as_mut().filter(|fault| fault.stamp == known) {
+                    if fault.reason != Reason::CopyCollided {
+                        fault.detail = detail;
+                    }
+                    return;
+                }
+                drop(state);
+                self.found_damaged(Reason::Corrupt, known, detail);
+                let mut state = self.state();
+                // It has just been checked.
+                (state.evidence.last, state.evidence.due) = (last, None);
+            }
+        }
+    }
+
+    /// Each table by itself, so that a writer never waits for more than one, and what was done is not lost.
+    fn verify_tables(&self) -> Outcome {
+        let list = self.verify_by(|connection| {
+            let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0";
+            connection.prepare(sql)?.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()
+        });
+        let tables = match list {
+            Ok(tables) => tables,
+            Err(outcome) => return outcome,
+        };
+        for table in std::iter::once("sqlite_schema".to_owned()).chain(tables) {
+            let quoted = table.replace('\'', "''");
+            let found = self.verify_by(|connection| {
+                let sql = format!("PRAGMA integrity_check('{quoted}')");
+                connection.query_row(&sql, [], |row| row.get::<_, String>(0))
+            });
+            match found {
+                Ok(answer) if answer == "ok" => {}
+                Ok(answer) => {
+                    let first = answer.lines().find(|line| !line.starts_with("***")).unwrap_or(&answer);
+                    return Outcome::Failed(format!("integrity_check of table {table}: {first}"));
+                }
+                Err(outcome) => return outcome,
+            }
+        }
+        Outcome::Passed
+    }
+
+    /// Runs one step of the check on a connection of its own, paced.
+    fn verify_by<T>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, Outcome> {
+        // A writer goes first; it takes some milliseconds, and the next one may be a while off.
+        let turn = (0..100).find_map(|_| self.gate.read(SLICE)).ok_or(Outcome::Interrupted)?;
+        let found = self.reader.read_still(SLICE, |connection| {
+            connection.pragma_update(None, "cache_size", CACHE)?;
+            let (gate, closed) = (Arc::clone(&self.gate), Arc::clone(&self.closed));
+            let mut pace = Pace { since: Instant::now() };
+            connection.progress_handler(
+                STEPS,
+                Some(move || {
+                    let is_over = || gate.is_wanted() || closed.load(Ordering::Relaxed);
+                    pace.rest(is_over)
+                }),
+            )?;
+            work(connection)
+        });
+        drop(turn);
+        match found {
+            None => Err(Outcome::Interrupted),
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err(match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Outcome::Failed(error.to_string()),
+                _ => Outcome::Interrupted,
+            }),
+        }
+    }
+}
+
+/// Keeps the check to its share of the time.
+struct Pace {
+    since: Instant,
+}
+
+impl Pace {
+    /// Sleeps for as long as the work since the last call is worth; `true` as soon as `is_over`.
+    fn rest(&mut self, is_over: impl Fn() -> bool) -> bool {
+        let worked = self.since.elapsed();
+        if worked < NAP / SHARE {
+            return is_over();
+        }
+        let until = Instant::now() + worked * (SHARE - 1);
+        while Instant::now() < until {
+            if is_over() {
+                return true;
+            }
+            std::thread::sleep(NAP.min(until.saturating_duration_since(Instant::now())));
+        }
+        self.since = Instant::now();
+        is_over()
+    }
+}

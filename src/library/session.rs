@@ -1,0 +1,407 @@
+//! One write session: open, compare, write, commit, checkpoint, close. Nothing is kept between two of them.
+//!
+//! The file may be overwritten at any moment by a program that knows nothing of SQLite (a backup copied over it). So what is
+//! there is compared with what we know as the first thing inside the transaction, and again before the checkpoint; on a
+//! difference nothing is written: the transaction is rolled back, the connection closed without a checkpoint, and the log set
+//! aside. What the file is by then, and whether it is adopted, the next check decides (`check.rs`).
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::MutexGuard;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tracing::{debug, info, warn};
+
+use super::check::Reason;
+use super::connection::{close_clean, is_shut};
+use super::identity::{Known, Row, Stamp};
+use super::lock::notes::Record;
+use super::overwrites::Overwrites;
+use super::path::{companion, directory};
+use super::{Error, Library, Lineage, SLICE, is_busy};
+
+/// What a copy that collided with a checkpoint is reported as.
+pub(super) const COLLIDED: &str = "another program wrote to the file while the daemon saved to it. If that was a backup being copied, copy \
+                        it again, or use `vpo restore`; nothing is written until then";
+
+/// How a session ends that could not do its work.
+pub(super) enum Ended {
+    /// It may go better in a moment.
+    Retry(Error),
+    /// It will not.
+    Failed(Error),
+}
+
+impl Ended {
+    /// What an error of SQLite means that nothing is known of.
+    pub(super) fn from_sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        let is_temporary = is_busy(&source) || is_shut(&source);
+        let error = Error::Sqlite { path: path.to_owned(), source };
+        if is_temporary { Self::Retry(error) } else { Self::Failed(error) }
+    }
+}
+
+/// A transaction that was committed.
+struct Written<T> {
+    value: T,
+    /// `None` where nothing changed; its inside `None` where the row is not ours to write.
+    row: Option<Option<Row>>,
+    companions: Companions,
+}
+
+/// Why a transaction was not committed.
+enum Stopped {
+    Busy(rusqlite::Error),
+    /// The file is as we left it, but its log holds other content.
+    OtherRow,
+    Overwritten(&'static str),
+    Failed(rusqlite::Error),
+}
+
+/// What lies beside the main file, by its inodes.
+#[derive(Debug, PartialEq, Eq)]
+struct Companions([Option<(u64, u64)>; 2]);
+
+impl Companions {
+    fn at(path: &Path) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self(["-wal", "-shm"].map(|suffix| {
+            let found = std::fs::metadata(companion(path, suffix)).ok()?;
+            Some((found.dev(), found.ino()))
+        }))
+    }
+}
+
+impl Library {
+    /// Runs `work`, which is taken where it was run, in one transaction, and brings what it wrote into the main file.
+    pub(super) fn session<T>(
+        &self,
+        generation: Option<u64>,
+        work: &mut Option<impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>>,
+    ) -> Result<T, Ended> {
+        let _turn = self.gate.write(SLICE).ok_or_else(|| Ended::Retry(self.unsettled()))?;
+        let known = self.may_write(generation)?;
+        let mut overwrites = self.overwrites();
+        overwrites.begin();
+        let connection = self.reader.open_writer().map_err(|error| self.not_begun(error))?;
+        match self.transact(&connection, &known, work) {
+            Ok(Written { value, row: None, .. }) => {
+                self.close_unwritten(connection, &known, &mut overwrites);
+                Ok(value)
+            }
+            Ok(Written { value, row: Some(row), companions }) => {
+                self.save(connection, &known, row, &companions, &mut overwrites)?;
+                Ok(value)
+            }
+            Err(Stopped::Busy(error)) => {
+                self.close_idle(connection);
+                Err(self.not_begun(error))
+            }
+            // `.restore` of another SQLite program: the log is all there is of it, so it is not set aside.
+            Err(Stopped::OtherRow) => Err(Ended::Failed(Error::Replaced(self.path.clone()))),
+            Err(Stopped::Overwritten(why)) => Err(self.let_go(connection, why)),
+            Err(Stopped::Failed(error)) => {
+                self.close_unwritten(connection, &known, &mut overwrites);
+                Err(Ended::Failed(self.failed(error)))
+            }
+        }
+    }
+
+    /// The transaction of a session: compares, works, commits.
+    fn transact<T>(
+        &self,
+        connection: &Connection,
+        known: &Known,
+        work: &mut Option<impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>>,
+    ) -> Result<Written<T>, Stopped> {
+        let is_same_file = || !self.owns() || Stamp::at(&self.path) == Some(known.stamp);
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(Stopped::Busy)?;
+        let found = if self.owns() { Row::read(&transaction).ok() } else { Some(known.row.clone()) };
+        if !is_same_file() {
+            return Err(Stopped::Overwritten("it is not the content that the daemon left"));
+        }
+        if !found.is_some_and(|row| Row::is_same(row.as_ref(), known.row.as_ref())) {
+            return Err(Stopped::OtherRow);
+        }
+        let companions = Companions::at(&self.path);
+        let before = connection.total_changes();
+        let worked = work.take().ok_or(rusqlite::Error::InvalidQuery).and_then(|work| work(&transaction));
+        let has_changed = connection.total_changes() != before;
+        let row = if has_changed { self.next_row(known) } else { None };
+        let done = worked.and_then(|value| {
+            if let Some(row) = &row {
+                row.write(&transaction)?;
+            }
+            transaction.commit().map(|()| value)
+        });
+        match done {
+            Ok(value) => Ok(Written { value, row: has_changed.then_some(row), companions }),
+            // Stat first, then decide: an overwritten file looks damaged to who has read it before.
+            Err(_) if !is_same_file() => Err(Stopped::Overwritten("it changed during a transaction")),
+            Err(error) => Err(Stopped::Failed(error)),
+        }
+    }
+
+    /// The row of the next transaction; `None` for a process without the lock, which does not touch it.
+    fn next_row(&self, known: &Known) -> Option<Row> {
+        if !self.owns() {
+            return None;
+        }
+        let mut state = self.state();
+        let parent = known.row.as_ref().map(Row::key).unwrap_or_default();
+        let lineage = state.lineage.get_or_insert_with(|| Lineage { name: random(), base: 0 });
+        let goes_on = known.row.as_ref().filter(|row| row.lineage == lineage.name);
+        Some(match goes_on {
+            Some(row) => Row { seq: row.seq + 1, base: lineage.base, ..row.clone() },
+            None => Row { lineage: lineage.name.clone(), seq: 1, base: 0, parent },
+        })
+    }
+
+    /// Brings a committed transaction into the main file, and closes.
+    fn save(
+        &self,
+        connection: Connection,
+        known: &Known,
+        row: Option<Row>,
+        companions: &Companions,
+        overwrites: &mut Overwrites,
+    ) -> Result<(), Ended> {
+        if !self.owns() {
+            // The daemon, whose lock it is, checkpoints what was left for it; so does our end.
+            return connection.close().map_err(|(_, error)| Ended::Failed(self.failed(error)));
+        }
+        if Companions::at(&self.path) != *companions {
+            return Err(self.let_go(connection, "its -wal or -shm was removed or replaced"));
+        }
+        self.checkpoint_and_close(connection, known, row, overwrites)
+    }
+
+    /// The checkpoint: the only place where the main file is written.
+    fn checkpoint_and_close(
+        &self,
+        connection: Connection,
+        known: &Known,
+        row: Option<Row>,
+        overwrites: &mut Overwrites,
+    ) -> Result<(), Ended> {
+        self.note(Record::new(true, known.stamp));
+        if Stamp::at(&self.path) != Some(known.stamp) {
+            return Err(self.let_go(connection, "it changed before a checkpoint"));
+        }
+        let done = checkpoint(&connection);
+        let extent = extent(&connection);
+        let after = Stamp::at(&self.path);
+        let mut collided = overwrites.checkpointed();
+        let is_complete = matches!(done, Ok(true));
+        let closed = if is_complete {
+            close_clean(connection)
+        } else {
+            connection.close().map_err(|(_, error)| error)
+        };
+        collided |= overwrites.end();
+        let Some(after) = after.filter(|after| after.is_same_file(&known.stamp)) else {
+            // Renamed or removed: our pages went into the old file.
+            self.state().let_go = Some("it was replaced during a checkpoint".to_owned());
+            self.set_log_aside();
+            return Err(Ended::Failed(Error::Replaced(self.path.clone())));
+        };
+        if is_complete {
+            let alone = self.reader.read_as_it_is(|connection| Row::read(connection));
+            let is_ours = alone.is_ok_and(|alone| Row::is_same(alone.as_ref(), row.as_ref()));
+            let is_whole = extent.is_ok_and(|bytes| bytes == after.length);
+            collided |= !(is_ours && is_whole);
+        }
+        self.note(Record::new(false, after));
+        let mut state = self.state();
+        if is_complete && let (Some(lineage), Some(row)) = (&mut state.lineage, &row) {
+            lineage.base = row.seq;
+        }
+        state.known = Known { stamp: after, row };
+        if collided {
+            drop(state);
+            self.found_damaged(Reason::CopyCollided, after, COLLIDED.to_owned());
+            return Err(Ended::Failed(Error::Replaced(self.path.clone())));
+        }
+        drop(state);
+        for error in [done.err(), closed.err()].into_iter().flatten() {
+            // The transaction is in the log, which the next session brings in.
+            let error = self.failed(error);
+            warn!(path = %self.path.display(), error = %error, "the -wal could not be brought into the database yet");
+        }
+        Ok(())
+    }
+
+    /// Brings in what a session of ours, or of a process that left us a job, had to leave in the log.
+    pub(super) fn tidy(&self) -> Result<(), Error> {
+        let is_empty = |found: std::fs::Metadata| found.len() == 0;
+        if !self.writes() || std::fs::metadata(companion(&self.path, "-wal")).map_or(true, is_empty) {
+            return Ok(());
+        }
+        let Some(_turn) = self.gate.write(SLICE) else { return Ok(()) };
+        let mut overwrites = self.overwrites();
+        overwrites.begin();
+        let connection = self.reader.open_writer().map_err(|source| self.failed(source))?;
+        if !self.owns() {
+            let done = checkpoint(&connection).map_err(|source| self.failed(source))?;
+            return if done { close_clean(connection) } else { connection.close().map_err(|(_, error)| error) }
+                .map_err(|source| self.failed(source));
+        }
+        let known = self.state().known.clone();
+        match Row::read(&connection) {
+            Ok(row) if Row::is_same(row.as_ref(), known.row.as_ref()) => {}
+            _ => return Ok(()),
+        }
+        match self.checkpoint_and_close(connection, &known, known.row.clone(), &mut overwrites) {
+            Ok(()) => Ok(()),
+            Err(Ended::Retry(error) | Ended::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Closes a connection that has written nothing. An empty log goes with it; one with content stays as it is.
+    pub(super) fn close_idle(&self, connection: Connection) {
+        let length = std::fs::metadata(companion(&self.path, "-wal")).map_or(0, |found| found.len());
+        let closed =
+            if length == 0 { close_clean(connection) } else { connection.close().map_err(|(_, error)| error) };
+        if let Err(error) = closed {
+            debug!(%error, "a connection to the database was not closed cleanly");
+        }
+    }
+
+    /// Closes a session that committed nothing. What it has put into the log all the same (a transaction that outgrew the
+    /// cache, and was rolled back) goes with it.
+    fn close_unwritten(&self, connection: Connection, known: &Known, overwrites: &mut Overwrites) {
+        let length = std::fs::metadata(companion(&self.path, "-wal")).map_or(0, |found| found.len());
+        if length == 0 || !self.owns() {
+            self.close_idle(connection);
+        } else {
+            // An error leaves the log, which the next session brings in.
+            let _ = self.checkpoint_and_close(connection, known, known.row.clone(), overwrites);
+        }
+    }
+
+    /// Gives up a session because the file is not what it should be, without writing to it.
+    fn let_go(&self, connection: Connection, why: &str) -> Ended {
+        // The connection does not checkpoint at its close: the file stays as it is, byte for byte.
+        drop(connection);
+        self.state().let_go = Some(why.to_owned());
+        self.set_log_aside();
+        info!(path = %self.path.display(), why, "nothing was written to the database: it was changed by another program");
+        Ended::Failed(Error::Replaced(self.path.clone()))
+    }
+
+    /// Moves a log that belongs to another content out of the way, where no other program uses it. Never deletes one that has
+    /// something in it. `false` where another program has the database open: then the log is that program's.
+    pub(super) fn set_log_aside(&self) -> bool {
+        let (log, index) = (companion(&self.path, "-wal"), companion(&self.path, "-shm"));
+        let Ok(found) = std::fs::metadata(&log) else {
+            let _ = std::fs::remove_file(index);
+            return true;
+        };
+        if self.is_in_use() {
+            return false;
+        }
+        let moved = if found.len() == 0 {
+            std::fs::remove_file(&log)
+        } else {
+            let aside = aside(&log);
+            std::fs::rename(&log, &aside).inspect(|()| {
+                warn!(aside = %aside.display(), "a -wal that does not belong to the database was set aside");
+            })
+        };
+        if let Err(error) = moved {
+            warn!(path = %log.display(), %error, "a -wal that does not belong to the database cannot be set aside");
+            return false;
+        }
+        let _ = std::fs::remove_file(index);
+        let _ = File::open(directory(&log)).and_then(|directory| directory.sync_all());
+        true
+    }
+
+    /// Whether another program has the database open, as far as SQLite's locks tell. Only while nothing of ours has.
+    pub(super) fn is_in_use(&self) -> bool {
+        let looked = self.reader.open_writer().and_then(|connection| {
+            connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+            connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
+        });
+        looked.is_err_and(|error| is_busy(&error))
+    }
+
+    /// Makes what was just accepted ready to be written: in WAL mode, and shown to be writable. Returns the stamp that it
+    /// leaves, and the mode. Only inside the gate, as its writer.
+    pub(super) fn make_writable(&self, stamp: Stamp) -> rusqlite::Result<(Stamp, String)> {
+        let connection = self.reader.open_writer()?;
+        let ask = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0));
+        let mut mode = ask("PRAGMA journal_mode")?;
+        if mode != "wal" && Stamp::at(&self.path) == Some(stamp) {
+            let before = std::mem::replace(&mut mode, ask("PRAGMA journal_mode = WAL")?);
+            if mode == "wal" {
+                info!(path = %self.path.display(), before, "library converted to WAL mode");
+            }
+        }
+        // A -wal or -shm that may only be read shows here.
+        let begun = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate).map(drop);
+        if let Err(error) = begun
+            && !is_busy(&error)
+        {
+            return Err(error);
+        }
+        self.close_idle(connection);
+        Ok((Stamp::at(&self.path).unwrap_or(stamp), mode))
+    }
+
+    pub(super) fn not_begun(&self, error: rusqlite::Error) -> Ended {
+        if is_busy(&error) || is_shut(&error) {
+            return Ended::from_sqlite(&self.path, error);
+        }
+        Ended::Failed(self.failed(error))
+    }
+
+    fn note(&self, record: Record) {
+        if let Some(lock) = &self.lock {
+            lock.note_record(record);
+        }
+    }
+
+    pub(super) fn overwrites(&self) -> MutexGuard<'_, Overwrites> {
+        self.overwrites.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Brings the log into the main file and empties it; `false` where a reader of another program holds some of it back.
+fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?) == (0, 0))
+    })
+}
+
+/// How long the main file must be, in bytes.
+fn extent(connection: &Connection) -> rusqlite::Result<u64> {
+    let pragma = |sql| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).map(u64::from);
+    Ok(pragma("PRAGMA page_count")? * pragma("PRAGMA page_size")?)
+}
+
+/// A name for a log that is set aside: `library.db-wal.aside-<seconds since 1970>`, with a number where that is taken.
+fn aside(log: &Path) -> PathBuf {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let named = |number: u32| {
+        let mut name = log.as_os_str().to_owned();
+        name.push(format!(".aside-{now}"));
+        if number > 0 {
+            name.push(format!(".{number}"));
+        }
+        PathBuf::from(name)
+    };
+    (0..).map(named).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| named(0))
+}
+
+/// A name for a lineage.
+fn random() -> String {
+    let mut bytes = [0; 8];
+    if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) != Ok(bytes.len()) {
+        // A sandbox without getrandom: the moment and the process are unique enough for one file.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        return format!("{now:x}-{:x}", std::process::id());
+    }
+    format!("{:016x}", u64::from_be_bytes(bytes))
+}
