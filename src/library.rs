@@ -144,6 +144,8 @@ struct State {
     generation: u64,
     /// When the last one was adopted, and why.
     adopted: Option<(Instant, String)>,
+    /// The last look found it unusable: work that failed meanwhile begins anew once it is back.
+    was_lost: bool,
     /// What the log held at the last look, where another program has the library open.
     frames: Option<check::Frames>,
     /// Why the last session was given up: until the next check has looked, nothing is written.
@@ -384,6 +386,9 @@ impl Library {
         }
         if let Some(detail) = state.evidence.damage() {
             return Err(Ended::Failed(Error::Damaged { path: self.path.clone(), detail }));
+        }
+        if self.owns() && !stamp.is_same_file(&state.known.stamp) {
+            return Err(Ended::Failed(Error::Replaced(self.path.clone())));
         }
         let is_unsettled = state.let_go.is_some() || state.evidence.is_unverified();
         if self.owns() && (is_unsettled || stamp != state.known.stamp) {

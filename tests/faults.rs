@@ -639,13 +639,12 @@ fn another_valid_library_in_its_place_is_no_fault() {
             };
             assert_eq!(answer.json()["status"], "healthy");
             assert_eq!(database(&answer)["status"], "warn");
-            scene.daemon.wait_log("reason=replaced");
+            scene.daemon.wait_log("library adopted");
             drop(scene.neighbour.take());
             assert!(scene.daemon.stop().success());
             let log = scene.daemon.log();
-            let warnings: Vec<_> =
-                log.lines().filter(|line| line.contains("another valid library")).collect();
-            let warnings = warnings.iter().filter(|line| line.contains(" warning ")).count();
+            let is_warning = |line: &&str| line.contains(" warning ") && line.contains("reason=replaced");
+            let warnings = log.lines().filter(is_warning).count();
             assert_eq!(warnings, 1, "one warning: {log}");
             let sound: String =
                 open(&scene.library).query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("read");

@@ -42,6 +42,15 @@ fn assert_well(finding: &Finding) {
     assert_eq!((finding.reason, finding.detail.as_deref()), (None, None));
 }
 
+/// Checks until what has changed has stood still and is judged.
+#[track_caller]
+fn check_until_generation(library: &Library, generation: u64) -> Finding {
+    eventually("the check takes what is there into use", || {
+        let finding = library.check();
+        (library.generation() == generation).then_some(finding)
+    })
+}
+
 /// Every file of a directory with its content.
 fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     fs::read_dir(directory)
@@ -575,7 +584,6 @@ fn while_nothing_goes_on_the_file_alone_is_the_library() {
     let path = library(&sandbox);
     let opened = open(&path, WRITE).expect("opens");
     opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])).expect("written");
-    opened.checkpoint().expect("settled");
     fs::copy(&path, sandbox.path("backup.db")).expect("copied");
     assert_eq!(count(&sqlite(&sandbox.path("backup.db"))).expect("read"), 1);
     assert_well(&opened.check());
@@ -609,8 +617,12 @@ fn with_roots_the_library_is_wal_and_whole_again_at_the_end() {
     let path = library(&sandbox);
     let opened = open(&path, WRITE).expect("opens");
     opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])).expect("written");
-    assert!(sandbox.path("library.db-wal").exists());
     assert_well(&opened.check());
+    assert_eq!(
+        names(&sandbox.path("")),
+        ["library.db", "library.db.lock"],
+        "nothing is held between two writes"
+    );
     opened.close().expect("closes");
     assert_eq!(names(&sandbox.path("")), ["library.db", "library.db.lock"]);
     assert!(matches!(opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])), Err(Error::Closed(_))));
@@ -646,9 +658,8 @@ fn a_writer_waits_for_its_turn_and_stops_when_told() {
             let writer = scope.spawn(|| {
                 opened.write(Patience::endless(&|| stop.load(Ordering::Relaxed)), |tx| tx.execute(FILE, []))
             });
-            let limited = Patience { limit: Some(Duration::from_millis(300)), cancelled: NEVER };
+            let limited = Patience::within(Duration::from_millis(300));
             let start = Instant::now();
-            // The writer's turn is kept by the connection's mutex: this one waits behind it until it is told to stop.
             stop.store(true, Ordering::Relaxed);
             assert!(matches!(writer.join().expect("no panic"), Err(Error::Cancelled)));
             let told = start.elapsed();
@@ -673,14 +684,15 @@ fn nothing_is_written_into_a_library_that_is_gone_or_another() {
     assert!(matches!(write(), Err(Error::Unreachable { .. })));
     assert_eq!(opened.check().reason, Some(Reason::Missing));
     fs::rename(sandbox.path("away.db"), &path).expect("renamed");
+    assert_well(&check_until_generation(&opened, 1));
     write().expect("it is back");
     assert_well(&opened.check());
     sandbox.write("backup.db", &copy);
     fs::rename(sandbox.path("backup.db"), &path).expect("renamed");
     assert!(matches!(write(), Err(Error::Replaced(_))));
-    assert_eq!(opened.generation(), 0);
-    let finding = opened.check();
-    assert_eq!((finding.reason, opened.generation()), (Some(Reason::Replaced), 1));
+    assert_eq!(opened.check().reason, Some(Reason::Replaced), "it is said before it is adopted");
+    assert_eq!(opened.generation(), 1);
+    assert_eq!(check_until_generation(&opened, 2).reason, Some(Reason::Replaced));
     write().expect("the new one is written");
     opened.close().expect("closes");
     assert_eq!(
@@ -705,9 +717,8 @@ fn a_library_that_comes_back_after_something_else_is_written_again() {
     assert_eq!(opened.check().reason, Some(Reason::NotADatabase));
     assert!(matches!(write(), Err(Error::Replaced(_))));
     fs::rename(sandbox.path("away.db"), &path).expect("renamed");
-    let finding = opened.check();
+    let finding = check_until_generation(&opened, 1);
     assert_well(&finding);
-    assert_eq!(opened.generation(), 1, "what was stopped begins anew");
     write().expect("written");
     assert_eq!(opened.read(Patience::brief(NEVER), |tx| count(tx)).expect("read"), 2);
 }
@@ -723,7 +734,7 @@ fn a_library_that_was_replaced_is_left_whole() {
     }
     fs::rename(&path, sandbox.path("old.db")).expect("renamed");
     sandbox.write("library.db", &copy);
-    assert_eq!(opened.check().reason, Some(Reason::Replaced));
+    assert_eq!(check_until_generation(&opened, 1).reason, Some(Reason::Replaced));
     assert_eq!(count(&sqlite(&path)).expect("read"), 0, "the old log is not taken for the new library's");
     assert_eq!(
         count(&sqlite(&sandbox.path("old.db"))).expect("read"),
@@ -775,10 +786,9 @@ fn the_lock_names_its_holder_and_is_found() {
     assert_eq!((holder.pid, holder.address), (Some(std::process::id()), None));
     let address = Address::Tcp("127.0.0.1:4711".parse().expect("an address"));
     held.publish(&address).expect("written");
-    assert_eq!(
-        fs::read_to_string(sandbox.path("library.db.lock")).expect("readable"),
-        format!("{}\nhttp://127.0.0.1:4711\n", std::process::id())
-    );
+    let text = fs::read_to_string(sandbox.path("library.db.lock")).expect("readable");
+    let written = format!("{}\nhttp://127.0.0.1:4711\nstarted ", std::process::id());
+    assert!(text.starts_with(&written), "{text}");
     let Found::Held(holder) = lock::find(&path, None).expect("looked") else { panic!("held") };
     assert_eq!(holder.address, Some(address));
     let start = Instant::now();

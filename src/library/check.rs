@@ -135,6 +135,9 @@ impl Library {
         // library is unusable, and before the look, which may hang: without the file a second daemon could start.
         let kept = self.is_there().then(|| self.put_lock_back());
         let found = self.look();
+        if found.as_ref().is_err_and(|fault| !fault.busy) {
+            self.state().was_lost = true;
+        }
         let kept = kept.or_else(|| found.is_ok().then(|| self.put_lock_back()));
         let lock_lost = kept.and_then(Result::err).map(|error| {
             let error: &dyn std::error::Error = &error;
@@ -147,7 +150,8 @@ impl Library {
         let (reason, detail, busy) = match found {
             Err(fault) => (Some(fault.reason), Some(fault.detail), fault.busy),
             Ok(Look::Pending) => {
-                let detail = "other content is being put in the database's place; it is adopted once it stands still";
+                let detail =
+                    "other content is being put in the database's place; it is adopted once it stands still";
                 (Some(Reason::Replaced), Some(detail.to_owned()), false)
             }
             Ok(Look::Fine) if lock_lost.is_some() => (Some(Reason::LockLost), lock_lost, false),
@@ -234,11 +238,18 @@ impl Library {
         state.settling = settling;
         let is_other = !Row::is_same(state.known.row.as_ref(), row.as_ref());
         match change {
-            Change::None if state.let_go.is_none() => return Ok(Look::Fine),
+            Change::None if state.let_go.is_none() => {
+                if std::mem::take(&mut state.was_lost) {
+                    info!(path = %self.path.display(), "the library is back");
+                    state.generation += 1;
+                }
+                return Ok(Look::Fine);
+            }
             Change::Unsettled if is_other => return Ok(Look::Pending),
             Change::Unsettled => return Ok(Look::Fine),
             Change::Cooperative if state.let_go.is_none() => {
                 state.known.stamp = stamp;
+                state.generation += u64::from(std::mem::take(&mut state.was_lost));
                 let evidence = &mut state.evidence;
                 if let Some(fault) = &mut evidence.fault {
                     // Perhaps somebody has repaired it: the check tells.
@@ -262,10 +273,9 @@ impl Library {
     fn adopt(&self, stamp: Stamp, row: Option<Row>) -> Result<Look, Fault> {
         self.leads_where_it_did()?;
         let busy = |detail: &str| Fault { reason: Reason::Locked, detail: detail.into(), busy: true };
-        let _turn = self
-            .gate
-            .write(BUSY)
-            .ok_or_else(|| busy("another library has been put in place; work on the one before is just ending"))?;
+        let _turn = self.gate.write(BUSY).ok_or_else(|| {
+            busy("another library has been put in place; work on the one before is just ending")
+        })?;
         // Where the file is as we left it the other content lies in the log, and nowhere else (`.restore`).
         let is_in_log = self.state().known.stamp == stamp && self.state().let_go.is_none();
         let is_complete = !is_in_log && self.set_log_aside();
@@ -306,6 +316,7 @@ impl Library {
         info!(path = %self.path.display(), detail, "library adopted");
         state.known = Known { stamp, row };
         state.lineage = None;
+        state.was_lost = false;
         state.generation += 1;
         state.adopted = Some((Instant::now(), detail));
         state.evidence.forget();
@@ -422,7 +433,8 @@ pub(super) type Frames = (i64, i64);
 
 /// `None` where there is no log, or one that we may not write, which does not tell.
 fn frames(connection: &Connection) -> Option<Frames> {
-    let frames = connection.query_row("PRAGMA wal_checkpoint = NOOP", [], |row| Ok((row.get(1)?, row.get(2)?)));
+    let frames =
+        connection.query_row("PRAGMA wal_checkpoint = NOOP", [], |row| Ok((row.get(1)?, row.get(2)?)));
     frames.ok().filter(|(log, _)| *log >= 0)
 }
 
@@ -515,7 +527,9 @@ fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
 fn writer_fault(path: &Path, error: &rusqlite::Error) -> Fault {
     match error.sqlite_error_code() {
         _ if is_busy(error) => sqlite_fault(path, error),
-        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) if !connection::all_allow(Access::WRITE_OK, path) => {
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen)
+            if !connection::all_allow(Access::WRITE_OK, path) =>
+        {
             let detail = format!("{}: {error}: {}", path.display(), diagnose::access(path));
             Fault::new(Reason::PermissionDenied, detail)
         }

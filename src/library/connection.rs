@@ -16,11 +16,11 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 
+use super::SLICE;
 use super::diagnose;
 use super::file_system::is_read_only;
 use super::identity::Stamp;
 use super::path::{companion, directory};
-use super::SLICE;
 
 /// After this long a file that changes again shows another mtime on every file system (FAT counts in 2 s).
 const SETTLED: Duration = Duration::from_secs(3);
@@ -176,15 +176,30 @@ impl Reader {
     /// Closing it leaves the log and the main file as they are, unless [`Self::close_clean`] does it: a checkpoint at the close
     /// would write into whatever content lies at the path by then.
     pub(super) fn open_writer(&self) -> rusqlite::Result<Connection> {
+        let connection = self.open_untouched()?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        // A commit must not checkpoint by itself.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        Ok(connection)
+    }
+}
+
+impl Reader {
+    /// Fails with BUSY where another program has the database open. SQLite takes the exclusive lock when it opens the log, so
+    /// the mode must be set before anything is read.
+    pub(super) fn prove_unused(&self) -> rusqlite::Result<()> {
+        let connection = self.open_untouched()?;
+        connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+        connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
+    }
+
+    fn open_untouched(&self) -> rusqlite::Result<Connection> {
         let mut connection = Connection::open_with_flags(
             &self.path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         prepare(&mut connection, SLICE, &self.closing)?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        // A commit must not checkpoint by itself.
-        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         Ok(connection)
     }
 }

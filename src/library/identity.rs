@@ -268,7 +268,8 @@ mod tests {
         let start = Instant::now();
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
         let mut settling = None;
-        let mut judge = |length, row: &Row, now| judge(&known, stamp(length), Some(row), at(now), &mut settling);
+        let mut judge =
+            |length, row: &Row, now| judge(&known, stamp(length), Some(row), at(now), &mut settling);
         assert_eq!(judge(1, &same, 0), Change::None);
         assert_eq!(judge(2, &same, 0), Change::Unsettled);
         assert_eq!(judge(3, &same, 400), Change::Unsettled, "it has changed again");

@@ -180,7 +180,8 @@ impl Library {
             let mut state = self.state();
             let evidence = &mut state.evidence;
             let is_asked = evidence.due.is_some_and(|due| due <= Instant::now());
-            let is_old = interval.zip(evidence.last).is_some_and(|(interval, (at, _))| at.elapsed() >= interval);
+            let is_old =
+                interval.zip(evidence.last).is_some_and(|(interval, (at, _))| at.elapsed() >= interval);
             if evidence.running || !(is_asked || is_old) || self.is_closed() {
                 return;
             }
@@ -222,7 +223,8 @@ impl Library {
                 evidence.last = Some((Instant::now(), true));
                 evidence.unverified = false;
                 // A copy that collided with a checkpoint may have left a sound file all the same: ours, not the copy.
-                let is_disproved = |fault: &Fault| fault.stamp == stamp && fault.reason != Reason::CopyCollided;
+                let is_disproved =
+                    |fault: &Fault| fault.stamp == stamp && fault.reason != Reason::CopyCollided;
                 let disproved = evidence.fault.take_if(|fault| is_disproved(fault)).is_some();
                 drop(state);
                 debug!(seconds, "integrity_check passed");
@@ -259,7 +261,10 @@ impl Library {
     fn verify_tables(&self) -> Outcome {
         let list = self.verify_by(|connection| {
             let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0";
-            connection.prepare(sql)?.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()
+            connection
+                .prepare(sql)?
+                .query_map([], |row| row.get::<_, String>(0))?
+                .collect::<Result<Vec<_>, _>>()
         });
         let tables = match list {
             Ok(tables) => tables,
@@ -305,7 +310,9 @@ impl Library {
             None => Err(Outcome::Interrupted),
             Some(Ok(value)) => Ok(value),
             Some(Err(error)) => Err(match error.sqlite_error_code() {
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Outcome::Failed(error.to_string()),
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                    Outcome::Failed(error.to_string())
+                }
                 _ => Outcome::Interrupted,
             }),
         }

@@ -404,6 +404,19 @@ fn wait_while_held(
             Ok(Found::Held(holder)) if start.elapsed() >= PATIENCE => {
                 return Err(LockError::Held { library: library.to_owned(), lock, holder });
             }
+            // Its holder is not for us to know, but that somebody holds a lock here is.
+            Err(LockError::Io { source, .. })
+                if source.kind() == io::ErrorKind::PermissionDenied && is_marked(library) =>
+            {
+                if start.elapsed() >= PATIENCE {
+                    return Err(LockError::Held {
+                        library: library.to_owned(),
+                        lock,
+                        holder: Holder::default(),
+                    });
+                }
+                std::thread::sleep(PAUSE);
+            }
             Ok(Found::Held(_)) if cancelled() => return Err(LockError::Cancelled(lock)),
             Ok(Found::Held(_)) => std::thread::sleep(PAUSE),
             _ => return Ok(()),

@@ -136,6 +136,11 @@ impl Library {
             let problem = "it may not be written, so nothing can be queued in it".to_owned();
             return Err(access_error(&library.path, problem));
         }
+        let proven = Patience::brief(cancelled).retry(&library.path, || {
+            let proven = library.reader.open_writer().and_then(|connection| library.prove(connection));
+            proven.map_err(|source| library.not_begun(source))
+        });
+        proven.map_err(|error| refused(&library.path, error))?;
         library.writes.store(true, Ordering::Release);
         Ok(library)
     }
@@ -149,7 +154,8 @@ impl Library {
             return Ok(());
         }
         let path = &self.path;
-        let is_allowed = self.lock.is_some() && diagnose::writable(path) && diagnose::directory_writable(directory(path));
+        let is_allowed =
+            self.lock.is_some() && diagnose::writable(path) && diagnose::directory_writable(directory(path));
         if !is_allowed {
             let diagnosis = diagnose::access(&self.path);
             return Err(OpenError::ReadOnly { path: self.path.clone(), diagnosis });
@@ -192,6 +198,7 @@ impl Library {
             settling: None,
             generation: 0,
             adopted: None,
+            was_lost: false,
             frames: None,
             let_go: None,
             evidence: Evidence::new(None, false),
@@ -283,7 +290,11 @@ impl Library {
 
 /// The stamp of the file at the path, once nothing changes it: a copy may be in progress. What we have left ourselves is not
 /// waited for.
-fn wait_until_still(path: &Path, lock: Option<&Lock>, cancelled: &dyn Fn() -> bool) -> Result<Stamp, OpenError> {
+fn wait_until_still(
+    path: &Path,
+    lock: Option<&Lock>,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Stamp, OpenError> {
     let record = lock.and_then(|lock| lock.notes().record).filter(Record::is_of_this_boot);
     let start = Instant::now();
     loop {

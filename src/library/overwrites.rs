@@ -56,7 +56,8 @@ impl Overwrites {
     }
 
     fn watch(&mut self) {
-        let flags = WatchFlags::OPEN | WatchFlags::CLOSE_WRITE | WatchFlags::CLOSE_NOWRITE | WatchFlags::ONLYDIR;
+        let flags =
+            WatchFlags::OPEN | WatchFlags::CLOSE_WRITE | WatchFlags::CLOSE_NOWRITE | WatchFlags::ONLYDIR;
         let watched = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
             .and_then(|fd| inotify::add_watch(&fd, &self.directory, flags).map(|_| fd));
         match watched {
@@ -154,10 +155,16 @@ mod tests {
         let path = dir.path().join("library.db");
         let log = dir.path().join("library.db-wal");
         std::fs::write(&path, "x").expect("a file");
-        let open = |path: &Path| OpenOptions::new().write(true).create(true).truncate(false).open(path).expect("open");
-        for (who, expected) in
-            [("nobody", false), ("a reader", false), ("sqlite", false), ("a copy", true), ("an open copy", true)]
-        {
+        let open = |path: &Path| {
+            OpenOptions::new().write(true).create(true).truncate(false).open(path).expect("open")
+        };
+        for (who, expected) in [
+            ("nobody", false),
+            ("a reader", false),
+            ("sqlite", false),
+            ("a copy", true),
+            ("an open copy", true),
+        ] {
             let mut overwrites = Overwrites::new(&path);
             overwrites.begin();
             let ours = (open(&path), open(&log));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::MutexGuard;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tracing::{debug, info, warn};
 
 use super::check::Reason;
@@ -116,7 +116,8 @@ impl Library {
         work: &mut Option<impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>>,
     ) -> Result<Written<T>, Stopped> {
         let is_same_file = || !self.owns() || Stamp::at(&self.path) == Some(known.stamp);
-        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(Stopped::Busy)?;
+        let transaction =
+            Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(Stopped::Busy)?;
         let found = if self.owns() { Row::read(&transaction).ok() } else { Some(known.row.clone()) };
         if !is_same_file() {
             return Err(Stopped::Overwritten("it is not the content that the daemon left"));
@@ -244,8 +245,12 @@ impl Library {
         let connection = self.reader.open_writer().map_err(|source| self.failed(source))?;
         if !self.owns() {
             let done = checkpoint(&connection).map_err(|source| self.failed(source))?;
-            return if done { close_clean(connection) } else { connection.close().map_err(|(_, error)| error) }
-                .map_err(|source| self.failed(source));
+            return if done {
+                close_clean(connection)
+            } else {
+                connection.close().map_err(|(_, error)| error)
+            }
+            .map_err(|source| self.failed(source));
         }
         let known = self.state().known.clone();
         match Row::read(&connection) {
@@ -261,8 +266,11 @@ impl Library {
     /// Closes a connection that has written nothing. An empty log goes with it; one with content stays as it is.
     pub(super) fn close_idle(&self, connection: Connection) {
         let length = std::fs::metadata(companion(&self.path, "-wal")).map_or(0, |found| found.len());
-        let closed =
-            if length == 0 { close_clean(connection) } else { connection.close().map_err(|(_, error)| error) };
+        let closed = if length == 0 {
+            close_clean(connection)
+        } else {
+            connection.close().map_err(|(_, error)| error)
+        };
         if let Err(error) = closed {
             debug!(%error, "a connection to the database was not closed cleanly");
         }
@@ -320,11 +328,14 @@ impl Library {
 
     /// Whether another program has the database open, as far as SQLite's locks tell. Only while nothing of ours has.
     pub(super) fn is_in_use(&self) -> bool {
-        let looked = self.reader.open_writer().and_then(|connection| {
-            connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
-            connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
-        });
-        looked.is_err_and(|error| is_busy(&error))
+        match self.reader.prove_unused() {
+            Ok(()) => false,
+            // What cannot be told, because something may not be opened, counts as in use: then nothing is moved.
+            Err(error) => !matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+            ),
+        }
     }
 
     /// Makes what was just accepted ready to be written: in WAL mode, and shown to be writable. Returns the stamp that it
@@ -339,7 +350,13 @@ impl Library {
                 info!(path = %self.path.display(), before, "library converted to WAL mode");
             }
         }
-        // A -wal or -shm that may only be read shows here.
+        self.prove(connection)?;
+        Ok((Stamp::at(&self.path).unwrap_or(stamp), mode))
+    }
+
+    /// Fails where SQLite cannot write: it opens a `-wal` or `-shm` that it may only read for reading, and says so when
+    /// something is written. That another program writes at the moment is no failure.
+    pub(super) fn prove(&self, connection: Connection) -> rusqlite::Result<()> {
         let begun = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate).map(drop);
         if let Err(error) = begun
             && !is_busy(&error)
@@ -347,7 +364,7 @@ impl Library {
             return Err(error);
         }
         self.close_idle(connection);
-        Ok((Stamp::at(&self.path).unwrap_or(stamp), mode))
+        Ok(())
     }
 
     pub(super) fn not_begun(&self, error: rusqlite::Error) -> Ended {

@@ -111,8 +111,12 @@ mod tests {
     #[test]
     fn notes_are_read_back_and_what_is_no_note_is_ignored() {
         let stamp: Stamp = "1:2:3:4.5:6.7".parse().expect("a stamp");
-        let fault =
-            Fault { starts: 2, reason: Reason::Corrupt, stamp, detail: "row 1 missing from index".to_owned() };
+        let fault = Fault {
+            starts: 2,
+            reason: Reason::Corrupt,
+            stamp,
+            detail: "row 1 missing from index".to_owned(),
+        };
         let notes = Notes { record: Some(Record::new(true, stamp)), fault: Some(fault) };
         let text = format!("123\nhttp://127.0.0.1:8321\n{}", notes.to_text());
         assert_eq!(Notes::parse(&text), notes);
