@@ -15,6 +15,7 @@ mod harness;
 mod health;
 mod healthcheck;
 mod hostile;
+mod hosts;
 mod http;
 mod inspect;
 mod library;

@@ -24,6 +24,17 @@ pub struct Report {
     pub now: Instant,
 }
 
+/// How much of the checks a client may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disclosure {
+    /// Every check with its detail.
+    Everything,
+    /// Every check without its detail. The names of checks hold the paths of roots.
+    NoDetail,
+    /// No check.
+    StatusOnly,
+}
+
 impl Report {
     /// Whether the database can be used.
     #[must_use]
@@ -61,13 +72,13 @@ impl Report {
         }
     }
 
-    /// The body of `/health`; without `detail` for those without the token. The names of checks, and with them
-    /// the roots' paths, are told to everyone.
+    /// The body of `/health`, with as much of the checks as `disclosure` says.
     #[must_use]
-    pub fn to_json(&self, with_detail: bool) -> Vec<u8> {
+    pub fn to_json(&self, disclosure: Disclosure) -> Vec<u8> {
         let database = self.database.iter().map(|seen| ("database", seen.as_ref()));
         let others = self.pushed.iter().map(|pushed| (pushed.name.as_ref(), &pushed.seen));
-        let checks = database.chain(others);
+        let checks = database.chain(others).filter(|_| disclosure != Disclosure::StatusOnly);
+        let with_detail = disclosure == Disclosure::Everything;
         let body = Body {
             status: self.status(),
             database: if self.connected() { "connected" } else { "disconnected" },
