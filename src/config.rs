@@ -1,7 +1,7 @@
 //! The effective configuration, typed and validated: `defaults < TOML file < environment < flags`.
 //!
 //! One definition of each key serves all four sources ([`keys`]); every problem of every layer is reported
-//! in one go with its origin ([`origin`], [`error`]). This module imports nothing of the crate, never logs
+//! in one go with its origin ([`origin`], [`error`]). This module imports [`crate::base`] alone, never logs
 //! (it runs before logging is up: it hands its warnings back), and reads the process environment only
 //! through an [`Environment`] given to it, so that tests never touch the real one.
 

@@ -24,6 +24,7 @@ mod logging;
 mod metrics;
 mod mounts;
 mod operations;
+mod output;
 mod pid1;
 mod probing;
 mod scan;

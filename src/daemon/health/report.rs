@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{Identity, Phase, Pushed, Seen, Status};
+use crate::base::text::to_json;
 
 /// The daemon's health at one moment.
 #[derive(Clone, Debug)]
@@ -89,10 +90,8 @@ impl Report {
             schema_version: self.identity.schema_version,
             checks: checks.map(|(name, seen)| Check::new(name, seen, self.now, with_detail)).collect(),
         };
-        let mut json = Vec::with_capacity(384);
-        // Strings, numbers and lists into memory: nothing here can fail.
-        let _ = serde_json::to_writer(&mut json, &body);
-        json
+        // Strings, numbers and lists: nothing here can fail.
+        to_json(&body).unwrap_or_default().into_bytes()
     }
 }
 

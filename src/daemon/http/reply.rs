@@ -10,6 +10,7 @@ use warp::reply::Response;
 use warp::{Rejection, Reply};
 
 use super::hosts::{self, RequestHost};
+use crate::base::text::to_json;
 
 /// Written by hand, because hyper never sees the request: the request line is too long.
 pub(super) const URI_TOO_LONG: &str = "HTTP/1.1 414 URI Too Long\r\nContent-Type: application/json\r\n\
@@ -36,12 +37,13 @@ where
 /// An error's answer.
 #[must_use]
 pub fn error(status: StatusCode, message: &str) -> Response {
-    json(status, serde_json::json!({ "error": message }).to_string())
+    // Strings: they can be serialised.
+    json(status, to_json(&serde_json::json!({ "error": message })).unwrap_or_default())
 }
 
 /// An error's answer with a code that programs can act on.
 pub(super) fn coded(status: StatusCode, code: &str, message: &str) -> Response {
-    json(status, serde_json::json!({ "code": code, "error": message }).to_string())
+    json(status, to_json(&serde_json::json!({ "code": code, "error": message })).unwrap_or_default())
 }
 
 /// What [`TOO_MANY`] says, to whom there is room for a probe only.
