@@ -11,6 +11,7 @@ pub mod serve;
 
 use std::process::ExitCode;
 
+use crate::base::text::Text;
 use crate::cli::Command;
 use crate::config::{ConfigError, Environment, Format, Layer, Level, Resolved};
 use crate::telemetry;
@@ -39,11 +40,11 @@ pub fn run(command: &Command) -> ExitCode {
 /// `vpo --version`: name, version, schema version of the library.
 #[must_use]
 pub fn version() -> ExitCode {
-    output::print(&format!(
-        "vpo {} (library schema {})\n",
+    output::print(&Text::line(format_args!(
+        "vpo {} (library schema {})",
         env!("CARGO_PKG_VERSION"),
         crate::library::SCHEMA_VERSION
-    ))
+    )))
 }
 
 /// How layers become a configuration: `Config::resolve`, or `Config::resolve_without_secrets` for a

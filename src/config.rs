@@ -1,7 +1,7 @@
 //! The effective configuration, typed and validated: `defaults < TOML file < environment < flags`.
 //!
 //! One definition of each key serves all four sources ([`keys`]); every problem of every layer is reported
-//! in one go with its origin ([`origin`], [`error`]). This module imports nothing of the crate, never logs
+//! in one go with its origin ([`origin`], [`error`]). This module imports [`crate::base`] alone, never logs
 //! (it runs before logging is up: it hands its warnings back), and reads the process environment only
 //! through an [`Environment`] given to it, so that tests never touch the real one.
 
@@ -55,6 +55,8 @@ pub struct Server {
     pub auth_token: Option<Secret>,
     /// The file that `auth_token` was read from.
     pub auth_token_file: Option<PathBuf>,
+    /// Hosts that a request without a token may name besides those that are always allowed, in lower case.
+    pub hosts: Vec<String>,
 }
 
 /// `[database]`: where the library is.
@@ -193,6 +195,7 @@ impl Config {
             ("server.max_connections", Shown::Value(connections.into())),
             ("server.auth_token", secret),
             ("server.auth_token_file", server.auth_token_file.as_ref().map_or(Shown::Unset, path)),
+            ("server.hosts", list(server.hosts.clone())),
             ("database.path", path(&database.path)),
             ("logging.level", text(logging.level.as_str())),
             ("logging.format", text(logging.format.as_str())),

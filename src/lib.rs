@@ -14,6 +14,7 @@
 //!                                             library   media
 //! ```
 //!
+//! - [`base`] is what every part may use.
 //! - [`cli`] turns argv into a command and a layer of flags; [`config`] puts the four layers together.
 //! - [`telemetry`] sets `tracing` up; [`signals`] sees to it that no signal is lost.
 //! - [`daemon`] is a daemon core (life, tasks, health, HTTP, metrics, systemd) that knows nothing of videos.
@@ -24,6 +25,7 @@
 //! Arrows run one way, and a test holds them (`tests/architecture.rs`).
 
 pub mod api;
+pub mod base;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -37,15 +39,17 @@ pub mod telemetry;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use base::text::Text;
 use cli::Parsed;
 use commands::output;
 
 /// Runs `vpo` with the given argv (program name first) and returns the code to exit with:
 /// 0 done, 1 failed at run time, 64 usage (`EX_USAGE`), 78 configuration (`EX_CONFIG`), as in sysexits.h.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    telemetry::report_panics();
     match cli::parse(args) {
         Ok(Parsed::Command(command)) => commands::run(&command),
-        Ok(Parsed::Help(text)) => output::print(&text),
+        Ok(Parsed::Help(text)) => output::print(&Text::of_lines(&text)),
         Ok(Parsed::Version) => commands::version(),
         Err(error) => output::fail(&error, commands::EXIT_USAGE),
     }

@@ -7,7 +7,7 @@
 //! Lines of other crates are written from *warning* up only: their debug lines speak of their insides,
 //! and would bury ours.
 //!
-//! Imports nothing of the crate; knows no configuration type (`commands` translates).
+//! Imports [`crate::base`] alone; knows no configuration type (`commands` translates).
 
 pub mod format;
 pub mod writer;
@@ -31,6 +31,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::base::text::Text;
 use format::{Fields, Style};
 use writer::Writer;
 
@@ -241,6 +242,21 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     }
 }
 
+/// Writes panics as lines of [`complain`] until logging is set up: the standard library's hook writes the message as it is.
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        complain(&format_args!(
+            "panic at {place}: {}; please report this bug",
+            panic_reason(panic.payload())
+        ));
+        let backtrace = std::backtrace::Backtrace::capture();
+        if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
+            backtrace.to_string().lines().for_each(|line| complain(&line));
+        }
+    }));
+}
+
 fn panic_reason(payload: &dyn Any) -> &str {
     payload
         .downcast_ref::<&str>()
@@ -266,20 +282,12 @@ pub fn chain(error: &dyn Error) -> String {
     line
 }
 
-/// A text without line breaks and other control characters: they are escaped, as in the log.
-#[must_use]
-pub fn on_one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    format::escape(&mut line, text);
-    line
-}
-
 /// Says one line on standard error, `vpo: …`; for what is said before logging is up, and by the short
 /// commands. Gives up after a second on a pipe that nobody reads, and never panics where standard error
 /// cannot be written to (`eprintln!` does).
 pub fn complain(what: &dyn Display) {
-    let line = format!("vpo: {}\n", on_one_line(&what.to_string()));
-    writer::write_patiently(io::stderr().as_fd(), line.as_bytes(), Duration::from_secs(1));
+    let line = Text::line(format_args!("vpo: {what}"));
+    writer::write_patiently(io::stderr().as_fd(), line.as_str().as_bytes(), Duration::from_secs(1));
 }
 
 impl tracing::field::Visit for Fields {

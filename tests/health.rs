@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
-use vpo::daemon::health::{Health, Identity, Phase, Report, Status, Verdict};
+use vpo::daemon::health::{Disclosure, Health, Identity, Phase, Report, Status, Verdict};
 
 use crate::harness::{eventually, in_time};
 
@@ -44,7 +44,8 @@ fn the_phase_decides_before_the_database_does() {
         health.set_phase(phase);
         let report = runtime.block_on(health.report());
         assert_eq!((report.status(), report.ok()), (status, ok));
-        let json: serde_json::Value = serde_json::from_slice(&report.to_json(true)).expect("JSON");
+        let json: serde_json::Value =
+            serde_json::from_slice(&report.to_json(Disclosure::Everything)).expect("JSON");
         assert_eq!(json["phase"], phase.as_str());
         assert_eq!(json["shutting_down"], phase == Phase::Stopping);
         assert_eq!(json["database"], "connected");
@@ -58,7 +59,8 @@ fn only_the_database_can_fail_the_whole() {
     health.set("root:/srv", Verdict::fail("offline", "gone"));
     let report = runtime.block_on(health.report());
     assert!(report.ok());
-    let json: serde_json::Value = serde_json::from_slice(&report.to_json(true)).expect("JSON");
+    let json: serde_json::Value =
+        serde_json::from_slice(&report.to_json(Disclosure::Everything)).expect("JSON");
     assert_eq!(json["checks"][0]["status"], "warn");
     assert_eq!(json["checks"][1]["name"], "root:/srv");
     assert_eq!(json["checks"][1]["detail"], "gone");

@@ -148,7 +148,7 @@ fn what_a_terminal_would_obey_is_shown_and_not_sent() {
     sandbox.write("film.mkv", file);
     let output = sandbox.run(["inspect", "film.mkv"]);
     let text = String::from_utf8(output.stdout).expect("UTF-8");
-    assert!(text.contains(r"\u{1b}[31mred\u{7}\u{a}\u{202e}x"), "{text}");
+    assert!(text.contains(r"\u{1b}[31mred\u{7}\n\u{202e}x"), "{text}");
     assert!(!text.contains('\u{1B}') && !text.contains('\u{202E}'));
 }
 

@@ -6,6 +6,8 @@ use warp::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
 
+use crate::base::text::to_json;
+
 /// Why a request is not answered with what it asked for.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -30,7 +32,8 @@ impl Refusal {
     }
 
     pub(super) fn into_response(self) -> Response {
-        let body = serde_json::json!({ "error": self.message }).to_string();
+        // A string: it can be serialised.
+        let body = to_json(&serde_json::json!({ "error": self.message })).unwrap_or_default();
         let mut response = respond(self.status, body);
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -41,7 +44,7 @@ impl Refusal {
 
 /// 200 with a value.
 pub(super) fn json(value: impl Serialize) -> Result<Response, Refusal> {
-    let body = serde_json::to_string(&value)
+    let body = to_json(&value)
         .map_err(|error| Refusal::unavailable(format!("the answer could not be written: {error}")))?;
     Ok(respond(StatusCode::OK, body))
 }

@@ -1,9 +1,9 @@
 //! `vpo config`: prints the effective configuration as TOML with each value's origin; `--check` only validates.
 
-use std::fmt::Write;
 use std::process::ExitCode;
 
 use super::{configure, output};
+use crate::base::text::{Text, is_unsafe, to_json};
 use crate::cli::ConfigArgs;
 use crate::config::keys::SECTIONS;
 use crate::config::{Config, Origin, Resolved, Shown};
@@ -18,27 +18,27 @@ pub fn run(args: &ConfigArgs) -> ExitCode {
     }
 }
 
-fn verdict(resolved: &Resolved) -> String {
+fn verdict(resolved: &Resolved) -> Text {
     match &resolved.file {
-        Some(file) => format!("OK: {} is valid\n", file.display().to_string().escape_debug()),
-        None => "OK: valid, without a configuration file\n".into(),
+        Some(file) => Text::line(format_args!("OK: {} is valid", file.display())),
+        None => Text::line("OK: valid, without a configuration file"),
     }
 }
 
 /// The configuration as a file that leads to the same configuration.
-fn toml(resolved: &Resolved) -> String {
-    let mut text = String::new();
+fn toml(resolved: &Resolved) -> Text {
+    let mut text = Text::default();
     let shown = resolved.config.shown();
     for section in SECTIONS {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}[{section}]", if text.is_empty() { "" } else { "\n" });
+        if text != Text::default() {
+            text.end_line();
+        }
+        text.push_line(format_args!("[{section}]"));
         let fields = shown.iter().filter_map(|(name, shown)| {
             let field = name.strip_prefix(section)?.strip_prefix('.')?;
             Some(line(field, shown, resolved.origins.get(name)))
         });
-        for line in fields {
-            let _ = writeln!(text, "{line}");
-        }
+        fields.for_each(|line| text.push_line(line));
     }
     text
 }
@@ -48,6 +48,20 @@ fn line(field: &str, shown: &Shown, origin: Option<&Origin>) -> String {
     match shown {
         Shown::Unset => format!("# {field} is not set"),
         Shown::Secret => format!("# {field} = \"***\" # {origin}"),
-        Shown::Value(value) => format!("{field} = {value} # {origin}"),
+        Shown::Value(value) => format!("{field} = {} # {origin}", written(value)),
+    }
+}
+
+/// A value as TOML writes it on one line, with what a terminal would obey as `\u001b`.
+fn written(value: &toml::Value) -> String {
+    let plain = value.to_string();
+    match value {
+        _ if !plain.contains(is_unsafe) => plain,
+        // What JSON writes as a string is one of TOML's basic strings.
+        toml::Value::String(text) => to_json(text).unwrap_or(plain),
+        toml::Value::Array(items) => {
+            format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", "))
+        }
+        _ => plain,
     }
 }

@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use serde::Deserialize;
 
 use super::{EXIT_CONFIG, EXIT_FAILURE, output};
+use crate::base::text::Text;
 use crate::cli::{HealthcheckArgs, Route};
 use crate::config::{Config, ConfigError, Environment};
 use crate::library::lock::{self, Address, Found, Holder};
@@ -60,7 +61,7 @@ pub fn run(args: &HealthcheckArgs) -> ExitCode {
         Err(error) => Err(Unhealthy::Thread(error)),
     };
     match outcome {
-        Ok(line) => output::say(&line),
+        Ok(line) => output::print(&Text::line(line)),
         Err(Unhealthy::Config(error)) => {
             output::complain(&in_one_line(&error));
             ExitCode::from(EXIT_CONFIG)

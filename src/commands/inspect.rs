@@ -8,6 +8,7 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use super::{EXIT_FAILURE, output};
+use crate::base::text::{Escaped, Text};
 use crate::cli::InspectArgs;
 use crate::media::{self, MediaInfo, Track};
 
@@ -20,16 +21,23 @@ pub fn run(args: &InspectArgs) -> ExitCode {
         let (info, size) = match inspect(Path::new(path)) {
             Ok(inspected) => inspected,
             Err(error) => {
-                output::complain(&format_args!("{}: {error}", path.escape_debug()));
+                output::complain(&format_args!("{path}: {error}"));
                 code = ExitCode::from(EXIT_FAILURE);
                 continue;
             }
         };
-        let text = if args.json { json(path, size, &info) } else { table(path, size, &info) };
-        let gap = if is_first || args.json { "" } else { "\n" };
-        is_first = false;
-        if output::print(&format!("{gap}{text}")) != ExitCode::SUCCESS {
-            return ExitCode::from(EXIT_FAILURE);
+        let printed = if args.json {
+            print_json(path, size, &info)
+        } else {
+            let mut text = Text::default();
+            if !std::mem::take(&mut is_first) {
+                text.end_line();
+            }
+            show(&mut text, path, size, &info);
+            output::print(&text)
+        };
+        if printed != ExitCode::SUCCESS {
+            return printed;
         }
     }
     code
@@ -42,7 +50,7 @@ fn inspect(path: &Path) -> Result<(MediaInfo, u64), media::Error> {
 }
 
 /// One line; the keys and their order are a contract.
-fn json(path: &str, size_bytes: u64, info: &MediaInfo) -> String {
+fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ExitCode {
     #[derive(Serialize)]
     struct File<'a> {
         path: &'a str,
@@ -92,18 +100,14 @@ fn json(path: &str, size_bytes: u64, info: &MediaInfo) -> String {
         duration_seconds: info.duration_seconds.map(|seconds| (seconds * 1e6).round() / 1e6),
         tracks: info.tracks.iter().enumerate().map(Row::of).collect(),
     };
-    // Plain values in plain structures: this cannot fail.
-    serde_json::to_string(&file).unwrap_or_default() + "\n"
+    output::print_json(&file)
 }
 
 /// A heading, and an aligned line for each track.
-fn table(path: &str, size: u64, info: &MediaInfo) -> String {
-    let mut text = format!("{}\n  {}, {}", path.escape_debug(), info.container_format, bytes(size));
-    if let Some(seconds) = info.duration_seconds {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ", {}", clock(seconds));
-    }
-    text.push('\n');
+fn show(text: &mut Text, path: &str, size: u64, info: &MediaInfo) {
+    text.push_line(path);
+    let duration = info.duration_seconds.map(|seconds| format!(", {}", clock(seconds))).unwrap_or_default();
+    text.push_line(format_args!("  {}, {}{duration}", info.container_format, bytes(size)));
     let heading = ["#", "type", "codec", "lang", "details", "flags", "title"].map(str::to_owned);
     let rows: Vec<[String; 7]> =
         std::iter::once(heading).chain(info.tracks.iter().enumerate().map(cells)).collect();
@@ -116,16 +120,17 @@ fn table(path: &str, size: u64, info: &MediaInfo) -> String {
     for row in &rows {
         let mut line = String::from(" ");
         for (cell, width) in row.iter().zip(widths) {
+            // Writing to a String cannot fail.
             let _ = write!(line, " {cell}{:1$} ", "", width - cell.width());
         }
-        text.push_str(line.trim_end());
-        text.push('\n');
+        text.push_line(line.trim_end());
     }
-    text
 }
 
 fn cells((index, track): (usize, &Track)) -> [String; 7] {
-    let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
+    // Escaped before their columns are counted.
+    let escaped = |text: &str| Escaped(text).to_string();
+    let or_dash = |text: Option<&str>| escaped(text.unwrap_or("-"));
     let size = track.width.zip(track.height).map(|(width, height)| format!("{width}x{height}"));
     let rate = track.frame_rate.as_ref().map(|rate| format!("{rate} fps"));
     let details: Vec<String> = [size, rate, track.channel_layout.clone()].into_iter().flatten().collect();
@@ -138,29 +143,10 @@ fn cells((index, track): (usize, &Track)) -> [String; 7] {
         track.track_type.as_str().to_owned(),
         or_dash(track.codec.as_deref()),
         or_dash(track.language.as_deref()),
-        details.join(" "),
+        escaped(&details.join(" ")),
         flags.join(","),
-        // A title may hold anything, also what a terminal obeys.
-        track.title.as_deref().map(printable).unwrap_or_default(),
+        track.title.as_deref().map(escaped).unwrap_or_default(),
     ]
-}
-
-/// Text without control characters: they are shown, not sent.
-fn printable(text: &str) -> String {
-    let mut shown = String::new();
-    for character in text.chars() {
-        if character.is_control() || is_invisible(character) {
-            shown.extend(character.escape_unicode());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
-}
-
-/// What moves or turns around the text after it.
-fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
 }
 
 /// `4.7 GB`, in powers of 1000 as file managers have it.

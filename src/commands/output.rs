@@ -1,4 +1,8 @@
-//! What commands say to people: results on standard output, complaints on standard error.
+//! What commands write: results on standard output, complaints on standard error.
+//!
+//! Results are [`Text`] for people or JSON. Neither can contain a character that a terminal obeys, so a file's name cannot
+//! set the title, clear the screen or forge a line. A command that gives raw bytes to programs gets a function of its own
+//! here, which refuses a terminal.
 //!
 //! Neither `println!` nor `eprintln!`: they panic when the reader has gone or the disk is full.
 
@@ -7,12 +11,29 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
+use serde::Serialize;
+
 use super::EXIT_FAILURE;
+use crate::base::text::{Text, to_json};
 use crate::telemetry;
 
 /// Writes a command's result; 0, also when the reader (`head`) wanted no more.
 #[must_use]
-pub fn print(text: &str) -> ExitCode {
+pub fn print(text: &Text) -> ExitCode {
+    write(text.as_str())
+}
+
+/// Writes a command's result as JSON on one line; as [`print()`].
+#[must_use]
+pub fn print_json(value: &impl Serialize) -> ExitCode {
+    match to_json(value) {
+        Ok(json) => write(&(json + "\n")),
+        Err(error) => fail(&error, EXIT_FAILURE),
+    }
+}
+
+/// Writes what cannot contain anything that a terminal obeys.
+fn write(text: &str) -> ExitCode {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -23,12 +44,6 @@ pub fn print(text: &str) -> ExitCode {
         }
         _ => ExitCode::SUCCESS,
     }
-}
-
-/// Says one line on standard output, whatever is in it; 0.
-#[must_use]
-pub fn say(line: &str) -> ExitCode {
-    print(&format!("{}\n", telemetry::on_one_line(line)))
 }
 
 /// Says on one line of standard error what is wrong: `vpo: what: where: what to do`.

@@ -23,7 +23,7 @@ use crate::api;
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, ConfigError, Environment, Layer};
 use crate::daemon::health::{Health, Identity, Verdict};
-use crate::daemon::http::{self, Counters, Limits, Listener, Token};
+use crate::daemon::http::{self, Counters, Limits, Listener, Policy, Token};
 use crate::daemon::lifecycle::{self, LifecycleError, Manager, Service};
 use crate::daemon::metrics::Kind;
 use crate::daemon::notify::{self, PassedSocketError};
@@ -283,8 +283,11 @@ fn serve_http(
     });
     let api = api::routes(shown.library, scanning::roots(shown.scans.clone()));
     scanning::collect(&mut metrics, shown.scans);
-    let token = server.auth_token.as_ref().map(|secret| Token::new(secret.expose()));
-    let routes = http::routes(shown.health, Arc::new(metrics), token, api);
+    let policy = Policy {
+        token: server.auth_token.as_ref().map(|secret| Token::new(secret.expose())),
+        hosts: server.hosts.iter().cloned().collect(),
+    };
+    let routes = http::routes(shown.health, Arc::new(metrics), policy, api);
     let limits = Limits::fitted(server.max_connections);
     http::serve(listener, routes, stop, limits, counters)
 }

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::origin::{OneLine, Origin, abbreviated};
+use super::origin::{Origin, abbreviated};
+use crate::base::text::Escaped;
 
 /// One thing to say about the configuration: what, where, and what to do, on one line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,7 +57,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Names and values are cut where they are put in. Paths are shown whole, as long as they may be real ones.
         const LONGEST: usize = 1000;
-        write!(f, "{}: {}: {}", abbreviated(&self.what, LONGEST), self.origin, OneLine(&self.advice))
+        write!(f, "{}: {}: {}", abbreviated(&self.what, LONGEST), self.origin, Escaped(&self.advice))
     }
 }
 

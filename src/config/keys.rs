@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::value::{Extensions, Format, Level, Output, Seconds, Secret};
+use super::value::{Extensions, Format, Hosts, Level, Output, Seconds, Secret};
 
 /// A key of the configuration.
 #[derive(Debug, PartialEq, Eq)]
@@ -132,6 +132,9 @@ keys! {
             "give 1 to 1024 printable ASCII characters, without a space at either end";
         /// The file that holds what clients must present.
         auth_token_file: PathBuf, None, "give the path of a file that holds the token";
+        /// The hosts that a request without a token may name.
+        hosts: Hosts, None,
+            "give host names such as films.example.org, .example.org or * (in the file, a list of strings)";
     }
     /// `[database]`: where the library is.
     database: Database {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::base::text::Escaped;
+
 /// Where a value, or a problem with it, came from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
@@ -54,9 +56,9 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::Directory(variable) => write!(f, "default, from ${variable}"),
-            Self::File(file) => write!(f, "{}", OneLine(&file.to_string_lossy())),
+            Self::File(file) => write!(f, "{}", Escaped(file.display())),
             Self::Place { file, line, column } => {
-                write!(f, "{}:{line}:{column}", OneLine(&file.to_string_lossy()))
+                write!(f, "{}:{line}:{column}", Escaped(file.display()))
             }
             Self::Variable(name) => f.write_str(&abbreviated(name, LONGEST_NAME)),
             Self::Flag(flag) => f.write_str(flag),
@@ -73,18 +75,7 @@ pub(super) const LONGEST_NAME: usize = 60;
 /// Text on one line, cut to `most` characters.
 pub(super) fn abbreviated(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", OneLine(&text[..end])),
-        None => OneLine(text).to_string(),
-    }
-}
-
-/// Shows text on one line, whatever it holds.
-pub(super) struct OneLine<'a>(pub(super) &'a str);
-
-impl fmt::Display for OneLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| {
-            if c.is_control() { write!(f, "{}", c.escape_default()) } else { write!(f, "{c}") }
-        })
+        Some((end, _)) => format!("{}…", Escaped(&text[..end])),
+        None => Escaped(text).to_string(),
     }
 }

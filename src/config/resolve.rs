@@ -14,7 +14,7 @@ use super::keys::Values;
 use super::layer::Layer;
 use super::origin::{Origin, Origins};
 use super::paths::Paths;
-use super::value::{Extensions, Format, Level, Output, Seconds, Secret};
+use super::value::{Extensions, Format, Hosts, Level, Output, Seconds, Secret};
 use super::variables;
 use super::{Config, Database, Library, Logging, Resolved, Server};
 
@@ -160,6 +160,7 @@ impl<'a> Resolution<'a> {
             max_connections: server.max_connections.map_or(1024, to_usize),
             auth_token,
             auth_token_file,
+            hosts: server.hosts.clone().map_or_else(Vec::new, Hosts::into_vec),
         }
     }
 

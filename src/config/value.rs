@@ -125,6 +125,42 @@ impl<'de> Deserialize<'de> for Extensions {
     }
 }
 
+/// Host names in lower case, none twice: `films.example.org`, `.example.org` for every name below it, `*` for any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hosts(Vec<String>);
+
+impl Hosts {
+    /// The names.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<String> {
+        self.0
+    }
+
+    fn normalised(host: &str) -> Option<String> {
+        let host = host.trim();
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let is_label = |label: &str| {
+            !label.is_empty()
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        };
+        let fits = host == "*" || host.strip_prefix('.').unwrap_or(host).split('.').all(is_label);
+        fits.then(|| host.to_ascii_lowercase())
+    }
+}
+
+impl<'de> Deserialize<'de> for Hosts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut hosts = Vec::new();
+        for given in Vec::<String>::deserialize(deserializer)? {
+            let host = Self::normalised(&given).ok_or_else(|| de::Error::custom("not a host name"))?;
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+        Ok(Self(hosts))
+    }
+}
+
 /// An enumeration whose words are read in any case: other VPO programs accept `INFO` too.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {

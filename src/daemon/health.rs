@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use report::Report;
+pub use report::{Disclosure, Report};
 pub use watch::{BUCKETS, Histogram, Snapshot};
 
 use watch::Watch;

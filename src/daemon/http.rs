@@ -11,12 +11,14 @@
 //! - [`socket`]: a connection's socket, TCP or Unix; [`exchange`]: what the socket's side and the service's share.
 //! - [`framing`]: where one request's head ends, so that we know of every request that a client has sent.
 //! - [`service`]: what every request must satisfy, whatever its route.
-//! - [`auth`], [`reply`]: the access token; answers, and what becomes of a rejected request.
+//! - [`auth`], [`hosts`], [`reply`]: the access token; the hosts that a request may name; answers, and what becomes of a
+//!   rejected request.
 //! - [`counters`], [`mod@exposition`]: what is counted here; what `/metrics` shows of the core.
 
 pub mod auth;
 pub mod counters;
 pub mod exposition;
+pub mod hosts;
 pub mod listener;
 pub mod reply;
 pub mod routes;
@@ -29,9 +31,10 @@ mod server;
 mod service;
 mod socket;
 
-pub use auth::Token;
+pub use auth::{Policy, Token};
 pub use counters::Counters;
 pub use exposition::exposition;
+pub use hosts::Hosts;
 pub use listener::{Address, BindError, Listener};
 pub use routes::{nothing, routes};
 pub use server::{Limits, ServeError, serve};

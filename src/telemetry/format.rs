@@ -9,6 +9,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{Format, Level};
+use crate::base::text::{Escaped, to_json};
 
 /// Most bytes of a text in a line: four times the longest path. A line that did not fit into the writer's queue would be
 /// lost, and the stream blamed.
@@ -92,7 +93,7 @@ impl Style {
             line.push(' ');
         }
         let _ = write!(line, "{:<7} {target}: ", level.as_str());
-        escape(line, &fields.message);
+        let _ = write!(line, "{}", Escaped(&fields.message));
         for (name, value) in &fields.fields {
             let _ = write!(line, " {name}=");
             match value {
@@ -142,21 +143,10 @@ fn push_timestamp(line: &mut String) {
     );
 }
 
-/// A JSON string, with C1 controls and bidirectional overrides escaped too: JSON allows them raw, a
-/// terminal obeys them.
+/// A JSON string.
 fn push_json_string(line: &mut String, text: &str) {
-    let encoded = Value::from(text).to_string();
-    if !encoded.chars().any(is_unsafe) {
-        line.push_str(&encoded);
-        return;
-    }
-    for c in encoded.chars() {
-        if is_unsafe(c) {
-            let _ = write!(line, "\\u{:04x}", u32::from(c));
-        } else {
-            line.push(c);
-        }
-    }
+    // Text can be serialised.
+    line.push_str(&to_json(&text).unwrap_or_default());
 }
 
 /// A field's text: as it is when that is unambiguous, else in double quotes.
@@ -164,7 +154,7 @@ fn push_text_value(line: &mut String, text: &str) {
     let plain =
         !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '=' | '\\'));
     if plain {
-        escape(line, text);
+        let _ = write!(line, "{}", Escaped(text));
         return;
     }
     line.push('"');
@@ -173,27 +163,11 @@ fn push_text_value(line: &mut String, text: &str) {
             Some(body) => (body, part.chars().next_back()),
             None => (part, None),
         };
-        escape(line, body);
+        let _ = write!(line, "{}", Escaped(body));
         if let Some(quote) = quote {
             line.push('\\');
             line.push(quote);
         }
     }
     line.push('"');
-}
-
-/// Appends `text` with every character that could end the line or steer a terminal written as an escape.
-pub(super) fn escape(line: &mut String, text: &str) {
-    for c in text.chars() {
-        if is_unsafe(c) {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-}
-
-/// Controls (C0, DEL, C1), line and paragraph separators, bidirectional overrides and isolates.
-fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -168,6 +168,10 @@ impl Dice {
                 }
                 "server.auth_token_file" => token.into(),
                 "server.auth_token" => continue,
+                "server.hosts" => (0..self.below(3))
+                    .map(|_| self.pick(&["films.example.org", ".Example.net", "*", "a_b", "x."]))
+                    .collect::<Vec<_>>()
+                    .into(),
                 "database.path" => self.path().into(),
                 "logging.level" => self.pick(&["debug", "INFO", "Warning", "error"]).into(),
                 "logging.format" => self.pick(&["text", "json"]).into(),
@@ -243,6 +247,7 @@ fn a_reload_takes_over_the_level_and_the_library_and_names_the_rest() {
         ("server.port", "0".into()),
         ("server.shutdown_timeout", "0.5".into()),
         ("server.max_connections", "7".into()),
+        ("server.hosts", "['a.example']".into()),
         ("database.path", "'/x'".into()),
         ("logging.level", "'debug'".into()),
         ("logging.format", "'json'".into()),

@@ -28,6 +28,8 @@ const TOKEN: &str = "give 1 to 1024 printable ASCII characters, without a space 
 pub(super) const LEVEL: &str = "give debug, info, warning or error";
 const ROOTS: &str = "give directories (in the file, a list of strings)";
 const INTERVAL: &str = "give seconds from 0 to 31536000, such as 3600 (0 = never)";
+const HOSTS: &str =
+    "give host names such as films.example.org, .example.org or * (in the file, a list of strings)";
 const EXTENSIONS: &str = "give file name extensions such as mkv, mp4 (in the file, a list of strings)";
 
 #[test]
@@ -47,6 +49,25 @@ fn every_value_in_the_file_that_does_not_fit_is_named_with_line_and_column() {
             TIMEOUT,
         ),
         ("server", "max_connections", &["0", "-1", "4294967296", "1.0", "\"\""], CONNECTIONS),
+        (
+            "server",
+            "hosts",
+            &[
+                "[\"\"]",
+                "[\".\"]",
+                "[\"a:80\"]",
+                "[\"http://a.example\"]",
+                "[\"*.example.org\"]",
+                "[\"a..b\"]",
+                "[\"a b\"]",
+                "[\"[::1]\"]",
+                "[\"münchen.example\"]",
+                "\"a.example\"",
+                "[1]",
+                "true",
+            ],
+            HOSTS,
+        ),
         ("logging", "level", &["\"verbose\"", "\"\"", "1", "[\"info\"]"], LEVEL),
         ("logging", "format", &["\"xml\"", "false"], "give text or json"),
         ("logging", "output", &["\"file\"", "0"], "give stderr or stdout"),
@@ -86,6 +107,7 @@ fn every_variable_that_does_not_fit_is_named() {
             &["0", "-1", "4294967296", "1.5"],
             CONNECTIONS,
         ),
+        ("VPO_SERVER_HOSTS", "server.hosts", &["a,", "a b", "a;b", "a/", "a:80", "*.a"], HOSTS),
         ("VPO_LOGGING_LEVEL", "logging.level", &["verbose", ""], LEVEL),
         ("VPO_LIBRARY_WATCH", "library.watch", &["yes", "1", ""], "give true or false"),
         ("VPO_LIBRARY_RESCAN_INTERVAL", "library.rescan_interval", &["never", "-1"], INTERVAL),
@@ -170,7 +192,7 @@ fn what_is_not_toml_is_named_with_line_and_column() {
     file(
         "\u{feff}server = { port = 1, 'ä' = 1, prt = 1 }",
         &[
-            "unknown key server.ä: @:1:22: remove it; [server] has bind, port, shutdown_timeout, max_connections, auth_token, auth_token_file",
+            "unknown key server.ä: @:1:22: remove it; [server] has bind, port, shutdown_timeout, max_connections, auth_token, auth_token_file, hosts",
             "unknown key server.prt: @:1:31: did you mean port?",
         ],
     );

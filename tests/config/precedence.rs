@@ -71,6 +71,16 @@ const CASES: &[Case] = &[
         flag: None,
     },
     Case {
+        key: "server.hosts",
+        default: Some("[]"),
+        file: text(
+            r#"["Films.example.org.", ".Example.net", "films.example.org"]"#,
+            r#"["films.example.org", ".example.net"]"#,
+        ),
+        variable: text("a.example, *", r#"["a.example", "*"]"#),
+        flag: None,
+    },
+    Case {
         key: "database.path",
         default: Some(r#""~/.vpo/library.db""#),
         file: text(r#""/data/one.db""#, r#""/data/one.db""#),

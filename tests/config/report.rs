@@ -168,8 +168,7 @@ fn what_is_no_configuration_at_all_is_told_in_few_lines_and_soon() {
     file(&five, &lines);
     // Of very many problems the first are told, and the rest is counted.
     let unknown = |line: usize| format!("unknown key server.x{line}: @:{line}:1: ");
-    let advice =
-        "remove it; [server] has bind, port, shutdown_timeout, max_connections, auth_token, auth_token_file";
+    let advice = "remove it; [server] has bind, port, shutdown_timeout, max_connections, auth_token, auth_token_file, hosts";
     let keys = |last: usize| {
         let keys = (2..=last).map(|line| format!("x{line} = 1\n")).collect::<Vec<_>>().concat();
         format!("[server]\n{keys}")

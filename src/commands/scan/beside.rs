@@ -70,9 +70,9 @@ pub(super) fn scan(
     }
     let printed = if args.json {
         let scans: Vec<_> = ends.iter().map(Ended::json).collect();
-        output::print(&format!("{}\n", json!({"scans": scans})))
+        output::print_json(&json!({"scans": scans}))
     } else {
-        output::print(&ends.iter().map(Ended::text).collect::<String>())
+        output::print(&Ended::texts(&ends))
     };
     for reason in ends.iter().filter_map(|end| end.error.as_ref()) {
         output::complain(reason);

@@ -1,7 +1,6 @@
 //! The scan in this process: no daemon runs, and the library's lock is ours.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +14,7 @@ use tracing::warn;
 
 use super::show::{Bar, Ended, ended, plural};
 use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, Signals, listen, output};
+use crate::base::text::Text;
 use crate::cli::ScanArgs;
 use crate::config::Config;
 use crate::library::jobs::{self, Queued, Reason};
@@ -167,12 +167,12 @@ impl Outcome {
             let scans: Vec<_> = self.ends.iter().map(Ended::json).collect();
             let value =
                 json!({"scans": scans, "hashed": self.hashed.files, "hash_seconds": self.hashed.seconds});
-            output::print(&format!("{value}\n"))
+            output::print_json(&value)
         } else {
-            let mut text: String = self.ends.iter().map(Ended::text).collect();
+            let mut text = Ended::texts(&self.ends);
             if self.hashed.files > 0 {
                 let hashed = plural(self.hashed.files, "file");
-                let _ = writeln!(text, "{hashed} hashed in {:.1} s", self.hashed.seconds);
+                text.push_line(format_args!("{hashed} hashed in {:.1} s", self.hashed.seconds));
             }
             output::print(&text)
         };
@@ -330,26 +330,26 @@ pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitC
         code = ExitCode::from(EXIT_FAILURE);
     }
     let printed = if args.json {
-        output::print(&format!("{}\n", json!({"dry_run": true, "scans": previews})))
+        output::print_json(&json!({"dry_run": true, "scans": previews}))
     } else {
-        let lines = previews.iter().map(|preview| {
-            let mut line = format!(
-                "{}: {}; a scan would read {} new and {} changed, and find {} gone\n",
+        let mut text = Text::default();
+        for preview in &previews {
+            text.push_line(format_args!(
+                "{}: {}; a scan would read {} new and {} changed, and find {} gone",
                 preview.root,
                 plural(preview.found, "video"),
                 preview.new,
                 preview.changed,
                 preview.gone
-            );
+            ));
             if preview.walk_errors > 0 {
-                let _ = writeln!(line, "  the walk met {}", plural(preview.walk_errors, "error"));
+                text.push_line(format_args!("  the walk met {}", plural(preview.walk_errors, "error")));
             }
             if let Some(refusal) = &preview.refusal {
-                let _ = writeln!(line, "  it would refuse: {refusal}");
+                text.push_line(format_args!("  it would refuse: {refusal}"));
             }
-            line
-        });
-        output::print(&lines.collect::<String>())
+        }
+        output::print(&text)
     };
     if code == ExitCode::SUCCESS { printed } else { code }
 }

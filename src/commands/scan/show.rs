@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
+use crate::base::text::{Escaped, Text};
 use crate::scan::progress::{Phase, Snapshot};
 use crate::scan::root::Identity;
 use crate::scan::{Summary, chain};
@@ -34,7 +35,7 @@ impl Bar {
             Phase::Missing => "recording what is gone".to_owned(),
             Phase::Hashing => "hashing, so that moved files are recognised (Ctrl-C does no harm)".to_owned(),
         };
-        self.bar.set_message(format!("{what} {doing}"));
+        self.bar.set_message(Escaped(format_args!("{what} {doing}")).to_string());
         if reading {
             self.bar.set_length(now.to_read);
             self.bar.set_position(now.read.min(now.to_read));
@@ -76,12 +77,14 @@ pub(super) struct Ended {
 
 impl Ended {
     /// One line of what it did and what troubled it; nothing where it has not even looked.
-    pub(super) fn text(&self) -> String {
+    pub(super) fn text(&self) -> Text {
         if self.error.is_some() && self.summary.total_discovered == 0 && self.summary.walk_errors == 0 {
-            return String::new();
+            return Text::default();
         }
         let Summary { total_discovered, added, updated, moved, removed, errors, seconds, .. } = self.summary;
-        let mut text = format!("{}: {}", self.root, plural(total_discovered, "video"));
+        let mut text = Text::default();
+        // Writing to memory cannot fail.
+        let _ = write!(text, "{}: {}", self.root, plural(total_discovered, "video"));
         let counts = [(added, "new"), (updated, "changed"), (moved, "moved"), (removed, "missing")];
         for (count, what) in counts {
             if count > 0 {
@@ -89,7 +92,7 @@ impl Ended {
             }
         }
         if added + updated + moved + removed == 0 {
-            text.push_str(", nothing new");
+            let _ = write!(text, ", nothing new");
         }
         let troubles = [
             (errors, "cannot be parsed"),
@@ -106,16 +109,25 @@ impl Ended {
         if self.summary.scanned > 1 && seconds > 0.0 {
             let _ = write!(text, ", {:.0} files/s", self.summary.files_per_second);
         }
-        text.push_str(")\n");
+        let _ = write!(text, ")");
+        text.end_line();
         if self.summary.walk_errors > 0 {
-            let _ = writeln!(
-                text,
+            text.push_line(format_args!(
                 "  the walk met {}, so nothing was taken for missing:",
                 plural(self.summary.walk_errors, "error")
-            );
+            ));
             for example in &self.summary.walk_error_examples {
-                let _ = writeln!(text, "    {example}");
+                text.push_line(format_args!("    {example}"));
             }
+        }
+        text
+    }
+
+    /// The lines of several.
+    pub(super) fn texts(ends: &[Self]) -> Text {
+        let mut text = Text::default();
+        for end in ends {
+            text.append(&end.text());
         }
         text
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{Identity, Phase, Pushed, Seen, Status};
+use crate::base::text::to_json;
 
 /// The daemon's health at one moment.
 #[derive(Clone, Debug)]
@@ -22,6 +23,17 @@ pub struct Report {
     pub pushed: Arc<Vec<Pushed>>,
     /// The moment.
     pub now: Instant,
+}
+
+/// How much of the checks a client may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disclosure {
+    /// Every check with its detail.
+    Everything,
+    /// Every check without its detail. The names of checks hold the paths of roots.
+    NoDetail,
+    /// No check.
+    StatusOnly,
 }
 
 impl Report {
@@ -61,13 +73,13 @@ impl Report {
         }
     }
 
-    /// The body of `/health`; without `detail` for those without the token. The names of checks, and with them
-    /// the roots' paths, are told to everyone.
+    /// The body of `/health`, with as much of the checks as `disclosure` says.
     #[must_use]
-    pub fn to_json(&self, with_detail: bool) -> Vec<u8> {
+    pub fn to_json(&self, disclosure: Disclosure) -> Vec<u8> {
         let database = self.database.iter().map(|seen| ("database", seen.as_ref()));
         let others = self.pushed.iter().map(|pushed| (pushed.name.as_ref(), &pushed.seen));
-        let checks = database.chain(others);
+        let checks = database.chain(others).filter(|_| disclosure != Disclosure::StatusOnly);
+        let with_detail = disclosure == Disclosure::Everything;
         let body = Body {
             status: self.status(),
             database: if self.connected() { "connected" } else { "disconnected" },
@@ -78,10 +90,8 @@ impl Report {
             schema_version: self.identity.schema_version,
             checks: checks.map(|(name, seen)| Check::new(name, seen, self.now, with_detail)).collect(),
         };
-        let mut json = Vec::with_capacity(384);
-        // Strings, numbers and lists into memory: nothing here can fail.
-        let _ = serde_json::to_writer(&mut json, &body);
-        json
+        // Strings, numbers and lists: nothing here can fail.
+        to_json(&body).unwrap_or_default().into_bytes()
     }
 }
 

@@ -1,5 +1,8 @@
-//! The access token, as a filter: HTTP Basic with the token as password (any user), or bearer
-//! (RFC 7617, RFC 6750), compared in constant time.
+//! What a request may see, as filters: by its access token, and without one by the host that it names ([`super::hosts`]).
+//!
+//! The token is HTTP Basic with the token as password (any user), or bearer (RFC 7617, RFC 6750), compared in constant time.
+//! A request with the token may name any host. Where a token is set, a request without it gets 401 whatever host it
+//! names: a browser then asks for the password, and learns nothing else.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -12,7 +15,8 @@ use subtle::ConstantTimeEq as _;
 use warp::Filter;
 use warp::Rejection;
 
-use super::reply::Unauthorized;
+use super::hosts::{Hosts, RequestHost};
+use super::reply::{HostNotAllowed, Unauthorized};
 
 /// What a client must present; never shown.
 #[derive(Clone)]
@@ -58,40 +62,72 @@ impl FromStr for Credentials {
     }
 }
 
-/// Whether the client may know everything: it has the token, or none is wanted.
+/// How much a request may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
+    /// Everything: it has the token, or no token is set and its host is allowed.
     Full,
+    /// Health without details: a token is set, and it does not have it.
     Anonymous,
+    /// The status alone: it does not have a token either, and its host is not allowed.
+    StatusOnly,
 }
 
-/// Looks at the token and lets everyone through.
+/// Who may see what.
+#[derive(Clone)]
+pub struct Policy {
+    /// What clients must present, if anything.
+    pub token: Option<Token>,
+    /// The hosts that a request without it may name.
+    pub hosts: Hosts,
+}
+
+impl Policy {
+    fn access(&self, credentials: Option<&Credentials>, host: &RequestHost) -> Access {
+        let has_token = |token: &Token| credentials.is_some_and(|credentials| token.admits(credentials));
+        match &self.token {
+            Some(token) if has_token(token) => Access::Full,
+            _ if !self.hosts.allow(host) => Access::StatusOnly,
+            Some(_) => Access::Anonymous,
+            None => Access::Full,
+        }
+    }
+}
+
+/// Decides how much a request may see, and rejects none.
 pub(super) fn access(
-    token: Option<Token>,
+    policy: Policy,
 ) -> impl Filter<Extract = (Access,), Error = Rejection> + Clone + Send + Sync + 'static {
-    warp::header::optional::<Credentials>("authorization")
-        // A header that is no ASCII is none that we understand, and no reason to refuse what is open to all.
-        .or_else(|_| std::future::ready(Ok::<_, Rejection>((None,))))
-        .map(move |credentials: Option<Credentials>| {
-            let admitted = match (&token, &credentials) {
-                (None, _) => true,
-                (Some(token), Some(credentials)) => token.admits(credentials),
-                (Some(_), None) => false,
-            };
-            if admitted { Access::Full } else { Access::Anonymous }
-        })
+    decided(policy).map(|decision: Decision| decision.0)
 }
 
-/// Lets through who has the token.
+/// Rejects what may not see everything.
 pub(super) fn required(
-    token: Option<Token>,
+    policy: Policy,
 ) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
-    access(token)
-        .and_then(|access| {
+    let wants_token = policy.token.is_some();
+    decided(policy)
+        .and_then(move |(access, host): Decision| {
             std::future::ready(match access {
                 Access::Full => Ok(()),
-                Access::Anonymous => Err(warp::reject::custom(Unauthorized)),
+                _ if wants_token => Err(warp::reject::custom(Unauthorized)),
+                Access::Anonymous | Access::StatusOnly => Err(warp::reject::custom(HostNotAllowed(host))),
             })
         })
         .untuple_one()
+}
+
+type Decision = (Access, RequestHost);
+
+fn decided(
+    policy: Policy,
+) -> impl Filter<Extract = (Decision,), Error = Rejection> + Clone + Send + Sync + 'static {
+    warp::header::optional::<Credentials>("authorization")
+        // A header that is no ASCII is none that we understand, and no reason to refuse what is open to all.
+        .or_else(|_| std::future::ready(Ok::<_, Rejection>((None,))))
+        // The service puts it there.
+        .and(warp::ext::get::<RequestHost>())
+        .map(move |credentials: Option<Credentials>, host: RequestHost| {
+            (policy.access(credentials.as_ref(), &host), host)
+        })
 }

@@ -45,7 +45,7 @@ impl Route {
 }
 
 /// Status codes that are counted by themselves; any other counts as `other`, behind them.
-const STATUSES: [u16; 8] = [200, 400, 401, 404, 405, 413, 500, 503];
+const STATUSES: [u16; 10] = [200, 400, 401, 403, 404, 405, 413, 421, 500, 503];
 
 /// Where a status code is counted.
 fn status_index(status: u16) -> usize {

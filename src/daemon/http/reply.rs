@@ -9,6 +9,9 @@ use warp::reject::Reject;
 use warp::reply::Response;
 use warp::{Rejection, Reply};
 
+use super::hosts::{self, RequestHost};
+use crate::base::text::to_json;
+
 /// Written by hand, because hyper never sees the request: the request line is too long.
 pub(super) const URI_TOO_LONG: &str = "HTTP/1.1 414 URI Too Long\r\nContent-Type: application/json\r\n\
     Cache-Control: no-store\r\nContent-Length: 40\r\nConnection: close\r\n\r\n{\"error\":\"the request line is too long\"}";
@@ -34,7 +37,13 @@ where
 /// An error's answer.
 #[must_use]
 pub fn error(status: StatusCode, message: &str) -> Response {
-    json(status, serde_json::json!({ "error": message }).to_string())
+    // Strings: they can be serialised.
+    json(status, to_json(&serde_json::json!({ "error": message })).unwrap_or_default())
+}
+
+/// An error's answer with a code that programs can act on.
+pub(super) fn coded(status: StatusCode, code: &str, message: &str) -> Response {
+    json(status, to_json(&serde_json::json!({ "code": code, "error": message })).unwrap_or_default())
 }
 
 /// What [`TOO_MANY`] says, to whom there is room for a probe only.
@@ -54,6 +63,11 @@ impl Reject for MethodNotAllowed {}
 pub(super) struct Unauthorized;
 impl Reject for Unauthorized {}
 
+/// The request has no token, and its host is not allowed.
+#[derive(Debug)]
+pub(super) struct HostNotAllowed(pub(super) RequestHost);
+impl Reject for HostNotAllowed {}
+
 /// Says why a request was rejected.
 pub(super) async fn rejected(rejection: Rejection) -> Result<Response, Infallible> {
     Ok(answer(&rejection))
@@ -71,6 +85,8 @@ fn answer(rejection: &Rejection) -> Response {
         answer.headers_mut().append(WWW_AUTHENTICATE, challenge);
         answer.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"vpo\""));
         answer
+    } else if let Some(HostNotAllowed(host)) = rejection.find() {
+        coded(StatusCode::MISDIRECTED_REQUEST, "host-not-allowed", &hosts::refusal(host))
     } else if rejection.find::<InvalidQuery>().is_some() {
         error(StatusCode::BAD_REQUEST, "the query string is not valid")
     } else if let Some(header) = rejection.find::<InvalidHeader>() {

@@ -1,7 +1,8 @@
 //! The core's routes as warp filters: `/health`, `/readyz`, `/livez`, `/metrics`, and whatever else the
 //! composition root brings, behind the access token. `docs/openapi.yaml` is their contract.
 //!
-//! An unknown path is 401 without the token: who has none learns nothing, not even what is not there.
+//! An unknown path is 401 without the token, and 421 for a host that is not allowed: such a client does not learn which
+//! paths exist.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -15,28 +16,29 @@ use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
-use super::auth::{self, Access, Token};
+use super::auth::{self, Access, Policy};
 use super::reply::{self, MethodNotAllowed, rejected};
-use crate::daemon::health::{Health, Report};
+use crate::daemon::health::{Disclosure, Health, Report};
 use crate::daemon::metrics::{self, Registry};
 
-/// All routes. `others` are tried last, behind the token; what they reject becomes a JSON error.
+/// All routes. `others` are tried last, where `policy` allows everything; what they reject becomes a JSON error.
 pub fn routes(
     health: Health,
     metrics: Arc<Registry>,
-    token: Option<Token>,
+    policy: Policy,
     others: BoxedFilter<(Response,)>,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
     let rendered = Arc::new(Rendered::default());
-    let report =
-        at(&["/health", "/readyz"]).and(get_or_head()).and(auth::access(token.clone())).then(move |access| {
+    let report = at(&["/health", "/readyz"]).and(get_or_head()).and(auth::access(policy.clone())).then(
+        move |access| {
             let (health, rendered) = (health.clone(), Arc::clone(&rendered));
             async move {
                 let report = health.report().await;
                 let status = if report.ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 reply::json(status, rendered.body(report, access))
             }
-        });
+        },
+    );
     let alive =
         at(&["/livez"]).and(get_or_head()).map(|| reply::json(StatusCode::OK, "{\"status\":\"alive\"}"));
     let scrape = at(&["/metrics"]).and(get_or_head()).map(move || {
@@ -44,14 +46,14 @@ pub fn routes(
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
         response
     });
-    let guarded = auth::required(token).and(no_trailing_slash()).and(scrape.or(others).unify());
+    let guarded = auth::required(policy).and(no_trailing_slash()).and(scrape.or(others).unify());
     report.or(alive).unify().or(guarded).unify().recover(rejected).unify()
 }
 
-/// The last report as it was written, for those with the token and those without. Under load many probes a
+/// The last report as it was written, for each [`Access`]. Under load many probes a
 /// millisecond are told the same, which need not be written anew.
 #[derive(Default)]
-struct Rendered([Mutex<Option<(Report, Bytes)>>; 2]);
+struct Rendered([Mutex<Option<(Report, Bytes)>>; 3]);
 
 impl Rendered {
     fn body(&self, report: Report, access: Access) -> Bytes {
@@ -61,7 +63,12 @@ impl Rendered {
         {
             return body.clone();
         }
-        let body = Bytes::from(report.to_json(access == Access::Full));
+        let disclosure = match access {
+            Access::Full => Disclosure::Everything,
+            Access::Anonymous => Disclosure::NoDetail,
+            Access::StatusOnly => Disclosure::StatusOnly,
+        };
+        let body = Bytes::from(report.to_json(disclosure));
         *last = Some((report, body.clone()));
         body
     }

@@ -1,5 +1,5 @@
-//! What every request must satisfy and every answer carries, whatever its route: exactly one Host, no body,
-//! `Cache-Control`, `Connection: close` on the last, and being counted.
+//! What every request must satisfy and every answer carries, whatever its route: exactly one Host, not from another web
+//! site, no body, `Cache-Control`, `Connection: close` on the last, and being counted.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -10,15 +10,17 @@ use std::task::{Context, Poll, ready};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use pin_project_lite::pin_project;
 use tracing::debug;
-use warp::http::header::{CACHE_CONTROL, CONNECTION, HOST};
+use warp::http::header::{CACHE_CONTROL, CONNECTION};
 use warp::http::request::Parts;
-use warp::http::{HeaderValue, Request, StatusCode, Version};
+use warp::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use warp::reply::Response;
 
 use super::counters::{Counters, Route};
 use super::exchange::Exchange;
+use super::hosts::RequestHost;
 use super::registry::{Purpose, Stage};
 use super::reply;
+use super::socket::Socket;
 
 /// warp's routes as a service.
 pub(super) trait Routes:
@@ -77,27 +79,42 @@ impl<R> Service<R> {
 }
 
 /// Why a request gets no further than here.
-fn refusal(head: &Parts, has_body: bool) -> Option<(StatusCode, &'static str)> {
-    // The authority form, which is for proxies (RFC 9112, section 3.2.3): warp's routes need a path to look at.
-    if head.uri.path_and_query().is_none() {
-        return Some((StatusCode::BAD_REQUEST, "the request target must be a path"));
-    }
-    let mut hosts = head.headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) if host.as_bytes().iter().all(|byte| is_host(*byte)) => {}
-        (Some(_), None) => return Some((StatusCode::BAD_REQUEST, "the Host header is not valid")),
-        (None, _) if head.version < Version::HTTP_11 => {}
-        (None, _) => return Some((StatusCode::BAD_REQUEST, "the Host header is missing")),
-        (Some(_), Some(_)) => {
-            return Some((StatusCode::BAD_REQUEST, "there is more than one Host header"));
-        }
-    }
-    has_body.then_some((StatusCode::PAYLOAD_TOO_LARGE, "requests with a body are not accepted"))
+struct Refusal {
+    status: StatusCode,
+    code: Option<&'static str>,
+    message: &'static str,
 }
 
-/// The characters of a host and port (RFC 3986, section 3.2).
-fn is_host(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&byte)
+impl From<Refusal> for Response {
+    fn from(Refusal { status, code, message }: Refusal) -> Self {
+        code.map_or_else(|| reply::error(status, message), |code| reply::coded(status, code, message))
+    }
+}
+
+/// The host that a request names, if it may go on to its route.
+fn admitted(head: &Parts, has_body: bool) -> Result<RequestHost, Refusal> {
+    let refusal = |status, message| Refusal { status, code: None, message };
+    // The authority form, which is for proxies (RFC 9112, section 3.2.3): warp's routes need a path to look at.
+    if head.uri.path_and_query().is_none() {
+        return Err(refusal(StatusCode::BAD_REQUEST, "the request target must be a path"));
+    }
+    let host = RequestHost::of(head).map_err(|message| refusal(StatusCode::BAD_REQUEST, message))?;
+    if is_from_another_site(&head.headers) {
+        let message = "requests that another web site makes are not allowed; links are";
+        return Err(Refusal { status: StatusCode::FORBIDDEN, code: Some("cross-site"), message });
+    }
+    if has_body {
+        return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "requests with a body are not accepted"));
+    }
+    Ok(host)
+}
+
+/// Whether a browser says that a page of another site makes the request, other than by a link (Fetch Metadata).
+fn is_from_another_site(headers: &HeaderMap) -> bool {
+    let any = |name: &str, wanted: &str| {
+        headers.get_all(name).iter().any(|value| value.as_bytes() == wanted.as_bytes())
+    };
+    any("sec-fetch-site", "cross-site") && !any("sec-fetch-mode", "navigate")
 }
 
 impl<R: Routes> hyper::service::Service<Request<Incoming>> for Service<R> {
@@ -107,7 +124,7 @@ impl<R: Routes> hyper::service::Service<Request<Incoming>> for Service<R> {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.exchange.connection.enter(Stage::Handling);
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let route = Route::of(head.uri.path());
         let has_body = !body.is_end_stream();
         if has_body {
@@ -118,14 +135,18 @@ impl<R: Routes> hyper::service::Service<Request<Incoming>> for Service<R> {
             // Its one request: what follows is not read.
             self.exchange.overrun();
         }
-        let work = match refusal(&head, has_body) {
-            Some((status, message)) => Work::Refused { response: Some(reply::error(status, message)) },
-            None if crowded && !route.is_probe() => {
+        let work = match admitted(&head, has_body) {
+            Err(refusal) => Work::Refused { response: Some(refusal.into()) },
+            Ok(_) if crowded && !route.is_probe() => {
                 self.counters.refused();
                 Work::Refused { response: Some(reply::too_many()) }
             }
-            // warp's service is always ready.
-            None => Work::Route { future: self.routes.clone().call(Request::from_parts(head, NoBody)) },
+            Ok(host) => {
+                let is_unix = matches!(self.exchange.connection.socket, Socket::Unix(_));
+                head.extensions.insert(if is_unix { RequestHost::Exempt } else { host });
+                // warp's service is always ready.
+                Work::Route { future: self.routes.clone().call(Request::from_parts(head, NoBody)) }
+            }
         };
         Answer { work, route, exchange: Arc::clone(&self.exchange), counters: Arc::clone(&self.counters) }
     }

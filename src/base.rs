@@ -1,0 +1,4 @@
+//! The ground floor: what every part of the crate may use. It uses no other part itself, and knows nothing of videos,
+//! databases or HTTP.
+
+pub mod text;
