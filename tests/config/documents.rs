@@ -52,7 +52,7 @@ fn the_table_in_the_documentation_is_the_code() {
 }
 
 fn is_live(key: &str) -> bool {
-    key == "logging.level" || key.starts_with("library.")
+    key == "logging.level" || key.starts_with("library.") || key.starts_with("scan.")
 }
 
 #[test]
@@ -169,6 +169,7 @@ impl Dice {
                 "server.auth_token_file" => token.into(),
                 "server.auth_token" => continue,
                 "database.path" => self.path().into(),
+                "database.verify_interval" => i64::try_from(self.below(31_536_001)).expect("small").into(),
                 "logging.level" => self.pick(&["debug", "INFO", "Warning", "error"]).into(),
                 "logging.format" => self.pick(&["text", "json"]).into(),
                 "logging.output" => self.pick(&["stderr", "stdout"]).into(),
@@ -190,6 +191,7 @@ impl Dice {
                     .map(|_| self.pick(&["mkv", ".TS", "ÄÖ", "3gp", "m-v", "a#b", "\"q"]))
                     .collect::<Vec<_>>()
                     .into(),
+                "scan.job_retention_days" => i64::try_from(self.below(65536)).expect("small").into(),
                 other => panic!("{other} is new: give it values"),
             };
             let section = table.entry(key.section).or_insert_with(|| toml::Table::new().into());
@@ -244,6 +246,7 @@ fn a_reload_takes_over_the_level_and_the_library_and_names_the_rest() {
         ("server.shutdown_timeout", "0.5".into()),
         ("server.max_connections", "7".into()),
         ("database.path", "'/x'".into()),
+        ("database.verify_interval", "0".into()),
         ("logging.level", "'debug'".into()),
         ("logging.format", "'json'".into()),
         ("logging.output", "'stdout'".into()),
@@ -251,6 +254,7 @@ fn a_reload_takes_over_the_level_and_the_library_and_names_the_rest() {
         ("library.watch", "false".into()),
         ("library.rescan_interval", "0".into()),
         ("library.extensions", "['mkv']".into()),
+        ("scan.job_retention_days", "0".into()),
     ] {
         let new = resolved(&sandbox, &format!("server.auth_token_file = {one:?}\n{key} = {value}")).config;
         let changes = Config::changes(&old, &new);
@@ -326,6 +330,8 @@ fn a_probe_finds_the_library_whatever_else_is_wrong() {
         "[jobs]\npath = '/x'",
         "[library]\npaths = ['x']",
         "[library]\npath = 'x'",
+        "[database]\nverify_intervall = 1",
+        "[scan]\npath = 'x'",
         "[logging]\npath = 'x'",
         "[logging]\ndatabase_path = 'x'",
         "[cache]\ndatabase = 'redis'",

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::api;
-use crate::config;
+use crate::config::Config;
 use crate::daemon::health::{Health, Verdict};
 use crate::daemon::metrics::{Kind, Registry};
 use crate::daemon::supervisor::{Policy, Supervisor};
@@ -31,13 +31,16 @@ enum Failure {
     Crashed(#[from] JoinError),
 }
 
-/// `[library]` as the scanner takes it.
-pub(super) fn settings(library: &config::Library) -> Settings {
+/// `[library]` and `[scan]` as the scanner takes them.
+pub(super) fn settings(config: &Config) -> Settings {
+    let Config { library, scan, .. } = config;
+    let day = Duration::from_secs(24 * 3600);
     Settings {
         roots: library.roots.clone(),
         watch: library.watch,
         rescan_interval: library.rescan_interval,
         extensions: library.extensions.clone(),
+        job_retention: scan.job_retention_days.map(|days| day * u32::from(days)),
     }
 }
 
