@@ -7,6 +7,7 @@ mod api;
 mod architecture;
 mod auth;
 mod cli;
+mod clock;
 mod config;
 mod crowd;
 mod faults;

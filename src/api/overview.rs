@@ -15,7 +15,7 @@ use super::answer::{self, Refusal};
 use super::desk::Desk;
 use super::query::{self, Parameters};
 use crate::library::files::statistics::{self, Overview};
-use crate::library::jobs::listing::{self as jobs, Filter, Job};
+use crate::library::jobs::listing::{self as jobs, Job};
 use crate::library::{Fingerprint, SCHEMA_VERSION};
 
 /// While a scan writes, the library changes every second: an answer this old is as good.
@@ -87,12 +87,9 @@ impl Overviews {
     }
 
     async fn count(&self, now: Option<Fingerprint>, deadline: tokio::time::Instant) -> Result<Kept, Refusal> {
-        let filter = Filter { job_type: Some("scan".to_owned()), status: None };
-        let count = self.desk.read_by(deadline, move |tx| {
-            Ok((statistics::overview(tx)?, jobs::page(tx, &filter, None, SCANS)?))
-        });
-        let (overview, page) = count.await?;
-        let scans = page.map(|page| page.jobs).unwrap_or_default();
+        let count =
+            self.desk.read_by(deadline, move |tx| Ok((statistics::overview(tx)?, jobs::scans(tx, SCANS)?)));
+        let (overview, scans) = count.await?;
         Ok(Kept { of: now, at: Instant::now(), overview: Arc::new(overview), scans: Arc::new(scans) })
     }
 }

@@ -33,7 +33,7 @@ use super::state::{Counts, Problem, ScanState};
 use super::watch::{Seen, WatchError, Watching};
 use super::{Error, Settings, chain, discover, hashing, overlap};
 use crate::library::files::statistics::Totals;
-use crate::library::jobs::{self, End, Queued, Reason};
+use crate::library::jobs::{self, End, Queued, Reason, history};
 use crate::library::{self, Library, Patience};
 use roots::Root;
 use running::{Running, Work};
@@ -248,8 +248,8 @@ impl Scheduler {
     fn new_root(&self, path: &Path, watch: bool) -> Root {
         let stored = discover::stored(path);
         let patience = Patience::within(BRIEF);
-        let last_success = self.library.read(patience, |tx| jobs::last_success(tx, &stored)).ok().flatten();
-        let mut root = Root::new(path.to_owned(), last_success);
+        let walk = self.library.read(patience, |tx| history::last_walk(tx, &stored)).ok().flatten();
+        let mut root = Root::new(path.to_owned(), walk.and_then(|walk| walk.completed));
         // The watch first: what changes during the walk must be seen by one of the two.
         let patience = if watch { WATCH_PATIENCE } else { Duration::ZERO };
         root.ask_whole(Reason::Start, Instant::now() + patience);
