@@ -52,6 +52,12 @@ impl Status {
         }
     }
 
+    /// Nothing more will happen to the job.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Queued | Self::Running)
+    }
+
     /// The status of a stored word, if it is one.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
@@ -167,7 +173,7 @@ impl Standing {
     /// Nothing more will happen to it.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        !matches!(self.status, Status::Queued | Status::Running)
+        self.status.is_final()
     }
 }
 
