@@ -18,6 +18,7 @@ pub mod open;
 mod path;
 pub mod schema;
 pub mod timestamp;
+pub mod totals;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};

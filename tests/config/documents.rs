@@ -159,7 +159,9 @@ impl Dice {
             }
             let value: toml::Value = match key.name {
                 "server.bind" => self.pick(&["0.0.0.0", "::", "::1", "10.1.2.3", "::ffff:1.2.3.4"]).into(),
-                "server.port" => i64::try_from(self.below(65536)).expect("small").into(),
+                "server.port" | "scan.job_retention_days" => {
+                    i64::try_from(self.below(65536)).expect("small").into()
+                }
                 "server.shutdown_timeout" => {
                     (f64::from(u32::try_from(self.below(86_400_000)).expect("small")) / 1000.0).into()
                 }
@@ -191,7 +193,6 @@ impl Dice {
                     .map(|_| self.pick(&["mkv", ".TS", "ÄÖ", "3gp", "m-v", "a#b", "\"q"]))
                     .collect::<Vec<_>>()
                     .into(),
-                "scan.job_retention_days" => i64::try_from(self.below(65536)).expect("small").into(),
                 other => panic!("{other} is new: give it values"),
             };
             let section = table.entry(key.section).or_insert_with(|| toml::Table::new().into());

@@ -144,7 +144,7 @@ pub(super) fn collect(metrics: &mut Registry, state: watch::Receiver<ScanState>)
         let mut family = text.family(
             "vpo_library_files",
             Kind::Gauge,
-            "Files in the library by status, as of the end of the last scan.",
+            "Files in the library by status, as last counted after a scan.",
         );
         for total in totals.clone() {
             family.sample(&[("status", total.status.as_str())], total.files);
@@ -152,7 +152,7 @@ pub(super) fn collect(metrics: &mut Registry, state: watch::Receiver<ScanState>)
         let mut family = text.family(
             "vpo_library_bytes",
             Kind::Gauge,
-            "Bytes of files in the library by status, as of the end of the last scan.",
+            "Bytes of files in the library by status, as last counted after a scan.",
         );
         for total in totals {
             family.sample(&[("status", total.status.as_str())], total.bytes);
