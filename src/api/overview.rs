@@ -1,6 +1,6 @@
-//! What the library holds as a whole. Counting reads all of it, which takes seconds where there are a million files. So no
-//! request counts: a thread does, when someone asks and the library is not what it was, and requests show what was
-//! counted last, with its age. While nobody asks, nothing is counted.
+//! Shows the totals of the library. Counting reads all rows, which takes seconds at a million files. So a request does
+//! not count: where the library has changed since the last count, the request starts a thread that counts, and shows the
+//! last count with its age. Without requests nothing is counted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl Overviews {
             let _ = timeout_at((since + WAIT).into(), state.wait_for(|state| state.counting.is_none())).await;
         }
         let State { kept, failed, .. } = state.borrow().clone();
-        // What was found in another library says nothing of this one.
+        // Results of another generation belong to another library.
         if let Some((_, reason)) = failed.filter(|(of, _)| *of == generation) {
             return Err(Refusal::unavailable(reason));
         }
@@ -155,7 +155,7 @@ struct Counting {
 }
 
 impl Counting {
-    /// A stop closes the library, which ends it.
+    /// Counts to the end. Closing the library cancels it.
     fn run(&self, library: &Library) {
         let outcome = totals::count(library, Depth::Tracks, &|| false);
         self.of.state.send_modify(|state| match outcome {
@@ -205,5 +205,30 @@ impl Kept {
     /// Whether nothing was written since the count began.
     fn is_of(&self, now: Option<Fingerprint>) -> bool {
         self.of.is_some() && self.of == now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_as_far_apart_as_they_are_long_unless_the_library_is_another() {
+        let minute = Duration::from_secs(60);
+        let ago = |time: Duration| Instant::now().checked_sub(time).expect("the machine is up for longer");
+        let kept = |began| Kept { generation: 1, of: None, began, overview: Arc::default() };
+        assert!(State::default().is_due(1, None), "the first");
+        let mut state = State { kept: Some(kept(ago(Duration::ZERO))), ..State::default() };
+        state.next = Some(Instant::now() + minute);
+        assert!(!state.is_due(1, None), "too soon");
+        assert!(state.is_due(2, None), "another library");
+        state.next = Some(ago(Duration::ZERO));
+        assert!(state.is_due(1, None), "it was written to meanwhile");
+        state.counting = Some(Instant::now());
+        assert!(!state.is_due(1, None) && !state.is_due(2, None), "one at a time");
+        state.fail(2, "damaged".to_owned());
+        assert!(!state.is_due(2, None), "not at once after a failure");
+        state.next = Some(ago(Duration::ZERO));
+        assert!(state.is_due(2, None), "but again");
     }
 }

@@ -1,7 +1,7 @@
-//! Counts the whole library beside whoever writes to it.
+//! Counts the whole library while it may be written to.
 //!
-//! Each slice is a read of its own, because a read holds off those who write; so what comes between two slices is counted
-//! in part. [`Count::of`] says whether anything did.
+//! Each slice is a read of its own, because a read blocks writers. A commit between two slices is counted in part;
+//! [`Count::of`] shows whether there was one.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,9 @@ use super::{Error, Fingerprint, Library, Patience};
 
 /// How long one read of a count takes.
 const SLICE_TIME: Duration = Duration::from_millis(20);
+
+/// Pause between two slices, in which a waiting writer gets its turn.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a slice waits for a locked library before it begins anew; what was counted before is kept.
 const LOCKED: Duration = Duration::from_secs(1);
@@ -62,6 +65,7 @@ pub fn count(library: &Library, depth: Depth, cancelled: &dyn Fn() -> bool) -> R
                 let of = library.fingerprint().filter(|after| before == Some(*after));
                 return Ok(Count { tally, generation, of, began });
             }
+            std::thread::sleep(PAUSE);
         }
     }
 }

@@ -27,7 +27,7 @@ const LOOK_AT_LOCK: Duration = Duration::from_secs(1);
 /// A daemon with roots takes a queued scan within a second, unless it is busy with another.
 const UNTAKEN: Duration = Duration::from_secs(5);
 
-/// Without a new heartbeat for this long, whoever runs a scan is dead, or hangs: a daemon then begins the next.
+/// Without a new heartbeat for this long, a scan is dead or hangs, and the daemon starts the next one.
 const SILENT: Duration = Duration::from_secs(30);
 
 /// Queues a job for each path, follows it, and takes back what the daemon does not take.
@@ -156,16 +156,16 @@ fn follow(
     }
 }
 
-/// Whether scans of others go on, by their heartbeats. Those are times of another process's clock, which may differ from
-/// ours and may jump; that one changes between two looks needs no clock.
+/// Tracks whether other scans make progress, by their heartbeats. A heartbeat is a time of another process's clock, which
+/// may differ from ours and may jump. So its value is not compared with a clock; only a change of it counts.
 #[derive(Debug, Default)]
 struct Pulse {
     last: Vec<(Running, Instant)>,
 }
 
 impl Pulse {
-    /// Takes what is called running now. A scan counts for as long as its last change is not too old, and only if it is
-    /// one of the process that holds the library, where that process is known: others are dead.
+    /// Takes the rows that are `running` now and returns whether one of them makes progress: its last change is at most
+    /// [`SILENT`] ago, and, where the lock file names a pid, it belongs to that process.
     fn is_felt(&mut self, running: Vec<Running>, holder: Option<u32>, now: Instant) -> bool {
         let before = std::mem::take(&mut self.last);
         let since = |one: &Running| before.iter().find(|(other, _)| other == one).map_or(now, |(_, at)| *at);

@@ -1,7 +1,7 @@
 //! Counts and bytes over the whole library, a slice at a time.
 //!
-//! A count reads every row, which takes seconds for a million files, so it must not be one transaction: a [`Tally`] goes
-//! on from id to id, a short transaction each, and keeps what it has counted. Its size is bounded whatever the rows say.
+//! A count reads every row, which takes seconds for a million files, so it must not be one transaction. A [`Tally`]
+//! continues from id to id in short transactions. Its size is bounded, whatever names the rows hold.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use serde::Serialize;
 use super::Status;
 use crate::library::lenient::{integer, word};
 
-/// Groups of one kind that are told apart; files of others are counted together, under [`OTHERS`].
+/// Groups of one kind that are kept; files of further groups are counted together, under [`OTHERS`].
 const MOST_GROUPS: usize = 500;
 
 /// Bytes of a name that is shown; longer ones count among [`OTHERS`].
 const LONGEST_NAME: usize = 64;
 
-/// The name of the group of those that are not told apart.
+/// The name of the group for all that have no group of their own.
 const OTHERS: &str = "(others)";
 
 /// Tracks of one file that are counted, at most.

@@ -1,5 +1,5 @@
-//! What is done after a scan and is nobody's errand: counting files by status, and deleting rows of scans that are older
-//! than they are kept. On a thread of its own, and only after a scan: an idle disk stays idle.
+//! Work after a scan: counts files by status, and deletes rows of scans that are older than `scan.job_retention_days`.
+//! Runs on its own thread, and only after a scan, so that an idle disk stays idle.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
