@@ -113,10 +113,13 @@ fn million_files_are_answered_in_time() {
     let size = std::fs::metadata(sandbox.library()).expect("a library").len();
     println!("made {size} bytes in {:?}", made.elapsed());
     let daemon = sandbox.serve::<&str>([]);
-    let (start, mut times, mut counted) = (Instant::now(), Vec::new(), None);
+    let (start, mut times, mut counted, mut late) = (Instant::now(), Vec::new(), None, 0);
     while counted.is_none_or(|at: Instant| at.elapsed() < Duration::from_secs(2)) {
         let (library, took) = ask(&daemon);
         times.push(took);
+        // As with `in_time`: one late answer may be the fault of a busy machine, three in a row are the daemon's.
+        late = if took < PROBE { 0 } else { late + 1 };
+        assert!(late < 3, "late three times in a row: {:?}", &times[times.len() - 3..]);
         if counted.is_none() && library["files"] == files {
             println!("counted within {:?}", start.elapsed());
             counted = Some(Instant::now());
@@ -132,5 +135,4 @@ fn million_files_are_answered_in_time() {
     println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).expect("a line"));
     let metrics = daemon.get("/metrics").body;
     println!("{}", metrics.lines().find(|line| line.starts_with("process_cpu_seconds")).expect("a line"));
-    assert!(at(100) < PROBE, "{:?}", at(100));
 }
