@@ -117,7 +117,7 @@ fn daemon(home: &Path, root: &Path, files: u32) {
         })
     };
     let start = Instant::now();
-    let done = format!("vpo_library_files{{status=\"ok\"}} {files}\n");
+    let done = "vpo_scans_total{result=\"completed\"} 1\n";
     let hashed = format!("vpo_scan_files_hashed_total {files}\n");
     let mut peak = 0;
     let mut wait = |line: &str| loop {
@@ -128,7 +128,7 @@ fn daemon(home: &Path, root: &Path, files: u32) {
         assert!(start.elapsed() < Duration::from_secs(900), "the scan does not end");
         std::thread::sleep(Duration::from_millis(20));
     };
-    wait(&done);
+    wait(done);
     let scanned = start.elapsed();
     stop.store(true, Ordering::Relaxed);
     let times = prober.join().expect("every probe is answered");

@@ -38,6 +38,8 @@ pub struct Config {
     pub logging: Logging,
     /// `[library]`
     pub library: Library,
+    /// `[scan]`
+    pub scan: Scan,
 }
 
 /// `[server]`: the HTTP side.
@@ -66,6 +68,8 @@ pub struct Database {
     pub path: PathBuf,
     /// The path is the default one: its directory may be created too.
     pub is_default: bool,
+    /// Time between two checks of the whole file; `None` = only after the start and after faults.
+    pub verify_interval: Option<Duration>,
 }
 
 /// `[logging]`
@@ -92,6 +96,13 @@ pub struct Library {
     pub extensions: Vec<String>,
 }
 
+/// `[scan]`: how scans are recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scan {
+    /// Days after which the row of a finished scan is deleted; `None` = never.
+    pub job_retention_days: Option<u16>,
+}
+
 /// A configuration, and how it came about.
 #[derive(Clone, Debug)]
 pub struct Resolved {
@@ -108,7 +119,7 @@ pub struct Resolved {
 /// What differs between two configurations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Keys that a running daemon takes over: `logging.level` and `library.*`.
+    /// Keys that a running daemon takes over: `logging.level`, `library.*` and `scan.*`.
     pub live: Vec<&'static str>,
     /// Keys that need a restart.
     pub restart: Vec<&'static str>,
@@ -165,7 +176,8 @@ impl Config {
                 _ => before != after,
             };
             if differs {
-                let live = name == "logging.level" || name.starts_with("library.");
+                let live = name == "logging.level"
+                    || ["library.", "scan."].iter().any(|section| name.starts_with(section));
                 if live { changes.live.push(name) } else { changes.restart.push(name) }
             }
         }
@@ -175,7 +187,7 @@ impl Config {
     /// Every key with its effective value, in the order of [`keys::KEYS`].
     #[must_use]
     pub fn shown(&self) -> Vec<(&'static str, Shown)> {
-        let Self { server, database, logging, library } = self;
+        let Self { server, database, logging, library, scan } = self;
         let text = |text: &str| Shown::Value(text.into());
         let path = |path: &PathBuf| Shown::Value(path.to_string_lossy().into_owned().into());
         let list = |items: Vec<String>| Shown::Value(items.into());
@@ -197,6 +209,7 @@ impl Config {
             ("server.auth_token_file", server.auth_token_file.as_ref().map_or(Shown::Unset, path)),
             ("server.hosts", list(server.hosts.clone())),
             ("database.path", path(&database.path)),
+            ("database.verify_interval", seconds(database.verify_interval.unwrap_or_default())),
             ("logging.level", text(logging.level.as_str())),
             ("logging.format", text(logging.format.as_str())),
             ("logging.output", text(logging.output.as_str())),
@@ -204,6 +217,10 @@ impl Config {
             ("library.watch", Shown::Value(library.watch.into())),
             ("library.rescan_interval", seconds(library.rescan_interval.unwrap_or_default())),
             ("library.extensions", list(library.extensions.clone())),
+            (
+                "scan.job_retention_days",
+                Shown::Value(i64::from(scan.job_retention_days.unwrap_or_default()).into()),
+            ),
         ]
     }
 }

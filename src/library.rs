@@ -23,6 +23,7 @@ mod path;
 pub mod schema;
 mod session;
 pub mod timestamp;
+pub mod totals;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};

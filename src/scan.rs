@@ -42,6 +42,8 @@ pub struct Settings {
     pub rescan_interval: Option<Duration>,
     /// Extensions of videos, lower case, without the dot.
     pub extensions: Vec<String>,
+    /// Age from which the row of a finished scan is deleted; `None` = never.
+    pub job_retention: Option<Duration>,
 }
 
 /// Why a scan ended before its end.

@@ -401,11 +401,14 @@ fn scan_beside_a_daemon_without_roots_waits_for_no_dead_scan() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");
     let _daemon = sandbox.serve([""; 0]);
-    sandbox.sql(
-        r#"INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at, worker_heartbeat)
-           VALUES ('dead', '/videos', 'scan', 'running', '{"by":"vpo-serve"}',
-               '2025-01-01T00:00:00.000000+00:00', '2025-01-01T00:00:01.000000+00:00')"#,
-    );
+    // Whatever time its clock had.
+    for year in [2025, 2099] {
+        sandbox.sql(&format!(
+            r#"INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at, worker_heartbeat)
+               VALUES ('dead in {year}', '/videos', 'scan', 'running', '{{"by":"vpo-serve"}}',
+                   '{year}-01-01T00:00:00.000000+00:00', '{year}-01-01T00:00:01.000000+00:00')"#
+        ));
+    }
     let output = sandbox.try_scan(&[]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");

@@ -100,7 +100,7 @@ impl Desk {
     }
 
     /// What a request is told whose deadline has come.
-    pub(super) fn late() -> Refusal {
+    fn late() -> Refusal {
         Refusal::unavailable(format!("not answered within {LIMIT:?}; try again later"))
     }
 
@@ -147,10 +147,15 @@ impl Desk {
         outcome.map_err(|error| refusal(&error))
     }
 
-    /// What tells one state of the library from another: [`Library::fingerprint`], which asks the disk and so takes a
-    /// place, too.
-    pub(super) async fn fingerprint(&self, deadline: Instant) -> Result<Option<Fingerprint>, Refusal> {
-        self.run(deadline, Library::fingerprint).await
+    /// What tells one state of the library from another: its generation and its fingerprint. Asks the disk and so takes
+    /// a place, too.
+    pub(super) async fn state(&self, deadline: Instant) -> Result<(u64, Option<Fingerprint>), Refusal> {
+        self.run(deadline, |library| (library.generation(), library.fingerprint())).await
+    }
+
+    /// The library, for work that is no request's.
+    pub(super) fn library(&self) -> Arc<Library> {
+        Arc::clone(&self.library)
     }
 
     /// Runs `work`, which may block, on a thread of its own, as soon as there is a place for it. A disk that hangs
@@ -183,9 +188,11 @@ impl Desk {
 }
 
 fn refusal(error: &Error) -> Refusal {
-    let mut text = error.to_string();
-    if let Some(source) = std::error::Error::source(error) {
-        text = format!("{text}: {source}");
-    }
-    Refusal::unavailable(text)
+    Refusal::unavailable(reason(error))
+}
+
+/// Why the library cannot be read, in one line.
+pub(super) fn reason(error: &Error) -> String {
+    let text = error.to_string();
+    std::error::Error::source(error).map(|source| format!("{text}: {source}")).unwrap_or(text)
 }

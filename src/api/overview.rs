@@ -1,25 +1,34 @@
-//! What the library holds as a whole. Counting reads all of it, so one request counts for all, and the answer
-//! is kept for as long as the library's files are as they were.
+//! Shows the totals of the library. Counting reads all rows, which takes seconds at a million files. So a request does
+//! not count: where the library has changed since the last count, the request starts a thread that counts, and shows the
+//! last count with its age. Without requests nothing is counted.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 use tokio::time::timeout_at;
 use warp::reply::Response;
 
 use super::Root;
 use super::answer::{self, Refusal};
-use super::desk::Desk;
+use super::desk::{Desk, reason};
 use super::query::{self, Parameters};
-use crate::library::files::statistics::{self, Overview};
-use crate::library::jobs::listing::{self as jobs, Filter, Job};
-use crate::library::{Fingerprint, SCHEMA_VERSION};
+use crate::library::files::statistics::{Depth, Group, Overview};
+use crate::library::jobs::listing::{self as jobs, Job};
+use crate::library::totals::{self, Count};
+use crate::library::{Fingerprint, Library, SCHEMA_VERSION};
 
-/// While a scan writes, the library changes every second: an answer this old is as good.
-const FRESH: Duration = Duration::from_secs(5);
+/// How long requests wait for a count that has just begun: that of a library of some thousand files takes no longer.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// After a count there is none for this many times as long as it took: a library that is written to all the time costs at
+/// most a fifth of a core.
+const PAUSES: u32 = 4;
+
+/// After a count that failed.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Last scans that are shown.
 const SCANS: u32 = 10;
@@ -28,26 +37,45 @@ const SCANS: u32 = 10;
 pub(super) struct Overviews {
     desk: Desk,
     roots: Box<dyn Fn() -> Vec<Root> + Send + Sync>,
-    /// Held while counting: who comes then waits for that count.
-    kept: Mutex<Option<Kept>>,
+    state: watch::Sender<State>,
 }
 
+#[derive(Clone, Debug, Default)]
+struct State {
+    /// Since when a thread counts.
+    counting: Option<Instant>,
+    /// When the next count may begin.
+    next: Option<Instant>,
+    /// What the last one counted.
+    kept: Option<Kept>,
+    /// Of which generation of the library a later one failed, and why.
+    failed: Option<(u64, String)>,
+}
+
+#[derive(Clone, Debug)]
 struct Kept {
+    generation: u64,
     of: Option<Fingerprint>,
-    at: Instant,
+    began: Instant,
     overview: Arc<Overview>,
-    scans: Arc<Vec<Job>>,
 }
 
 #[derive(Serialize)]
 struct Answer<'a> {
     schema_version: u32,
-    #[serde(flatten)]
-    overview: &'a Overview,
+    files: Option<u64>,
+    bytes: Option<u64>,
+    statuses: Option<&'a [Group]>,
+    containers: Option<&'a [Group]>,
+    codecs: Option<&'a [Group]>,
+    languages: Option<&'a [Group]>,
+    resolutions: Option<&'a [Group]>,
     roots: Vec<Root>,
     scans: &'a [Job],
-    /// Seconds since the library was counted.
-    age_seconds: f64,
+    /// Seconds since the count began.
+    age_seconds: Option<f64>,
+    /// Nothing was written since the count began.
+    current: bool,
 }
 
 impl fmt::Debug for Overviews {
@@ -58,41 +86,149 @@ impl fmt::Debug for Overviews {
 
 impl Overviews {
     pub(super) fn new(desk: Desk, roots: impl Fn() -> Vec<Root> + Send + Sync + 'static) -> Self {
-        Self { desk, roots: Box::new(roots), kept: Mutex::new(None) }
+        Self { desk, roots: Box::new(roots), state: watch::Sender::default() }
     }
 
     pub(super) async fn show(self: Arc<Self>, parameters: Parameters) -> Result<Response, Refusal> {
         query::none(&parameters)?;
-        // One deadline for all of it: where the count does not come to an end, those who wait must not each begin a
-        // count of their own, one after the other.
         let deadline = Desk::deadline();
-        let mut kept = timeout_at(deadline, self.kept.lock()).await.map_err(|_| Desk::late())?;
-        let now = self.desk.fingerprint(deadline).await?;
-        let is_good = |kept: &Kept| now.is_some() && (kept.of == now || kept.at.elapsed() < FRESH);
-        let answer = if let Some(good) = kept.take().filter(is_good) {
-            good
-        } else {
-            self.count(now, deadline).await?
-        };
-        let (overview, scans, at) = (Arc::clone(&answer.overview), Arc::clone(&answer.scans), answer.at);
-        *kept = Some(answer);
-        drop(kept);
+        let (generation, now) = self.desk.state(deadline).await?;
+        self.count_if_due(generation, now);
+        let scans = self.desk.read_by(deadline, |tx| jobs::scans(tx, SCANS)).await?;
+        let mut state = self.state.subscribe();
+        let since = state.borrow().counting;
+        if let Some(since) = since {
+            let _ = timeout_at((since + WAIT).into(), state.wait_for(|state| state.counting.is_none())).await;
+        }
+        let State { kept, failed, .. } = state.borrow().clone();
+        // Results of another generation belong to another library.
+        if let Some((_, reason)) = failed.filter(|(of, _)| *of == generation) {
+            return Err(Refusal::unavailable(reason));
+        }
+        let kept = kept.filter(|kept| kept.generation == generation);
+        let overview = kept.as_ref().map(|kept| &*kept.overview);
         answer::json(Answer {
             schema_version: SCHEMA_VERSION,
-            overview: &overview,
+            files: overview.map(|overview| overview.files),
+            bytes: overview.map(|overview| overview.bytes),
+            statuses: overview.map(|overview| &*overview.statuses),
+            containers: overview.map(|overview| &*overview.containers),
+            codecs: overview.map(|overview| &*overview.codecs),
+            languages: overview.map(|overview| &*overview.languages),
+            resolutions: overview.map(|overview| &*overview.resolutions),
             roots: (self.roots)(),
             scans: &scans,
-            age_seconds: at.elapsed().as_secs_f64(),
+            age_seconds: kept.as_ref().map(|kept| kept.began.elapsed().as_secs_f64()),
+            current: kept.as_ref().is_some_and(|kept| kept.is_of(now)),
         })
     }
 
-    async fn count(&self, now: Option<Fingerprint>, deadline: tokio::time::Instant) -> Result<Kept, Refusal> {
-        let filter = Filter { job_type: Some("scan".to_owned()), status: None };
-        let count = self.desk.read_by(deadline, move |tx| {
-            Ok((statistics::overview(tx)?, jobs::page(tx, &filter, None, SCANS)?))
+    /// Begins a count, unless what was counted is still so, or it is too soon.
+    fn count_if_due(self: &Arc<Self>, generation: u64, now: Option<Fingerprint>) {
+        let begins = self.state.send_if_modified(|state| {
+            let is_due = state.is_due(generation, now);
+            if is_due {
+                state.counting = Some(Instant::now());
+            }
+            is_due
         });
-        let (overview, page) = count.await?;
-        let scans = page.map(|page| page.jobs).unwrap_or_default();
-        Ok(Kept { of: now, at: Instant::now(), overview: Arc::new(overview), scans: Arc::new(scans) })
+        if !begins {
+            return;
+        }
+        let (counting, library) = (Counting { of: Arc::clone(self), generation }, self.desk.library());
+        let thread = std::thread::Builder::new().name("count".into()).spawn(move || {
+            // On Linux this is the thread's own niceness.
+            let _ = rustix::process::nice(10);
+            counting.run(&library);
+        });
+        if let Err(error) = thread {
+            let reason = format!("cannot start a thread that counts: {error}");
+            self.state.send_modify(|state| state.fail(generation, reason));
+        }
+    }
+}
+
+/// A count under way, which ends whatever happens.
+struct Counting {
+    of: Arc<Overviews>,
+    generation: u64,
+}
+
+impl Counting {
+    /// Counts to the end. Closing the library cancels it.
+    fn run(&self, library: &Library) {
+        let outcome = totals::count(library, Depth::Tracks, &|| false);
+        self.of.state.send_modify(|state| match outcome {
+            Ok(count) => state.keep(count),
+            Err(error) => state.fail(self.generation, reason(&error)),
+        });
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reason = "counting failed inside vpo; please report this".to_owned();
+            self.of.state.send_modify(|state| state.fail(self.generation, reason));
+        }
+    }
+}
+
+impl State {
+    fn is_due(&self, generation: u64, now: Option<Fingerprint>) -> bool {
+        if self.counting.is_some() {
+            return false;
+        }
+        let has_failed = self.failed.as_ref().is_some_and(|(of, _)| *of == generation);
+        match self.kept.as_ref().filter(|kept| kept.generation == generation) {
+            None if !has_failed => true,
+            Some(kept) if !has_failed && kept.is_of(now) => false,
+            _ => self.next.is_none_or(|next| next <= Instant::now()),
+        }
+    }
+
+    fn keep(&mut self, count: Count) {
+        let Count { tally, generation, of, began } = count;
+        let next = Some(Instant::now() + began.elapsed() * PAUSES);
+        let kept = Some(Kept { generation, of, began, overview: Arc::new(tally.overview()) });
+        *self = Self { counting: None, next, kept, failed: None };
+    }
+
+    fn fail(&mut self, generation: u64, reason: String) {
+        self.counting = None;
+        self.next = Some(Instant::now() + PAUSE);
+        self.failed = Some((generation, reason));
+    }
+}
+
+impl Kept {
+    /// Whether nothing was written since the count began.
+    fn is_of(&self, now: Option<Fingerprint>) -> bool {
+        self.of.is_some() && self.of == now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_as_far_apart_as_they_are_long_unless_the_library_is_another() {
+        let minute = Duration::from_secs(60);
+        let ago = |time: Duration| Instant::now().checked_sub(time).expect("the machine is up for longer");
+        let kept = |began| Kept { generation: 1, of: None, began, overview: Arc::default() };
+        assert!(State::default().is_due(1, None), "the first");
+        let mut state = State { kept: Some(kept(ago(Duration::ZERO))), ..State::default() };
+        state.next = Some(Instant::now() + minute);
+        assert!(!state.is_due(1, None), "too soon");
+        assert!(state.is_due(2, None), "another library");
+        state.next = Some(ago(Duration::ZERO));
+        assert!(state.is_due(1, None), "it was written to meanwhile");
+        state.counting = Some(Instant::now());
+        assert!(!state.is_due(1, None) && !state.is_due(2, None), "one at a time");
+        state.fail(2, "damaged".to_owned());
+        assert!(!state.is_due(2, None), "not at once after a failure");
+        state.next = Some(ago(Duration::ZERO));
+        assert!(state.is_due(2, None), "but again");
     }
 }

@@ -162,7 +162,7 @@ async fn start(
     warn_if_exposed(&config.server, &address);
     let supervisor = Supervisor::default();
     let http_stop = CancellationToken::new();
-    let (library_settings, _) = watch::channel(scanning::settings(&config.library));
+    let (library_settings, _) = watch::channel(scanning::settings(&config));
     let scans = scanning::start(Arc::clone(&library), &library_settings, supervisor.clone(), health.clone());
     let http = tokio::spawn(serve_http(
         listener,
@@ -378,9 +378,10 @@ fn reload(
         let changes = Config::changes(&in_force, &resolved.config);
         in_force.logging.level = resolved.config.logging.level;
         in_force.library = resolved.config.library;
+        in_force.scan = resolved.config.scan;
         telemetry.set_level(log_level(in_force.logging.level));
         library_settings.send_if_modified(|settings| {
-            let now = scanning::settings(&in_force.library);
+            let now = scanning::settings(&in_force);
             let differs = *settings != now;
             *settings = now;
             differs

@@ -233,7 +233,7 @@ impl Reader<'_> {
 
     fn section(&mut self, section: &str, value: Spanned<DeValue<'_>>) {
         let span = value.span();
-        // [database] has one key, so whatever stands there was meant for it; nothing elsewhere was.
+        // An unknown key of [database] may be a misspelt path; nothing elsewhere is.
         let subject = if section == "database" { Subject::NameFor(LIBRARY) } else { Subject::Name };
         let DeValue::Table(table) = value.into_inner() else {
             self.problem(subject, &span, || {
@@ -248,9 +248,11 @@ impl Reader<'_> {
             } else if FOREIGN_KEYS.contains(&(section, &name)) {
                 self.foreign.push((format!("{section}.{name}"), self.place(&span)));
             } else {
+                let known = KEYS.iter().filter(|key| key.section == section).map(|key| key.field);
+                let meant = nearest(&name, known.clone());
+                let subject = if meant.is_none_or(|meant| meant == "path") { subject } else { Subject::Name };
                 self.problem(subject, &span, || {
-                    let known = KEYS.iter().filter(|key| key.section == section).map(|key| key.field);
-                    let advice = match nearest(&name, known.clone()) {
+                    let advice = match meant {
                         Some(meant) => format!("did you mean {meant}?"),
                         None => {
                             format!("remove it; [{section}] has {}", known.collect::<Vec<_>>().join(", "))

@@ -140,6 +140,9 @@ keys! {
     database: Database {
         /// The library's file.
         path: PathBuf, Some("--database"), "give the path of the library's file";
+        /// Time between two checks of the whole file.
+        verify_interval: Seconds<31_536_000>, None,
+            "give seconds from 0 to 31536000, such as 86400 (0 = only after the start and after faults)";
     }
     /// `[logging]`
     logging: Logging {
@@ -162,5 +165,10 @@ keys! {
         /// File name extensions of videos.
         extensions: Extensions, None,
             "give file name extensions such as mkv, mp4 (in the file, a list of strings)";
+    }
+    /// `[scan]`: how scans are recorded.
+    scan: Scan {
+        /// Days after which the row of a finished scan is deleted.
+        job_retention_days: u16, None, "give a whole number of days from 0 to 65535 (0 = keep for ever)";
     }
 }

@@ -16,7 +16,7 @@ use super::origin::{Origin, Origins};
 use super::paths::Paths;
 use super::value::{Extensions, Format, Hosts, Level, Output, Seconds, Secret};
 use super::variables;
-use super::{Config, Database, Library, Logging, Resolved, Server};
+use super::{Config, Database, Library, Logging, Resolved, Scan, Server};
 
 /// The variables in which systemd names the directories of a unit (systemd.exec(5)).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
@@ -126,6 +126,10 @@ impl<'a> Resolution<'a> {
         let server = self.server(read_secrets);
         let database = self.database();
         let library = self.library();
+        let scan = Scan {
+            job_retention_days: Some(self.values.scan.job_retention_days.unwrap_or(90))
+                .filter(|days| *days > 0),
+        };
         let logging = Logging {
             level: self.values.logging.level.unwrap_or(Level::Info),
             format: self.values.logging.format.unwrap_or(Format::Text),
@@ -134,7 +138,7 @@ impl<'a> Resolution<'a> {
         match database {
             Some(database) if self.problems.is_empty() => {
                 let Self { origins, warnings, file, .. } = self;
-                let config = Config { server, database, logging, library };
+                let config = Config { server, database, logging, library, scan };
                 Ok(Resolved { config, origins, warnings, file })
             }
             _ => Err(self.error()),
@@ -215,17 +219,18 @@ impl<'a> Resolution<'a> {
 
     fn database(&mut self) -> Option<Database> {
         let default = self.default_library();
+        let verify_interval = interval(self.values.database.verify_interval, Duration::from_secs(86_400));
         match (&self.values.database.path, default) {
             // A path that someone wrote down may well be the default one.
             (Some(path), default) => {
                 let is_default = default.is_ok_and(|(default, _)| default == *path);
-                Some(Database { path: path.clone(), is_default })
+                Some(Database { path: path.clone(), is_default, verify_interval })
             }
             (None, Ok((path, origin))) => {
                 if origin != Origin::Default {
                     self.origins.insert("database.path", origin);
                 }
-                Some(Database { path, is_default: true })
+                Some(Database { path, is_default: true, verify_interval })
             }
             (None, Err(problem)) => {
                 // A path that was refused, or that may be in what could not be read, needs no default.
@@ -255,16 +260,18 @@ impl<'a> Resolution<'a> {
         Library {
             roots: library.roots.clone().unwrap_or_default(),
             watch: library.watch.unwrap_or(true),
-            rescan_interval: library
-                .rescan_interval
-                .map_or(Some(Duration::from_secs(3600)), |time| Some(time.get()))
-                .filter(|time| !time.is_zero()),
+            rescan_interval: interval(library.rescan_interval, Duration::from_secs(3600)),
             extensions: library
                 .extensions
                 .clone()
                 .map_or_else(|| EXTENSIONS.map(str::to_owned).to_vec(), Extensions::into_vec),
         }
     }
+}
+
+/// A time between two of something; `None` = never, which is written as 0.
+fn interval<const MAX: u64>(given: Option<Seconds<MAX>>, default: Duration) -> Option<Duration> {
+    Some(given.map_or(default, Seconds::get)).filter(|time| !time.is_zero())
 }
 
 fn to_usize(number: NonZero<u32>) -> usize {

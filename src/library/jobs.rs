@@ -2,16 +2,20 @@
 //!
 //! Only rows of `job_type` scan whose `policy_json` says `"by": "vpo-serve"` are ours; those of other
 //! programs are listed but never touched.
+//!
+//! Their order is that of their rowids, in which they were inserted: times come from clocks that may jump. `VACUUM`
+//! keeps that order, and so does `.dump`.
 
+pub mod history;
 pub mod listing;
-
-use std::time::{Duration, SystemTime};
+#[cfg(test)]
+mod tests;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use serde::{Deserialize, Serialize};
 
-use super::lenient::exact_text;
+use super::lenient::{exact_text, integer};
 use super::timestamp::Timestamp;
 
 /// The value of `by` in `policy_json` that makes a row ours.
@@ -46,6 +50,12 @@ impl Status {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
         }
+    }
+
+    /// Nothing more will happen to the job.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Queued | Self::Running)
     }
 
     /// The status of a stored word, if it is one.
@@ -163,7 +173,7 @@ impl Standing {
     /// Nothing more will happen to it.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        !matches!(self.status, Status::Queued | Status::Running)
+        self.status.is_final()
     }
 }
 
@@ -205,7 +215,7 @@ impl Request {
     }
 }
 
-/// Our queued rows, oldest first.
+/// Our queued rows by priority, those of one priority in the order in which they were inserted.
 ///
 /// # Errors
 /// What SQLite reports.
@@ -233,7 +243,7 @@ pub fn queued(conn: &Connection) -> rusqlite::Result<Vec<Request>> {
 }
 
 const QUEUED: &str = "SELECT id, file_path, policy_json FROM jobs
-    WHERE status = 'queued' AND job_type = 'scan' ORDER BY priority, created_at";
+    WHERE status = 'queued' AND job_type = 'scan' ORDER BY +priority, rowid";
 
 /// Begins a job: inserts its row, or takes the queued one. `false` when the queued one is no longer there
 /// to take.
@@ -314,23 +324,37 @@ pub fn withdraw(conn: &Connection, id: &str, reason: &str) -> rusqlite::Result<(
     Ok(())
 }
 
-/// Without a heartbeat for this long whoever runs a scan is dead, or hangs.
-const HEARTBEAT_LIMIT: Duration = Duration::from_secs(30);
+/// A scan of ours that is called running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// `jobs.id`
+    pub id: String,
+    /// `worker_pid`
+    pub pid: Option<u32>,
+    /// `worker_heartbeat`. That it changes shows that the scan goes on; its value depends on the clock of the writer.
+    pub heartbeat: Option<String>,
+}
 
-/// Whether a scan of ours is under way, by its heartbeat.
+/// The newest of our scans that are called running.
 ///
 /// # Errors
 /// What SQLite reports.
-pub fn any_running(conn: &Connection) -> rusqlite::Result<bool> {
-    let since = SystemTime::now().checked_sub(HEARTBEAT_LIMIT).unwrap_or(SystemTime::UNIX_EPOCH);
-    // Times of one form are in order as texts.
-    conn.query_one(
-        "SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND job_type = 'scan'
-            AND json_valid(policy_json) AND json_extract(policy_json, '$.by') = ?1 AND worker_heartbeat > ?2)",
-        params![BY, Timestamp::from(since)],
-        |row| row.get(0),
-    )
+pub fn running(conn: &Connection) -> rusqlite::Result<Vec<Running>> {
+    let mut statement = conn.prepare(RUNNING)?;
+    let rows = statement.query_map([BY], |row| {
+        Ok(exact_text(row, 0).map(|id| Running {
+            id,
+            pid: integer(row, 1).and_then(|pid| u32::try_from(pid).ok()),
+            heartbeat: exact_text(row, 2),
+        }))
+    })?;
+    rows.filter_map(Result::transpose).collect()
 }
+
+const RUNNING: &str = "SELECT id, worker_pid, worker_heartbeat FROM jobs
+    WHERE status = 'running' AND job_type = 'scan'
+        AND json_valid(policy_json) AND json_extract(policy_json, '$.by') = ?1
+    ORDER BY rowid DESC LIMIT 16";
 
 /// Marks every scan of ours that is still called running as failed, and returns how many. Only while holding the lock:
 /// then whoever ran them is dead.
@@ -346,39 +370,6 @@ pub fn fail_abandoned(conn: &Connection) -> rusqlite::Result<usize> {
             AND json_extract(policy_json, '$.by') = ?2",
         params![Timestamp::now(), BY],
     )
-}
-
-/// The summary of our latest completed walk of all of the root `path`.
-///
-/// # Errors
-/// What SQLite reports.
-pub fn last_summary(conn: &Connection, path: &str) -> rusqlite::Result<Option<String>> {
-    conn.query_row(
-        "SELECT summary_json FROM jobs
-         WHERE status = 'completed' AND job_type = 'scan' AND file_path = ?1
-            AND json_valid(policy_json) AND json_extract(policy_json, '$.by') = ?2
-            AND json_valid(summary_json) AND json_extract(summary_json, '$.root') IS NOT NULL
-         ORDER BY created_at DESC LIMIT 1",
-        [path, BY],
-        |row| row.get(0),
-    )
-    .optional()
-}
-
-/// When our latest walk of all of the root `path` completed; looks at parts of it do not count.
-///
-/// # Errors
-/// What SQLite reports.
-pub fn last_success(conn: &Connection, path: &str) -> rusqlite::Result<Option<Timestamp>> {
-    let text: Option<String> = conn.query_one(
-        "SELECT max(completed_at) FROM jobs
-         WHERE status = 'completed' AND job_type = 'scan' AND file_path = ?1
-            AND json_valid(policy_json) AND json_extract(policy_json, '$.by') = ?2
-            AND json_valid(summary_json) AND json_extract(summary_json, '$.root') IS NOT NULL",
-        [path, BY],
-        |row| row.get(0),
-    )?;
-    Ok(text.as_deref().and_then(Timestamp::parse))
 }
 
 /// Where the job `id` stands; `None` when there is no such row.

@@ -29,7 +29,7 @@ use super::discover::{self, Rules};
 use super::progress::{Phase, Progress};
 use super::root::{self, Look, Offline, Witness};
 use crate::library::files::{self, Span};
-use crate::library::jobs::{self, End, Queued};
+use crate::library::jobs::{self, End, Queued, history};
 use crate::library::{self, Library, Patience};
 
 pub(crate) use moves::Move;
@@ -281,8 +281,8 @@ impl<'a> Run<'a> {
     /// What the last completed scan of a root recorded.
     fn last_walk(&self, root: &Path) -> Result<Summary, Error> {
         let root = discover::stored(root);
-        let text = self.read_library(|tx| jobs::last_summary(tx, &root))?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+        let walk = self.read_library(|tx| history::last_walk(tx, &root))?;
+        Ok(walk.and_then(|walk| serde_json::from_str(&walk.summary).ok()).unwrap_or_default())
     }
 
     fn compare(

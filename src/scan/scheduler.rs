@@ -6,7 +6,8 @@
 //! when the watch has seen something there, or a file was still being written.
 //!
 //! Here is the thread's loop and what it knows. [`roots`] keeps what is known of each root, with its [`watching`] and its
-//! [`trouble`]; [`requests`] takes what others ask for, [`begin`] starts what is due, [`ends`] draws the conclusions.
+//! [`trouble`]; [`requests`] takes what others ask for, [`begin`] starts what is due, [`ends`] draws the conclusions, [`upkeep`] counts
+//! and deletes old rows.
 
 mod begin;
 mod ends;
@@ -14,6 +15,7 @@ mod requests;
 mod roots;
 mod running;
 mod trouble;
+mod upkeep;
 mod watching;
 
 use std::collections::VecDeque;
@@ -33,10 +35,11 @@ use super::state::{Counts, Problem, ScanState};
 use super::watch::{Seen, WatchError, Watching};
 use super::{Error, Settings, chain, discover, hashing, overlap};
 use crate::library::files::statistics::Totals;
-use crate::library::jobs::{self, End, Queued, Reason};
+use crate::library::jobs::{self, End, Queued, Reason, history};
 use crate::library::{self, Library, Patience};
 use roots::Root;
 use running::{Running, Work};
+use upkeep::Upkeep;
 
 /// Time between two looks for queued jobs, and at what runs.
 const POLL: Duration = Duration::from_secs(1);
@@ -57,9 +60,15 @@ const BRIEF: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) enum Event {
     /// A scan ended.
-    Scanned { root: PathBuf, id: u64, report: Box<Report>, totals: Option<Totals> },
+    Scanned { root: PathBuf, id: u64, report: Box<Report> },
     /// A pass of hashes ended.
     Hashed { id: u64, outcome: Result<hashing::Hashed, Error> },
+    /// The library was counted, and old rows were deleted where it was time.
+    KeptUp {
+        totals: Result<Totals, library::Error>,
+        took: Duration,
+        expired: Option<Result<usize, library::Error>>,
+    },
     /// A look at a root, where it really is, and whether what troubled it is over.
     Looked { root: PathBuf, look: Result<Look, Offline>, place: Option<Place>, healed: bool },
     /// A watch was set up, or not.
@@ -94,7 +103,7 @@ pub(super) struct Scheduler {
     unrecorded: Vec<(String, End)>,
     generation: u64,
     problem: Option<Problem>,
-    totals: Option<Totals>,
+    upkeep: Upkeep,
     counts: Counts,
     next_id: u64,
 }
@@ -125,7 +134,7 @@ impl Scheduler {
             abandoned_since: Instant::now(),
             unrecorded: Vec::new(),
             problem: None,
-            totals: None,
+            upkeep: Upkeep::new(),
             counts: Counts::default(),
             next_id: 0,
         }
@@ -144,6 +153,7 @@ impl Scheduler {
                 self.poll();
             }
             self.start_what_is_due();
+            self.keep_up();
             self.publish();
             match self.inbox.recv_timeout(self.pause()) {
                 Ok(event) => self.take(event),
@@ -166,8 +176,9 @@ impl Scheduler {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Scanned { root, id, report, totals } => self.scanned(&root, id, *report, totals),
+            Event::Scanned { root, id, report } => self.scanned(&root, id, *report),
             Event::Hashed { id, outcome } => self.hashed(id, outcome),
+            Event::KeptUp { totals, took, expired } => self.kept_up(totals, took, expired),
             Event::Looked { root, look, place, healed } => {
                 if let Some(root) = self.root_mut(&root) {
                     root.looked(look, place, healed);
@@ -233,6 +244,9 @@ impl Scheduler {
                 running.stop.cancel();
             }
         }
+        if settings.job_retention != self.settings.job_retention {
+            self.upkeep.expire_soon();
+        }
         self.settings = settings;
         self.find_overlaps();
     }
@@ -248,8 +262,8 @@ impl Scheduler {
     fn new_root(&self, path: &Path, watch: bool) -> Root {
         let stored = discover::stored(path);
         let patience = Patience::within(BRIEF);
-        let last_success = self.library.read(patience, |tx| jobs::last_success(tx, &stored)).ok().flatten();
-        let mut root = Root::new(path.to_owned(), last_success);
+        let walk = self.library.read(patience, |tx| history::last_walk(tx, &stored)).ok().flatten();
+        let mut root = Root::new(path.to_owned(), walk.and_then(|walk| walk.completed));
         // The watch first: what changes during the walk must be seen by one of the two.
         let patience = if watch { WATCH_PATIENCE } else { Duration::ZERO };
         root.ask_whole(Reason::Start, Instant::now() + patience);
@@ -344,7 +358,7 @@ impl Scheduler {
                 .map(|root| root.state(self.running.iter().find(|one| one.root() == Some(&root.path))))
                 .collect(),
             problem: self.problem.clone(),
-            totals: self.totals.clone(),
+            totals: self.upkeep.totals.clone(),
             counts: self.counts,
         };
         self.published.send_if_modified(|before| {

@@ -15,7 +15,7 @@ pub struct ScanState {
     pub roots: Vec<RootState>,
     /// What keeps the scanner as a whole from its work (a full disk, a library that cannot be reached).
     pub problem: Option<Problem>,
-    /// Files and bytes in the library by status, as of the end of the last scan.
+    /// Files and bytes in the library by status, as last counted after a scan.
     pub totals: Option<Totals>,
     /// What was done since the start.
     pub counts: Counts,

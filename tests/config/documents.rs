@@ -52,7 +52,7 @@ fn the_table_in_the_documentation_is_the_code() {
 }
 
 fn is_live(key: &str) -> bool {
-    key == "logging.level" || key.starts_with("library.")
+    key == "logging.level" || key.starts_with("library.") || key.starts_with("scan.")
 }
 
 #[test]
@@ -159,7 +159,9 @@ impl Dice {
             }
             let value: toml::Value = match key.name {
                 "server.bind" => self.pick(&["0.0.0.0", "::", "::1", "10.1.2.3", "::ffff:1.2.3.4"]).into(),
-                "server.port" => i64::try_from(self.below(65536)).expect("small").into(),
+                "server.port" | "scan.job_retention_days" => {
+                    i64::try_from(self.below(65536)).expect("small").into()
+                }
                 "server.shutdown_timeout" => {
                     (f64::from(u32::try_from(self.below(86_400_000)).expect("small")) / 1000.0).into()
                 }
@@ -173,6 +175,7 @@ impl Dice {
                     .collect::<Vec<_>>()
                     .into(),
                 "database.path" => self.path().into(),
+                "database.verify_interval" => i64::try_from(self.below(31_536_001)).expect("small").into(),
                 "logging.level" => self.pick(&["debug", "INFO", "Warning", "error"]).into(),
                 "logging.format" => self.pick(&["text", "json"]).into(),
                 "logging.output" => self.pick(&["stderr", "stdout"]).into(),
@@ -249,6 +252,7 @@ fn a_reload_takes_over_the_level_and_the_library_and_names_the_rest() {
         ("server.max_connections", "7".into()),
         ("server.hosts", "['a.example']".into()),
         ("database.path", "'/x'".into()),
+        ("database.verify_interval", "0".into()),
         ("logging.level", "'debug'".into()),
         ("logging.format", "'json'".into()),
         ("logging.output", "'stdout'".into()),
@@ -256,6 +260,7 @@ fn a_reload_takes_over_the_level_and_the_library_and_names_the_rest() {
         ("library.watch", "false".into()),
         ("library.rescan_interval", "0".into()),
         ("library.extensions", "['mkv']".into()),
+        ("scan.job_retention_days", "0".into()),
     ] {
         let new = resolved(&sandbox, &format!("server.auth_token_file = {one:?}\n{key} = {value}")).config;
         let changes = Config::changes(&old, &new);
@@ -331,6 +336,8 @@ fn a_probe_finds_the_library_whatever_else_is_wrong() {
         "[jobs]\npath = '/x'",
         "[library]\npaths = ['x']",
         "[library]\npath = 'x'",
+        "[database]\nverify_intervall = 1",
+        "[scan]\npath = 'x'",
         "[logging]\npath = 'x'",
         "[logging]\ndatabase_path = 'x'",
         "[cache]\ndatabase = 'redis'",

@@ -30,6 +30,9 @@ const ROOTS: &str = "give directories (in the file, a list of strings)";
 const INTERVAL: &str = "give seconds from 0 to 31536000, such as 3600 (0 = never)";
 const HOSTS: &str =
     "give host names such as films.example.org, .example.org or * (in the file, a list of strings)";
+const VERIFY: &str =
+    "give seconds from 0 to 31536000, such as 86400 (0 = only after the start and after faults)";
+const RETENTION: &str = "give a whole number of days from 0 to 65535 (0 = keep for ever)";
 const EXTENSIONS: &str = "give file name extensions such as mkv, mp4 (in the file, a list of strings)";
 
 #[test]
@@ -72,6 +75,8 @@ fn every_value_in_the_file_that_does_not_fit_is_named_with_line_and_column() {
         ("logging", "format", &["\"xml\"", "false"], "give text or json"),
         ("logging", "output", &["\"file\"", "0"], "give stderr or stdout"),
         ("database", "path", &["1", "[]", "1979-05-27"], "give the path of the library's file"),
+        ("database", "verify_interval", &["-1", "nan", "31536001", "\"1d\""], VERIFY),
+        ("scan", "job_retention_days", &["-1", "65536", "1.5", "\"90\"", "true"], RETENTION),
         ("library", "roots", &["\"/videos\"", "[1]", "{}"], ROOTS),
         ("library", "watch", &["\"true\"", "1", "0.0"], "give true or false"),
         ("library", "rescan_interval", &["-1", "nan", "31536001", "\"1h\"", "true"], INTERVAL),
@@ -112,6 +117,8 @@ fn every_variable_that_does_not_fit_is_named() {
         ("VPO_LIBRARY_WATCH", "library.watch", &["yes", "1", ""], "give true or false"),
         ("VPO_LIBRARY_RESCAN_INTERVAL", "library.rescan_interval", &["never", "-1"], INTERVAL),
         ("VPO_LIBRARY_EXTENSIONS", "library.extensions", &["", "mkv,", ".", "tar.gz"], EXTENSIONS),
+        ("VPO_DATABASE_VERIFY_INTERVAL", "database.verify_interval", &["daily", "-1", ""], VERIFY),
+        ("VPO_SCAN_JOB_RETENTION_DAYS", "scan.job_retention_days", &["90d", "-1", "1.5", ""], RETENTION),
     ] {
         for value in values {
             variable(name, value, &format!("{key} = {value:?}"), advice);
@@ -169,7 +176,7 @@ fn every_problem_of_every_layer_is_in_one_report() {
 fn unknown_names_get_a_did_you_mean_or_what_there_is() {
     file(
         "prot = 1",
-        &["unknown key prot: @:1:1: remove it; the sections are server, database, logging, library"],
+        &["unknown key prot: @:1:1: remove it; the sections are server, database, logging, library, scan"],
     );
     file("port = 1", &["unknown key port: @:1:1: did you mean server.port?"]);
     file("[databse]", &["unknown section [databse]: @:1:2: did you mean [database]?"]);
@@ -178,7 +185,10 @@ fn unknown_names_get_a_did_you_mean_or_what_there_is() {
         "library.recsan_interval = 1",
         &["unknown key library.recsan_interval: @:1:9: did you mean rescan_interval?"],
     );
-    file("[database]\nzzz = 1", &["unknown key database.zzz: @:2:1: remove it; [database] has path"]);
+    file(
+        "[database]\nzzz = 1",
+        &["unknown key database.zzz: @:2:1: remove it; [database] has path, verify_interval"],
+    );
     file("database_pth = ''", &["unknown key database_pth: @:1:1: did you mean database.path?"]);
 }
 

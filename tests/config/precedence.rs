@@ -88,6 +88,13 @@ const CASES: &[Case] = &[
         flag: Some(text("three.db", r#""~/three.db""#)),
     },
     Case {
+        key: "database.verify_interval",
+        default: Some("86400"),
+        file: number("0"),
+        variable: text("3600.0", "3600"),
+        flag: None,
+    },
+    Case {
         key: "logging.level",
         default: Some(r#""info""#),
         file: number(r#""debug""#),
@@ -134,6 +141,13 @@ const CASES: &[Case] = &[
         default: Some(r#"["mkv", "mp4", "avi", "webm", "m4v", "mov"]"#),
         file: text(r#"[".MKV", "ts", "mkv"]"#, r#"["mkv", "ts"]"#),
         variable: text("MP4, .avi", r#"["mp4", "avi"]"#),
+        flag: None,
+    },
+    Case {
+        key: "scan.job_retention_days",
+        default: Some("90"),
+        file: number("0"),
+        variable: number("65535"),
         flag: None,
     },
 ];

@@ -130,12 +130,12 @@ fn a_refused_token_leaves_only_those_of_higher_layers_to_look_at() {
 fn what_is_said_stays_short_and_is_said_once() {
     let long = "x".repeat(900_000);
     let shown = format!("{}…", &long[..60]);
-    let sections = "remove it; the sections are server, database, logging, library";
+    let sections = "remove it; the sections are server, database, logging, library, scan";
     file(&format!("{long} = 1"), &[&format!("unknown key {shown}: @:1:1: {sections}")]);
     file(&format!("[{long}]"), &[&format!("unknown section [{shown}]: @:1:2: {sections}")]);
     file(
         &format!("[database]\n{long} = 1"),
-        &[&format!("unknown key database.{shown}: @:2:1: remove it; [database] has path")],
+        &[&format!("unknown key database.{shown}: @:2:1: remove it; [database] has path, verify_interval")],
     );
     let half = &long[..300_000];
     let sandbox = Sandbox::new();

@@ -12,7 +12,7 @@ use super::show::{Bar, Ended};
 use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, listen, output};
 use crate::cli::ScanArgs;
 use crate::config::Config;
-use crate::library::jobs::{self, Reason, Standing, Status};
+use crate::library::jobs::{self, Reason, Running, Standing, Status};
 use crate::library::lock::{self, Found, Holder, LockError};
 use crate::library::{self, Library, Patience};
 use crate::scan::progress::Snapshot;
@@ -26,6 +26,9 @@ const LOOK_AT_LOCK: Duration = Duration::from_secs(1);
 
 /// A daemon with roots takes a queued scan within a second, unless it is busy with another.
 const UNTAKEN: Duration = Duration::from_secs(5);
+
+/// Without a new heartbeat for this long, a scan is dead or hangs, and the daemon starts the next one.
+const SILENT: Duration = Duration::from_secs(30);
 
 /// Queues a job for each path, follows it, and takes back what the daemon does not take.
 pub(super) fn scan(
@@ -108,11 +111,11 @@ fn follow(
     let patience = Patience::brief(&cancelled);
     library.write(patience, |tx| jobs::queue(tx, &id, path, &options))?;
     let mut bar = Bar::new();
-    let mut taken = Instant::now();
+    let (mut taken, mut pulse) = (Instant::now(), Pulse::default());
     let (mut holder, mut looked) = (find_holder(), Instant::now());
     loop {
-        let (standing, busy) =
-            library.read(patience, |tx| Ok((jobs::standing(tx, &id)?, jobs::any_running(tx)?)))?;
+        let (standing, running) =
+            library.read(patience, |tx| Ok((jobs::standing(tx, &id)?, jobs::running(tx)?)))?;
         let Some(standing) = standing else {
             return Err(Failure::Untaken(format!("the job {id} was removed from the library")));
         };
@@ -136,6 +139,11 @@ fn follow(
             }));
         }
         let takes_scans = !matches!(&holder, Ok(Found::Held(holder)) if holder.address.is_none());
+        let pid = match &holder {
+            Ok(Found::Held(holder)) => holder.pid,
+            _ => None,
+        };
+        let busy = pulse.is_felt(running, pid, Instant::now());
         if takes_scans && (standing.status != Status::Queued || busy) {
             taken = Instant::now();
         }
@@ -148,6 +156,26 @@ fn follow(
             (holder, looked) = (find_holder(), Instant::now());
         }
         std::thread::sleep(LOOK);
+    }
+}
+
+/// Tracks whether other scans make progress, by their heartbeats. A heartbeat is a time of another process's clock, which
+/// may differ from ours and may jump. So its value is not compared with a clock; only a change of it counts.
+#[derive(Debug, Default)]
+struct Pulse {
+    last: Vec<(Running, Instant)>,
+}
+
+impl Pulse {
+    /// Takes the rows that are `running` now and returns whether one of them makes progress: its last change is at most
+    /// [`SILENT`] ago, and, where the lock file names a pid, it belongs to that process.
+    fn is_felt(&mut self, running: Vec<Running>, holder: Option<u32>, now: Instant) -> bool {
+        let before = std::mem::take(&mut self.last);
+        let since = |one: &Running| before.iter().find(|(other, _)| other == one).map_or(now, |(_, at)| *at);
+        self.last = running.into_iter().map(|one| (since(&one), one)).map(|(at, one)| (one, at)).collect();
+        self.last
+            .iter()
+            .any(|(one, at)| (holder.is_none() || one.pid == holder) && now.duration_since(*at) <= SILENT)
     }
 }
 
@@ -214,4 +242,29 @@ fn heed_signals() -> std::io::Result<Arc<AtomicU8>> {
 
 fn stop_code(stopped: &AtomicU8) -> Option<u8> {
     Some(stopped.load(Ordering::Relaxed)).filter(|code| *code != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scan_goes_on_while_its_heartbeat_changes_whatever_time_that_is() {
+        let running = |heartbeat: &str| {
+            vec![Running { id: "a".to_owned(), pid: Some(7), heartbeat: Some(heartbeat.to_owned()) }]
+        };
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for times in [["1970", "1971", "1970"], ["2099", "2098", "2099"]] {
+            let mut pulse = Pulse::default();
+            for (round, time) in times.into_iter().enumerate() {
+                let now = at(30 * round as u64);
+                assert!(pulse.is_felt(running(time), Some(7), now), "{time} in round {round}");
+            }
+            assert!(pulse.is_felt(running(times[2]), None, at(90)), "silent for 30 s");
+            assert!(!pulse.is_felt(running(times[2]), None, at(91)), "silent for longer");
+            assert!(!pulse.is_felt(Vec::new(), None, at(92)));
+        }
+        assert!(!Pulse::default().is_felt(running("2099"), Some(8), start), "of a process that is gone");
+    }
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::api;
-use crate::config;
+use crate::config::Config;
 use crate::daemon::health::{Health, Verdict};
 use crate::daemon::metrics::{Kind, Registry};
 use crate::daemon::supervisor::{Policy, Supervisor};
@@ -31,13 +31,16 @@ enum Failure {
     Crashed(#[from] JoinError),
 }
 
-/// `[library]` as the scanner takes it.
-pub(super) fn settings(library: &config::Library) -> Settings {
+/// `[library]` and `[scan]` as the scanner takes them.
+pub(super) fn settings(config: &Config) -> Settings {
+    let Config { library, scan, .. } = config;
+    let day = Duration::from_secs(24 * 3600);
     Settings {
         roots: library.roots.clone(),
         watch: library.watch,
         rescan_interval: library.rescan_interval,
         extensions: library.extensions.clone(),
+        job_retention: scan.job_retention_days.map(|days| day * u32::from(days)),
     }
 }
 
@@ -141,7 +144,7 @@ pub(super) fn collect(metrics: &mut Registry, state: watch::Receiver<ScanState>)
         let mut family = text.family(
             "vpo_library_files",
             Kind::Gauge,
-            "Files in the library by status, as of the end of the last scan.",
+            "Files in the library by status, as last counted after a scan.",
         );
         for total in totals.clone() {
             family.sample(&[("status", total.status.as_str())], total.files);
@@ -149,7 +152,7 @@ pub(super) fn collect(metrics: &mut Registry, state: watch::Receiver<ScanState>)
         let mut family = text.family(
             "vpo_library_bytes",
             Kind::Gauge,
-            "Bytes of files in the library by status, as of the end of the last scan.",
+            "Bytes of files in the library by status, as last counted after a scan.",
         );
         for total in totals {
             family.sample(&[("status", total.status.as_str())], total.bytes);

@@ -1,13 +1,36 @@
-//! Counts and bytes over the whole library. Each of these reads a table or an index from end to end, which is
-//! tens of milliseconds for a hundred thousand files: callers ask seldom, and keep the answer.
+//! Counts and bytes over the whole library, a slice at a time.
+//!
+//! A count reads every row, which takes seconds for a million files, so it must not be one transaction. A [`Tally`]
+//! continues from id to id in short transactions. Its size is bounded, whatever names the rows hold.
 
-use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Statement};
 use serde::Serialize;
 
 use super::Status;
-use crate::library::lenient::{integer, unsigned, word};
+use crate::library::lenient::{integer, word};
+
+/// Groups of one kind that are kept; files of further groups are counted together, under [`OTHERS`].
+const MOST_GROUPS: usize = 500;
+
+/// Bytes of a name that is shown; longer ones count among [`OTHERS`].
+const LONGEST_NAME: usize = 64;
+
+/// The name of the group for all that have no group of their own.
+const OTHERS: &str = "(others)";
+
+/// Tracks of one file that are counted, at most.
+const MOST_TRACKS: i64 = 1000;
+
+/// How much is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Files by what their own rows say.
+    Files,
+    /// Their tracks, too.
+    Tracks,
+}
 
 /// Files and bytes by status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,38 +48,6 @@ pub struct StatusTotal {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-}
-
-/// Counts files and bytes by status.
-///
-/// # Errors
-/// What SQLite reports.
-pub fn totals(conn: &Connection) -> rusqlite::Result<Totals> {
-    let mut statement = conn
-        .prepare("SELECT scan_status, count(*), total(max(size_bytes, 0)) FROM files GROUP BY scan_status")?;
-    let rows = statement.query_map([], |row| {
-        let status = Status::of(word(row, 0).unwrap_or_default());
-        // A sum of integers may overflow, which SQLite calls an error; its total is a float.
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "not negative, and saturates"
-        )]
-        let bytes = row.get::<_, f64>(2)? as u64;
-        Ok(StatusTotal { status, files: unsigned(row, 1), bytes })
-    })?;
-    let mut totals = Totals::default();
-    for row in rows {
-        let one = row?;
-        match totals.by_status.iter_mut().find(|sum| sum.status == one.status) {
-            Some(sum) => {
-                sum.files += one.files;
-                sum.bytes = sum.bytes.saturating_add(one.bytes);
-            }
-            None => totals.by_status.push(one),
-        }
-    }
-    Ok(totals)
 }
 
 /// What the library holds, counted once through. Missing files count by status only.
@@ -92,108 +83,199 @@ pub struct Group {
     pub bytes: u64,
 }
 
-/// Names under which files are counted: the kind of track, if any, and the name, if any.
-type Sums = HashMap<(Option<String>, Option<String>), (u64, u64)>;
+/// Files that have one thing or another in common.
+#[derive(Clone, Debug, Default)]
+struct Groups(Vec<Group>);
 
-/// The walk over the library: every file by id, its tracks by the index on `file_id`.
-const WALK: &str = "SELECT f.id, f.size_bytes, f.scan_status, f.container_format,
-        t.track_type, t.codec, t.language, t.width, t.height, t.frame_rate
-    FROM files f LEFT JOIN tracks t ON t.file_id = f.id ORDER BY f.id";
+impl Groups {
+    /// Where the group of that kind of track and that name is; there are few, so they are compared one by one.
+    fn find(&mut self, kind: Option<&str>, name: Option<&str>) -> usize {
+        let short = |word: &str| word.len() <= LONGEST_NAME;
+        let others = |word: Option<&str>| word.map(|_| OTHERS);
+        let (kind, name) = match (kind, name) {
+            (kind, name) if kind.is_none_or(short) && name.is_none_or(short) => (kind, name),
+            (kind, _) => (others(kind), Some(OTHERS)),
+        };
+        self.position(kind, name).unwrap_or_else(|| {
+            if self.0.len() < MOST_GROUPS {
+                self.add(kind, name)
+            } else {
+                let kind = others(kind);
+                self.position(kind, Some(OTHERS)).unwrap_or_else(|| self.add(kind, Some(OTHERS)))
+            }
+        })
+    }
 
-/// Counts everything in one pass, without a temporary table.
-///
-/// # Errors
-/// What SQLite reports.
-pub fn overview(conn: &Connection) -> rusqlite::Result<Overview> {
-    let mut statement = conn.prepare(WALK)?;
-    let mut rows = statement.query([])?;
-    let (mut statuses, mut containers, mut codecs, mut languages, mut resolutions) =
-        (Sums::new(), Sums::new(), Sums::new(), Sums::new(), Sums::new());
-    let mut overview = Overview::default();
-    let mut file = Counted::default();
-    while let Some(row) = rows.next()? {
-        let id: i64 = row.get(0)?;
-        if id != file.id {
-            file.add_resolution(&mut resolutions);
+    fn position(&self, kind: Option<&str>, name: Option<&str>) -> Option<usize> {
+        self.0.iter().position(|group| group.name.as_deref() == name && group.track_type.as_deref() == kind)
+    }
+
+    fn add(&mut self, kind: Option<&str>, name: Option<&str>) -> usize {
+        let (name, track_type) = (name.map(str::to_owned), kind.map(str::to_owned));
+        self.0.push(Group { name, track_type, files: 0, bytes: 0 });
+        self.0.len() - 1
+    }
+
+    fn count(&mut self, at: usize, size: u64) {
+        if let Some(group) = self.0.get_mut(at) {
+            group.files += 1;
+            group.bytes = group.bytes.saturating_add(size);
+        }
+    }
+
+    /// Counts a file in the group of that name, unless a track before was of the same.
+    fn count_once(&mut self, seen: &mut Vec<usize>, kind: Option<&str>, name: Option<&str>, size: u64) {
+        let at = self.find(kind, name);
+        if !seen.contains(&at) {
+            seen.push(at);
+            self.count(at, size);
+        }
+    }
+
+    /// The largest first.
+    fn sorted(mut self) -> Vec<Group> {
+        self.0.sort_by(|a, b| {
+            (b.files, b.bytes, &a.track_type, &a.name).cmp(&(a.files, a.bytes, &b.track_type, &b.name))
+        });
+        self.0
+    }
+}
+
+const FILES: &str =
+    "SELECT id, size_bytes, scan_status, container_format FROM files WHERE id > ?1 ORDER BY id";
+
+const TRACKS: &str = "SELECT track_type, codec, language, width, height, frame_rate FROM tracks
+    WHERE file_id = ?1 LIMIT ?2";
+
+/// A count as far as it has come.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    depth: Depth,
+    /// The last file that is counted.
+    last: i64,
+    files: u64,
+    bytes: u64,
+    statuses: Groups,
+    containers: Groups,
+    codecs: Groups,
+    languages: Groups,
+    resolutions: Groups,
+}
+
+impl Tally {
+    /// Of nothing as yet.
+    #[must_use]
+    pub fn new(depth: Depth) -> Self {
+        Self {
+            depth,
+            last: i64::MIN,
+            files: 0,
+            bytes: 0,
+            statuses: Groups::default(),
+            containers: Groups::default(),
+            codecs: Groups::default(),
+            languages: Groups::default(),
+            resolutions: Groups::default(),
+        }
+    }
+
+    /// Counts on, by id, until `time` is over, but at least one file. Returns whether all are counted.
+    ///
+    /// # Errors
+    /// What SQLite reports.
+    pub fn advance(&mut self, conn: &Connection, time: Duration) -> rusqlite::Result<bool> {
+        let start = Instant::now();
+        let mut tracks = conn.prepare(TRACKS)?;
+        let mut statement = conn.prepare(FILES)?;
+        let mut rows = statement.query([self.last])?;
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
             let size = integer(row, 1).and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
-            file = Counted { id, size, ..Counted::default() };
             let status = word(row, 2);
-            file.add(&mut statuses, None, status);
-            file.is_missing = status == Some(Status::Missing.as_str());
-            if !file.is_missing {
-                overview.files += 1;
-                overview.bytes = overview.bytes.saturating_add(file.size);
-                file.add(&mut containers, None, word(row, 3));
+            let at = self.statuses.find(None, status);
+            self.statuses.count(at, size);
+            if self.depth == Depth::Tracks && status != Some(Status::Missing.as_str()) {
+                self.files += 1;
+                self.bytes = self.bytes.saturating_add(size);
+                let at = self.containers.find(None, word(row, 3));
+                self.containers.count(at, size);
+                self.count_tracks(&mut tracks, id, size)?;
+            }
+            self.last = id;
+            if start.elapsed() >= time {
+                return Ok(false);
             }
         }
-        let Some(kind) = word(row, 4).filter(|_| !file.is_missing) else { continue };
-        let codec = word(row, 5);
-        if file.is_news(kind, codec) {
-            file.add(&mut codecs, Some(kind), codec);
-        }
-        match kind {
-            "video" => {
-                let (width, height) = (integer(row, 7), integer(row, 8));
-                let is_still = word(row, 9).is_none();
-                file.see_picture(codec, is_still, width.unwrap_or_default(), height.unwrap_or_default());
+        Ok(true)
+    }
+
+    fn count_tracks(&mut self, tracks: &mut Statement<'_>, file: i64, size: u64) -> rusqlite::Result<()> {
+        let (mut codecs, mut languages, mut picture) = (Vec::new(), Vec::new(), None);
+        let mut rows = tracks.query([file, MOST_TRACKS])?;
+        while let Some(row) = rows.next()? {
+            let Some(kind) = word(row, 0) else { continue };
+            let codec = word(row, 1);
+            self.codecs.count_once(&mut codecs, Some(kind), codec, size);
+            match kind {
+                "video" => {
+                    let (width, height) = (integer(row, 3), integer(row, 4));
+                    let is_cover = word(row, 5).is_none() && is_image(codec);
+                    let width = width.unwrap_or_default();
+                    if !is_cover && picture.is_none_or(|(other, _)| width > other) {
+                        picture = Some((width, height.unwrap_or_default()));
+                    }
+                }
+                "audio" | "subtitle" => {
+                    self.languages.count_once(&mut languages, None, word(row, 2), size);
+                }
+                _ => {}
             }
-            "audio" | "subtitle" => {
-                let language = word(row, 6);
-                if file.is_news("language", language) {
-                    file.add(&mut languages, None, language);
+        }
+        if let Some((width, height)) = picture {
+            let at = self.resolutions.find(None, Some(resolution(width, height)));
+            self.resolutions.count(at, size);
+        }
+        Ok(())
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn overview(self) -> Overview {
+        Overview {
+            files: self.files,
+            bytes: self.bytes,
+            statuses: self.statuses.sorted(),
+            containers: self.containers.sorted(),
+            codecs: self.codecs.sorted(),
+            languages: self.languages.sorted(),
+            resolutions: self.resolutions.sorted(),
+        }
+    }
+
+    /// Files and bytes by status.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for group in &self.statuses.0 {
+            let status = Status::of(group.name.as_deref().unwrap_or_default());
+            match totals.by_status.iter_mut().find(|sum| sum.status == status) {
+                Some(sum) => {
+                    sum.files += group.files;
+                    sum.bytes = sum.bytes.saturating_add(group.bytes);
+                }
+                None => {
+                    totals.by_status.push(StatusTotal { status, files: group.files, bytes: group.bytes });
                 }
             }
-            _ => {}
         }
+        totals
     }
-    file.add_resolution(&mut resolutions);
-    overview.statuses = groups(statuses);
-    overview.containers = groups(containers);
-    overview.codecs = groups(codecs);
-    overview.languages = groups(languages);
-    overview.resolutions = groups(resolutions);
-    Ok(overview)
 }
 
-/// The file whose rows come just now.
-#[derive(Default)]
-struct Counted {
-    id: i64,
-    size: u64,
-    is_missing: bool,
-    seen: Vec<(String, Option<String>)>,
-    picture: Option<(i64, i64)>,
-}
-
-impl Counted {
-    fn add(&self, sums: &mut Sums, kind: Option<&str>, name: Option<&str>) {
-        let sum = sums.entry((kind.map(str::to_owned), name.map(str::to_owned))).or_default();
-        *sum = (sum.0 + 1, sum.1.saturating_add(self.size));
-    }
-
-    /// Whether this is the file's first track of that name.
-    fn is_news(&mut self, kind: &str, name: Option<&str>) -> bool {
-        if self.seen.iter().any(|(other, word)| other == kind && word.as_deref() == name) {
-            return false;
-        }
-        self.seen.push((kind.to_owned(), name.map(str::to_owned)));
-        true
-    }
-
-    /// Covers are video tracks too, but no measure of a film. What tells them from a camera's MJPEG is that they have no
-    /// frame rate.
-    fn see_picture(&mut self, codec: Option<&str>, is_still: bool, width: i64, height: i64) {
-        let is_cover = is_still && matches!(codec, Some("mjpeg" | "png" | "bmp" | "gif" | "webp" | "tiff"));
-        if !is_cover && self.picture.is_none_or(|(other, _)| width > other) {
-            self.picture = Some((width, height));
-        }
-    }
-
-    fn add_resolution(&self, sums: &mut Sums) {
-        if let Some((width, height)) = self.picture {
-            self.add(sums, None, Some(resolution(width, height)));
-        }
-    }
+/// Covers are video tracks too, but no measure of a film. What tells them from a camera's MJPEG is that they have no frame
+/// rate.
+fn is_image(codec: Option<&str>) -> bool {
+    matches!(codec, Some("mjpeg" | "png" | "bmp" | "gif" | "webp" | "tiff"))
 }
 
 /// The class of a picture. Films are often cut in one direction, so either measure is enough.
@@ -208,28 +290,64 @@ fn resolution(width: i64, height: i64) -> &'static str {
     CLASSES.iter().find(|(wide, high, _)| width >= *wide || height >= *high).map_or("sd", |class| class.2)
 }
 
-/// The largest first.
-fn groups(sums: Sums) -> Vec<Group> {
-    let mut groups: Vec<_> = sums
-        .into_iter()
-        .map(|((track_type, name), (files, bytes))| Group { name, track_type, files, bytes })
-        .collect();
-    groups.sort_by(|a, b| {
-        (b.files, b.bytes, &a.track_type, &a.name).cmp(&(a.files, a.bytes, &b.track_type, &b.name))
-    });
-    groups
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::library::schema::plan;
+    use crate::library::schema::{SQL, plan};
 
     #[test]
-    fn everything_is_counted_in_one_walk_along_the_keys() {
-        let plan = plan(WALK, &[]);
-        assert!(plan.starts_with("SCAN f; SEARCH t USING INDEX"), "{plan}");
-        assert!(plan.contains("(file_id=?) LEFT-JOIN") && !plan.contains("TEMP B-TREE"), "{plan}");
+    fn files_and_tracks_are_read_along_the_keys() {
+        assert_eq!(plan(FILES, &[Box::new(0)]), "SEARCH files USING INTEGER PRIMARY KEY (rowid>?)");
+        let tracks = plan(TRACKS, &[Box::new(0), Box::new(1)]);
+        assert!(
+            tracks.starts_with("SEARCH tracks USING INDEX") && tracks.ends_with("(file_id=?)"),
+            "{tracks}"
+        );
+    }
+
+    #[test]
+    fn slices_add_up_and_names_are_bounded() {
+        let connection = Connection::open_in_memory().expect("memory");
+        connection.execute_batch(SQL).expect("the schema");
+        connection
+            .execute_batch(
+                "WITH RECURSIVE n(x) AS (SELECT -3 UNION ALL SELECT x + 1 FROM n WHERE x < 1996)
+                 INSERT INTO files (id, path, filename, directory, extension, size_bytes, modified_at, scanned_at,
+                    scan_status)
+                 SELECT x, x, x, '/', 'mkv', 10, '', '', iif(x % 2, 'ok', 'missing') FROM n;
+                 INSERT INTO tracks (file_id, track_index, track_type, codec, language)
+                 SELECT id, 0, 'audio', 'codec' || id, printf('%.*c', 80 + id % 7, 'x') FROM files
+                 UNION ALL SELECT id, 1, 'audio', 'codec' || (id + 1), 'eng' FROM files
+                 UNION ALL SELECT id, 2, 'audio', 'aac', 'eng' FROM files",
+            )
+            .expect("rows");
+        let mut tally = Tally::new(Depth::Tracks);
+        let mut slices = 1;
+        while !tally.advance(&connection, Duration::ZERO).expect("counted") {
+            slices += 1;
+        }
+        assert_eq!(slices, 2001, "each slice a file, and the last none");
+        let by_status = tally.totals().by_status;
+        assert_eq!(
+            by_status.iter().map(|one| (one.files, one.bytes)).collect::<Vec<_>>(),
+            [(1000, 10_000); 2]
+        );
+        let overview = tally.overview();
+        assert_eq!((overview.files, overview.bytes), (1000, 10_000));
+        assert_eq!(overview.codecs.len(), MOST_GROUPS + 1);
+        let of = |groups: &[Group], name: &str| {
+            groups.iter().find(|group| group.name.as_deref() == Some(name)).map(|group| group.files)
+        };
+        assert_eq!(of(&overview.codecs, "aac"), Some(1000));
+        let told: u64 = overview.codecs.iter().map(|group| group.files).sum();
+        let others = of(&overview.codecs, OTHERS).expect("a group");
+        // Two codecs of its own for each file but for those that count as others, once.
+        assert_eq!((told - 1000 - others) / 2 + others, 1000, "each file once: {others}");
+        assert_eq!(
+            (of(&overview.languages, "eng"), of(&overview.languages, OTHERS)),
+            (Some(1000), Some(1000))
+        );
+        assert_eq!(overview.languages.len(), 2);
     }
 
     #[test]

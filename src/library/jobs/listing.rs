@@ -1,10 +1,11 @@
-//! Jobs as the API lists them, of this program and others, newest first.
+//! Jobs as the API lists them, of this program and others, the last inserted first: times come from clocks that may
+//! jump, and the order of a listing must not.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::library::lenient::{exact_text, integer, text};
+use crate::library::lenient::{exact_text, integer, text, word};
 
 /// A row of `jobs`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,7 +36,7 @@ pub struct Job {
 /// Some jobs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Page {
-    /// At most as many as were asked for.
+    /// At most as many as were asked for; where a type was asked for, perhaps fewer.
     pub jobs: Vec<Job>,
     /// What to give as `after` for the next page; `None` when there is none.
     pub next: Option<String>,
@@ -53,17 +54,17 @@ pub struct Filter {
 const COLUMNS: &str = "id, job_type, status, file_id, file_path, priority, policy_name, policy_json, progress_percent,
     progress_json, created_at, started_at, completed_at, worker_pid, worker_heartbeat, error_message, summary_json";
 
-/// By time of creation, then id. The plus keeps SQLite on the index by time, in whose order rows are wanted.
-fn query() -> String {
-    format!(
-        "SELECT {COLUMNS} FROM jobs
-         WHERE created_at <= ?1 AND (created_at < ?1 OR id < ?2)
-            AND (?3 IS NULL OR +status = ?3) AND (?4 IS NULL OR job_type = ?4)
-         ORDER BY created_at DESC, id DESC LIMIT ?5"
-    )
+/// Most rows that one page examines.
+const WINDOW: usize = 50_000;
+
+/// The rows before a rowid, the last inserted first. Without a condition on a type every row counts; with one, rows are
+/// passed over, and their number is what a page bounds. The index on `status` holds rows of one status by rowid.
+fn query(filter: &Filter) -> String {
+    let status = if filter.status.is_some() { "status = ?2" } else { "?2 IS NULL" };
+    format!("SELECT {COLUMNS} FROM jobs WHERE rowid < ?1 AND {status} ORDER BY rowid DESC")
 }
 
-/// Jobs older than the job `after`, newest first; `None` when there is no such job.
+/// Jobs that were inserted before the job `after`, the last inserted first; `None` when there is no such job.
 ///
 /// # Errors
 /// What SQLite reports.
@@ -73,21 +74,43 @@ pub fn page(
     after: Option<&str>,
     limit: u32,
 ) -> rusqlite::Result<Option<Page>> {
+    let rowid = "SELECT rowid FROM jobs WHERE id = ?1";
     let start = match after {
-        None => Some("~".to_owned()),
-        Some(id) => conn
-            .query_row("SELECT created_at FROM jobs WHERE id = ?1", [id], |row| row.get::<_, String>(0))
-            .optional()?,
+        None => Some(i64::MAX),
+        Some(id) => conn.query_row(rowid, [id], |row| row.get(0)).optional()?,
     };
     let Some(start) = start else { return Ok(None) };
-    let mut statement = conn.prepare(&query())?;
-    let values =
-        params![start, after.unwrap_or_default(), filter.status, filter.job_type, limit.saturating_add(1)];
-    let mut jobs = statement.query_map(values, |row| Ok(job(row)))?.collect::<rusqlite::Result<Vec<_>>>()?;
-    let more = jobs.len() > limit as usize;
-    jobs.truncate(limit as usize);
-    let next = jobs.last().filter(|_| more).map(|job| job.id.clone());
-    Ok(Some(Page { jobs, next }))
+    let mut statement = conn.prepare(&query(filter))?;
+    let mut rows = statement.query(params![start, filter.status])?;
+    let mut page = Page { jobs: Vec::new(), next: None };
+    let (mut examined, mut last) = (0, None);
+    while let Some(row) = rows.next()? {
+        if page.jobs.len() >= limit as usize || examined >= WINDOW {
+            page.next = last;
+            break;
+        }
+        examined += 1;
+        last = exact_text(row, 0);
+        if filter.job_type.is_none() || filter.job_type.as_deref() == word(row, 1) {
+            page.jobs.push(job(row));
+        }
+    }
+    Ok(Some(page))
+}
+
+/// The last `limit` scans that were inserted, the last first. A scan has no `file_id`, so other jobs are not examined.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn scans(conn: &Connection, limit: u32) -> rusqlite::Result<Vec<Job>> {
+    let mut statement = conn.prepare(&scans_query())?;
+    statement.query_map([limit], |row| Ok(job(row)))?.collect()
+}
+
+fn scans_query() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM jobs WHERE file_id IS NULL AND job_type = 'scan' ORDER BY rowid DESC LIMIT ?1"
+    )
 }
 
 /// One job.
@@ -130,14 +153,19 @@ mod tests {
     use crate::library::schema::plan;
 
     #[test]
-    fn pages_follow_the_index_by_time() {
-        let page =
-            ["?1", "?2", "?3", "?4", "?5"].iter().fold(query(), |sql, value| sql.replace(value, "'x'"));
-        // The last term is the id, which only orders jobs of the same microsecond.
+    fn pages_follow_the_rowids() {
+        let all = query(&Filter::default());
         assert_eq!(
-            plan(&page.replace("LIMIT 'x'", "LIMIT 1"), &[]),
-            "SEARCH jobs USING INDEX idx_jobs_created_at (created_at<?); USE TEMP B-TREE FOR LAST TERM OF ORDER BY"
+            plan(&all, &[Box::new(1), Box::new(None::<String>)]),
+            "SEARCH jobs USING INTEGER PRIMARY KEY (rowid<?)"
         );
+        let failed = query(&Filter { status: Some("failed".to_owned()), job_type: None });
+        assert_eq!(
+            plan(&failed, &[Box::new(1), Box::new("failed")]),
+            "SEARCH jobs USING INDEX idx_jobs_status (status=? AND rowid<?)"
+        );
+        let scans = plan(&scans_query(), &[Box::new(1)]);
+        assert_eq!(scans, "SEARCH jobs USING INDEX idx_jobs_file_id (file_id=?)");
         let one = plan(&format!("SELECT {COLUMNS} FROM jobs WHERE id = 'x'"), &[]);
         assert_eq!(one, "SEARCH jobs USING INDEX sqlite_autoindex_jobs_1 (id=?)");
     }

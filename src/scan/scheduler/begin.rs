@@ -8,8 +8,6 @@ use std::time::Instant;
 use super::roots::Root;
 use super::running::{Running, Work};
 use super::{Event, LIBRARY_PAUSE, Scheduler};
-use crate::library::Patience;
-use crate::library::files::statistics;
 use crate::library::jobs::{End, Reason};
 use crate::scan::job::{self, Task};
 use crate::scan::{Context, Error, chain, hashing};
@@ -90,13 +88,7 @@ impl Scheduler {
         let (id, events) = (self.next_id, self.events.clone());
         let thread = std::thread::Builder::new().name("scan".into()).spawn(move || {
             let report = job::run(&context, &task);
-            let cancelled = || context.stop.is_cancelled();
-            let totals = if report.idle {
-                None
-            } else {
-                context.library.read(Patience::brief(&cancelled), |tx| statistics::totals(tx)).ok()
-            };
-            let _ = events.send(Event::Scanned { root: task.root, id, report: Box::new(report), totals });
+            let _ = events.send(Event::Scanned { root: task.root, id, report: Box::new(report) });
         });
         match thread {
             Ok(_) => self.running.push(running),

@@ -7,16 +7,17 @@ use tracing::{debug, info, warn};
 
 use super::{LIBRARY_PAUSE, Scheduler};
 use crate::library;
-use crate::library::files::statistics::Totals;
 use crate::scan::job::Report;
 use crate::scan::state::Problem;
 use crate::scan::{Error, chain, hashing};
 
 impl Scheduler {
-    pub(super) fn scanned(&mut self, path: &Path, id: u64, report: Report, totals: Option<Totals>) {
+    pub(super) fn scanned(&mut self, path: &Path, id: u64, report: Report) {
         let job = self.running.iter().find(|one| one.id == id).and_then(|one| one.job().map(str::to_owned));
         self.running.retain(|one| one.id != id);
-        self.totals = totals.or(self.totals.take());
+        if !report.idle {
+            self.upkeep.ask();
+        }
         self.counts.files_read += report.summary.scanned;
         self.counts.file_errors += report.summary.errors + report.summary.unreadable;
         let whole = report.summary.root.is_some();
