@@ -164,7 +164,7 @@ fn is_invisible(character: char) -> bool {
 }
 
 /// `4.7 GB`, in powers of 1000 as file managers have it.
-fn bytes(size: u64) -> String {
+pub(super) fn bytes(size: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if size < 1000 {
         return format!("{size} bytes");
