@@ -8,7 +8,10 @@
 //! No SQLite program may have the old file open: when it closes, it removes the `-wal` by name. So all of SQLite's locks on
 //! it are held meanwhile. Only for the daemon it is not needed: it lets go of a file that was replaced.
 
+use std::fs::Metadata;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -30,6 +33,9 @@ const DAEMON_LIMIT: Duration = Duration::from_secs(1);
 
 /// Between two tries: the daemon may have the library open for most of the time while it scans.
 const PAUSE: Duration = Duration::from_micros(200);
+
+/// What the library from before is called, after its own name.
+const KEPT: &str = ".before-restore-";
 
 /// What became of the library before.
 pub(super) struct Replaced {
@@ -99,6 +105,7 @@ fn exchange(
 ) -> Result<PathBuf, Error> {
     let failed = |error: Errno| at_place(database, &error.into());
     let exclusion = exclude(database, standing, cancelled)?;
+    remove_links(database);
     let has_log = exclusion.is_some()
         && ["-wal", "-journal"].iter().any(|suffix| {
             std::fs::metadata(path::companion(database, suffix)).is_ok_and(|log| log.len() > 0)
@@ -133,6 +140,23 @@ fn exchange(
         Err(error) => {
             put_back(&kept, database);
             Err(failed(error))
+        }
+    }
+}
+
+/// Removes the second name of the library that a killed restore may have left: SQLite must not meet it by two names.
+fn remove_links(database: &Path) {
+    let (Ok(library), Some(name)) = (std::fs::symlink_metadata(database), database.file_name()) else {
+        return;
+    };
+    if library.nlink() < 2 {
+        return;
+    }
+    let prefix = [name.as_bytes(), KEPT.as_bytes()].concat();
+    for entry in std::fs::read_dir(directory(database)).into_iter().flatten().flatten() {
+        let is_library = |found: Metadata| (found.dev(), found.ino()) == (library.dev(), library.ino());
+        if entry.file_name().as_bytes().starts_with(&prefix) && entry.metadata().is_ok_and(is_library) {
+            let _ = std::fs::remove_file(entry.path());
         }
     }
 }
@@ -204,7 +228,7 @@ fn put_back(kept: &Path, database: &Path) {
 
 /// A name for the library from before, which `take` gives to it.
 fn free_name(database: &Path, take: impl FnMut(&Path) -> Result<(), Errno>) -> Result<PathBuf, Errno> {
-    numbered(database, ".before-restore-", take)
+    numbered(database, KEPT, take)
 }
 
 /// `path` with a suffix and the time in seconds, or the next number that is free.
