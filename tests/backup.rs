@@ -295,6 +295,19 @@ fn a_library_that_another_program_has_open_is_not_replaced() {
 }
 
 #[test]
+fn what_is_no_library_any_more_is_replaced_and_kept_too() {
+    for garbage in ["", "garbage ".repeat(1000).as_str()] {
+        let sandbox = Sandbox::new();
+        library(&sandbox.library(), 3, 0);
+        done(&sandbox, &["backup", "backup.db"]);
+        fs::write(sandbox.library(), garbage).expect("written");
+        done(&sandbox, &["restore", "backup.db"]);
+        assert_eq!(whole(&sandbox.library()), 3);
+        assert_eq!(fs::read(&kept(&sandbox)[0]).expect("read"), garbage.as_bytes());
+    }
+}
+
+#[test]
 fn a_second_name_of_the_library_that_a_killed_restore_left_is_removed() {
     let sandbox = Sandbox::new();
     library(&sandbox.library(), 3, 0);

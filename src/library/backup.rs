@@ -27,7 +27,7 @@ pub use restore::{Options, Restored, restore};
 use super::draft::{self, Draft, rename_new};
 use super::path::{self, companion, directory};
 use super::schema::{self, Mismatch};
-use super::{Library, OpenError, Patience, SLICE, diagnose};
+use super::{Library, OpenError, Patience, SLICE, diagnose, lock};
 
 /// Between two looks whether the caller wants to stop.
 const CANCEL_PERIOD: Duration = Duration::from_millis(20);
@@ -121,6 +121,7 @@ pub struct Backup {
 pub fn back_up(database: &Path, target: &Path, cancelled: Cancelled<'_>) -> Result<Backup, Error> {
     let start = Instant::now();
     let target = check_target(target, database)?;
+    let had_log = companion(database, "-wal").exists();
     let library = Library::view(database, cancelled)?;
     let failed = |error: io::Error| at_target(&target, &error);
     draft::sweep(directory(&target));
@@ -128,7 +129,6 @@ pub fn back_up(database: &Path, target: &Path, cancelled: Cancelled<'_>) -> Resu
     let source = std::fs::metadata(library.path())
         .map_err(|source| super::Error::Unreachable { path: library.path().to_owned(), source })
         .map_err(OpenError::from)?;
-    let had_log = companion(library.path(), "-wal").exists();
     let copied = copy(&library, &draft, source.mode() & 0o666, cancelled, &failed);
     if !had_log {
         tidy(library.path());
@@ -256,16 +256,19 @@ fn explained(path: &Path, error: &io::Error) -> String {
     format!("{error}: {fix}")
 }
 
-/// Removes the `-wal` and `-shm` that our own reading has made: a connection that only reads cannot. SQLite does it when
-/// the last connection that may write closes; the log is empty, so nothing is written to the library.
+/// Removes the `-wal` and `-shm` that our own reading has made or kept another program from removing: a connection that only
+/// reads cannot. SQLite does it when the last connection that may write closes. What that program has left in the log is
+/// brought into the library then; where there is a daemon, it does that itself, because it knows each write to its library.
 fn tidy(library: &Path) {
-    if std::fs::metadata(companion(library, "-wal")).is_ok_and(|log| log.len() == 0) {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let tidied = Connection::open_with_flags(library, flags)
-            .and_then(|writer| writer.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())));
-        if let Err(error) = tidied {
-            tracing::debug!(path = %library.display(), %error, "the -wal and -shm stay");
-        }
+    let Ok(log) = std::fs::metadata(companion(library, "-wal")) else { return };
+    if log.len() > 0 && lock::held(library, None).is_some() {
+        return;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let tidied = Connection::open_with_flags(library, flags)
+        .and_then(|writer| writer.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())));
+    if let Err(error) = tidied {
+        tracing::debug!(path = %library.display(), %error, "the -wal and -shm stay");
     }
 }
 
