@@ -37,6 +37,8 @@ pub enum Command {
     Config(ConfigArgs),
     Scan(ScanArgs),
     Inspect(InspectArgs),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
 }
 
 /// Run the daemon, in the foreground.
@@ -222,4 +224,56 @@ pub struct InspectArgs {
     /// the files
     #[argh(positional, arg_name = "file")]
     pub files: Vec<String>,
+}
+
+/// Copy the library into one file, also while the daemon runs.
+#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "backup", help_triggers("-h", "--help"))]
+pub struct BackupArgs {
+    /// print the result as JSON
+    #[argh(switch)]
+    pub json: bool,
+    /// configuration file
+    #[argh(option, arg_name = "file")]
+    pub config: Option<String>,
+    /// the library's file (default ~/.vpo/library.db)
+    #[argh(option, arg_name = "file")]
+    pub database: Option<String>,
+    /// the backup to make; it must not exist
+    #[argh(positional, arg_name = "file")]
+    pub file: String,
+}
+
+impl BackupArgs {
+    /// The layer that the flags make.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        Layer::from_flags(self.config.as_deref(), [("database.path", self.database.as_deref())], &[])
+    }
+}
+
+/// Put a backup in the library's place, also while the daemon runs.
+#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "restore", help_triggers("-h", "--help"))]
+pub struct RestoreArgs {
+    /// print the result as JSON
+    #[argh(switch)]
+    pub json: bool,
+    /// configuration file
+    #[argh(option, arg_name = "file")]
+    pub config: Option<String>,
+    /// the library's file (default ~/.vpo/library.db)
+    #[argh(option, arg_name = "file")]
+    pub database: Option<String>,
+    /// the backup to restore; it stays as it is
+    #[argh(positional, arg_name = "file")]
+    pub file: String,
+}
+
+impl RestoreArgs {
+    /// The layer that the flags make.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        Layer::from_flags(self.config.as_deref(), [("database.path", self.database.as_deref())], &[])
+    }
 }

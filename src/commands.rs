@@ -2,10 +2,12 @@
 //!
 //! Only [`serve`] may name daemon, library and scan together; the others use the parts they need.
 
+pub mod backup;
 pub mod config;
 pub mod healthcheck;
 pub mod inspect;
 pub mod output;
+pub mod restore;
 pub mod scan;
 pub mod serve;
 
@@ -34,6 +36,8 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Config(args) => config::run(args),
         Command::Scan(args) => scan::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Backup(args) => backup::run(args),
+        Command::Restore(args) => restore::run(args),
     }
 }
 

@@ -3,12 +3,14 @@
 //!
 //! [`open`] is the way in and refuses whatever is not clearly ours; [`check`] is the stranger's look that
 //! the daemon's health rests on; [`lock`] lets one daemon at it and tells others where that one listens;
-//! [`files`] and [`jobs`] are its rows. This file is what all of them stand on: one [`Library`], its reads, its writes
+//! [`files`] and [`jobs`] are its rows; [`mod@backup`] copies it and puts a copy back. This file is what all of them stand on: one [`Library`], its reads, its writes
 //! and its end.
 
+pub mod backup;
 pub mod check;
 mod connection;
 mod diagnose;
+mod draft;
 pub mod file_system;
 pub mod files;
 mod gate;

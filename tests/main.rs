@@ -6,6 +6,7 @@ mod access;
 mod api;
 mod architecture;
 mod auth;
+mod backup;
 mod cli;
 mod clock;
 mod config;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::harness::{Daemon, Sandbox, eventually, in_time, settled, within};
 
 /// A mount for one test; lazily unmounted at its end.
-struct Mount(PathBuf);
+pub(crate) struct Mount(PathBuf);
 
 impl Mount {
     fn new(args: &[&str], at: PathBuf) -> Self {
@@ -22,7 +22,7 @@ impl Mount {
         Self(at)
     }
 
-    fn tmpfs(size: &str, at: PathBuf) -> Self {
+    pub(crate) fn tmpfs(size: &str, at: PathBuf) -> Self {
         Self::new(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"], at)
     }
 

@@ -91,7 +91,7 @@ fn every_reason_of_a_check_is_documented() {
 fn every_exit_code_is_documented() {
     use vpo::commands::{EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE};
     let text = documentation();
-    for code in [0, EXIT_FAILURE, EXIT_USAGE, EXIT_CONFIG, 130] {
+    for code in [0, EXIT_FAILURE, EXIT_USAGE, EXIT_CONFIG, 129, 130, 143] {
         assert!(text.contains(&format!("\n| {code} | ")), "{code}");
     }
 }

@@ -150,7 +150,7 @@ fn cells((index, track): (usize, &Track)) -> [String; 7] {
 }
 
 /// `4.7 GB`, in powers of 1000 as file managers have it.
-fn bytes(size: u64) -> String {
+pub(super) fn bytes(size: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if size < 1000 {
         return format!("{size} bytes");

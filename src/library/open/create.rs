@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 use tracing::{debug, info};
 
 use super::OpenError;
+use crate::library::draft::{rename_new, sync_directory};
 use crate::library::path::directory;
 use crate::library::{SCHEMA_VERSION, diagnose, schema};
 
@@ -74,9 +74,9 @@ pub(super) fn create(path: &Path, create_directory: bool) -> Result<(), OpenErro
         // Another start was faster, and may have swept our draft away: its library is as good.
         return if path.symlink_metadata().is_ok() { Ok(()) } else { Err(problem.at(path)) };
     }
-    // The name itself must survive a power failure, or the next start would find a lost library. A directory
-    // that may not be read, or a file system that syncs none, is no reason to refuse.
-    if let Err(error) = std::fs::File::open(directory).and_then(|directory| directory.sync_all()) {
+    // The name itself must survive a power failure, or the next start would find a lost library. The library
+    // is whole all the same.
+    if let Err(error) = sync_directory(directory) {
         debug!(path = %directory.display(), %error, "the directory could not be synced");
     }
     info!(path = %path.display(), schema_version = SCHEMA_VERSION, "library created");
@@ -155,21 +155,4 @@ fn fill(draft: &Path) -> rusqlite::Result<Connection> {
     transaction.execute_batch(schema::SQL)?;
     transaction.commit()?;
     Ok(connection)
-}
-
-/// rename(2) that replaces nothing. NFS cannot, but has link(2); FAT and some FUSE servers have neither, and
-/// there a look and a plain rename must do.
-fn rename_new(from: &Path, to: &Path) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match rustix::fs::link(from, to) {
-            Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                if to.symlink_metadata().is_ok() {
-                    return Err(Errno::EXIST);
-                }
-                rustix::fs::rename(from, to)
-            }
-            other => other,
-        },
-        other => other,
-    }
 }

@@ -17,6 +17,8 @@ healthy() { [ "$(health_status)" = healthy ]; }
 unhealthy() { [ "$(health_status)" = unhealthy ]; }
 probe_now() { podman healthcheck run "$NAME"; }
 data() { if [ -n "$DATA" ]; then echo "$DATA"; else podman volume inspect --format '{{.Mountpoint}}' "$VOLUME"; fi; }
+BESIDE=/data
+vpo_there() { podman exec "$NAME" /vpo "$@"; }
 reload() { podman kill --signal HUP "$NAME"; }
 exit_code() { podman inspect --format '{{.State.ExitCode}}' "$NAME"; }
 given_up() { [ "$(podman inspect --format '{{.State.Status}} {{.RestartCount}}' "$NAME")" = "exited $LIMIT" ]; }

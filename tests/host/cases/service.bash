@@ -39,6 +39,8 @@ comes_back() { :; }
 property() { systemctl show -p "$1" --value vpo; }
 main_pid() { property MainPID; }
 data() { echo "${DATA:-/var/lib/vpo}"; }
+BESIDE=/var/lib/vpo
+vpo_there() { vpo "$1" --database "$(data)/library.db" "${@:2}"; }
 messages() { since -u vpo SYSLOG_IDENTIFIER=vpo -o cat; }
 # The manager knows that READY=1 came; the verdict is the probe's.
 probe_now() { vpo healthcheck --database "$(data)/library.db"; }

@@ -1,0 +1,62 @@
+//! `vpo backup FILE`: the library as one complete file, checked.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::{EXIT_FAILURE, configure, inspect, output};
+use crate::cli::BackupArgs;
+use crate::config::Config;
+use crate::library::backup::{self, Error};
+use crate::signals::Stop;
+
+/// Runs `vpo backup`.
+#[must_use]
+pub fn run(args: &BackupArgs) -> ExitCode {
+    let stop = match Stop::listen() {
+        Ok(stop) => stop,
+        Err(error) => return output::fail(&error, EXIT_FAILURE),
+    };
+    let config = match configure(&args.layer(), Config::resolve_without_secrets) {
+        Ok(resolved) => resolved.config,
+        Err(code) => return code,
+    };
+    let cancelled = || stop.code().is_some();
+    let made = match backup::back_up(&config.database.path, Path::new(&args.file), &cancelled) {
+        Ok(made) => made,
+        Err(error) => return failed(&error, &stop),
+    };
+    let path = made.path.display();
+    if args.json {
+        let value = json!({
+            "path": path.to_string(),
+            "bytes": made.bytes,
+            "files": made.files,
+            "seconds": made.took.as_secs_f64(),
+        });
+        return output::print(&format!("{value}\n"));
+    }
+    output::say(&format!(
+        "{path}: {}, {}, checked ({:.2} s)",
+        known(made.files),
+        inspect::bytes(made.bytes),
+        made.took.as_secs_f64()
+    ))
+}
+
+/// Says why nothing was done, and gives the exit code.
+pub(super) fn failed(error: &Error, stop: &Stop) -> ExitCode {
+    match (error, stop.code()) {
+        (_, Some(code)) => {
+            output::complain(&"interrupted, nothing was changed");
+            ExitCode::from(code)
+        }
+        (error, None) => output::fail(error, EXIT_FAILURE),
+    }
+}
+
+/// How many files a library knows, in words.
+pub(super) fn known(files: u64) -> String {
+    format!("{files} {}", if files == 1 { "file" } else { "files" })
+}

@@ -1,0 +1,73 @@
+//! `vpo restore FILE`: a backup in the library's place.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::backup::{failed, known};
+use super::{EXIT_FAILURE, configure, inspect, output};
+use crate::cli::RestoreArgs;
+use crate::config::{Config, Environment};
+use crate::library::backup::{Options, Restored, restore};
+use crate::signals::Stop;
+
+/// Runs `vpo restore`.
+#[must_use]
+pub fn run(args: &RestoreArgs) -> ExitCode {
+    let stop = match Stop::listen() {
+        Ok(stop) => stop,
+        Err(error) => return output::fail(&error, EXIT_FAILURE),
+    };
+    let config = match configure(&args.layer(), Config::resolve_without_secrets) {
+        Ok(resolved) => resolved.config,
+        Err(code) => return code,
+    };
+    let environment = Environment::from_process();
+    let options = Options {
+        create_directory: config.database.is_default,
+        runtime_directory: environment.runtime_directory(),
+    };
+    let cancelled = || stop.code().is_some();
+    match restore(Path::new(&args.file), &config.database.path, options, &cancelled) {
+        Ok(restored) if args.json => output::print(&json(&restored)),
+        Ok(restored) => output::print(&text(&restored)),
+        Err(error) => failed(&error, &stop),
+    }
+}
+
+fn json(restored: &Restored) -> String {
+    let shown = |path: &PathBuf| path.display().to_string();
+    let value = json!({
+        "path": shown(&restored.path),
+        "bytes": restored.bytes,
+        "files": restored.files,
+        "kept": restored.kept.as_ref().map(shown),
+        "set_aside": restored.aside.iter().map(shown).collect::<Vec<_>>(),
+        "seconds": restored.took.as_secs_f64(),
+    });
+    format!("{value}\n")
+}
+
+fn text(restored: &Restored) -> String {
+    let mut text = format!(
+        "{}: restored, {}, {}, checked ({:.2} s)\n",
+        restored.path.display(),
+        known(restored.files),
+        inspect::bytes(restored.bytes),
+        restored.took.as_secs_f64()
+    );
+    // Writing to a String cannot fail.
+    if let Some(kept) = &restored.kept {
+        let kept = kept.display();
+        let _ = writeln!(text, "the library from before is kept as {kept}; to remove it: rm '{kept}'*");
+    }
+    for aside in &restored.aside {
+        let _ = writeln!(text, "a log of the lost library is kept as {}", aside.display());
+    }
+    if let Some(daemon) = &restored.daemon {
+        let _ = writeln!(text, "{daemon} takes it into use within 2 s");
+    }
+    text
+}

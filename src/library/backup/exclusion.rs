@@ -1,0 +1,66 @@
+//! Keeping every SQLite program out of a database while its file is replaced, without opening it through SQLite: it may be
+//! damaged, or no database at all, and must stay as it is.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use rustix::fs::OFlags;
+
+/// Where SQLite's locks are, in every version: <https://www.sqlite.org/fileformat2.html#the_lock_byte_page>. A lock on
+/// all of these bytes is its EXCLUSIVE.
+const LOCK_BYTES: (libc::off_t, libc::off_t) = (0x4000_0000, 512);
+
+/// All of SQLite's locks on one file, until dropped. A connection in WAL mode has one of them for as long as it is open,
+/// one in another mode during a transaction.
+#[derive(Debug)]
+pub(super) struct Exclusion {
+    device: u64,
+    inode: u64,
+    _file: File,
+}
+
+/// Who has a lock already, where the kernel tells.
+pub(super) type Occupant = Option<u32>;
+
+impl Exclusion {
+    /// Takes the locks if no program has one. This process must have no connection to the database.
+    pub(super) fn try_hold(database: &Path) -> io::Result<Result<Self, Occupant>> {
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(database)?;
+        let mut bytes = exclusive();
+        // Of the open file, not of the process (fcntl_locking(2)).
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&bytes)) {
+            Ok(_) => {
+                let found = file.metadata()?;
+                Ok(Ok(Self { device: found.dev(), inode: found.ino(), _file: file }))
+            }
+            Err(Errno::EAGAIN | Errno::EACCES) => {
+                let occupant = fcntl(&file, FcntlArg::F_OFD_GETLK(&mut bytes)).map(|_| bytes.l_pid);
+                Ok(Err(occupant.ok().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether it is on the file at that path.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        std::fs::symlink_metadata(path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+    }
+}
+
+fn exclusive() -> libc::flock {
+    let short = |constant: libc::c_int| libc::c_short::try_from(constant).unwrap_or_default();
+    libc::flock {
+        l_type: short(libc::F_WRLCK),
+        l_whence: short(libc::SEEK_SET),
+        l_start: LOCK_BYTES.0,
+        l_len: LOCK_BYTES.1,
+        l_pid: 0,
+    }
+}

@@ -1,0 +1,255 @@
+//! Putting a new file in the place of a library, so that at no moment the log of one can be taken for that of the other.
+//!
+//! A log (`-wal`, a hot `-journal`) belongs to the file that it lies beside only by name. Two names cannot be changed at
+//! once, so where the old library has a log, the library is moved away first: a crash in between leaves no library,
+//! which VPO reports as lost, rather than a new library with an old log. Without a log one rename(2) does it, and there is a
+//! whole library at every moment.
+//!
+//! No SQLite program may have the old file open: when it closes, it removes the `-wal` by name. So all of SQLite's locks on
+//! it are held meanwhile. Only for the daemon it is not needed: it lets go of a file that was replaced.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::io::Errno;
+
+use super::exclusion::Exclusion;
+use super::restore::at_place;
+use super::{Cancelled, Error};
+use crate::library::draft::{Draft, rename_new, sync_directory};
+use crate::library::lock::{self, Found, Holder, Lock, LockError};
+use crate::library::path::directory;
+use crate::library::{OpenError, path};
+
+/// How long other programs may take to end what they do with the library.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// How long the daemon may take; then it is replaced under it.
+const DAEMON_LIMIT: Duration = Duration::from_secs(1);
+
+/// Between two tries: the daemon may have the library open for most of the time while it scans.
+const PAUSE: Duration = Duration::from_micros(200);
+
+/// What the library from before is called, after its own name.
+const KEPT: &str = ".before-restore-";
+
+/// What became of the library before.
+pub(super) struct Replaced {
+    pub(super) kept: Option<PathBuf>,
+    pub(super) aside: Vec<PathBuf>,
+    pub(super) daemon: Option<Holder>,
+}
+
+/// Who may use the library meanwhile.
+enum Standing {
+    /// A daemon (or `vpo scan`) holds the lock.
+    Daemon(Holder),
+    /// None can start: the lock is ours, or there is no lock file, so that a daemon that starts reads one of the two files.
+    NoDaemon { _lock: Option<Lock> },
+}
+
+/// Moves the draft to `database`.
+pub(super) fn replace(
+    draft: &Draft,
+    database: &Path,
+    runtime_directory: Option<&Path>,
+    cancelled: Cancelled<'_>,
+) -> Result<Replaced, Error> {
+    let failed = |error: Errno| at_place(database, &error.into());
+    let standing = standing(database, runtime_directory, cancelled)?;
+    let mut replaced = Replaced { kept: None, aside: Vec::new(), daemon: None };
+    if database.symlink_metadata().is_ok() {
+        replaced.kept = Some(exchange(draft, database, &standing, cancelled)?);
+    } else {
+        if let Standing::NoDaemon { .. } = standing {
+            replaced.aside = set_aside(database, None).map_err(failed)?;
+        }
+        rename_new(&draft.file(), database).map_err(failed)?;
+    }
+    if let Standing::Daemon(holder) = standing {
+        replaced.daemon = Some(holder);
+    }
+    Ok(replaced)
+}
+
+/// A lock file is never made here: beside no library it would mean a lost one, and root's a daemon could not open.
+fn standing(
+    database: &Path,
+    runtime_directory: Option<&Path>,
+    cancelled: Cancelled<'_>,
+) -> Result<Standing, Error> {
+    if let Found::Held(holder) = lock::find(database, runtime_directory).map_err(OpenError::from)? {
+        return Ok(Standing::Daemon(holder));
+    }
+    if !lock::was_locked(database, runtime_directory) {
+        return Ok(Standing::NoDaemon { _lock: None });
+    }
+    match Lock::acquire(database, runtime_directory, cancelled) {
+        Ok(lock) => Ok(Standing::NoDaemon { _lock: Some(lock) }),
+        Err(LockError::Held { holder, .. }) => Ok(Standing::Daemon(holder)),
+        Err(LockError::Cancelled(_)) => Err(Error::Cancelled),
+        Err(error) => Err(OpenError::from(error).into()),
+    }
+}
+
+/// Moves the draft to where the old library is, and gives the name that the old one has then.
+fn exchange(
+    draft: &Draft,
+    database: &Path,
+    standing: &Standing,
+    cancelled: Cancelled<'_>,
+) -> Result<PathBuf, Error> {
+    let failed = |error: Errno| at_place(database, &error.into());
+    let exclusion = exclude(database, standing, cancelled)?;
+    remove_links(database);
+    let has_log = exclusion.is_some()
+        && ["-wal", "-journal"].iter().any(|suffix| {
+            std::fs::metadata(path::companion(database, suffix)).is_ok_and(|log| log.len() > 0)
+        });
+    if !has_log {
+        let linked = free_name(database, |kept| rustix::fs::link(database, kept));
+        if let Ok(kept) = linked {
+            if exclusion.is_some() {
+                // What is left is empty, or the log's index, which SQLite makes anew.
+                set_aside(database, None).map_err(failed)?;
+            }
+            return match rustix::fs::rename(draft.file(), database) {
+                Ok(()) => Ok(kept),
+                Err(error) => {
+                    let _ = std::fs::remove_file(&kept);
+                    Err(failed(error))
+                }
+            };
+        }
+    }
+    let kept = free_name(database, |kept| rename_new(database, kept)).map_err(failed)?;
+    let moved = || {
+        if exclusion.is_some() {
+            set_aside(database, Some(&kept))?;
+        }
+        // The names must reach the disk in this order.
+        let _ = sync_directory(directory(database));
+        rename_new(&draft.file(), database)
+    };
+    match moved() {
+        Ok(()) => Ok(kept),
+        Err(error) => {
+            put_back(&kept, database);
+            Err(failed(error))
+        }
+    }
+}
+
+/// Removes the second name of the library that a killed restore may have left: SQLite must not meet it by two names.
+fn remove_links(database: &Path) {
+    let (Ok(library), Some(name)) = (std::fs::symlink_metadata(database), database.file_name()) else {
+        return;
+    };
+    if library.nlink() < 2 {
+        return;
+    }
+    let prefix = [name.as_bytes(), KEPT.as_bytes()].concat();
+    for entry in std::fs::read_dir(directory(database)).into_iter().flatten().flatten() {
+        let is_library = |found: Metadata| (found.dev(), found.ino()) == (library.dev(), library.ino());
+        if entry.file_name().as_bytes().starts_with(&prefix) && entry.metadata().is_ok_and(is_library) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Takes SQLite's locks on the library; `None` where the daemon itself has it open.
+fn exclude(
+    database: &Path,
+    standing: &Standing,
+    cancelled: Cancelled<'_>,
+) -> Result<Option<Exclusion>, Error> {
+    let daemon = match standing {
+        Standing::Daemon(holder) => holder.pid,
+        Standing::NoDaemon { .. } => None,
+    };
+    let start = Instant::now();
+    loop {
+        match Exclusion::try_hold(database).map_err(|error| at_place(database, &error))? {
+            Ok(exclusion) if exclusion.is_at(database) => return Ok(Some(exclusion)),
+            Err(occupant) if daemon.is_some() && occupant == daemon && start.elapsed() > DAEMON_LIMIT => {
+                return Ok(None);
+            }
+            Err(pid) if start.elapsed() > LIMIT => {
+                return Err(Error::InUse { path: database.to_owned(), pid });
+            }
+            // Busy, or just replaced by another program.
+            _ => {}
+        }
+        if cancelled() {
+            return Err(Error::Cancelled);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Takes the names of what lies beside a library from it: the logs get names beside `kept`, by which SQLite finds them
+/// there, or without it names that say what they are. The log's index and empty files are removed.
+fn set_aside(database: &Path, kept: Option<&Path>) -> Result<Vec<PathBuf>, Errno> {
+    let mut aside = Vec::new();
+    for suffix in ["-wal", "-journal", "-shm"] {
+        let file = path::companion(database, suffix);
+        let Ok(found) = std::fs::symlink_metadata(&file) else { continue };
+        if suffix == "-shm" || found.len() == 0 {
+            match std::fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO));
+                }
+                _ => continue,
+            }
+        }
+        match kept {
+            Some(kept) => rename_new(&file, &beside(kept, suffix))?,
+            None => aside.push(numbered(&file, ".aside-", |name| rename_new(&file, name))?),
+        }
+    }
+    Ok(aside)
+}
+
+/// Undoes moving away, as far as it goes: the logs first.
+fn put_back(kept: &Path, database: &Path) {
+    for suffix in ["-wal", "-journal", ""] {
+        let (from, to) = (beside(kept, suffix), beside(database, suffix));
+        if let Err(error) = rename_new(&from, &to)
+            && error != Errno::NOENT
+        {
+            tracing::error!(from = %from.display(), to = %to.display(), %error, "cannot move the library back");
+        }
+    }
+}
+
+/// A name for the library from before, which `take` gives to it.
+fn free_name(database: &Path, take: impl FnMut(&Path) -> Result<(), Errno>) -> Result<PathBuf, Errno> {
+    numbered(database, KEPT, take)
+}
+
+/// `path` with a suffix and the time in seconds, or the next number that is free.
+fn numbered(
+    path: &Path,
+    suffix: &str,
+    mut take: impl FnMut(&Path) -> Result<(), Errno>,
+) -> Result<PathBuf, Errno> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let mut number = now.as_secs();
+    loop {
+        let name = beside(path, &format!("{suffix}{number}"));
+        match take(&name) {
+            Err(Errno::EXIST) => number += 1,
+            other => return other.map(|()| name),
+        }
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
