@@ -147,6 +147,8 @@ struct State {
     generation: u64,
     /// When the last one was adopted, and why.
     adopted: Option<(Instant, String)>,
+    /// Our last session had to leave something in the log.
+    is_log_left: bool,
     /// The last look found it unusable: work that failed meanwhile begins anew once it is back.
     was_lost: bool,
     /// What the log held at the last look, where another program has the library open.

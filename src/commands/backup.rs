@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::{EXIT_FAILURE, configure, inspect, output};
+use crate::base::text::Text;
 use crate::cli::BackupArgs;
 use crate::config::Config;
 use crate::library::backup::{self, Error};
@@ -35,14 +36,16 @@ pub fn run(args: &BackupArgs) -> ExitCode {
             "files": made.files,
             "seconds": made.took.as_secs_f64(),
         });
-        return output::print(&format!("{value}\n"));
+        return output::print_json(&value);
     }
-    output::say(&format!(
+    let mut text = Text::default();
+    text.push_line(&format_args!(
         "{path}: {}, {}, checked ({:.2} s)",
         known(made.files),
         inspect::bytes(made.bytes),
         made.took.as_secs_f64()
-    ))
+    ));
+    output::print(&text)
 }
 
 /// Says why nothing was done, and gives the exit code.

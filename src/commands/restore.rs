@@ -1,13 +1,13 @@
 //! `vpo restore FILE`: a backup in the library's place.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::backup::{failed, known};
 use super::{EXIT_FAILURE, configure, inspect, output};
+use crate::base::text::Text;
 use crate::cli::RestoreArgs;
 use crate::config::{Config, Environment};
 use crate::library::backup::{Options, Restored, restore};
@@ -31,43 +31,44 @@ pub fn run(args: &RestoreArgs) -> ExitCode {
     };
     let cancelled = || stop.code().is_some();
     match restore(Path::new(&args.file), &config.database.path, options, &cancelled) {
-        Ok(restored) if args.json => output::print(&json(&restored)),
+        Ok(restored) if args.json => output::print_json(&json(&restored)),
         Ok(restored) => output::print(&text(&restored)),
         Err(error) => failed(&error, &stop),
     }
 }
 
-fn json(restored: &Restored) -> String {
+fn json(restored: &Restored) -> Value {
     let shown = |path: &PathBuf| path.display().to_string();
-    let value = json!({
+    json!({
         "path": shown(&restored.path),
         "bytes": restored.bytes,
         "files": restored.files,
         "kept": restored.kept.as_ref().map(shown),
         "set_aside": restored.aside.iter().map(shown).collect::<Vec<_>>(),
         "seconds": restored.took.as_secs_f64(),
-    });
-    format!("{value}\n")
+    })
 }
 
-fn text(restored: &Restored) -> String {
-    let mut text = format!(
-        "{}: restored, {}, {}, checked ({:.2} s)\n",
+fn text(restored: &Restored) -> Text {
+    let mut text = Text::default();
+    text.push_line(&format_args!(
+        "{}: restored, {}, {}, checked ({:.2} s)",
         restored.path.display(),
         known(restored.files),
         inspect::bytes(restored.bytes),
         restored.took.as_secs_f64()
-    );
-    // Writing to a String cannot fail.
+    ));
     if let Some(kept) = &restored.kept {
         let kept = kept.display();
-        let _ = writeln!(text, "the library from before is kept as {kept}; to remove it: rm '{kept}'*");
+        text.push_line(&format_args!(
+            "the library from before is kept as {kept}; to remove it: rm '{kept}'*"
+        ));
     }
     for aside in &restored.aside {
-        let _ = writeln!(text, "a log of the lost library is kept as {}", aside.display());
+        text.push_line(&format_args!("a log of the lost library is kept as {}", aside.display()));
     }
     if let Some(daemon) = &restored.daemon {
-        let _ = writeln!(text, "{daemon} takes it into use within 2 s");
+        text.push_line(&format_args!("{daemon} takes it into use within 2 s"));
     }
     text
 }

@@ -39,9 +39,6 @@ const FLUSH_PATIENCE: Duration = Duration::from_millis(100);
 /// The same, for the line that says why the daemon has failed.
 const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Time between two checks of the whole database.
-const VERIFY_INTERVAL: Option<Duration> = Some(Duration::from_secs(24 * 3600));
-
 /// Starts that may find the same damaged database before the daemon ends by itself: a service manager that kills it for being
 /// unhealthy and starts it again would do so for ever.
 const DAMAGED_STARTS: u32 = 3;
@@ -150,9 +147,10 @@ async fn start(
 
     let health = Health::new(Identity { version: env!("CARGO_PKG_VERSION"), schema_version: SCHEMA_VERSION });
     let checked = Arc::clone(&library);
+    let verify_interval = config.database.verify_interval;
     let check = move || {
         let found = checked.check();
-        checked.verify_if_due(VERIFY_INTERVAL);
+        checked.verify_if_due(verify_interval);
         verdict(found)
     };
     health.watch_database(check).map_err(ServeError::Checks)?;

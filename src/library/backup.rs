@@ -207,7 +207,9 @@ fn copy(
     let mut unmade = None;
     let copied = Patience::brief(cancelled).retry(path, || {
         // Once more from the start where another program came between.
-        let vacuum = |connection: &Connection| {
+        let vacuum = |connection: &mut Connection| {
+            // It takes as long as it takes, and is interrupted otherwise.
+            connection.progress_handler(0, None::<fn() -> bool>)?;
             if let Err(error) = draft.begin(mode) {
                 unmade = Some(error);
                 return Ok(());
@@ -218,7 +220,7 @@ fn copy(
                 connection.execute("VACUUM INTO CAST(?1 AS TEXT)", [name.as_os_str().as_bytes()]).map(|_| ())
             })
         };
-        library.reader.read(SLICE, vacuum).map_err(|source| library.failed(source))
+        library.reader.read_long(SLICE, vacuum).map_err(|source| library.not_begun(source))
     });
     match (unmade, copied) {
         (Some(error), _) => Err(failed(error)),

@@ -80,6 +80,19 @@ impl Reader {
         Err(rusqlite::Error::SqliteFailure(busy, Some("the file changes all the time".to_owned())))
     }
 
+    /// As [`Self::read`], for what takes so long that writes in between are likely: then on an ordinary connection, which sees
+    /// one state, and may leave a `-wal` and a `-shm`.
+    pub(super) fn read_long<T>(
+        &self,
+        busy: Duration,
+        mut work: impl FnMut(&mut Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        match self.read_without_locks(busy, &mut work) {
+            Sight::Valid(found) => found,
+            Sight::Outdated | Sight::NotAllowed => work(&mut self.open(self.path.as_os_str(), busy)?),
+        }
+    }
+
     /// As [`Self::read`], but `None` where someone came between: for what takes long.
     pub(super) fn read_still<T>(
         &self,

@@ -198,6 +198,7 @@ impl Library {
             settling: None,
             generation: 0,
             adopted: None,
+            is_log_left: false,
             was_lost: false,
             frames: None,
             let_go: None,

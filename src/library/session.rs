@@ -219,6 +219,7 @@ impl Library {
             lineage.base = row.seq;
         }
         state.known = Known { stamp: after, row };
+        state.is_log_left = !is_complete;
         if collided {
             drop(state);
             self.found_damaged(Reason::CopyCollided, after, COLLIDED.to_owned());
@@ -233,26 +234,35 @@ impl Library {
         Ok(())
     }
 
-    /// Brings in what a session of ours, or of a process that left us a job, had to leave in the log.
-    pub(super) fn tidy(&self) -> Result<(), Error> {
+    /// Brings in what a session of ours had to leave in the log, because another program was reading it; for a process without
+    /// the lock, what it has put there itself.
+    ///
+    /// # Errors
+    /// Of SQLite. What another reader still holds back is none.
+    pub fn tidy(&self) -> Result<(), Error> {
         let is_empty = |found: std::fs::Metadata| found.len() == 0;
-        if !self.writes() || std::fs::metadata(companion(&self.path, "-wal")).map_or(true, is_empty) {
+        let is_left = !self.owns() || self.state().is_log_left;
+        if !self.writes()
+            || !is_left
+            || std::fs::metadata(companion(&self.path, "-wal")).map_or(true, is_empty)
+        {
             return Ok(());
         }
         let Some(_turn) = self.gate.write(SLICE) else { return Ok(()) };
         let mut overwrites = self.overwrites();
         overwrites.begin();
+        let known = self.state().known.clone();
+        if self.owns() && Stamp::at(&self.path) != Some(known.stamp) {
+            return Ok(());
+        }
         let connection = self.reader.open_writer().map_err(|source| self.failed(source))?;
         if !self.owns() {
-            let done = checkpoint(&connection).map_err(|source| self.failed(source))?;
-            return if done {
-                close_clean(connection)
-            } else {
-                connection.close().map_err(|(_, error)| error)
-            }
-            .map_err(|source| self.failed(source));
+            let closed = checkpoint(&connection).and_then(|is_done| match is_done {
+                true => close_clean(connection),
+                false => connection.close().map_err(|(_, error)| error),
+            });
+            return closed.map_err(|source| self.failed(source));
         }
-        let known = self.state().known.clone();
         match Row::read(&connection) {
             Ok(row) if Row::is_same(row.as_ref(), known.row.as_ref()) => {}
             _ => return Ok(()),

@@ -36,7 +36,7 @@ pub struct Count {
 /// # Errors
 /// As [`Library::read`], but for [`Error::Busy`]: it waits for a locked library until `cancelled`.
 pub fn count(library: &Library, depth: Depth, cancelled: &dyn Fn() -> bool) -> Result<Count, Error> {
-    let patience = Patience { limit: Some(LOCKED), cancelled };
+    let patience = Patience { limit: Some(LOCKED), cancelled, generation: None };
     'anew: loop {
         let (generation, before, began) = (library.generation(), library.fingerprint(), Instant::now());
         let mut tally = Tally::new(depth);

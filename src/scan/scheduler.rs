@@ -305,6 +305,9 @@ impl Scheduler {
         if !self.abandoned_closed {
             self.close_abandoned();
         }
+        if let Err(failure) = self.library.tidy() {
+            debug!(error = chain(&failure), "the database's -wal cannot be brought in yet");
+        }
         let patience = Patience::within(BRIEF);
         match self.library.read(patience, |tx| jobs::queued(tx)) {
             Ok(requests) => self.take_requests(requests),

@@ -17,8 +17,8 @@ use rustix::process::geteuid;
 
 use super::replace::{Replaced, replace};
 use super::{Cancelled, Error, Flaw, examine, explained};
-use crate::library::connection::Stamp;
 use crate::library::draft::{self, Draft};
+use crate::library::identity::Stamp;
 use crate::library::lock::Holder;
 use crate::library::path::{companion, directory};
 use crate::library::{OpenError, SHORTEST, diagnose, path};
