@@ -144,7 +144,7 @@ pub(crate) fn checkpoint(context: &Context) {
     if !context.stop.is_cancelled()
         && let Err(failure) = context.library.checkpoint()
     {
-        debug!(error = super::chain(&failure), "the library's log could not be brought into it yet");
+        warn!("the library's log could not be brought into it yet: {}", super::chain(&failure));
     }
 }
 
