@@ -17,6 +17,7 @@ mod healthcheck;
 mod hostile;
 mod http;
 mod inspect;
+mod io_errors;
 mod library;
 mod lifecycle;
 mod logging;
