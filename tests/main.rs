@@ -15,6 +15,7 @@ mod harness;
 mod health;
 mod healthcheck;
 mod hostile;
+mod hostile_database;
 mod http;
 mod inspect;
 mod io_errors;
