@@ -54,14 +54,10 @@ enum Mode {
     Open { write: bool },
 }
 
-/// A directory of this process, in memory where there is such a file system.
+/// A directory of this process in `$TMPDIR`, which `fuzz/run` puts into memory and removes.
 fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    DIRECTORY.get_or_init(|| {
-        let memory = Path::new("/dev/shm");
-        let above = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        above.join(format!("vpo-fuzz-{}", std::process::id()))
-    })
+    DIRECTORY.get_or_init(|| std::env::temp_dir().join(format!("vpo-fuzz-{}", std::process::id())))
 }
 
 /// Writes the files that `input` stands for; `None` where it stands for none.
