@@ -131,19 +131,36 @@ impl Error {
     }
 }
 
-/// An error with what led to it, in one line.
+/// An error with what led to it, in one line, and what to do where SQLite says nothing of that.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
+    let mut hint = None;
     let mut source = error.source();
     while let Some(cause) = source {
         let said = cause.to_string();
-        if !text.contains(&said) {
+        // What `rusqlite` gives as the cause of its own error is the same once more, with a number.
+        if !text.contains(&said) && !cause.is::<rusqlite::ffi::Error>() {
             text = format!("{text}: {said}");
         }
+        hint = hint.or_else(|| cause.downcast_ref().and_then(advice));
         source = cause.source();
     }
-    text
+    hint.map_or(text.clone(), |hint| format!("{text}; {hint}"))
+}
+
+/// What to do about an error of SQLite.
+fn advice(error: &rusqlite::Error) -> Option<&'static str> {
+    use rusqlite::ErrorCode::{
+        CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure,
+    };
+    Some(match error.sqlite_error_code()? {
+        DiskFull => "free some space there, or raise the quota",
+        SystemIoFailure => "look at the disk and the kernel's log",
+        CannotOpen | ReadOnly => "look at its owner, its mode and its directory, and at the disk",
+        DatabaseCorrupt | NotADatabase => "restore a backup, and look at the disk",
+        _ => return None,
+    })
 }
 
 /// A new job's id: a random UUID (RFC 9562, version 4), as other VPO programs use.
@@ -163,4 +180,31 @@ pub fn new_job_id() -> Result<String, Error> {
     id = id & !(0b11 << 62) | 0b10 << 62;
     let hex = format!("{id:032x}");
     Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::{Error, chain};
+    use crate::library;
+
+    fn failed(code: i32, message: &str) -> Error {
+        let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(message.to_owned()));
+        Error::Library(library::Error::Sqlite { path: "/v/library.db".into(), source })
+    }
+
+    #[test]
+    fn an_error_of_sqlite_is_said_once_and_with_what_to_do() {
+        for (code, message, hint) in [
+            (ffi::SQLITE_FULL, "database or disk is full", "; free some space there, or raise the quota"),
+            (ffi::SQLITE_IOERR_WRITE, "disk I/O error", "; look at the disk and the kernel's log"),
+            (ffi::SQLITE_CONSTRAINT, "UNIQUE constraint failed", ""),
+        ] {
+            let text = chain(&failed(code, message));
+            assert!(text.starts_with("the library /v/library.db: SQLite failed: "), "{text}");
+            assert!(text.ends_with(&format!("{message}{hint}")), "{text}");
+            assert_eq!(text.matches(message).count(), 1, "{text}");
+        }
+    }
 }

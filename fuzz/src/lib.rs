@@ -1,4 +1,6 @@
-//! What all targets have in common: probe, and hold the file to its budget.
+//! What the targets have in common: probe, and hold the file to its budget. [`database`] is the target that is no parser.
+
+pub mod database;
 
 use std::io::Cursor;
 

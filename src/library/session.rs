@@ -228,8 +228,11 @@ impl Library {
         drop(state);
         for error in [done.err(), closed.err()].into_iter().flatten() {
             // The transaction is in the log, which the next session brings in.
-            let error = self.failed(error);
-            warn!(path = %self.path.display(), error = %error, "the -wal could not be brought into the database yet");
+            warn!(
+                "cannot bring the -wal into {} yet: {error}; see whether its disk is full or damaged. Nothing is lost",
+                self.path.display()
+            );
+            let _ = self.failed(error);
         }
         Ok(())
     }
@@ -355,7 +358,13 @@ impl Library {
         let ask = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0));
         let mut mode = ask("PRAGMA journal_mode")?;
         if mode != "wal" && Stamp::at(&self.path) == Some(stamp) {
-            let before = std::mem::replace(&mut mode, ask("PRAGMA journal_mode = WAL")?);
+            {
+                // To its end: an error of the disk comes after the row with the new mode.
+                let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+                let mut rows = statement.query([])?;
+                while rows.next()?.is_some() {}
+            }
+            let before = std::mem::replace(&mut mode, ask("PRAGMA journal_mode")?);
             if mode == "wal" {
                 info!(path = %self.path.display(), before, "library converted to WAL mode");
             }

@@ -83,6 +83,8 @@ impl Scheduler {
             Ok(hashed) => {
                 self.counts.files_hashed += hashed.files;
                 if hashed.files > 0 {
+                    // The library can be written again.
+                    self.problem = None;
                     debug!(files = hashed.files, seconds = hashed.seconds, "hashed");
                 }
             }
@@ -91,7 +93,12 @@ impl Scheduler {
             }
             Err(failure) => {
                 self.hash_due = Some(Instant::now() + LIBRARY_PAUSE);
-                debug!(error = chain(&failure), "hashing will be tried again");
+                if matches!(failure, Error::Library(library::Error::Replaced(_))) {
+                    debug!(error = chain(&failure), "hashing will be tried again");
+                } else {
+                    warn!("hashing failed and is tried again in {LIBRARY_PAUSE:?}: {}", chain(&failure));
+                    self.trouble(&failure);
+                }
             }
         }
     }
