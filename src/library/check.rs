@@ -195,6 +195,12 @@ impl Library {
         drop(turn);
         let (row, frames) = match seen {
             Ok(seen) => seen,
+            // A log that was left on a full disk cannot be read there. The scanner warns of the disk.
+            Err(fault)
+                if fault.reason == Reason::IoError && diagnose::is_full(path::directory(&self.path)) =>
+            {
+                return Ok(Look::Fine);
+            }
             // What is known to be damaged is called so, whatever else is found of it.
             Err(fault) => return Err(self.known_fault(stamp).unwrap_or(fault)),
         };
@@ -305,7 +311,8 @@ impl Library {
         let mut state = self.state();
         let why = state.let_go.take();
         let is_other = !Row::is_same(state.known.row.as_ref(), row.as_ref());
-        let is_other = is_other || !state.known.stamp.is_same_file(&stamp);
+        let is_other_file = !state.known.stamp.is_same_file(&stamp);
+        let is_other = is_other || is_other_file;
         let detail = match why {
             Some(why) if !is_other => format!(
                 "{why} while the daemon wrote: what it was writing was given up, and is written again"
@@ -325,6 +332,9 @@ impl Library {
             state.evidence.hold();
         }
         drop(state);
+        if is_other_file {
+            self.overwrites().forget();
+        }
         if let Some(lock) = &self.lock {
             lock.note_fault(None);
         }

@@ -375,8 +375,15 @@ fn recognise(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Resu
             .read(SLICE, |connection| schema::verify(&*connection.unchecked_transaction()?))
             .map_err(|source| Ended::from_sqlite(path, source))
     });
+    let unused = || reader.read(SLICE, |connection| schema::unused(connection)).unwrap_or_default();
     match found {
-        Ok(Ok(())) => Ok(Recognised::Whole),
+        Ok(Ok(())) => {
+            let unused = unused();
+            if !unused.is_empty() {
+                warn!(path = %path.display(), "triggers and views are not used: {}", unused.join(", "));
+            }
+            Ok(Recognised::Whole)
+        }
         Ok(Err(mismatch)) => Err(OpenError::NotOurs { path: path.to_owned(), mismatch }),
         // Whoever undoes writes. So what lies there must be ours by what can be read of it as it is.
         Err(Error::Sqlite { source, .. }) if connection::is_unfinished(&source) => {

@@ -10,12 +10,17 @@ use std::ffi::{CString, OsStr};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use tracing::debug;
 
 use super::path::directory;
+
+/// How long a close of the main file may stand alone before it counts: a killed SQLite program closes the `-wal` after it, one
+/// that ends by itself before.
+const PAIR: Duration = Duration::from_millis(100);
 
 /// What other programs do to the main file.
 #[derive(Debug)]
@@ -26,9 +31,13 @@ pub(super) struct Overwrites {
     inotify: Option<OwnedFd>,
     /// Descriptors of the main file that are open, as far as events tell; our own among them.
     open: u32,
-    /// Writable descriptors that were closed since the last [`Self::forget`].
-    main_closes: u32,
-    log_closes: u32,
+    /// Of them, those that were opened after our last checkpoint: what they write does not overlap it.
+    opened_since: u32,
+    /// When a writable descriptor of the log was closed that no one of the main file goes with yet.
+    log_closed: Option<Instant>,
+    /// When a writable descriptor of the main file was closed that was open during our last checkpoint, and that no one of
+    /// the log goes with yet.
+    main_closed: Option<Instant>,
     /// A descriptor of another program was open during our last checkpoint, and may have written.
     suspect: bool,
 }
@@ -47,8 +56,9 @@ impl Overwrites {
             log: name("-wal"),
             inotify: None,
             open: 0,
-            main_closes: 0,
-            log_closes: 0,
+            opened_since: 0,
+            log_closed: None,
+            main_closed: None,
             suspect: false,
         };
         new.watch();
@@ -66,79 +76,91 @@ impl Overwrites {
         }
     }
 
-    /// A session of ours is about to open the main file, and nothing else of ours has it open.
-    pub(super) fn begin(&mut self) {
+    /// Another file is in the main file's place: what is known of its descriptors is of the one before.
+    pub(super) fn forget(&mut self) {
+        self.drain();
+        (self.open, self.opened_since, self.suspect) = (0, 0, false);
+        (self.log_closed, self.main_closed) = (None, None);
+    }
+
+    /// A session of ours is about to open the main file, and nothing else of ours has it open. `false` while it is not known
+    /// yet whether a copy overlapped the last one.
+    pub(super) fn begin(&mut self) -> bool {
         if self.inotify.is_none() {
             self.watch();
         }
         self.drain();
-        self.forget();
+        !(self.suspect && self.main_closed.is_some())
     }
 
-    /// A checkpoint of ours has just ended; our writer still has the main file open. `true` when another program that is
-    /// not SQLite wrote to the file meanwhile.
-    pub(super) fn checkpointed(&mut self) -> bool {
+    /// A checkpoint of ours has just ended; our writer still has the main file open.
+    pub(super) fn checkpointed(&mut self) {
         self.drain();
-        self.suspect = self.open > 1 || self.main_closes > 0;
-        self.main_closes > self.log_closes
-    }
-
-    /// Our writer has closed the main file and its log.
-    pub(super) fn end(&mut self) -> bool {
-        self.drain();
-        self.main_closes = self.main_closes.saturating_sub(1);
-        self.log_closes = self.log_closes.saturating_sub(1);
-        self.conclude()
+        self.suspect = self.open > 1 || self.main_closed.is_some();
+        self.opened_since = 0;
     }
 
     /// Looks at what has happened since. `true` when a program that had the file open during our last checkpoint, and that
     /// is not SQLite, has closed it after writing.
     pub(super) fn look(&mut self) -> bool {
         self.drain();
-        self.conclude()
-    }
-
-    fn conclude(&mut self) -> bool {
-        let overlapped = self.suspect && self.main_closes > self.log_closes;
-        if self.open == 0 || overlapped {
-            self.suspect = false;
+        let has_ended = self.main_closed.is_some_and(|at| at.elapsed() >= PAIR);
+        if has_ended || (self.main_closed.is_none() && self.open <= self.opened_since) {
+            let overlapped = self.suspect && has_ended;
+            (self.suspect, self.main_closed) = (false, None);
+            return overlapped;
         }
-        self.forget();
-        overlapped
+        false
     }
 
-    fn forget(&mut self) {
-        (self.main_closes, self.log_closes) = (0, 0);
+    /// A writable descriptor of the main file was closed.
+    fn close_main(&mut self) {
+        if self.log_closed.take().is_some_and(|at| at.elapsed() < PAIR) {
+            // SQLite.
+        } else if self.opened_since > 0 {
+            self.opened_since -= 1;
+        } else {
+            self.main_closed.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn close_log(&mut self) {
+        if self.main_closed.take().is_none() {
+            self.log_closed = Some(Instant::now());
+        }
     }
 
     fn drain(&mut self) {
-        let Some(fd) = &self.inotify else { return };
+        let Some(fd) = self.inotify.take() else { return };
         let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut events = inotify::Reader::new(fd, &mut buffer);
-        let mut lost = false;
+        let mut events = inotify::Reader::new(&fd, &mut buffer);
+        let mut is_lost = false;
         while let Ok(event) = events.next() {
             let what = event.events();
-            if what.intersects(ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED | ReadFlags::UNMOUNT) {
-                lost = true;
-                continue;
-            }
+            is_lost |= what.intersects(ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED | ReadFlags::UNMOUNT);
             let Some(name) = event.file_name() else { continue };
             let closed_after_writing = what.contains(ReadFlags::CLOSE_WRITE);
-            if name == self.log.as_c_str() {
-                self.log_closes += u32::from(closed_after_writing);
+            if name == self.log.as_c_str() && closed_after_writing {
+                self.close_log();
             } else if name == self.main.as_c_str() {
-                self.main_closes += u32::from(closed_after_writing);
                 if what.contains(ReadFlags::OPEN) {
                     self.open += 1;
+                    self.opened_since += 1;
                 } else {
                     self.open = self.open.saturating_sub(1);
+                    if closed_after_writing {
+                        self.close_main();
+                    } else {
+                        self.opened_since = self.opened_since.saturating_sub(1);
+                    }
                 }
             }
         }
-        if lost {
+        if is_lost {
             // The directory is another one now, or nobody looked for long: begin again.
-            self.inotify = None;
-            self.open = 0;
+            (self.open, self.opened_since) = (0, 0);
+        } else {
+            self.inotify = Some(fd);
         }
     }
 }
@@ -166,24 +188,31 @@ mod tests {
             ("an open copy", true),
         ] {
             let mut overwrites = Overwrites::new(&path);
-            overwrites.begin();
-            let ours = (open(&path), open(&log));
+            assert!(overwrites.begin(), "{who}");
+            let ours = (open(&log), open(&path));
             let mut still_open = None;
             match who {
                 "a reader" => drop(File::open(&path)),
                 "sqlite" => drop((open(&log), open(&path))),
+                "killed sqlite" => drop((open(&path), open(&log))),
                 "a copy" => drop(open(&path)),
                 "an open copy" => still_open = Some(open(&path)),
                 _ => {}
             }
-            let during = overwrites.checkpointed();
+            overwrites.checkpointed();
             drop(ours);
-            let at_end = overwrites.end();
+            let at_once = overwrites.look();
             drop(still_open);
+            std::thread::sleep(PAIR);
             let later = overwrites.look();
-            assert_eq!(during || at_end || later, expected, "{who}");
+            std::thread::sleep(PAIR);
+            let found = at_once || later || overwrites.look();
+            assert_eq!(found, expected, "{who}");
             drop(open(&path));
+            overwrites.look();
+            std::thread::sleep(PAIR);
             assert!(!overwrites.look(), "a copy after {who} overlaps nothing");
+            assert!(overwrites.begin(), "{who}");
         }
     }
 }

@@ -34,6 +34,15 @@ pub enum Mismatch {
         /// `table` or `table.column`.
         missing: Vec<String>,
     },
+    /// Something in its schema computes what the daemon would have to wait for.
+    #[error(
+        "holds what no VPO program makes, and what could run for ever when a row is written: {}. Remove it, or restore a backup",
+        objects.join(", ")
+    )]
+    Hostile {
+        /// Kind and name of each.
+        objects: Vec<String>,
+    },
 }
 
 /// Reads `schema_version`: one look, inside whatever transaction is open.
@@ -75,6 +84,10 @@ pub(super) fn verify(connection: &Connection) -> rusqlite::Result<Result<(), Mis
     if let Err(mismatch) = version(connection)? {
         return Ok(Err(mismatch));
     }
+    let objects = hostile(connection)?;
+    if !objects.is_empty() {
+        return Ok(Err(Mismatch::Hostile { objects }));
+    }
     if has_our_statements(connection)? {
         return Ok(Ok(()));
     }
@@ -90,7 +103,83 @@ pub(super) fn verify(connection: &Connection) -> rusqlite::Result<Result<(), Mis
         }
     }
     missing.dedup();
+    let views = unused(connection)?;
+    for name in &mut missing {
+        if views.contains(&format!("view {name}")) {
+            name.push_str(" (there is only a view of that name, which is not used)");
+        }
+    }
     Ok(if missing.is_empty() { Ok(()) } else { Err(Mismatch::Incomplete { missing }) })
+}
+
+/// What expressions are computed when a row of ours is written: each may take any time, within one step of SQLite, where
+/// nothing can end it. Schema 7 has none but its own CHECK constraints.
+fn hostile(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let ours = names();
+    let list = |sql: &str| -> rusqlite::Result<Vec<(String, String)>> {
+        connection.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    };
+    let mut found = Vec::new();
+    let mut add = |kind: &str, rows: Vec<(String, String)>| {
+        let rows =
+            rows.into_iter().filter(|(table, _)| ours.iter().any(|name| name.eq_ignore_ascii_case(table)));
+        found.extend(rows.map(|(_, name)| format!("{kind} {name}")));
+    };
+    add(
+        "generated column",
+        list(
+            "SELECT m.name, m.name || '.' || c.name FROM sqlite_master AS m, pragma_table_xinfo(m.name) AS c
+             WHERE m.type = 'table' AND c.hidden > 1",
+        )?,
+    );
+    add(
+        "index on an expression",
+        list(
+            "SELECT m.tbl_name, m.name FROM sqlite_master AS m, pragma_index_xinfo(m.name) AS c
+             WHERE m.type = 'index' AND c.cid = -2",
+        )?,
+    );
+    add(
+        "partial index",
+        list(
+            "SELECT m.name, i.name FROM sqlite_master AS m, pragma_index_list(m.name) AS i
+             WHERE m.type = 'table' AND i.partial",
+        )?,
+    );
+    let mut checked = Vec::new();
+    for (table, sql) in list("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL")?
+    {
+        let own = statements().find(|own| table_of(own).eq_ignore_ascii_case(&table)).unwrap_or_default();
+        let count = |sql: &str, word: &str| {
+            sql.to_ascii_uppercase().split_whitespace().collect::<Vec<_>>().join(" ").matches(word).count()
+        };
+        if count(&sql, "CHECK") > count(own, "CHECK") || count(&sql, "DEFAULT (") > 0 {
+            checked.push((table.clone(), table));
+        }
+    }
+    add("constraint or default of table", checked);
+    Ok(found)
+}
+
+/// Triggers and views, which are not used: what they are called, with their kind.
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn unused(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare("SELECT type || ' ' || name FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY 1 LIMIT 12")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+/// The names of our tables.
+fn names() -> Vec<&'static str> {
+    statements().map(table_of).collect()
+}
+
+/// The table that a statement makes.
+fn table_of(statement: &str) -> &str {
+    statement.split_whitespace().nth(2).unwrap_or_default()
 }
 
 /// Whether every table was made by our own statement: then no column of it can be missing, since what changes a
@@ -118,7 +207,10 @@ fn statements() -> impl Iterator<Item = &'static str> {
 
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection
-        .prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name LIMIT 12")?
+        .prepare(
+            "SELECT CASE type WHEN 'view' THEN 'view ' ELSE '' END || name FROM sqlite_master
+             WHERE type IN ('table', 'view') ORDER BY type, name LIMIT 12",
+        )?
         .query_map([], |row| row.get(0))?
         .collect()
 }
@@ -169,6 +261,29 @@ mod tests {
         ] {
             let connection = made(changes);
             assert_eq!(has_our_statements(&connection).expect("read"), are_ours, "{changes}");
+        }
+    }
+
+    #[test]
+    fn what_computes_when_a_row_is_written_is_refused_by_name() {
+        for (changes, object) in [
+            ("ALTER TABLE files ADD COLUMN evil AS (hex(path))", Some("generated column files.evil")),
+            ("CREATE INDEX evil ON files(hex(path))", Some("index on an expression evil")),
+            ("CREATE INDEX evil ON jobs(status) WHERE hex(id) = '1'", Some("partial index evil")),
+            (
+                "ALTER TABLE policies ADD COLUMN evil CHECK (hex(evil) <> '1')",
+                Some("constraint or default of table policies"),
+            ),
+            ("CREATE TABLE theirs (id, other AS (hex(id))); CREATE INDEX fine ON theirs(hex(id))", None),
+            ("CREATE INDEX fine ON files(size_bytes)", None),
+        ] {
+            let found = verify(&made(changes)).expect("read");
+            let objects = object.map(|object| vec![object.to_owned()]);
+            assert_eq!(
+                found,
+                objects.map_or(Ok(()), |objects| Err(Mismatch::Hostile { objects })),
+                "{changes}"
+            );
         }
     }
 

@@ -83,7 +83,9 @@ impl Library {
         let _turn = self.gate.write(SLICE).ok_or_else(|| Ended::Retry(self.unsettled()))?;
         let known = self.may_write(generation)?;
         let mut overwrites = self.overwrites();
-        overwrites.begin();
+        if !overwrites.begin() {
+            return Err(Ended::Retry(self.unsettled()));
+        }
         let connection = self.reader.open_writer().map_err(|error| self.not_begun(error))?;
         match self.transact(&connection, &known, work) {
             Ok(Written { value, row: None, .. }) => {
@@ -193,14 +195,14 @@ impl Library {
         let done = checkpoint(&connection);
         let extent = extent(&connection);
         let after = Stamp::at(&self.path);
-        let mut collided = overwrites.checkpointed();
+        overwrites.checkpointed();
         let is_complete = matches!(done, Ok(true));
         let closed = if is_complete {
             close_clean(connection)
         } else {
             connection.close().map_err(|(_, error)| error)
         };
-        collided |= overwrites.end();
+        let mut collided = false;
         let Some(after) = after.filter(|after| after.is_same_file(&known.stamp)) else {
             // Renamed or removed: our pages went into the old file.
             self.state().let_go = Some("it was replaced during a checkpoint".to_owned());
@@ -211,7 +213,7 @@ impl Library {
             let alone = self.reader.read_as_it_is(|connection| Row::read(connection));
             let is_ours = alone.is_ok_and(|alone| Row::is_same(alone.as_ref(), row.as_ref()));
             let is_whole = extent.is_ok_and(|bytes| bytes == after.length);
-            collided |= !(is_ours && is_whole);
+            collided = !(is_ours && is_whole);
         }
         self.note(Record::new(false, after));
         let mut state = self.state();
@@ -253,9 +255,8 @@ impl Library {
         }
         let Some(_turn) = self.gate.write(SLICE) else { return Ok(()) };
         let mut overwrites = self.overwrites();
-        overwrites.begin();
         let known = self.state().known.clone();
-        if self.owns() && Stamp::at(&self.path) != Some(known.stamp) {
+        if self.owns() && (!overwrites.begin() || Stamp::at(&self.path) != Some(known.stamp)) {
             return Ok(());
         }
         let connection = self.reader.open_writer().map_err(|source| self.failed(source))?;
