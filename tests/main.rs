@@ -21,6 +21,7 @@ mod library;
 mod lifecycle;
 mod logging;
 mod metrics;
+mod model;
 mod mounts;
 mod operations;
 mod pid1;
