@@ -18,10 +18,13 @@ use super::world::World;
 use crate::harness::within;
 
 /// What the daemon logs when it adopts another database.
-const ADOPTED: &str = "it is used now";
+const ADOPTED: &str = "library adopted";
 
 /// By then an overwritten database has been adopted. The deadlines proper are in the table.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// By then `/health` no longer speaks of what was there before.
+const LATEST: Duration = Duration::from_millis(1500);
 
 /// A backup, and what is in it.
 pub(super) struct Backup {
@@ -115,7 +118,7 @@ impl World {
         let must = way == Way::Rename || self.differs(at);
         let (before, from) = (self.adopted(), Instant::now());
         self.place(way, at, rng);
-        self.await_adoption(at, from, before, must, rng);
+        self.await_adoption(way, at, from, before, must, rng);
     }
 
     /// Whether the daemon can tell the backup from what lies there by its row.
@@ -132,6 +135,7 @@ impl World {
     /// Overwriting has just ended. From `from` on the backup `at` may be seen; where it `must` be, it is waited for.
     pub(super) fn await_adoption(
         &mut self,
+        way: Way,
         at: usize,
         from: Instant,
         before: usize,
@@ -144,14 +148,20 @@ impl World {
         self.line.base(if must { State::Replaced } else { State::PerhapsReplaced }, from, end);
         loop {
             let latest = self.poller.latest(end).unwrap_or_default();
-            if latest == "fail:copy_collided" {
+            let is_torn = ["fail:copy_collided", "fail:corrupt"].contains(&latest.as_str());
+            if is_torn && end.elapsed() > LATEST {
+                assert!(way != Way::Rename, "a rename never collides; /health: {latest}");
                 self.note("a copy collided");
-                self.calm = false;
-                let again = Instant::now();
-                self.line.during(State::Collided, from, again);
-                return self.put_back(Way::Rename, at, rng);
+                return self.copy_again(at, from, rng);
             }
             if self.adopted() > before && latest == "replaced" {
+                if let Err(error) = Snapshot::read(&self.connect(), &self.root) {
+                    self.note(&format!("a copy collided, and was adopted: {error}"));
+                    within(IN_BACKGROUND, "/health tells of the damage", || {
+                        self.poller.latest(end)?.starts_with("fail:").then_some(())
+                    });
+                    return self.copy_again(at, from, rng);
+                }
                 return;
             }
             if !must && end.elapsed() > Duration::from_millis(1200) {
@@ -163,6 +173,13 @@ impl World {
             );
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// A copy that has overlapped a checkpoint is told to be copied again.
+    fn copy_again(&mut self, at: usize, from: Instant, rng: &mut Rng) {
+        self.calm = false;
+        self.line.during(State::Collided, from, Instant::now());
+        self.put_back(Way::Rename, at, rng);
     }
 
     /// The database must be exactly the backup `at`, but for what is done to it from now on.
@@ -198,7 +215,7 @@ impl World {
         std::thread::sleep(Duration::from_micros(rng.below(20_000)));
         let (before, from) = (self.adopted(), Instant::now());
         self.place(way, at, rng);
-        self.await_adoption(at, from, before, must, rng);
+        self.await_adoption(way, at, from, before, must, rng);
         scan.end();
         self.calm = false;
     }
@@ -214,7 +231,7 @@ impl World {
         self.frozen(|world| {
             world.place(way, at, rng);
         });
-        self.await_adoption(at, from, before, must, rng);
+        self.await_adoption(way, at, from, before, must, rng);
         if let Some(scan) = &mut scan {
             scan.end();
         }

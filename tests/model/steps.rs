@@ -250,8 +250,9 @@ impl World {
         self.await_failure(from);
         let (before, back) = (self.adopted(), Instant::now());
         // The new file may well get the old one's inode.
-        self.place(rng.pick(&[Way::Cp, Way::Slow, Way::Rename]), at, rng);
-        self.await_adoption(at, back, before, true, rng);
+        let way = rng.pick(&[Way::Cp, Way::Slow, Way::Rename]);
+        self.place(way, at, rng);
+        self.await_adoption(way, at, back, before, true, rng);
     }
 
     fn garbage(&mut self, rng: &mut Rng) {
