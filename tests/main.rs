@@ -26,6 +26,7 @@ mod library;
 mod lifecycle;
 mod logging;
 mod metrics;
+mod model;
 mod mounts;
 mod operations;
 mod output;

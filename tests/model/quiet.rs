@@ -1,0 +1,112 @@
+//! What must hold when the daemon has nothing to do.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::content::Snapshot;
+use super::world::{SCAN, World};
+use crate::harness::within;
+
+impl World {
+    /// Waits until the daemon has nothing to do, and compares all that can be compared.
+    pub(super) fn quiet(&mut self) {
+        self.close_other();
+        self.expected.seen(&self.films.tree);
+        let found = if self.calm { self.caught_up() } else { self.scanned() };
+        self.expected.checked(&found);
+        self.check_idle();
+        self.check_api(&found);
+        self.check_health();
+        self.calm = true;
+    }
+
+    /// Left alone the daemon sees what has changed.
+    fn caught_up(&self) -> Snapshot {
+        let mut last = String::new();
+        let begun = Instant::now();
+        while begun.elapsed() < SCAN {
+            match self.compared() {
+                Ok(found) => return found,
+                Err(error) => last = error,
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("the daemon has not caught up within {SCAN:?}: {last}");
+    }
+
+    /// A scan makes the database equal to the tree. It may have to be asked for more than once, where one is cancelled.
+    fn scanned(&self) -> Snapshot {
+        let begun = Instant::now();
+        loop {
+            match self.scan() {
+                Ok(()) => {
+                    break self.compared().unwrap_or_else(|error| panic!("after a completed scan: {error}"));
+                }
+                Err(error) => assert!(begun.elapsed() < SCAN, "no scan succeeds: {error}"),
+            }
+        }
+    }
+
+    fn compared(&self) -> Result<Snapshot, String> {
+        let found = Snapshot::read(&self.connect(), &self.root)?;
+        self.expected.check(&found, Some(&self.films.tree))?;
+        Ok(found)
+    }
+
+    /// Idle, the daemon has nothing open and leaves nothing beside the database.
+    fn check_idle(&self) {
+        within(Duration::from_secs(3), "an idle daemon lets go of the database", || {
+            let process = PathBuf::from(format!("/proc/{}", self.daemon.as_ref()?.pid()));
+            let held = |name: fs::DirEntry| {
+                let file = fs::read_link(name.path()).unwrap_or_default();
+                ["", "-wal", "-shm"].iter().any(|ending| file == self.beside(ending))
+            };
+            let is_held = fs::read_dir(process.join("fd")).ok()?.flatten().any(held);
+            let maps = fs::read_to_string(process.join("maps")).ok()?;
+            let is_mapped = maps.contains("library.db-shm");
+            let is_left = self.beside("-wal").exists() || self.beside("-shm").exists();
+            (!is_held && !is_mapped && !is_left).then_some(())
+        });
+    }
+
+    /// The API says what the database holds, the newest jobs first.
+    fn check_api(&self, found: &Snapshot) {
+        let daemon = self.daemon.as_ref().expect("it runs");
+        let ids = |path: &str, list: &str| -> Vec<serde_json::Value> {
+            let answer = daemon.get(path);
+            assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+            let body = answer.json();
+            body[list].as_array().expect("a list").iter().map(|item| item["id"].clone()).collect()
+        };
+        let files: Vec<serde_json::Value> = found.ids.iter().map(|id| (*id).into()).collect();
+        assert_eq!(
+            ids("/api/v1/files?limit=1000", "files"),
+            files,
+            "the files over HTTP are those of the database"
+        );
+        let jobs: Vec<serde_json::Value> = found.jobs.iter().map(|id| id.as_str().into()).collect();
+        let newest = ids("/api/v1/jobs?limit=5", "jobs");
+        // A scan may have ended since; none is lost, and none of the future comes before it.
+        assert!(
+            newest == jobs || newest[1..] == jobs[..newest.len() - 1],
+            "jobs over HTTP {newest:?}, in their order {jobs:?}"
+        );
+        assert_eq!(daemon.get("/api/v1/library").status, 200);
+    }
+
+    /// Every answer of `/health` so far was allowed.
+    pub(super) fn check_health(&self) {
+        if let Some(violation) = self.line.violation(&self.poller.samples(), self.epoch) {
+            panic!("{violation}");
+        }
+    }
+
+    /// The end of the seed.
+    pub(super) fn end(&mut self) {
+        self.terminate();
+        self.check_health();
+        let found = self.compared().unwrap_or_else(|error| panic!("after the stop: {error}"));
+        self.expected.checked(&found);
+    }
+}

@@ -1,0 +1,153 @@
+//! The daemon and `vpo scan` as processes.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::plan::Rng;
+use super::poller::verdict;
+use super::table::State;
+use super::world::{SCAN, World};
+use crate::harness::{Client, Daemon};
+
+/// `vpo scan` that runs beside.
+pub(super) struct Scan(Child);
+
+impl Scan {
+    /// Lets it end; it follows a job that may never be done.
+    pub(super) fn end(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Scan {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What came of a start.
+pub(super) enum Start {
+    Healthy,
+    /// The process has ended.
+    Refused,
+    /// It runs, and `/health` says this.
+    Sick(String),
+}
+
+impl World {
+    fn vpo(&self, words: &[&str]) -> Command {
+        let mut command = self.sandbox.vpo(words);
+        command.arg("--database").arg(&self.database).arg("--library").arg(&self.root);
+        command
+    }
+
+    /// Starts the daemon, and waits until it is healthy or has said that it is not.
+    pub(super) fn start(&mut self, state: State) -> Start {
+        let mut daemon = Daemon::spawn(self.vpo(&["serve", "--port", "0"]), &self.database);
+        let begun = Instant::now();
+        let outcome = loop {
+            if daemon.try_wait().is_some() {
+                break Start::Refused;
+            }
+            let address = listening(&daemon.log());
+            let answer = address.and_then(|address| Client::try_connect(address)?.try_get("/health"));
+            let verdict = answer.as_ref().map_or_else(|| "silent".to_owned(), verdict);
+            if ["healthy", "replaced"].contains(&verdict.as_str()) {
+                self.line.base(state, begun, begun);
+                self.poller.ask(address);
+                break Start::Healthy;
+            }
+            if begun.elapsed() > SCAN {
+                self.line.base(State::Wild, begun, begun);
+                self.poller.ask(address);
+                break Start::Sick(verdict);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        if matches!(outcome, Start::Refused) {
+            self.logs.push_str(&daemon.log());
+        } else {
+            self.daemon = Some(daemon);
+        }
+        outcome
+    }
+
+    /// As [`Self::start`], of which only one end is right.
+    #[track_caller]
+    pub(super) fn start_healthy(&mut self, state: State) {
+        match self.start(state) {
+            Start::Healthy => {}
+            Start::Refused => panic!("the daemon does not start"),
+            Start::Sick(verdict) => panic!("the daemon is not healthy after its start: {verdict}"),
+        }
+    }
+
+    /// SIGTERM, and a clean end.
+    pub(super) fn terminate(&mut self) {
+        self.poller.ask(None);
+        let mut daemon = self.daemon.take().expect("it runs");
+        let status = daemon.stop();
+        self.logs.push_str(&daemon.log());
+        assert!(status.success(), "the daemon ended with {status}");
+    }
+
+    /// SIGKILL.
+    pub(super) fn kill(&mut self) {
+        self.poller.ask(None);
+        let mut daemon = self.daemon.take().expect("it runs");
+        daemon.signal(Signal::KILL);
+        daemon.wait();
+        self.logs.push_str(&daemon.log());
+    }
+
+    /// Does `work` while SIGSTOP holds the daemon.
+    pub(super) fn frozen(&mut self, work: impl FnOnce(&mut Self)) {
+        let from = Instant::now();
+        self.daemon.as_ref().expect("it runs").freeze();
+        work(self);
+        self.daemon.as_ref().expect("it runs").signal(Signal::CONT);
+        self.line.during(State::Frozen, from, Instant::now());
+    }
+
+    /// `vpo scan` to its end: of a running daemon, or in the foreground.
+    pub(super) fn scan(&self) -> Result<(), String> {
+        let output = self.vpo(&["scan", "--json"]).output().expect("vpo runs");
+        let text = || {
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+        };
+        if output.status.success() { Ok(()) } else { Err(format!("vpo scan: {}", text())) }
+    }
+
+    /// Makes work for a scan, asks for one, and returns when it is under way (or was too fast to be seen).
+    pub(super) fn begin_scan(&mut self, rng: &mut Rng) -> Scan {
+        self.films.touch_many(rng);
+        self.films.add(rng);
+        self.expected.seen(&self.films.tree);
+        let mut command = self.vpo(&["scan", "--json"]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("vpo runs");
+        let begun = Instant::now();
+        let daemon = self.daemon.as_ref().expect("it runs");
+        let mut client = daemon.client();
+        while begun.elapsed() < Duration::from_millis(1300) {
+            let running = client.try_get("/metrics").is_some_and(|answer| {
+                answer.body.lines().any(|line| line.starts_with("vpo_scan_running") && line.ends_with(" 1"))
+            });
+            if running {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Scan(child)
+    }
+}
+
+/// Where a daemon listens, by its log.
+fn listening(log: &str) -> Option<SocketAddr> {
+    let line = log.lines().find(|line| line.contains("listening") && line.contains("http://"))?;
+    let rest = &line[line.find("http://")? + "http://".len()..];
+    rest.split(|character: char| character.is_whitespace() || character == '"').next()?.parse().ok()
+}

@@ -1,0 +1,367 @@
+//! What each kind of step does.
+
+use std::fs;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, geteuid};
+
+use super::plan::{Kind, Rng, Step, Way};
+use super::restore::shell;
+use super::table::State;
+use super::world::World;
+use crate::harness::within;
+
+/// The product's deadline, with room for a busy machine; the deadline proper is in the table.
+const SEEN: Duration = Duration::from_secs(4);
+
+/// A directory that cannot be written: by its mode, or for root by a mount of itself.
+struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    fn new(directory: &Path) -> Option<Self> {
+        let shut = Self(directory.to_owned());
+        let is_shut = if geteuid().is_root() {
+            let script = "mount --bind \"$0\" \"$0\" && mount -o remount,ro,bind \"$0\"";
+            Command::new("sh")
+                .args(["-c", script])
+                .arg(directory)
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|end| end.success())
+        } else {
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o555)).is_ok()
+        };
+        if is_shut {
+            return Some(shut);
+        }
+        std::mem::forget(shut);
+        None
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        if geteuid().is_root() {
+            let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        } else {
+            let _ = fs::set_permissions(&self.0, fs::Permissions::from_mode(0o755));
+        }
+    }
+}
+
+impl World {
+    /// Does one step.
+    pub(super) fn step(&mut self, step: &Step) {
+        let mut rng = Rng::new(step.dice);
+        let rng = &mut rng;
+        match step.kind {
+            Kind::FilmAdded => self.films.add(rng),
+            Kind::FilmChanged => self.films.change(rng),
+            Kind::FilmTouched => self.films.touch(rng),
+            Kind::FilmRenamed => self.films.rename(rng),
+            Kind::FilmDeleted => self.films.delete(rng),
+            Kind::DirectoryRenamed => self.films.rename_directory(rng),
+            Kind::ManyTouched => self.films.touch_many(rng),
+            Kind::Rows => self.write_rows(rng, false),
+            Kind::WriterOpens => self.write_rows(rng, true),
+            Kind::WriterCloses => self.close_other(),
+            Kind::ReadHeld => self.hold_read(rng),
+            Kind::WriteHeld => self.hold_write(rng),
+            Kind::ExclusiveHeld => self.hold_exclusive(rng),
+            Kind::Vacuum => {
+                self.close_other();
+                self.connect().execute_batch("VACUUM").expect("vacuumed");
+            }
+            Kind::VacuumInto | Kind::BackupApi | Kind::CopyTaken => _ = self.take(step.kind),
+            Kind::PutBackCp => self.put_back_one(Way::Cp, rng),
+            Kind::PutBackCat => self.put_back_one(Way::Cat, rng),
+            Kind::PutBackDd => self.put_back_one(Way::Dd, rng),
+            Kind::PutBackInPlace => self.put_back_one(Way::InPlace, rng),
+            Kind::PutBackSlow => self.put_back_one(Way::Slow, rng),
+            Kind::PutBackRestore => self.put_back_one(Way::Restore, rng),
+            Kind::PutBackRename => self.put_back_one(Way::Rename, rng),
+            Kind::PutBackWhileScanning => self.put_back_while_scanning(rng),
+            Kind::PutBackWhileFrozen => self.put_back_while_frozen(rng),
+            Kind::PutBackWhileStopped => self.put_back_while_stopped(rng),
+            Kind::PutBackAfterKill => self.put_back_after_kill(rng),
+            Kind::PutBackWhileOpen => self.put_back_while_open(rng),
+            Kind::WalRemoved => self.remove(&["-wal"]),
+            Kind::ShmRemoved => self.remove(&["-shm"]),
+            Kind::CompanionsRemoved => self.remove(&["-wal", "-shm"]),
+            Kind::CompanionsRemovedWhileScanning => self.remove_while_scanning(rng),
+            Kind::CompanionsRemovedAfterKill => self.remove_after_kill(rng),
+            Kind::LockRemoved => self.remove_lock(),
+            Kind::MovedAway => self.move_away(),
+            Kind::Deleted => self.delete(rng),
+            Kind::Garbage => self.garbage(rng),
+            Kind::Damage => self.damage(rng),
+            Kind::Kill => {
+                self.kill();
+                self.start_healthy(State::Good);
+            }
+            Kind::KillWhileScanning => {
+                let mut scan = self.begin_scan(rng);
+                std::thread::sleep(Duration::from_micros(rng.below(30_000)));
+                self.kill();
+                scan.end();
+                self.start_healthy(State::Good);
+            }
+            Kind::Terminate => {
+                self.terminate();
+                self.start_healthy(State::Good);
+            }
+            Kind::Reload => self.daemon.as_ref().expect("it runs").signal(Signal::HUP),
+            Kind::Freeze => {
+                let pause = Duration::from_millis(50 + rng.below(1200));
+                self.frozen(|_| std::thread::sleep(pause));
+            }
+            Kind::ScanBeside => {
+                // One that something else has cancelled is no fault; the quiet period asks again.
+                if let Err(error) = self.scan() {
+                    self.note(&error);
+                }
+            }
+            Kind::ScanForeground => {
+                self.close_other();
+                self.terminate();
+                self.scan().unwrap_or_else(|error| panic!("in the foreground: {error}"));
+                self.start_healthy(State::Good);
+            }
+            Kind::FullDisk => self.fill_disk(rng),
+            Kind::DirectoryReadOnly => self.read_only(rng),
+            Kind::FutureJob => self.future_job(rng),
+            Kind::Requests => self.request(rng),
+        }
+        self.expected.seen(&self.films.tree);
+    }
+
+    /// The other program keeps a read transaction for some steps.
+    fn hold_read(&mut self, rng: &mut Rng) {
+        self.write_rows(rng, true);
+        let other = self.other.as_ref().expect("just opened");
+        other.execute_batch("BEGIN; SELECT count(*) FROM files").expect("read");
+    }
+
+    /// The other program keeps the write lock for a moment, in the middle of a scan.
+    fn hold_write(&mut self, rng: &mut Rng) {
+        self.close_other();
+        let mut scan = self.begin_scan(rng);
+        let other = self.connect();
+        other.execute_batch("BEGIN IMMEDIATE; UPDATE policies SET version = version").expect("locked");
+        std::thread::sleep(Duration::from_millis(50 + rng.below(1000)));
+        other.execute_batch("COMMIT").expect("committed");
+        scan.end();
+    }
+
+    /// The other program lets nobody in for a moment.
+    fn hold_exclusive(&mut self, rng: &mut Rng) {
+        self.close_other();
+        let from = Instant::now();
+        let other = self.connect();
+        // The first statement after the pragma takes the lock; a reader of the daemon's may be in the way for a moment.
+        within(SEEN, "the exclusive lock", || {
+            other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; UPDATE policies SET version = version; COMMIT").ok()
+        });
+        std::thread::sleep(Duration::from_millis(50 + rng.below(1400)));
+        drop(other);
+        self.line.during(State::Locked, from, Instant::now());
+        self.calm = false;
+    }
+
+    fn remove(&mut self, endings: &[&str]) {
+        self.close_other();
+        for ending in endings {
+            // A log that lies there may hold what the other program has just committed.
+            let is_gone = fs::remove_file(self.beside(ending)).is_ok();
+            self.expected.weak |= is_gone && *ending == "-wal";
+        }
+    }
+
+    fn remove_while_scanning(&mut self, rng: &mut Rng) {
+        self.close_other();
+        let from = Instant::now();
+        let mut scan = self.begin_scan(rng);
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(100) {
+            let _ = fs::remove_file(self.beside("-wal"));
+            let _ = fs::remove_file(self.beside("-shm"));
+        }
+        scan.end();
+        self.line.during(State::Wild, from, Instant::now());
+        self.expected.weak = true;
+        self.calm = false;
+    }
+
+    fn remove_after_kill(&mut self, rng: &mut Rng) {
+        self.close_other();
+        let at = self.take(Kind::VacuumInto);
+        let mut scan = self.begin_scan(rng);
+        std::thread::sleep(Duration::from_micros(rng.below(20_000)));
+        self.kill();
+        scan.end();
+        self.expected.weak = true;
+        let _ = fs::remove_file(self.beside("-wal"));
+        let _ = fs::remove_file(self.beside("-shm"));
+        let start = self.start(State::PerhapsReplaced);
+        self.repair(start, at, rng);
+    }
+
+    fn remove_lock(&mut self) {
+        let from = Instant::now();
+        let lock = self.beside(".lock");
+        fs::remove_file(&lock).expect("there");
+        within(SEEN, "the lock file is made again", || lock.exists().then_some(()));
+        self.line.during(State::Unlocked, from, Instant::now());
+    }
+
+    /// Waits until `/health` fails.
+    fn await_failure(&self, since: Instant) {
+        within(SEEN, "/health fails", || self.poller.latest(since)?.starts_with("fail:").then_some(()));
+    }
+
+    fn move_away(&mut self) {
+        self.close_other();
+        self.calm = false;
+        let before = self.line.state();
+        let gone = self.beside(".gone");
+        fs::rename(&self.database, &gone).expect("renamed");
+        let from = Instant::now();
+        self.line.base(State::Missing, from, from);
+        self.await_failure(from);
+        let back = Instant::now();
+        fs::rename(&gone, &self.database).expect("renamed");
+        let now = Instant::now();
+        self.line.base(before, back, now);
+        within(SEEN, "/health passes again", || {
+            (!self.poller.latest(now)?.starts_with("fail:")).then_some(())
+        });
+    }
+
+    fn delete(&mut self, rng: &mut Rng) {
+        let at = self.pick(rng);
+        self.close_other();
+        self.calm = false;
+        fs::remove_file(&self.database).expect("removed");
+        let from = Instant::now();
+        self.line.base(State::Missing, from, from);
+        self.await_failure(from);
+        let (before, back) = (self.adopted(), Instant::now());
+        // The new file may well get the old one's inode.
+        let way = rng.pick(&[Way::Cp, Way::Slow, Way::Rename]);
+        self.place(way, at, rng);
+        self.await_adoption(way, at, back, before, true, rng);
+    }
+
+    fn garbage(&mut self, rng: &mut Rng) {
+        let at = self.pick(rng);
+        self.close_other();
+        self.calm = false;
+        let noise = self.aside();
+        let bytes: Vec<u8> = (0..5000).flat_map(|_| rng.next().to_le_bytes()).collect();
+        fs::write(&noise, bytes).expect("written");
+        let from = Instant::now();
+        shell("cat \"$0\" > \"$1\"", [&noise, &self.database]);
+        let end = Instant::now();
+        self.line.base(State::Garbage, from, end);
+        self.await_failure(end);
+        self.put_back(Way::Rename, at, rng);
+    }
+
+    /// A fifth of the pages in the upper three quarters.
+    fn damage(&mut self, rng: &mut Rng) {
+        let at = self.pick(rng);
+        self.close_other();
+        let from = Instant::now();
+        let file = fs::File::options().write(true).open(&self.database).expect("opens");
+        let pages = file.metadata().expect("there").len() / 4096;
+        for page in pages / 4..pages {
+            if rng.one_in(5) {
+                file.write_all_at(&[0x5A; 4096], page * 4096).expect("written");
+            }
+        }
+        drop(file);
+        self.heal(State::PerhapsReplaced, from, at, rng);
+    }
+
+    fn fill_disk(&mut self, rng: &mut Rng) {
+        if self.disk.is_none() {
+            self.skipped += 1;
+            return;
+        }
+        self.close_other();
+        self.calm = false;
+        let from = Instant::now();
+        let filler = self.beside(".filler");
+        let block = vec![0; 1 << 16];
+        let file = fs::File::create(&filler).expect("made");
+        let written =
+            (0..u64::MAX).take_while(|index| file.write_at(&block, index << 16).is_ok_and(|count| count > 0));
+        assert!(written.count() > 0);
+        self.films.add(rng);
+        let scanned = self.scan();
+        self.request(rng);
+        std::thread::sleep(Duration::from_millis(rng.below(500)));
+        fs::remove_file(&filler).expect("removed");
+        self.line.during(State::FullDisk, from, Instant::now());
+        if scanned.is_ok() {
+            self.note("a scan succeeded on a full disk");
+        }
+    }
+
+    fn read_only(&mut self, rng: &mut Rng) {
+        self.close_other();
+        let from = Instant::now();
+        let Some(shut) = ReadOnly::new(self.database.parent().expect("has one")) else {
+            self.skipped += 1;
+            return;
+        };
+        self.calm = false;
+        self.films.add(rng);
+        std::thread::sleep(Duration::from_millis(200 + rng.below(800)));
+        drop(shut);
+        self.line.during(State::ReadOnly, from, Instant::now());
+    }
+
+    /// Jobs that were made while the clock was ahead: of the other program, and of the daemon on a root that was a mount.
+    fn future_job(&mut self, rng: &mut Rng) {
+        let other = self.other.take().unwrap_or_else(|| self.connect());
+        if !other.is_autocommit() {
+            other.execute_batch("COMMIT").expect("committed");
+        }
+        let added = self.insert(&other, rng, "2099-01-01T00:00:00.000000+00:00");
+        self.expected.written(&other, &self.root, added);
+        // One that another of the same root has followed: what the last one says of the root counts.
+        let whole = "status = 'completed' AND summary_json ->> '$.root.filesystem' IS NOT NULL";
+        let sql = format!(
+            "UPDATE jobs SET created_at = '2099-01-01T00:00:00.000000+00:00',
+                summary_json = json_set(summary_json, '$.root.mount_point', json('true'))
+             WHERE {whole} AND rowid = (SELECT min(rowid) FROM jobs WHERE {whole})
+                AND rowid < (SELECT max(rowid) FROM jobs WHERE {whole})"
+        );
+        other.execute(&sql, []).expect("changed");
+    }
+
+    /// The API answers in JSON, and never with an error of its own making.
+    fn request(&mut self, rng: &mut Rng) {
+        let paths = [
+            "library",
+            "files",
+            "files?limit=3&status=ok",
+            "files/1",
+            "files/999999",
+            "jobs",
+            "jobs?status=failed",
+        ];
+        let daemon = self.daemon.as_ref().expect("it runs");
+        for _ in 0..4 {
+            let path = format!("/api/v1/{}", rng.pick(&paths));
+            let answer = daemon.get(&path);
+            assert!([200, 404, 503].contains(&answer.status), "{path}: {} {}", answer.status, answer.body);
+            drop(answer.json());
+        }
+        assert_eq!(daemon.get("/metrics").status, 200);
+    }
+}
