@@ -33,6 +33,8 @@ pub(super) struct Overwrites {
     open: u32,
     /// Of them, those that were opened after our last checkpoint: what they write does not overlap it.
     opened_since: u32,
+    /// A session of ours is open, and its checkpoint still to come.
+    in_session: bool,
     /// When a writable descriptor of the log was closed that no one of the main file goes with yet.
     log_closed: Option<Instant>,
     /// When a writable descriptor of the main file was closed that was open during our last checkpoint, and that no one of
@@ -57,6 +59,7 @@ impl Overwrites {
             inotify: None,
             open: 0,
             opened_since: 0,
+            in_session: false,
             log_closed: None,
             main_closed: None,
             suspect: false,
@@ -90,14 +93,24 @@ impl Overwrites {
             self.watch();
         }
         self.drain();
-        !(self.suspect && self.main_closed.is_some())
+        let is_clear = !(self.suspect && self.main_closed.is_some());
+        if is_clear {
+            (self.opened_since, self.in_session) = (0, true);
+        }
+        is_clear
     }
 
     /// A checkpoint of ours has just ended; our writer still has the main file open.
     pub(super) fn checkpointed(&mut self) {
         self.drain();
         self.suspect = self.open > 1 || self.main_closed.is_some();
-        self.opened_since = 0;
+        self.in_session = false;
+    }
+
+    /// Our writer has closed the main file: its events are taken before those of others follow, because equal events in a row
+    /// become one.
+    pub(super) fn closed(&mut self) {
+        self.drain();
     }
 
     /// Looks at what has happened since. `true` when a program that had the file open during our last checkpoint, and that
@@ -145,7 +158,7 @@ impl Overwrites {
             } else if name == self.main.as_c_str() {
                 if what.contains(ReadFlags::OPEN) {
                     self.open += 1;
-                    self.opened_since += 1;
+                    self.opened_since += u32::from(!self.in_session);
                 } else {
                     self.open = self.open.saturating_sub(1);
                     if closed_after_writing {
@@ -189,7 +202,8 @@ mod tests {
         ] {
             let mut overwrites = Overwrites::new(&path);
             assert!(overwrites.begin(), "{who}");
-            let ours = (open(&log), open(&path));
+            // As SQLite does. Equal events in a row become one, so the order counts.
+            let (main, wal) = (open(&path), open(&log));
             let mut still_open = None;
             match who {
                 "a reader" => drop(File::open(&path)),
@@ -200,7 +214,7 @@ mod tests {
                 _ => {}
             }
             overwrites.checkpointed();
-            drop(ours);
+            drop((wal, main));
             let at_once = overwrites.look();
             drop(still_open);
             std::thread::sleep(PAIR);

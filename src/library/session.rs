@@ -202,13 +202,14 @@ impl Library {
         } else {
             connection.close().map_err(|(_, error)| error)
         };
-        let mut collided = false;
+        overwrites.closed();
         let Some(after) = after.filter(|after| after.is_same_file(&known.stamp)) else {
             // Renamed or removed: our pages went into the old file.
             self.state().let_go = Some("it was replaced during a checkpoint".to_owned());
             self.set_log_aside();
             return Err(Ended::Failed(Error::Replaced(self.path.clone())));
         };
+        let mut collided = false;
         if is_complete {
             let alone = self.reader.read_as_it_is(|connection| Row::read(connection));
             let is_ours = alone.is_ok_and(|alone| Row::is_same(alone.as_ref(), row.as_ref()));
