@@ -253,7 +253,8 @@ impl Library {
             }
             Change::Unsettled if is_other => return Ok(Look::Pending),
             Change::Unsettled => return Ok(Look::Fine),
-            Change::Cooperative if state.let_go.is_none() => {
+            // Where we write the row, none is there only until our first write: what came meanwhile cannot be told apart.
+            Change::Cooperative if state.let_go.is_none() && (row.is_some() || !self.writes()) => {
                 state.known.stamp = stamp;
                 state.generation += u64::from(std::mem::take(&mut state.was_lost));
                 let evidence = &mut state.evidence;
