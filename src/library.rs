@@ -147,8 +147,9 @@ struct State {
     generation: u64,
     /// When the last one was adopted, and why.
     adopted: Option<(Instant, String)>,
-    /// Our last session had to leave something in the log.
-    is_log_left: bool,
+    /// The log at the last call of [`Library::tidy`], and the one that it last tried to bring in.
+    log_seen: Option<Stamp>,
+    log_tried: Option<Stamp>,
     /// The last look found it unusable: work that failed meanwhile begins anew once it is back.
     was_lost: bool,
     /// What the log held at the last look, where another program has the library open.
@@ -231,7 +232,8 @@ impl<'a> Patience<'a> {
             }
             // SQLite does not always wait: a snapshot that is out of date, or a lock whose waiting
             // would be a deadlock, is told at once.
-            std::thread::sleep(Duration::from_millis(1));
+            let pause = if matches!(error, Error::Unsettled(_)) { 10 } else { 1 };
+            std::thread::sleep(Duration::from_millis(pause));
         }
     }
 }
@@ -331,7 +333,7 @@ impl Library {
     /// # Errors
     /// When that failed; the log is then left beside the library, and nothing is lost.
     pub fn close(&self) -> Result<(), Error> {
-        let tidied = if self.is_closed() { Ok(()) } else { self.tidy() };
+        let tidied = if self.is_closed() { Ok(()) } else { self.tidy(true) };
         self.closed.store(true, Ordering::Release);
         drop(self.gate.write(BUSY_LIMIT));
         tidied

@@ -202,7 +202,8 @@ impl Reader {
     /// Fails with BUSY where another program has the database open. SQLite takes the exclusive lock when it opens the log, so
     /// the mode must be set before anything is read.
     pub(super) fn prove_unused(&self) -> rusqlite::Result<()> {
-        let connection = self.open_untouched()?;
+        let mut connection = self.open_untouched()?;
+        wait_when_busy(&mut connection, Duration::ZERO)?;
         connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
         connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
     }

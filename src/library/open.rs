@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use rusqlite::ErrorCode;
+use rusqlite::{Connection, ErrorCode};
 use rustix::fs::Access;
 use tracing::warn;
 
@@ -198,7 +198,8 @@ impl Library {
             settling: None,
             generation: 0,
             adopted: None,
-            is_log_left: false,
+            log_seen: None,
+            log_tried: None,
             was_lost: false,
             frames: None,
             let_go: None,
@@ -270,23 +271,31 @@ impl Library {
         }
         let main = self.reader.read_as_it_is(|connection| Row::read(connection));
         let log = self.reader.read(SLICE, |connection| Row::read(connection));
-        let owner = match (main, log) {
-            (Ok(main), Ok(log)) => owner_of_log(main.as_ref(), log.as_ref(), was_checkpointing),
-            // One of them cannot be read: the main file alone must be sound then.
-            _ => Ownership::Foreign,
+        let belongs = match (main, log) {
+            (Ok(main), Ok(log)) => {
+                owner_of_log(main.as_ref(), log.as_ref(), was_checkpointing) == Ownership::Belongs
+            }
+            _ => false,
         };
+        // The rows alone do not decide: a backup may be of the very transaction that the log builds on, and have another
+        // layout of pages (`VACUUM INTO`).
+        let is_sound_alone = self.reader.read_as_it_is(is_sound).unwrap_or(false);
+        let is_sound_with_log = self.reader.read(SLICE, is_sound).unwrap_or(false);
         self.state().evidence.hold();
-        if owner == Ownership::Belongs {
-            return Ok(());
+        match (belongs, is_sound_alone, is_sound_with_log) {
+            (true, _, true) | (false, false, true) => Ok(()),
+            (_, true, _) if self.set_log_aside() => Ok(()),
+            _ => Err(OpenError::Undecided { path: self.path.clone() }),
         }
-        let is_sound = self.reader.read_as_it_is(|connection| {
-            connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0))
-        });
-        if is_sound.is_ok_and(|answer| answer == "ok") && self.set_log_aside() {
-            return Ok(());
-        }
-        Err(OpenError::Undecided { path: self.path.clone() })
     }
+}
+
+/// Whether all of a database holds together.
+fn is_sound(connection: &mut Connection) -> rusqlite::Result<bool> {
+    // It takes as long as it takes, before the daemon begins its work.
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    let answer = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0))?;
+    Ok(answer == "ok")
 }
 
 /// The stamp of the file at the path, once nothing changes it: a copy may be in progress. What we have left ourselves is not

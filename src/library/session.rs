@@ -80,6 +80,8 @@ impl Library {
         generation: Option<u64>,
         work: &mut Option<impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>>,
     ) -> Result<T, Ended> {
+        // Before the gate: who waits there keeps the check out that decides.
+        self.may_write(generation)?;
         let _turn = self.gate.write(SLICE).ok_or_else(|| Ended::Retry(self.unsettled()))?;
         let known = self.may_write(generation)?;
         let mut overwrites = self.overwrites();
@@ -213,7 +215,8 @@ impl Library {
         if is_complete {
             let alone = self.reader.read_as_it_is(|connection| Row::read(connection));
             let is_ours = alone.is_ok_and(|alone| Row::is_same(alone.as_ref(), row.as_ref()));
-            let is_whole = extent.is_ok_and(|bytes| bytes == after.length);
+            // Longer it may be: a smaller backup was put into a larger file (`dd conv=notrunc`).
+            let is_whole = extent.is_ok_and(|bytes| bytes <= after.length);
             collided = !(is_ours && is_whole);
         }
         self.note(Record::new(false, after));
@@ -222,7 +225,6 @@ impl Library {
             lineage.base = row.seq;
         }
         state.known = Known { stamp: after, row };
-        state.is_log_left = !is_complete;
         if collided {
             drop(state);
             self.found_damaged(Reason::CopyCollided, after, COLLIDED.to_owned());
@@ -240,19 +242,24 @@ impl Library {
         Ok(())
     }
 
-    /// Brings in what a session of ours had to leave in the log, because another program was reading it; for a process without
-    /// the lock, what it has put there itself.
+    /// Brings in what is left in a log that nobody seems to use: a session of ours had to leave it, because another program was
+    /// reading it; or our reading kept another program from removing it. For a process without the lock, what it has put
+    /// there itself. One that changes since the last call is left alone, unless `at_once`.
     ///
     /// # Errors
     /// Of SQLite. What another reader still holds back is none.
-    pub fn tidy(&self) -> Result<(), Error> {
-        let is_empty = |found: std::fs::Metadata| found.len() == 0;
-        let is_left = !self.owns() || self.state().is_log_left;
-        if !self.writes()
-            || !is_left
-            || std::fs::metadata(companion(&self.path, "-wal")).map_or(true, is_empty)
-        {
+    pub fn tidy(&self, at_once: bool) -> Result<(), Error> {
+        let Some(log) = Stamp::at(&companion(&self.path, "-wal")).filter(|_| self.writes()) else {
             return Ok(());
+        };
+        if !at_once {
+            let mut state = self.state();
+            let before = state.log_seen.replace(log);
+            let is_settled = before == Some(log) && state.log_tried != Some(log);
+            if !is_settled || Stamp::at(&self.path) != Some(state.known.stamp) {
+                return Ok(());
+            }
+            state.log_tried = Some(log);
         }
         let Some(_turn) = self.gate.write(SLICE) else { return Ok(()) };
         let mut overwrites = self.overwrites();

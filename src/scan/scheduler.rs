@@ -305,7 +305,7 @@ impl Scheduler {
         if !self.abandoned_closed {
             self.close_abandoned();
         }
-        if let Err(failure) = self.library.tidy() {
+        if let Err(failure) = self.library.tidy(false) {
             debug!(error = chain(&failure), "the database's -wal cannot be brought in yet");
         }
         let patience = Patience::within(BRIEF);

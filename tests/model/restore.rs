@@ -164,7 +164,7 @@ impl World {
                 }
                 return;
             }
-            if !must && end.elapsed() > Duration::from_millis(1200) {
+            if !must && !is_torn && end.elapsed() > Duration::from_millis(1200) {
                 return;
             }
             assert!(
