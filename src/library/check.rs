@@ -233,10 +233,17 @@ impl Library {
 
     /// Whether a copy that overlapped our last checkpoint has ended.
     fn look_for_collision(&self, stamp: Stamp) {
-        let has_collided = self.owns() && self.overwrites().look();
-        if has_collided {
-            let detail = super::session::COLLIDED.to_owned();
-            self.found_damaged(Reason::CopyCollided, stamp, detail);
+        if !self.owns() {
+            return;
+        }
+        let is_same_file = self.state().known.stamp.is_same_file(&stamp);
+        let mut overwrites = self.overwrites();
+        if !is_same_file {
+            // What wrote to the file before does not concern this one.
+            overwrites.forget();
+        } else if overwrites.look() {
+            drop(overwrites);
+            self.found_damaged(Reason::CopyCollided, stamp, super::session::COLLIDED.to_owned());
         }
     }
 

@@ -227,6 +227,7 @@ impl Library {
         state.known = Known { stamp: after, row };
         if collided {
             drop(state);
+            overwrites.forget();
             self.found_damaged(Reason::CopyCollided, after, COLLIDED.to_owned());
             return Err(Ended::Failed(Error::Replaced(self.path.clone())));
         }
