@@ -379,6 +379,10 @@ impl Library {
             return Err(Ended::Failed(Error::Closed(self.path.clone())));
         }
         match std::fs::metadata(&self.path) {
+            // Another file, or something that is none: opening a pipe would block.
+            Ok(found) if !Stamp::of(&found).is_same_file(&self.state().known.stamp) => {
+                Err(Ended::Failed(Error::Replaced(self.path.clone())))
+            }
             Ok(found) => Ok(Stamp::of(&found)),
             Err(source) => Err(Ended::Failed(Error::Unreachable { path: self.path.clone(), source })),
         }
@@ -393,9 +397,6 @@ impl Library {
         }
         if let Some(detail) = state.evidence.damage() {
             return Err(Ended::Failed(Error::Damaged { path: self.path.clone(), detail }));
-        }
-        if self.owns() && !stamp.is_same_file(&state.known.stamp) {
-            return Err(Ended::Failed(Error::Replaced(self.path.clone())));
         }
         let is_unsettled = state.let_go.is_some() || state.evidence.is_unverified();
         if self.owns() && (is_unsettled || stamp != state.known.stamp) {

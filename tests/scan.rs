@@ -676,7 +676,7 @@ fn interrupt_ends_a_scan_in_time_even_while_it_waits() {
         // It has the lock of the daemon, so it is at work.
         let lock = sandbox.library().with_file_name("library.db.lock");
         eventually("the lock is taken", || {
-            fs::read_to_string(&lock).ok().filter(|text| text.trim() == scan.id().to_string())
+            fs::read_to_string(&lock).ok().filter(|text| text.starts_with(&format!("{}\n", scan.id())))
         });
         std::thread::sleep(Duration::from_millis(200));
         rustix::process::kill_process(pid, signal).expect("it runs");

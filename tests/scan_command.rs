@@ -292,7 +292,7 @@ fn held_up(sandbox: &Sandbox) -> (Child, Connection) {
 #[track_caller]
 fn assert_holds_the_lock(sandbox: &Sandbox, scan: &Child) {
     eventually("the lock is the scan's", || {
-        fs::read_to_string(sandbox.lock()).ok().filter(|text| text.trim() == scan.id().to_string())
+        fs::read_to_string(sandbox.lock()).ok().filter(|text| text.starts_with(&format!("{}\n", scan.id())))
     });
 }
 

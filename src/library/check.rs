@@ -19,7 +19,7 @@ use super::connection::{self, Reader};
 use super::identity::{Change, Known, Row, Stamp, judge};
 use super::lock::LockError;
 use super::schema::{self, Mismatch};
-use super::{Library, SHORTEST, diagnose, is_busy, path};
+use super::{Library, SHORTEST, diagnose, integrity, is_busy, path};
 
 /// How long a look waits for a neighbour's commit: less than the 80 ms after which a check counts as late.
 const BUSY: Duration = Duration::from_millis(60);
@@ -117,11 +117,17 @@ struct Fault {
     reason: Reason,
     detail: String,
     busy: bool,
+    /// There was no room to look.
+    for_lack: bool,
 }
 
 impl Fault {
     fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), busy: false }
+        Self { reason, detail: detail.into(), busy: false, for_lack: false }
+    }
+
+    fn busy(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { busy: true, ..Self::new(reason, detail) }
     }
 }
 
@@ -202,11 +208,7 @@ impl Library {
         let (row, frames) = match seen {
             Ok(seen) => seen,
             // A log that was left on a full disk cannot be read there. The scanner warns of the disk.
-            Err(fault)
-                if fault.reason == Reason::IoError && diagnose::is_full(path::directory(&self.path)) =>
-            {
-                return Ok(Look::Fine);
-            }
+            Err(fault) if fault.for_lack => return Ok(Look::Fine),
             // What is known to be damaged is called so, whatever else is found of it.
             Err(fault) => return Err(self.known_fault(stamp).unwrap_or(fault)),
         };
@@ -267,7 +269,10 @@ impl Library {
             Change::Unsettled if is_other => return Ok(Look::Pending),
             Change::Unsettled => return Ok(Look::Fine),
             // Where we write the row, none is there only until our first write: what came meanwhile cannot be told apart.
-            Change::Cooperative if state.let_go.is_none() && (row.is_some() || !self.writes()) => {
+            Change::Cooperative
+                if state.let_go.is_none()
+                    && (row.is_some() || !self.writes() || stamp.is_same_content(&state.known.stamp)) =>
+            {
                 state.known.stamp = stamp;
                 state.generation += u64::from(std::mem::take(&mut state.was_lost));
                 let evidence = &mut state.evidence;
@@ -292,9 +297,11 @@ impl Library {
     /// Takes other content into use.
     fn adopt(&self, stamp: Stamp, row: Option<Row>) -> Result<Look, Fault> {
         self.leads_where_it_did()?;
-        let busy = |detail: &str| Fault { reason: Reason::Locked, detail: detail.into(), busy: true };
         let _turn = self.gate.write(BUSY).ok_or_else(|| {
-            busy("another library has been put in place; work on the one before is just ending")
+            Fault::busy(
+                Reason::Locked,
+                "another library has been put in place; work on the one before is just ending",
+            )
         })?;
         // Where the file is as we left it the other content lies in the log, and nowhere else (`.restore`).
         let is_in_log = self.state().known.stamp == stamp && self.state().let_go.is_none();
@@ -524,17 +531,16 @@ fn io_fault(path: &Path, error: &io::Error) -> Fault {
 fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
     if is_busy(error) {
         let detail = format!("another program keeps {} locked", path.display());
-        return Fault { reason: Reason::Locked, detail, busy: true };
+        return Fault::busy(Reason::Locked, detail);
     }
     let said = |reason| Fault::new(reason, format!("{}: {error}", path.display()));
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => said(Reason::NotADatabase),
         Some(ErrorCode::DatabaseCorrupt) => said(Reason::Corrupt),
-        Some(ErrorCode::ReadOnly) if connection::is_unfinished(error) => Fault {
-            reason: Reason::Locked,
-            detail: format!("{} holds an unfinished write of another program", path.display()),
-            busy: true,
-        },
+        Some(ErrorCode::ReadOnly) if connection::is_unfinished(error) => Fault::busy(
+            Reason::Locked,
+            format!("{} holds an unfinished write of another program", path.display()),
+        ),
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
             // SQLite keeps the system's reason to itself.
             let reason = match std::fs::metadata(path) {
@@ -547,9 +553,9 @@ fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
             // What is beside the library may have been shut for a moment only: root's SQLite makes a `-shm`, and then gives
             // it to the library's owner.
             let busy = diagnose::readable(path) && diagnose::directory_writable(path::directory(path));
-            Fault { reason, detail, busy }
+            Fault { busy, ..Fault::new(reason, detail) }
         }
-        _ => said(Reason::IoError),
+        _ => Fault { for_lack: integrity::is_for_lack(path, error), ..said(Reason::IoError) },
     }
 }
 

@@ -12,7 +12,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
@@ -55,6 +55,18 @@ impl Stamp {
             modified: (found.mtime(), found.mtime_nsec()),
             changed: (found.ctime(), found.ctime_nsec()),
         }
+    }
+
+    /// Whether the content has not changed for a while, by the clock.
+    pub(super) fn is_old(&self) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let modified = u64::try_from(self.modified.0).map_or(Duration::ZERO, Duration::from_secs);
+        now.saturating_sub(modified) > STILL + Duration::from_secs(1)
+    }
+
+    /// Whether only the time of the last status change differs, if anything: the file was renamed, or its mode changed.
+    pub(super) fn is_same_content(&self, other: &Self) -> bool {
+        Self { changed: other.changed, ..*self } == *other
     }
 
     /// Whether both are of one file, whatever it holds.

@@ -8,11 +8,12 @@
 //! soon as a writer waits. `quick_check` would not do: it does not compare tables with their indexes, and passes databases
 //! that a copy has mixed.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, ffi};
 use tracing::{debug, error, info};
 
 use super::check::Reason;
@@ -117,17 +118,11 @@ impl Library {
                 };
                 self.found_damaged(reason, stamp, error.to_string());
             }
-            Some(ErrorCode::SystemIoFailure) if !self.is_for_lack(error) => {
+            Some(ErrorCode::SystemIoFailure) if !is_for_lack(&self.path, error) => {
                 self.state().evidence.io_error = Some(error.to_string());
             }
             _ => {}
         }
-    }
-
-    /// A full disk and a lack of memory have warnings of their own.
-    fn is_for_lack(&self, error: &rusqlite::Error) -> bool {
-        error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_IOERR_NOMEM)
-            || diagnose::is_full(path::directory(&self.path))
     }
 
     /// Remembers that this content is damaged, also for the next start.
@@ -317,6 +312,16 @@ impl Library {
             }),
         }
     }
+}
+
+/// Whether an error of the disk only means that there is no room: on the disk, for the index of a log above all, or in
+/// memory. The scanner warns of that, and it says nothing of the database.
+pub(super) fn is_for_lack(path: &Path, error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_extended_error_code();
+    code == Some(ffi::SQLITE_IOERR_NOMEM)
+        || code == Some(ffi::SQLITE_IOERR_SHMSIZE)
+        || (error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+            && diagnose::is_full(path::directory(path)))
 }
 
 /// Keeps the check to its share of the time.

@@ -256,8 +256,8 @@ impl Library {
         if !at_once {
             let mut state = self.state();
             let before = state.log_seen.replace(log);
-            let is_settled = before == Some(log) && state.log_tried != Some(log);
-            if !is_settled || Stamp::at(&self.path) != Some(state.known.stamp) {
+            let is_still = before == Some(log) || log.is_old();
+            if !is_still || state.log_tried == Some(log) || Stamp::at(&self.path) != Some(state.known.stamp) {
                 return Ok(());
             }
             state.log_tried = Some(log);
