@@ -199,13 +199,25 @@ impl Reader {
 }
 
 impl Reader {
-    /// Fails with BUSY where another program has the database open. SQLite takes the exclusive lock when it opens the log, so
-    /// the mode must be set before anything is read.
-    pub(super) fn prove_unused(&self) -> rusqlite::Result<()> {
+    /// Keeps other programs out until the result is dropped; fails with BUSY where one has the database open. SQLite takes the
+    /// exclusive lock when it opens the log, so the mode must be set before anything is read. `None` where the database is
+    /// too damaged to be read, and so to be locked.
+    pub(super) fn exclude_others(&self) -> rusqlite::Result<Option<Connection>> {
         let mut connection = self.open_untouched()?;
         wait_when_busy(&mut connection, Duration::ZERO)?;
         connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
-        connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
+        match connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())) {
+            Ok(()) => Ok(Some(connection)),
+            Err(error)
+                if matches!(
+                    error.sqlite_error_code(),
+                    Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn open_untouched(&self) -> rusqlite::Result<Connection> {

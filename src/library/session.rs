@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::MutexGuard;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tracing::{debug, info, warn};
 
 use super::check::Reason;
@@ -325,25 +325,19 @@ impl Library {
     /// something in it. `false` where another program has the database open: then the log is that program's.
     pub(super) fn set_log_aside(&self) -> bool {
         let (log, index) = (companion(&self.path, "-wal"), companion(&self.path, "-shm"));
-        let Ok(found) = std::fs::metadata(&log) else {
-            let _ = std::fs::remove_file(index);
+        // An empty one belongs to nothing.
+        let is_empty = std::fs::metadata(&log).map_or(true, |found| found.len() == 0);
+        if is_empty {
             return true;
-        };
-        if self.is_in_use() {
-            return false;
         }
-        let moved = if found.len() == 0 {
-            std::fs::remove_file(&log)
-        } else {
-            let aside = aside(&log);
-            std::fs::rename(&log, &aside).inspect(|()| {
-                warn!(aside = %aside.display(), "a -wal that does not belong to the database was set aside");
-            })
-        };
-        if let Err(error) = moved {
+        // What cannot be told, because something may not be opened, counts as in use: then nothing is moved.
+        let Ok(_others) = self.reader.exclude_others() else { return false };
+        let aside = aside(&log);
+        if let Err(error) = std::fs::rename(&log, &aside) {
             warn!(path = %log.display(), %error, "a -wal that does not belong to the database cannot be set aside");
             return false;
         }
+        warn!(aside = %aside.display(), "a -wal that does not belong to the database was set aside");
         let _ = std::fs::remove_file(index);
         let _ = File::open(directory(&log)).and_then(|directory| directory.sync_all());
         true
@@ -351,14 +345,7 @@ impl Library {
 
     /// Whether another program has the database open, as far as SQLite's locks tell. Only while nothing of ours has.
     pub(super) fn is_in_use(&self) -> bool {
-        match self.reader.prove_unused() {
-            Ok(()) => false,
-            // What cannot be told, because something may not be opened, counts as in use: then nothing is moved.
-            Err(error) => !matches!(
-                error.sqlite_error_code(),
-                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
-            ),
-        }
+        self.reader.exclude_others().is_err()
     }
 
     /// Makes what was just accepted ready to be written: in WAL mode, and shown to be writable. Returns the stamp that it

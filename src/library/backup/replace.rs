@@ -65,9 +65,8 @@ pub(super) fn replace(
     if database.symlink_metadata().is_ok() {
         replaced.kept = Some(exchange(draft, database, &standing, cancelled)?);
     } else {
-        if let Standing::NoDaemon { .. } = standing {
-            replaced.aside = set_aside(database, None).map_err(failed)?;
-        }
+        // A daemon that runs has left it there: it holds nothing of a library that is gone.
+        replaced.aside = set_aside(database, None).map_err(failed)?;
         rename_new(&draft.file(), database).map_err(failed)?;
     }
     if let Standing::Daemon(holder) = standing {
