@@ -153,13 +153,16 @@ impl Reader {
     fn wal_stamp(&self) -> Option<Stamp> {
         let found = std::fs::metadata(&self.path).ok()?;
         let stamp = Stamp::of(&found);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_wal = match *known {
+        // Not held while the disk is asked: one that hangs must not hold up who would time out by himself.
+        let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_wal = match known {
             Some((of, is_wal)) if of == stamp => is_wal,
             _ => {
                 let is_wal = self.is_wal().ok()?;
                 let age = found.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
-                *known = age.is_some_and(|age| age > SETTLED).then_some((stamp, is_wal));
+                let is_settled = age.is_some_and(|age| age > SETTLED);
+                *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
+                    is_settled.then_some((stamp, is_wal));
                 is_wal
             }
         };

@@ -45,8 +45,9 @@ impl Ended {
 /// A transaction that was committed.
 struct Written<T> {
     value: T,
-    /// `None` where nothing changed; its inside `None` where the row is not ours to write.
-    row: Option<Option<Row>>,
+    has_changed: bool,
+    /// As it was written; `None` where nothing changed, or the row is not ours to write.
+    row: Option<Row>,
     companions: Companions,
 }
 
@@ -90,11 +91,11 @@ impl Library {
         }
         let connection = self.reader.open_writer().map_err(|error| self.not_begun(error))?;
         match self.transact(&connection, &known, work) {
-            Ok(Written { value, row: None, .. }) => {
+            Ok(Written { value, has_changed: false, .. }) => {
                 self.close_unwritten(connection, &known, &mut overwrites);
                 Ok(value)
             }
-            Ok(Written { value, row: Some(row), companions }) => {
+            Ok(Written { value, row, companions, .. }) => {
                 self.save(connection, &known, row, &companions, &mut overwrites)?;
                 Ok(value)
             }
@@ -141,7 +142,7 @@ impl Library {
             transaction.commit().map(|()| value)
         });
         match done {
-            Ok(value) => Ok(Written { value, row: has_changed.then_some(row), companions }),
+            Ok(value) => Ok(Written { value, has_changed, row, companions }),
             // Stat first, then decide: an overwritten file looks damaged to who has read it before.
             Err(_) if !is_same_file() => Err(Stopped::Overwritten("it changed during a transaction")),
             Err(error) => Err(Stopped::Failed(error)),
@@ -270,9 +271,8 @@ impl Library {
         }
         let connection = self.reader.open_writer().map_err(|source| self.failed(source))?;
         if !self.owns() {
-            let closed = checkpoint(&connection).and_then(|is_done| match is_done {
-                true => close_clean(connection),
-                false => connection.close().map_err(|(_, error)| error),
+            let closed = checkpoint(&connection).and_then(|is_done| {
+                if is_done { close_clean(connection) } else { connection.close().map_err(|(_, error)| error) }
             });
             return closed.map_err(|source| self.failed(source));
         }
@@ -425,7 +425,7 @@ fn aside(log: &Path) -> PathBuf {
         }
         PathBuf::from(name)
     };
-    (0..).map(named).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| named(0))
+    (0..u32::MAX).map(named).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| named(0))
 }
 
 /// A name for a lineage.
