@@ -1,6 +1,7 @@
 //! `docs/operations.md` says what the code does: every reason, metric, exit code and refusal is in it.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::harness::Sandbox;
@@ -89,9 +90,9 @@ fn every_reason_of_a_check_is_documented() {
 
 #[test]
 fn every_exit_code_is_documented() {
-    use vpo::commands::{EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE};
+    use vpo::commands::{EXIT_CONFIG, EXIT_DAMAGED, EXIT_FAILURE, EXIT_USAGE};
     let text = documentation();
-    for code in [0, EXIT_FAILURE, EXIT_USAGE, EXIT_CONFIG, 129, 130, 143] {
+    for code in [0, EXIT_FAILURE, EXIT_USAGE, EXIT_DAMAGED, EXIT_CONFIG, 129, 130, 143] {
         assert!(text.contains(&format!("\n| {code} | ")), "{code}");
     }
 }
@@ -149,6 +150,38 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
     let output = sandbox.vpo_as_nobody(["serve", "--library", "/videos"]).output().expect("vpo runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("can be read but not written") && said.contains("--userns=keep-id"), "{said}");
+
+    // A daemon was killed, its log is unusable, and the database is damaged without it.
+    let sandbox = Sandbox::new();
+    assert!(sandbox.serve::<&str>([]).stop().success());
+    let sound = std::fs::read(sandbox.library()).expect("readable");
+    let mut damaged = sound.clone();
+    damaged[sound.len() / 2..].fill(0xAA);
+    sandbox.write(".vpo/library.db", damaged);
+    sandbox.write(".vpo/library.db-wal", "x".repeat(100));
+    sandbox.write(".vpo/library.db.lock", "");
+    refused(&sandbox, &[], "error[database-undecided]");
+
+    // Three starts have met this content after it was found damaged.
+    std::fs::remove_file(sandbox.path(".vpo/library.db-wal")).expect("removed");
+    sandbox.write(".vpo/library.db", sound);
+    let found = std::fs::metadata(sandbox.library()).expect("there");
+    let stamp = format!(
+        "{}:{}:{}:{}.{}:{}.{}",
+        found.dev(),
+        found.ino(),
+        found.len(),
+        found.mtime(),
+        found.mtime_nsec(),
+        found.ctime(),
+        found.ctime_nsec()
+    );
+    sandbox.write(".vpo/library.db.lock", format!("1\nfault 3 corrupt {stamp} row 1 missing\n"));
+    let output = sandbox.vpo(["serve", "--port", "0"]).output().expect("vpo runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(i32::from(vpo::commands::EXIT_DAMAGED)), "{said}");
+    assert!(said.contains("error[database-damaged]") && said.contains("row 1 missing"), "{said}");
+    seen.insert("error[database-damaged]".to_owned());
 
     // The others are said in the configuration's report, which has tests of its own.
     let elsewhere = ["another program listens there", "can be read but not written", "unknown key", "give …"];
