@@ -151,6 +151,37 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("can be read but not written") && said.contains("--userns=keep-id"), "{said}");
 
+    // The others are said in the configuration's report, which has tests of its own.
+    let elsewhere = ["another program listens there", "can be read but not written", "unknown key", "give …"];
+    seen.extend(elsewhere.map(str::to_owned));
+    // And these where they are brought about: tests/access.rs, tests/library.rs; no file system here lacks flock(2).
+    let elsewhere = [
+        "the daemon of another library",
+        "cannot create the library",
+        "cannot open the library",
+        "holds an unfinished write",
+        "is damaged",
+        "error[database-damaged]", // below
+        "error[database-undecided]",
+        "is in WAL mode",
+        "does not support flock",
+        "stayed locked",
+    ];
+    seen.extend(elsewhere.map(str::to_owned));
+    assert_eq!(phrases, seen);
+}
+
+#[test]
+fn what_a_damaged_database_is_refused_with_is_documented() {
+    let phrases = first_column("When it does not start");
+    let refused = |sandbox: &Sandbox, code: u8, phrase: &str| {
+        let output = sandbox.vpo(["serve", "--port", "0"]).output().expect("vpo runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(i32::from(code)), "{said}");
+        assert!(said.contains(phrase), "{phrase:?} is not in {said}");
+        assert!(phrases.contains(phrase), "{phrase:?} is not in the documentation");
+    };
+
     // A daemon was killed, its log is unusable, and the database is damaged without it.
     let sandbox = Sandbox::new();
     assert!(sandbox.serve::<&str>([]).stop().success());
@@ -160,9 +191,9 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
     sandbox.write(".vpo/library.db", damaged);
     sandbox.write(".vpo/library.db-wal", "x".repeat(100));
     sandbox.write(".vpo/library.db.lock", "");
-    refused(&sandbox, &[], "error[database-undecided]");
+    refused(&sandbox, vpo::commands::EXIT_FAILURE, "error[database-undecided]");
 
-    // Three starts have met this content after it was found damaged.
+    // Three starts have met this content since it was found damaged.
     std::fs::remove_file(sandbox.path(".vpo/library.db-wal")).expect("removed");
     sandbox.write(".vpo/library.db", sound);
     let found = std::fs::metadata(sandbox.library()).expect("there");
@@ -177,28 +208,7 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
         found.ctime_nsec()
     );
     sandbox.write(".vpo/library.db.lock", format!("1\nfault 3 corrupt {stamp} row 1 missing\n"));
-    let output = sandbox.vpo(["serve", "--port", "0"]).output().expect("vpo runs");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(i32::from(vpo::commands::EXIT_DAMAGED)), "{said}");
-    assert!(said.contains("error[database-damaged]") && said.contains("row 1 missing"), "{said}");
-    seen.insert("error[database-damaged]".to_owned());
-
-    // The others are said in the configuration's report, which has tests of its own.
-    let elsewhere = ["another program listens there", "can be read but not written", "unknown key", "give …"];
-    seen.extend(elsewhere.map(str::to_owned));
-    // And these where they are brought about: tests/access.rs, tests/library.rs; no file system here lacks flock(2).
-    let elsewhere = [
-        "the daemon of another library",
-        "cannot create the library",
-        "cannot open the library",
-        "holds an unfinished write",
-        "is damaged",
-        "is in WAL mode",
-        "does not support flock",
-        "stayed locked",
-    ];
-    seen.extend(elsewhere.map(str::to_owned));
-    assert_eq!(phrases, seen);
+    refused(&sandbox, vpo::commands::EXIT_DAMAGED, "error[database-damaged]");
 }
 
 #[test]
