@@ -84,12 +84,18 @@ impl Library {
         // Before the gate: who waits there keeps the check out that decides.
         self.may_write(generation)?;
         let _turn = self.gate.write(SLICE).ok_or_else(|| Ended::Retry(self.unsettled()))?;
-        let known = self.may_write(generation)?;
+        let mut known = self.may_write(generation)?;
         let mut overwrites = self.overwrites();
         if !overwrites.begin() {
             return Err(Ended::Retry(self.unsettled()));
         }
         let connection = self.reader.open_writer().map_err(|error| self.not_begun(error))?;
+        if self.owns() {
+            // What was adopted may be in another mode, as `VACUUM INTO` makes it.
+            let (stamp, _) = self.convert(&connection, known.stamp).map_err(|error| self.not_begun(error))?;
+            known.stamp = stamp;
+            self.state().known.stamp = stamp;
+        }
         match self.transact(&connection, &known, work) {
             Ok(Written { value, has_changed: false, .. }) => {
                 self.close_unwritten(connection, &known, &mut overwrites);
@@ -352,21 +358,28 @@ impl Library {
     /// leaves, and the mode. Only inside the gate, as its writer.
     pub(super) fn make_writable(&self, stamp: Stamp) -> rusqlite::Result<(Stamp, String)> {
         let connection = self.reader.open_writer()?;
-        let ask = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0));
-        let mut mode = ask("PRAGMA journal_mode")?;
-        if mode != "wal" && Stamp::at(&self.path) == Some(stamp) {
-            {
-                // To its end: an error of the disk comes after the row with the new mode.
-                let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
-                let mut rows = statement.query([])?;
-                while rows.next()?.is_some() {}
-            }
-            let before = std::mem::replace(&mut mode, ask("PRAGMA journal_mode")?);
-            if mode == "wal" {
-                info!(path = %self.path.display(), before, "library converted to WAL mode");
-            }
-        }
+        let converted = self.convert(&connection, stamp)?;
         self.prove(connection)?;
+        Ok(converted)
+    }
+
+    /// Puts the database into WAL mode, if it is the content of that stamp. Returns the stamp that it leaves, and the mode.
+    fn convert(&self, connection: &Connection, stamp: Stamp) -> rusqlite::Result<(Stamp, String)> {
+        let ask = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0));
+        let before = ask("PRAGMA journal_mode")?;
+        if before == "wal" || Stamp::at(&self.path) != Some(stamp) {
+            return Ok((stamp, before));
+        }
+        {
+            // To its end: an error of the disk comes after the row with the new mode.
+            let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+        }
+        let mode = ask("PRAGMA journal_mode")?;
+        if mode == "wal" {
+            info!(path = %self.path.display(), before, "library converted to WAL mode");
+        }
         Ok((Stamp::at(&self.path).unwrap_or(stamp), mode))
     }
 
