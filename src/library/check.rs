@@ -238,12 +238,13 @@ impl Library {
         if !self.owns() {
             return;
         }
-        let is_same_file = self.state().known.stamp.is_same_file(&stamp);
+        let known = self.state().known.stamp;
+        let is_same_file = known.is_same_file(&stamp);
         let mut overwrites = self.overwrites();
         if !is_same_file {
             // What wrote to the file before does not concern this one.
             overwrites.forget();
-        } else if overwrites.look() {
+        } else if overwrites.look(stamp != known) {
             drop(overwrites);
             self.found_damaged(Reason::CopyCollided, stamp, super::session::COLLIDED.to_owned());
         }

@@ -2,9 +2,9 @@
 //!
 //! A copy that runs before or after a checkpoint changes the file's stamp. One that runs during the checkpoint does not:
 //! afterwards stamp, size and row look as we left them, while pages of the copy lie between ours, or all of it is overwritten.
-//! So inotify(7) tells who opened and closed the file meanwhile. A program that closes a writable descriptor of the main file
-//! without one of the `-wal` is not SQLite. Where inotify is not to be had nothing is found, and `integrity_check` has the
-//! last word.
+//! So inotify(7) tells who opened and closed the file meanwhile. A program that opens the main file and not the `-wal` after
+//! it is not SQLite: a stranger. One that closes it after writing, and had it open during our checkpoint, has collided with it.
+//! Where inotify is not to be had nothing is found, and `integrity_check` has the last word.
 
 use std::ffi::{CString, OsStr};
 use std::mem::MaybeUninit;
@@ -18,30 +18,31 @@ use tracing::debug;
 
 use super::path::directory;
 
-/// How long a close of the main file may stand alone before it counts: a killed SQLite program closes the `-wal` after it, one
-/// that ends by itself before.
-const PAIR: Duration = Duration::from_millis(100);
+/// A stranger that closes the file later than this after our checkpoint, and has not changed it since, wrote nothing: somebody
+/// has opened it with `sqlite3` and asked nothing of it.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What other programs do to the main file.
+///
+/// Equal events in a row become one (inotify(7)), so that counts can be too low. They are begun anew with every session.
 #[derive(Debug)]
 pub(super) struct Overwrites {
     directory: PathBuf,
     main: CString,
     log: CString,
     inotify: Option<OwnedFd>,
-    /// Descriptors of the main file that are open, as far as events tell; our own among them.
-    open: u32,
+    /// Descriptors of strangers that are open, our own readers among them.
+    strangers: u32,
     /// Of them, those that were opened after our last checkpoint: what they write does not overlap it.
-    opened_since: u32,
+    late: u32,
     /// A session of ours is open, and its checkpoint still to come.
     in_session: bool,
-    /// When a writable descriptor of the log was closed that no one of the main file goes with yet.
-    log_closed: Option<Instant>,
-    /// When a writable descriptor of the main file was closed that was open during our last checkpoint, and that no one of
-    /// the log goes with yet.
-    main_closed: Option<Instant>,
-    /// A descriptor of another program was open during our last checkpoint, and may have written.
+    /// A stranger had the file open during our last checkpoint, and may have written.
     suspect: bool,
+    /// When our last checkpoint ended.
+    checkpointed: Instant,
+    /// It has closed the file after writing: whether that was soon after the checkpoint.
+    closed: Option<bool>,
 }
 
 impl Overwrites {
@@ -57,12 +58,12 @@ impl Overwrites {
             main: name(""),
             log: name("-wal"),
             inotify: None,
-            open: 0,
-            opened_since: 0,
+            strangers: 0,
+            late: 0,
             in_session: false,
-            log_closed: None,
-            main_closed: None,
             suspect: false,
+            checkpointed: Instant::now(),
+            closed: None,
         };
         new.watch();
         new
@@ -82,8 +83,7 @@ impl Overwrites {
     /// Another file is in the main file's place: what is known of its descriptors is of the one before.
     pub(super) fn forget(&mut self) {
         self.drain();
-        (self.open, self.opened_since, self.suspect) = (0, 0, false);
-        (self.log_closed, self.main_closed) = (None, None);
+        (self.strangers, self.late, self.suspect, self.closed) = (0, 0, false, None);
     }
 
     /// A session of ours is about to open the main file, and nothing else of ours has it open. `false` while it is not known
@@ -92,54 +92,62 @@ impl Overwrites {
         if self.inotify.is_none() {
             self.watch();
         }
-        self.drain();
-        let is_clear = !(self.suspect && self.main_closed.is_some());
-        if is_clear {
-            (self.opened_since, self.in_session) = (0, true);
+        if !self.suspect {
+            // Our own readers have gone, whatever events of theirs were merged.
+            (self.strangers, self.late) = (0, 0);
         }
-        is_clear
+        self.drain();
+        if self.closed.is_some() {
+            return false;
+        }
+        (self.late, self.in_session) = (0, true);
+        true
     }
 
     /// A checkpoint of ours has just ended; our writer still has the main file open.
     pub(super) fn checkpointed(&mut self) {
+        // A stranger that has come and gone meanwhile counts as well.
+        (self.suspect, self.checkpointed) = (true, Instant::now());
         self.drain();
-        self.suspect = self.open > 1 || self.main_closed.is_some();
+        self.suspect = self.strangers > 0 || self.closed.is_some();
         self.in_session = false;
     }
 
-    /// Our writer has closed the main file: its events are taken before those of others follow, because equal events in a row
-    /// become one.
+    /// Our writer has closed the main file: its events are taken before those of others follow.
     pub(super) fn closed(&mut self) {
         self.drain();
     }
 
-    /// Looks at what has happened since. `true` when a program that had the file open during our last checkpoint, and that
-    /// is not SQLite, has closed it after writing.
-    pub(super) fn look(&mut self) -> bool {
+    /// Looks at what has happened since. `true` when a stranger that had the file open during our last checkpoint has closed
+    /// it after writing. `has_changed`: the file is not as that checkpoint left it.
+    pub(super) fn look(&mut self, has_changed: bool) -> bool {
         self.drain();
-        let has_ended = self.main_closed.is_some_and(|at| at.elapsed() >= PAIR);
-        if has_ended || (self.main_closed.is_none() && self.open <= self.opened_since) {
-            let overlapped = self.suspect && has_ended;
-            (self.suspect, self.main_closed) = (false, None);
-            return overlapped;
+        if self.strangers <= self.late || self.closed.is_some() {
+            self.suspect = false;
         }
-        false
+        self.closed.take().is_some_and(|soon| soon || has_changed)
     }
 
-    /// A writable descriptor of the main file was closed.
-    fn close_main(&mut self) {
-        if self.log_closed.take().is_some_and(|at| at.elapsed() < PAIR) {
-            // SQLite.
-        } else if self.opened_since > 0 {
-            self.opened_since -= 1;
+    fn open_main(&mut self) {
+        self.strangers += 1;
+        self.late += u32::from(!self.in_session);
+    }
+
+    /// A descriptor of the main file is no longer a stranger's, or no longer open.
+    fn leave(&mut self) {
+        self.strangers = self.strangers.saturating_sub(1);
+        self.late = self.late.saturating_sub(1);
+    }
+
+    fn close_written_main(&mut self) {
+        // Of SQLite's descriptors none is counted.
+        let overlaps = self.suspect && self.strangers > self.late;
+        if self.late > 0 || !overlaps {
+            self.leave();
         } else {
-            self.main_closed.get_or_insert_with(Instant::now);
-        }
-    }
-
-    fn close_log(&mut self) {
-        if self.main_closed.take().is_none() {
-            self.log_closed = Some(Instant::now());
+            self.strangers -= 1;
+            let is_soon = self.checkpointed.elapsed() < SOON;
+            self.closed = Some(is_soon || self.closed == Some(true));
         }
     }
 
@@ -152,26 +160,23 @@ impl Overwrites {
             let what = event.events();
             is_lost |= what.intersects(ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED | ReadFlags::UNMOUNT);
             let Some(name) = event.file_name() else { continue };
-            let closed_after_writing = what.contains(ReadFlags::CLOSE_WRITE);
-            if name == self.log.as_c_str() && closed_after_writing {
-                self.close_log();
+            if name == self.log.as_c_str() {
+                if what.contains(ReadFlags::OPEN) {
+                    self.leave();
+                }
             } else if name == self.main.as_c_str() {
                 if what.contains(ReadFlags::OPEN) {
-                    self.open += 1;
-                    self.opened_since += u32::from(!self.in_session);
+                    self.open_main();
+                } else if what.contains(ReadFlags::CLOSE_WRITE) {
+                    self.close_written_main();
                 } else {
-                    self.open = self.open.saturating_sub(1);
-                    if closed_after_writing {
-                        self.close_main();
-                    } else {
-                        self.opened_since = self.opened_since.saturating_sub(1);
-                    }
+                    self.leave();
                 }
             }
         }
         if is_lost {
             // The directory is another one now, or nobody looked for long: begin again.
-            (self.open, self.opened_since) = (0, 0);
+            (self.strangers, self.late) = (0, 0);
         } else {
             self.inotify = Some(fd);
         }
@@ -197,35 +202,49 @@ mod tests {
             ("nobody", false),
             ("a reader", false),
             ("sqlite", false),
+            ("killed sqlite", false),
+            ("two of sqlite", false),
+            ("an open sqlite", false),
             ("a copy", true),
             ("an open copy", true),
+            ("a copy beside sqlite", true),
         ] {
             let mut overwrites = Overwrites::new(&path);
             assert!(overwrites.begin(), "{who}");
-            // As SQLite does. Equal events in a row become one, so the order counts.
+            // As SQLite opens and closes them. Equal events in a row become one, so the order counts.
             let (main, wal) = (open(&path), open(&log));
-            let mut still_open = None;
+            let mut still_open = Vec::new();
             match who {
                 "a reader" => drop(File::open(&path)),
-                "sqlite" => drop((open(&log), open(&path))),
+                "sqlite" => {
+                    let (main, wal) = (open(&path), open(&log));
+                    drop((wal, main));
+                }
                 "killed sqlite" => drop((open(&path), open(&log))),
+                "two of sqlite" => {
+                    let (one, other) = ((open(&path), open(&log)), (open(&path), open(&log)));
+                    drop((one.1, other.1, one.0));
+                    drop(File::open(&log));
+                    drop(other.0);
+                }
+                "an open sqlite" => still_open = vec![open(&path), open(&log)],
                 "a copy" => drop(open(&path)),
-                "an open copy" => still_open = Some(open(&path)),
+                "an open copy" => still_open = vec![open(&path)],
+                "a copy beside sqlite" => {
+                    let (main, wal) = (open(&path), open(&log));
+                    drop(open(&path));
+                    drop((wal, main));
+                }
                 _ => {}
             }
             overwrites.checkpointed();
             drop((wal, main));
-            let at_once = overwrites.look();
+            overwrites.closed();
+            let at_once = overwrites.look(false);
             drop(still_open);
-            std::thread::sleep(PAIR);
-            let later = overwrites.look();
-            std::thread::sleep(PAIR);
-            let found = at_once || later || overwrites.look();
-            assert_eq!(found, expected, "{who}");
+            assert_eq!(at_once || overwrites.look(false), expected, "{who}");
             drop(open(&path));
-            overwrites.look();
-            std::thread::sleep(PAIR);
-            assert!(!overwrites.look(), "a copy after {who} overlaps nothing");
+            assert!(!overwrites.look(true), "a copy after {who} overlaps nothing");
             assert!(overwrites.begin(), "{who}");
         }
     }
