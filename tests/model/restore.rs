@@ -307,7 +307,11 @@ impl World {
             let _ = fs::copy(self.beside(name), to);
         }
         let found = Connection::open(&copy).map_err(|error| error.to_string());
-        let is_damaged = found.and_then(|copy| Snapshot::read(&copy, &self.root)).is_err();
+        let found = found.and_then(|copy| Snapshot::read(&copy, &self.root));
+        let is_damaged = found.is_err();
+        if let Err(error) = found {
+            self.note(&format!("it is damaged: {error}"));
+        }
         let state = if is_damaged { State::Damaged } else { state };
         self.line.base_within(state, from, end, IN_BACKGROUND);
         if is_damaged {
