@@ -142,7 +142,7 @@ impl Library {
         let kept = self.is_there().then(|| self.put_lock_back());
         let found = self.look();
         if found.as_ref().is_err_and(|fault| !fault.busy) {
-            self.state().was_lost = true;
+            self.state().lost = found.as_ref().err().map(|fault| fault.reason);
         }
         let kept = kept.or_else(|| found.is_ok().then(|| self.put_lock_back()));
         let lock_lost = kept.and_then(Result::err).map(|error| {
@@ -203,7 +203,11 @@ impl Library {
             && stamp != self.state().known.stamp
             && path::companion(&self.path, "-wal").exists()
             && !self.is_in_use();
-        let seen = examine(&self.reader, &self.path, &found, is_alone);
+        let mut seen = examine(&self.reader, &self.path, &found, is_alone);
+        if is_alone && seen.is_err() {
+            // Or it is only half brought in: then both are sound together.
+            seen = examine(&self.reader, &self.path, &found, false);
+        }
         drop(turn);
         let (row, frames) = match seen {
             Ok(seen) => seen,
@@ -267,11 +271,11 @@ impl Library {
         let is_back = change == Change::Cooperative && stamp.is_same_content(&state.known.stamp);
         if is_back && state.let_go.is_some_and(|why| why != session::COMPANIONS) {
             state.let_go = None;
-            state.was_lost = true;
+            state.lost = Some(Reason::Missing);
         }
         match change {
             Change::None if state.let_go.is_none() => {
-                if std::mem::take(&mut state.was_lost) {
+                if state.lost.take().is_some() {
                     info!(path = %self.path.display(), "the library is back");
                     state.generation += 1;
                 }
@@ -279,13 +283,15 @@ impl Library {
             }
             Change::Unsettled if is_other => return Ok(Look::Pending),
             Change::Unsettled => return Ok(Look::Fine),
-            // Where we write the row, none is there only until our first write: what came meanwhile cannot be told apart.
+            // Where we write the row, none is there only until our first write: what came meanwhile cannot be told apart. And
+            // a new file may have the inode of one that was removed.
             Change::Cooperative
                 if state.let_go.is_none()
-                    && (row.is_some() || !self.writes() || stamp.is_same_content(&state.known.stamp)) =>
+                    && (stamp.is_same_content(&state.known.stamp)
+                        || (state.lost != Some(Reason::Missing) && (row.is_some() || !self.writes()))) =>
             {
                 state.known.stamp = stamp;
-                state.generation += u64::from(std::mem::take(&mut state.was_lost));
+                state.generation += u64::from(state.lost.take().is_some());
                 let evidence = &mut state.evidence;
                 if let Some(fault) = &mut evidence.fault {
                     // Perhaps somebody has repaired it: the check tells.
@@ -355,7 +361,7 @@ impl Library {
         info!(path = %self.path.display(), detail, "library adopted");
         state.known = Known { stamp, row };
         state.lineage = None;
-        state.was_lost = false;
+        state.lost = None;
         state.generation += 1;
         state.adopted = Some((Instant::now(), detail));
         state.evidence.forget();

@@ -335,9 +335,13 @@ impl Library {
 /// Whether an error of the disk only means that there is no room: on the disk, for the index of a log above all, or in
 /// memory. The scanner warns of that, and it says nothing of the database.
 pub(super) fn is_for_lack(path: &Path, error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_extended_error_code();
-    code == Some(ffi::SQLITE_IOERR_NOMEM)
-        || code == Some(ffi::SQLITE_IOERR_SHMSIZE)
+    let for_lack = [
+        ffi::SQLITE_IOERR_NOMEM,
+        ffi::SQLITE_IOERR_SHMOPEN,
+        ffi::SQLITE_IOERR_SHMSIZE,
+        ffi::SQLITE_IOERR_SHMMAP,
+    ];
+    error.sqlite_extended_error_code().is_some_and(|code| for_lack.contains(&code))
         || (error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
             && diagnose::is_full(path::directory(path)))
 }

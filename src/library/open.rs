@@ -202,7 +202,7 @@ impl Library {
             adopted: None,
             log_seen: None,
             log_tried: None,
-            was_lost: false,
+            lost: None,
             frames: None,
             let_go: None,
             evidence: Evidence::new(None, false),

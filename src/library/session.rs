@@ -59,7 +59,7 @@ enum Stopped {
     Busy(rusqlite::Error),
     /// The file is as we left it, but its log holds other content.
     OtherRow,
-    Overwritten(&'static str),
+    Overwritten,
     Failed(rusqlite::Error),
 }
 
@@ -118,7 +118,14 @@ impl Library {
             }
             // `.restore` of another SQLite program: the log is all there is of it, so it is not set aside.
             Err(Stopped::OtherRow) => Err(Ended::Failed(Error::Replaced(self.path.clone()))),
-            Err(Stopped::Overwritten(why)) => Err(self.let_go(connection, why)),
+            // Nothing was written, so nothing is to be given up: the next check tells what it is.
+            Err(Stopped::Overwritten) => {
+                drop(connection);
+                Err(match work {
+                    Some(_) => Ended::Retry(self.unsettled()),
+                    None => Ended::Failed(Error::Replaced(self.path.clone())),
+                })
+            }
             Err(Stopped::Failed(error)) => {
                 self.close_unwritten(connection, &known, &mut overwrites);
                 Err(Ended::Failed(self.failed(error)))
@@ -138,7 +145,7 @@ impl Library {
             Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(Stopped::Busy)?;
         let found = if self.owns() { Row::read(&transaction).ok() } else { Some(known.row.clone()) };
         if !is_same_file() {
-            return Err(Stopped::Overwritten("it is not the content that the daemon left"));
+            return Err(Stopped::Overwritten);
         }
         if !found.is_some_and(|row| Row::is_same(row.as_ref(), known.row.as_ref())) {
             return Err(Stopped::OtherRow);
@@ -157,7 +164,7 @@ impl Library {
         match done {
             Ok(value) => Ok(Written { value, has_changed, row, companions }),
             // Stat first, then decide: an overwritten file looks damaged to who has read it before.
-            Err(_) if !is_same_file() => Err(Stopped::Overwritten("it changed during a transaction")),
+            Err(_) if !is_same_file() => Err(Stopped::Overwritten),
             Err(error) => Err(Stopped::Failed(error)),
         }
     }

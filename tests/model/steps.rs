@@ -185,6 +185,7 @@ impl World {
             // The daemon was in a session. SQLite does not survive it when another program opens the database meanwhile.
             std::thread::sleep(Duration::from_millis(100));
             self.line.during(State::Wild, from, Instant::now());
+            self.line.base(State::PerhapsReplaced, from, Instant::now());
         }
     }
 
@@ -199,6 +200,7 @@ impl World {
         }
         scan.end();
         self.line.during(State::Wild, from, Instant::now());
+        self.line.base(State::PerhapsReplaced, from, Instant::now());
         self.expected.weak = true;
         self.calm = false;
     }
