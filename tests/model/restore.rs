@@ -315,8 +315,11 @@ impl World {
         let state = if is_damaged { State::Damaged } else { state };
         self.line.base_within(state, from, end, IN_BACKGROUND);
         if is_damaged {
+            // Unless the damage lay in a log that the daemon has put out of the way.
+            let is_sound = || Snapshot::read(&self.connect(), &self.root).is_ok();
             within(IN_BACKGROUND, "/health tells of the damage", || {
-                self.poller.latest(end)?.starts_with("fail:").then_some(())
+                let latest = self.poller.latest(end)?;
+                (latest.starts_with("fail:") || (latest == "replaced" && is_sound())).then_some(())
             });
         }
         // Until then it was perhaps a sound one that was adopted.
