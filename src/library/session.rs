@@ -88,25 +88,40 @@ impl Library {
         if !overwrites.begin() {
             return Err(Ended::Retry(self.unsettled()));
         }
-        let connection = self.reader.open_writer().map_err(|error| self.not_begun(error))?;
-        match self.transact(&connection, &known, work) {
+        let done = self.run(&known, work, &mut overwrites);
+        overwrites.closed();
+        done
+    }
+
+    fn run<T>(
+        &self,
+        known: &Known,
+        work: &mut Option<impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>>,
+        overwrites: &mut Overwrites,
+    ) -> Result<T, Ended> {
+        let connection = self.reader.open_writer().map_err(|error| {
+            overwrites.locked_out();
+            self.not_begun(error)
+        })?;
+        match self.transact(&connection, known, work) {
             Ok(Written { value, row: None, .. }) => {
-                self.close_unwritten(connection, &known, &mut overwrites);
+                self.close_unwritten(connection, known, overwrites);
                 Ok(value)
             }
             Ok(Written { value, row: Some(row), companions }) => {
-                self.save(connection, &known, row, &companions, &mut overwrites)?;
+                self.save(connection, known, row, &companions, overwrites)?;
                 Ok(value)
             }
             Err(Stopped::Busy(error)) => {
                 self.close_idle(connection);
+                overwrites.locked_out();
                 Err(self.not_begun(error))
             }
             // `.restore` of another SQLite program: the log is all there is of it, so it is not set aside.
             Err(Stopped::OtherRow) => Err(Ended::Failed(Error::Replaced(self.path.clone()))),
-            Err(Stopped::Overwritten(why)) => Err(self.let_go(connection, why)),
+            Err(Stopped::Overwritten(why)) => Err(self.let_go(connection, why, overwrites)),
             Err(Stopped::Failed(error)) => {
-                self.close_unwritten(connection, &known, &mut overwrites);
+                self.close_unwritten(connection, known, overwrites);
                 Err(Ended::Failed(self.failed(error)))
             }
         }
@@ -177,7 +192,7 @@ impl Library {
             return connection.close().map_err(|(_, error)| Ended::Failed(self.failed(error)));
         }
         if Companions::at(&self.path) != *companions {
-            return Err(self.let_go(connection, "its -wal or -shm was removed or replaced"));
+            return Err(self.let_go(connection, "its -wal or -shm was removed or replaced", overwrites));
         }
         self.checkpoint_and_close(connection, known, row, overwrites)
     }
@@ -192,7 +207,7 @@ impl Library {
     ) -> Result<(), Ended> {
         self.note(Record::new(true, known.stamp));
         if Stamp::at(&self.path) != Some(known.stamp) {
-            return Err(self.let_go(connection, "it changed before a checkpoint"));
+            return Err(self.let_go(connection, "it changed before a checkpoint", overwrites));
         }
         let done = checkpoint(&connection);
         let extent = extent(&connection);
@@ -260,15 +275,24 @@ impl Library {
             if !is_still || state.log_tried == Some(log) || Stamp::at(&self.path) != Some(state.known.stamp) {
                 return Ok(());
             }
-            state.log_tried = Some(log);
         }
         let Some(_turn) = self.gate.write(SLICE) else { return Ok(()) };
         let mut overwrites = self.overwrites();
         let known = self.state().known.clone();
-        if self.owns() && (!overwrites.begin() || Stamp::at(&self.path) != Some(known.stamp)) {
+        if self.owns() && (Stamp::at(&self.path) != Some(known.stamp) || !overwrites.begin()) {
             return Ok(());
         }
-        let connection = self.reader.open_writer().map_err(|source| self.failed(source))?;
+        self.state().log_tried = Some(log);
+        let done = self.bring_in(&known, &mut overwrites);
+        overwrites.closed();
+        done
+    }
+
+    fn bring_in(&self, known: &Known, overwrites: &mut Overwrites) -> Result<(), Error> {
+        let connection = self.reader.open_writer().map_err(|source| {
+            overwrites.locked_out();
+            self.failed(source)
+        })?;
         if !self.owns() {
             let closed = checkpoint(&connection).and_then(|is_done| match is_done {
                 true => close_clean(connection),
@@ -278,9 +302,13 @@ impl Library {
         }
         match Row::read(&connection) {
             Ok(row) if Row::is_same(row.as_ref(), known.row.as_ref()) => {}
-            _ => return Ok(()),
+            _ => {
+                drop(connection);
+                overwrites.locked_out();
+                return Ok(());
+            }
         }
-        match self.checkpoint_and_close(connection, &known, known.row.clone(), &mut overwrites) {
+        match self.checkpoint_and_close(connection, known, known.row.clone(), overwrites) {
             Ok(()) => Ok(()),
             Err(Ended::Retry(error) | Ended::Failed(error)) => Err(error),
         }
@@ -312,9 +340,10 @@ impl Library {
     }
 
     /// Gives up a session because the file is not what it should be, without writing to it.
-    fn let_go(&self, connection: Connection, why: &str) -> Ended {
+    fn let_go(&self, connection: Connection, why: &str, overwrites: &mut Overwrites) -> Ended {
         // The connection does not checkpoint at its close: the file stays as it is, byte for byte.
         drop(connection);
+        overwrites.closed();
         self.state().let_go = Some(why.to_owned());
         self.set_log_aside();
         info!(path = %self.path.display(), why, "nothing was written to the database: it was changed by another program");
