@@ -173,10 +173,25 @@ impl World {
 
     fn remove(&mut self, endings: &[&str]) {
         self.close_other();
+        let (from, mut is_any_gone) = (Instant::now(), false);
         for ending in endings {
             // A log that lies there may hold what the other program has just committed.
             let is_gone = fs::remove_file(self.beside(ending)).is_ok();
             self.expected.weak |= is_gone && *ending == "-wal";
+            is_any_gone |= is_gone;
+        }
+        if is_any_gone {
+            self.interrupted(from);
+        }
+    }
+
+    /// The daemon may have been writing since `from`: then it gives up what it wrote, and says that the database was replaced.
+    /// Another SQLite program that opens the database before that makes companions of its own, which SQLite does not survive.
+    fn interrupted(&mut self, from: Instant) {
+        self.calm = false;
+        within(SEEN, "the daemon closes the database", || (!self.has_open()).then_some(()));
+        if self.line.state() == State::Good {
+            self.line.base(State::PerhapsReplaced, from, Instant::now());
         }
     }
 
@@ -192,7 +207,7 @@ impl World {
         scan.end();
         self.line.during(State::Wild, from, Instant::now());
         self.expected.weak = true;
-        self.calm = false;
+        self.interrupted(from);
     }
 
     fn remove_after_kill(&mut self, rng: &mut Rng) {
@@ -235,6 +250,7 @@ impl World {
         fs::rename(&gone, &self.database).expect("renamed");
         let now = Instant::now();
         self.line.base(before, back, now);
+        self.interrupted(back);
         within(SEEN, "/health passes again", || {
             (!self.poller.latest(now)?.starts_with("fail:")).then_some(())
         });
