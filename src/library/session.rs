@@ -432,7 +432,7 @@ impl Library {
         Ended::Failed(self.failed(error))
     }
 
-    fn note(&self, record: Record) {
+    pub(super) fn note(&self, record: Record) {
         if let Some(lock) = &self.lock {
             lock.note_record(record);
         }
