@@ -1,6 +1,7 @@
 //! `docs/operations.md` says what the code does: every reason, metric, exit code and refusal is in it.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::harness::Sandbox;
@@ -89,9 +90,9 @@ fn every_reason_of_a_check_is_documented() {
 
 #[test]
 fn every_exit_code_is_documented() {
-    use vpo::commands::{EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE};
+    use vpo::commands::{EXIT_CONFIG, EXIT_DAMAGED, EXIT_FAILURE, EXIT_USAGE};
     let text = documentation();
-    for code in [0, EXIT_FAILURE, EXIT_USAGE, EXIT_CONFIG, 129, 130, 143] {
+    for code in [0, EXIT_FAILURE, EXIT_USAGE, EXIT_DAMAGED, EXIT_CONFIG, 129, 130, 143] {
         assert!(text.contains(&format!("\n| {code} | ")), "{code}");
     }
 }
@@ -160,12 +161,54 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
         "cannot open the library",
         "holds an unfinished write",
         "is damaged",
+        "error[database-damaged]", // below
+        "error[database-undecided]",
         "is in WAL mode",
         "does not support flock",
         "stayed locked",
     ];
     seen.extend(elsewhere.map(str::to_owned));
     assert_eq!(phrases, seen);
+}
+
+#[test]
+fn what_a_damaged_database_is_refused_with_is_documented() {
+    let phrases = first_column("When it does not start");
+    let refused = |sandbox: &Sandbox, code: u8, phrase: &str| {
+        let output = sandbox.vpo(["serve", "--port", "0"]).output().expect("vpo runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(i32::from(code)), "{said}");
+        assert!(said.contains(phrase), "{phrase:?} is not in {said}");
+        assert!(phrases.contains(phrase), "{phrase:?} is not in the documentation");
+    };
+
+    // A daemon was killed, its log is unusable, and the database is damaged without it.
+    let sandbox = Sandbox::new();
+    assert!(sandbox.serve::<&str>([]).stop().success());
+    let sound = std::fs::read(sandbox.library()).expect("readable");
+    let mut damaged = sound.clone();
+    damaged[sound.len() / 2..].fill(0xAA);
+    sandbox.write(".vpo/library.db", damaged);
+    sandbox.write(".vpo/library.db-wal", "x".repeat(100));
+    sandbox.write(".vpo/library.db.lock", "");
+    refused(&sandbox, vpo::commands::EXIT_FAILURE, "error[database-undecided]");
+
+    // Three starts have met this content since it was found damaged.
+    std::fs::remove_file(sandbox.path(".vpo/library.db-wal")).expect("removed");
+    sandbox.write(".vpo/library.db", sound);
+    let found = std::fs::metadata(sandbox.library()).expect("there");
+    let stamp = format!(
+        "{}:{}:{}:{}.{}:{}.{}",
+        found.dev(),
+        found.ino(),
+        found.len(),
+        found.mtime(),
+        found.mtime_nsec(),
+        found.ctime(),
+        found.ctime_nsec()
+    );
+    sandbox.write(".vpo/library.db.lock", format!("1\nfault 3 corrupt {stamp} row 1 missing\n"));
+    refused(&sandbox, vpo::commands::EXIT_DAMAGED, "error[database-damaged]");
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub fn run(args: &BackupArgs) -> ExitCode {
         return output::print_json(&value);
     }
     let mut text = Text::default();
-    text.push_line(&format_args!(
+    text.push_line(format_args!(
         "{path}: {}, {}, checked ({:.2} s)",
         known(made.files),
         inspect::bytes(made.bytes),

@@ -51,7 +51,7 @@ fn json(restored: &Restored) -> Value {
 
 fn text(restored: &Restored) -> Text {
     let mut text = Text::default();
-    text.push_line(&format_args!(
+    text.push_line(format_args!(
         "{}: restored, {}, {}, checked ({:.2} s)",
         restored.path.display(),
         known(restored.files),
@@ -60,15 +60,13 @@ fn text(restored: &Restored) -> Text {
     ));
     if let Some(kept) = &restored.kept {
         let kept = kept.display();
-        text.push_line(&format_args!(
-            "the library from before is kept as {kept}; to remove it: rm '{kept}'*"
-        ));
+        text.push_line(format_args!("the library from before is kept as {kept}; to remove it: rm '{kept}'*"));
     }
     for aside in &restored.aside {
-        text.push_line(&format_args!("a log of the lost library is kept as {}", aside.display()));
+        text.push_line(format_args!("a log of the lost library is kept as {}", aside.display()));
     }
     if let Some(daemon) = &restored.daemon {
-        text.push_line(&format_args!("{daemon} takes it into use within 2 s"));
+        text.push_line(format_args!("{daemon} takes it into use within 2 s"));
     }
     text
 }

@@ -241,12 +241,13 @@ impl Library {
         if !self.owns() {
             return;
         }
-        let is_same_file = self.state().known.stamp.is_same_file(&stamp);
+        let known = self.state().known.stamp;
+        let is_same_file = known.is_same_file(&stamp);
         let mut overwrites = self.overwrites();
         if !is_same_file {
             // What wrote to the file before does not concern this one.
             overwrites.forget();
-        } else if overwrites.look() {
+        } else if overwrites.look(stamp != known) {
             drop(overwrites);
             self.found_damaged(Reason::CopyCollided, stamp, super::session::COLLIDED.to_owned());
         }
@@ -311,7 +312,6 @@ impl Library {
         // Where the file is as we left it the other content lies in the log, and nowhere else (`.restore`).
         let is_in_log = self.state().known.stamp == stamp && self.state().let_go.is_none();
         let is_complete = !is_in_log && self.set_log_aside();
-        let mut stamp = stamp;
         if Stamp::at(&self.path) != Some(stamp) {
             return Ok(Look::Pending);
         }
@@ -332,7 +332,8 @@ impl Library {
                 let detail = format!("{}: {}", self.path.display(), diagnose::access(&self.path));
                 return Err(Fault::new(Reason::PermissionDenied, detail));
             }
-            (stamp, _) = self.make_writable(stamp).map_err(|error| writer_fault(&self.path, &error))?;
+            let proven = self.reader.open_writer().and_then(|connection| self.prove(connection));
+            proven.map_err(|error| writer_fault(&self.path, &error))?;
         }
         let mut state = self.state();
         let why = state.let_go.take();
@@ -353,10 +354,8 @@ impl Library {
         state.generation += 1;
         state.adopted = Some((Instant::now(), detail));
         state.evidence.forget();
-        if !is_complete && !is_in_log {
-            // Another program has it open, whose log and index may be of the content before: SQLite cannot survive that.
-            state.evidence.hold();
-        }
+        // Perhaps the copy only paused, or another program has it open whose log and index are of the content before.
+        state.evidence.hold();
         drop(state);
         if is_other_file {
             self.overwrites().forget();

@@ -153,13 +153,16 @@ impl Reader {
     fn wal_stamp(&self) -> Option<Stamp> {
         let found = std::fs::metadata(&self.path).ok()?;
         let stamp = Stamp::of(&found);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_wal = match *known {
+        // Not held while the disk is asked: one that hangs must not hold up who would time out by himself.
+        let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_wal = match known {
             Some((of, is_wal)) if of == stamp => is_wal,
             _ => {
                 let is_wal = self.is_wal().ok()?;
                 let age = found.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
-                *known = age.is_some_and(|age| age > SETTLED).then_some((stamp, is_wal));
+                let is_settled = age.is_some_and(|age| age > SETTLED);
+                *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
+                    is_settled.then_some((stamp, is_wal));
                 is_wal
             }
         };
@@ -199,13 +202,25 @@ impl Reader {
 }
 
 impl Reader {
-    /// Fails with BUSY where another program has the database open. SQLite takes the exclusive lock when it opens the log, so
-    /// the mode must be set before anything is read.
-    pub(super) fn prove_unused(&self) -> rusqlite::Result<()> {
+    /// Keeps other programs out until the result is dropped; fails with BUSY where one has the database open. SQLite takes the
+    /// exclusive lock when it opens the log, so the mode must be set before anything is read. `None` where the database is
+    /// too damaged to be read, and so to be locked.
+    pub(super) fn exclude_others(&self) -> rusqlite::Result<Option<Connection>> {
         let mut connection = self.open_untouched()?;
         wait_when_busy(&mut connection, Duration::ZERO)?;
         connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
-        connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
+        match connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())) {
+            Ok(()) => Ok(Some(connection)),
+            Err(error)
+                if matches!(
+                    error.sqlite_error_code(),
+                    Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn open_untouched(&self) -> rusqlite::Result<Connection> {

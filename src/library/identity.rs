@@ -247,7 +247,7 @@ pub(super) fn owner_of_log(main: Option<&Row>, log: Option<&Row>, may_be_partial
         }
         // The first transaction of the daemon in a database of another program.
         (None, Some(log)) => log.base == 0 && log.parent.is_empty(),
-        (Some(_), None) | (None, None) => false,
+        (_, None) => false,
     };
     if belongs { Ownership::Belongs } else { Ownership::Foreign }
 }

@@ -287,6 +287,8 @@ impl Library {
     fn verify_by<T>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, Outcome> {
         // A writer goes first; it takes some milliseconds, and the next one may be a while off.
         let turn = (0..100).find_map(|_| self.gate.read(SLICE)).ok_or(Outcome::Interrupted)?;
+        // Opening something else than a file may block.
+        self.reachable().map_err(|_| Outcome::Interrupted)?;
         let found = self.reader.read_still(SLICE, |connection| {
             connection.pragma_update(None, "cache_size", CACHE)?;
             let (gate, closed) = (Arc::clone(&self.gate), Arc::clone(&self.closed));

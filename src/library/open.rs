@@ -171,13 +171,13 @@ impl Library {
             }
             Ok(made)
         });
-        let (stamp, mode) = made.map_err(|error| refused(path, error))?;
-        if mode != "wal" {
+        let (after, journal) = made.map_err(|error| refused(path, error))?;
+        if journal != "wal" {
             let file_system = file_system::name_at(path);
-            return Err(OpenError::NoWal { path: path.clone(), mode, file_system });
+            return Err(OpenError::NoWal { path: path.clone(), mode: journal, file_system });
         }
         if let Some(lock) = &self.lock {
-            lock.note_record(Record::new(false, stamp));
+            lock.note_record(Record::new(false, after));
         }
         self.writes.store(true, Ordering::Release);
         Ok(())

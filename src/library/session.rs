@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::MutexGuard;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tracing::{debug, info, warn};
 
 use super::check::Reason;
@@ -45,8 +45,9 @@ impl Ended {
 /// A transaction that was committed.
 struct Written<T> {
     value: T,
-    /// `None` where nothing changed; its inside `None` where the row is not ours to write.
-    row: Option<Option<Row>>,
+    has_changed: bool,
+    /// As it was written; `None` where nothing changed, or the row is not ours to write.
+    row: Option<Row>,
     companions: Companions,
 }
 
@@ -83,45 +84,36 @@ impl Library {
         // Before the gate: who waits there keeps the check out that decides.
         self.may_write(generation)?;
         let _turn = self.gate.write(SLICE).ok_or_else(|| Ended::Retry(self.unsettled()))?;
-        let known = self.may_write(generation)?;
+        let mut known = self.may_write(generation)?;
         let mut overwrites = self.overwrites();
         if !overwrites.begin() {
             return Err(Ended::Retry(self.unsettled()));
         }
-        let done = self.run(&known, work, &mut overwrites);
-        overwrites.closed();
-        done
-    }
-
-    fn run<T>(
-        &self,
-        known: &Known,
-        work: &mut Option<impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>>,
-        overwrites: &mut Overwrites,
-    ) -> Result<T, Ended> {
-        let connection = self.reader.open_writer().map_err(|error| {
-            overwrites.locked_out();
-            self.not_begun(error)
-        })?;
-        match self.transact(&connection, known, work) {
-            Ok(Written { value, row: None, .. }) => {
-                self.close_unwritten(connection, known, overwrites);
+        let connection = self.reader.open_writer().map_err(|error| self.not_begun(error))?;
+        if self.owns() {
+            // What was adopted may be in another mode, as `VACUUM INTO` makes it.
+            let (stamp, _) = self.convert(&connection, known.stamp).map_err(|error| self.not_begun(error))?;
+            known.stamp = stamp;
+            self.state().known.stamp = stamp;
+        }
+        match self.transact(&connection, &known, work) {
+            Ok(Written { value, has_changed: false, .. }) => {
+                self.close_unwritten(connection, &known, &mut overwrites);
                 Ok(value)
             }
-            Ok(Written { value, row: Some(row), companions }) => {
-                self.save(connection, known, row, &companions, overwrites)?;
+            Ok(Written { value, row, companions, .. }) => {
+                self.save(connection, &known, row, &companions, &mut overwrites)?;
                 Ok(value)
             }
             Err(Stopped::Busy(error)) => {
                 self.close_idle(connection);
-                overwrites.locked_out();
                 Err(self.not_begun(error))
             }
             // `.restore` of another SQLite program: the log is all there is of it, so it is not set aside.
             Err(Stopped::OtherRow) => Err(Ended::Failed(Error::Replaced(self.path.clone()))),
-            Err(Stopped::Overwritten(why)) => Err(self.let_go(connection, why, overwrites)),
+            Err(Stopped::Overwritten(why)) => Err(self.let_go(connection, why)),
             Err(Stopped::Failed(error)) => {
-                self.close_unwritten(connection, known, overwrites);
+                self.close_unwritten(connection, &known, &mut overwrites);
                 Err(Ended::Failed(self.failed(error)))
             }
         }
@@ -156,7 +148,7 @@ impl Library {
             transaction.commit().map(|()| value)
         });
         match done {
-            Ok(value) => Ok(Written { value, row: has_changed.then_some(row), companions }),
+            Ok(value) => Ok(Written { value, has_changed, row, companions }),
             // Stat first, then decide: an overwritten file looks damaged to who has read it before.
             Err(_) if !is_same_file() => Err(Stopped::Overwritten("it changed during a transaction")),
             Err(error) => Err(Stopped::Failed(error)),
@@ -192,7 +184,7 @@ impl Library {
             return connection.close().map_err(|(_, error)| Ended::Failed(self.failed(error)));
         }
         if Companions::at(&self.path) != *companions {
-            return Err(self.let_go(connection, "its -wal or -shm was removed or replaced", overwrites));
+            return Err(self.let_go(connection, "its -wal or -shm was removed or replaced"));
         }
         self.checkpoint_and_close(connection, known, row, overwrites)
     }
@@ -207,7 +199,7 @@ impl Library {
     ) -> Result<(), Ended> {
         self.note(Record::new(true, known.stamp));
         if Stamp::at(&self.path) != Some(known.stamp) {
-            return Err(self.let_go(connection, "it changed before a checkpoint", overwrites));
+            return Err(self.let_go(connection, "it changed before a checkpoint"));
         }
         let done = checkpoint(&connection);
         let extent = extent(&connection);
@@ -283,32 +275,18 @@ impl Library {
             return Ok(());
         }
         self.state().log_tried = Some(log);
-        let done = self.bring_in(&known, &mut overwrites);
-        overwrites.closed();
-        done
-    }
-
-    fn bring_in(&self, known: &Known, overwrites: &mut Overwrites) -> Result<(), Error> {
-        let connection = self.reader.open_writer().map_err(|source| {
-            overwrites.locked_out();
-            self.failed(source)
-        })?;
+        let connection = self.reader.open_writer().map_err(|source| self.failed(source))?;
         if !self.owns() {
-            let closed = checkpoint(&connection).and_then(|is_done| match is_done {
-                true => close_clean(connection),
-                false => connection.close().map_err(|(_, error)| error),
+            let closed = checkpoint(&connection).and_then(|is_done| {
+                if is_done { close_clean(connection) } else { connection.close().map_err(|(_, error)| error) }
             });
             return closed.map_err(|source| self.failed(source));
         }
         match Row::read(&connection) {
             Ok(row) if Row::is_same(row.as_ref(), known.row.as_ref()) => {}
-            _ => {
-                drop(connection);
-                overwrites.locked_out();
-                return Ok(());
-            }
+            _ => return Ok(()),
         }
-        match self.checkpoint_and_close(connection, known, known.row.clone(), overwrites) {
+        match self.checkpoint_and_close(connection, &known, known.row.clone(), &mut overwrites) {
             Ok(()) => Ok(()),
             Err(Ended::Retry(error) | Ended::Failed(error)) => Err(error),
         }
@@ -340,10 +318,9 @@ impl Library {
     }
 
     /// Gives up a session because the file is not what it should be, without writing to it.
-    fn let_go(&self, connection: Connection, why: &str, overwrites: &mut Overwrites) -> Ended {
+    fn let_go(&self, connection: Connection, why: &str) -> Ended {
         // The connection does not checkpoint at its close: the file stays as it is, byte for byte.
         drop(connection);
-        overwrites.closed();
         self.state().let_go = Some(why.to_owned());
         self.set_log_aside();
         info!(path = %self.path.display(), why, "nothing was written to the database: it was changed by another program");
@@ -354,25 +331,19 @@ impl Library {
     /// something in it. `false` where another program has the database open: then the log is that program's.
     pub(super) fn set_log_aside(&self) -> bool {
         let (log, index) = (companion(&self.path, "-wal"), companion(&self.path, "-shm"));
-        let Ok(found) = std::fs::metadata(&log) else {
-            let _ = std::fs::remove_file(index);
+        // An empty one belongs to nothing.
+        let is_empty = std::fs::metadata(&log).map_or(true, |found| found.len() == 0);
+        if is_empty {
             return true;
-        };
-        if self.is_in_use() {
-            return false;
         }
-        let moved = if found.len() == 0 {
-            std::fs::remove_file(&log)
-        } else {
-            let aside = aside(&log);
-            std::fs::rename(&log, &aside).inspect(|()| {
-                warn!(aside = %aside.display(), "a -wal that does not belong to the database was set aside");
-            })
-        };
-        if let Err(error) = moved {
+        // What cannot be told, because something may not be opened, counts as in use: then nothing is moved.
+        let Ok(_others) = self.reader.exclude_others() else { return false };
+        let aside = aside(&log);
+        if let Err(error) = std::fs::rename(&log, &aside) {
             warn!(path = %log.display(), %error, "a -wal that does not belong to the database cannot be set aside");
             return false;
         }
+        warn!(aside = %aside.display(), "a -wal that does not belong to the database was set aside");
         let _ = std::fs::remove_file(index);
         let _ = File::open(directory(&log)).and_then(|directory| directory.sync_all());
         true
@@ -380,35 +351,35 @@ impl Library {
 
     /// Whether another program has the database open, as far as SQLite's locks tell. Only while nothing of ours has.
     pub(super) fn is_in_use(&self) -> bool {
-        match self.reader.prove_unused() {
-            Ok(()) => false,
-            // What cannot be told, because something may not be opened, counts as in use: then nothing is moved.
-            Err(error) => !matches!(
-                error.sqlite_error_code(),
-                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
-            ),
-        }
+        self.reader.exclude_others().is_err()
     }
 
     /// Makes what was just accepted ready to be written: in WAL mode, and shown to be writable. Returns the stamp that it
     /// leaves, and the mode. Only inside the gate, as its writer.
     pub(super) fn make_writable(&self, stamp: Stamp) -> rusqlite::Result<(Stamp, String)> {
         let connection = self.reader.open_writer()?;
-        let ask = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0));
-        let mut mode = ask("PRAGMA journal_mode")?;
-        if mode != "wal" && Stamp::at(&self.path) == Some(stamp) {
-            {
-                // To its end: an error of the disk comes after the row with the new mode.
-                let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
-                let mut rows = statement.query([])?;
-                while rows.next()?.is_some() {}
-            }
-            let before = std::mem::replace(&mut mode, ask("PRAGMA journal_mode")?);
-            if mode == "wal" {
-                info!(path = %self.path.display(), before, "library converted to WAL mode");
-            }
-        }
+        let converted = self.convert(&connection, stamp)?;
         self.prove(connection)?;
+        Ok(converted)
+    }
+
+    /// Puts the database into WAL mode, if it is the content of that stamp. Returns the stamp that it leaves, and the mode.
+    fn convert(&self, connection: &Connection, stamp: Stamp) -> rusqlite::Result<(Stamp, String)> {
+        let ask = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0));
+        let before = ask("PRAGMA journal_mode")?;
+        if before == "wal" || Stamp::at(&self.path) != Some(stamp) {
+            return Ok((stamp, before));
+        }
+        {
+            // To its end: an error of the disk comes after the row with the new mode.
+            let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+        }
+        let mode = ask("PRAGMA journal_mode")?;
+        if mode == "wal" {
+            info!(path = %self.path.display(), before, "library converted to WAL mode");
+        }
         Ok((Stamp::at(&self.path).unwrap_or(stamp), mode))
     }
 
@@ -467,7 +438,7 @@ fn aside(log: &Path) -> PathBuf {
         }
         PathBuf::from(name)
     };
-    (0..).map(named).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| named(0))
+    (0..u32::MAX).map(named).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| named(0))
 }
 
 /// A name for a lineage.

@@ -210,6 +210,9 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of the daemon with pid {}\n{}", self.pid(), self.log());
+        }
     }
 }
 

@@ -49,7 +49,7 @@ enum Standing {
     /// A daemon (or `vpo scan`) holds the lock.
     Daemon(Holder),
     /// None can start: the lock is ours, or there is no lock file, so that a daemon that starts reads one of the two files.
-    NoDaemon { _lock: Option<Lock> },
+    NoDaemon { _lock: Option<Box<Lock>> },
 }
 
 /// Moves the draft to `database`.
@@ -65,9 +65,8 @@ pub(super) fn replace(
     if database.symlink_metadata().is_ok() {
         replaced.kept = Some(exchange(draft, database, &standing, cancelled)?);
     } else {
-        if let Standing::NoDaemon { .. } = standing {
-            replaced.aside = set_aside(database, None).map_err(failed)?;
-        }
+        // A daemon that runs has left it there: it holds nothing of a library that is gone.
+        replaced.aside = set_aside(database, None).map_err(failed)?;
         rename_new(&draft.file(), database).map_err(failed)?;
     }
     if let Standing::Daemon(holder) = standing {
@@ -89,7 +88,7 @@ fn standing(
         return Ok(Standing::NoDaemon { _lock: None });
     }
     match Lock::acquire(database, runtime_directory, cancelled) {
-        Ok(lock) => Ok(Standing::NoDaemon { _lock: Some(lock) }),
+        Ok(lock) => Ok(Standing::NoDaemon { _lock: Some(Box::new(lock)) }),
         Err(LockError::Held { holder, .. }) => Ok(Standing::Daemon(holder)),
         Err(LockError::Cancelled(_)) => Err(Error::Cancelled),
         Err(error) => Err(OpenError::from(error).into()),

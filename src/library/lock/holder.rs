@@ -3,13 +3,14 @@
 //! The content is lines of UTF-8: the pid in decimal; the address that the daemon really bound, as
 //! `http://127.0.0.1:8321`, `unix:/run/vpo/vpo.sock`, for an abstract socket `unix:@vpo`, and for a socket without a
 //! name that can be written down `unix:` alone; where the lock does not lie beside its library, the library's path; and
-//! `started`, the process's start time in clock ticks since boot (proc_pid_stat(5)). The address is absent until the daemon
+//! `started`, the process's start time in clock ticks since boot (`proc_pid_stat(5)`). The address is absent until the daemon
 //! listens. After them come the [`super::notes`].
 
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -61,9 +62,9 @@ pub struct Holder {
     /// Where it listens; a `vpo scan` never does.
     pub address: Option<Address>,
     /// The library that it has locked, where the lock file does not lie beside it.
-    library: Option<String>,
+    library: Option<Box<str>>,
     /// When the process started, in clock ticks since boot.
-    started: Option<u64>,
+    started: Option<NonZeroU64>,
 }
 
 impl Holder {
@@ -75,7 +76,11 @@ impl Holder {
 
     /// This process, which serves `library` at `address`. `library` is given where its place does not tell.
     pub(super) fn serving(address: Address, library: Option<&Path>) -> Self {
-        Self { address: Some(address), library: library.map(on_one_line), ..Self::this_process() }
+        Self {
+            address: Some(address),
+            library: library.map(|library| on_one_line(library).into()),
+            ..Self::this_process()
+        }
     }
 
     /// The lock file's content.
@@ -84,7 +89,7 @@ impl Holder {
         let lines = [
             self.pid.map(|pid| pid.to_string()),
             self.address.as_ref().map(ToString::to_string),
-            self.library.clone(),
+            self.library.as_deref().map(str::to_owned),
             self.started.map(|ticks| format!("started {ticks}")),
         ];
         for line in lines.iter().flatten() {
@@ -102,7 +107,7 @@ impl Holder {
             if let Some(ticks) = line.strip_prefix("started ") {
                 holder.started = ticks.parse().ok();
             } else if line.starts_with('/') {
-                holder.library = Some(line.to_owned());
+                holder.library = Some(line.into());
             } else {
                 holder.address = Address::parse(line).or(holder.address);
             }
@@ -122,7 +127,7 @@ impl Holder {
 
     /// Whether it says that it has locked another library than `library`: two daemons share a runtime directory.
     pub(super) fn is_elsewhere(&self, library: &Path) -> bool {
-        self.library.as_ref().is_some_and(|locked| *locked != on_one_line(library))
+        self.library.as_deref().is_some_and(|locked| *locked != *on_one_line(library))
     }
 
     /// The library that it names, for people.
@@ -141,7 +146,7 @@ pub(super) fn content(file: &File) -> io::Result<String> {
 }
 
 /// When the process `pid` started, in clock ticks since boot: field 22 of `/proc/PID/stat`.
-fn started(pid: u32) -> Option<u64> {
+fn started(pid: u32) -> Option<NonZeroU64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, field 2, may hold anything, and ends at the last parenthesis.
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
