@@ -19,7 +19,6 @@ mod integrity;
 pub mod jobs;
 mod lenient;
 pub mod lock;
-mod log;
 pub mod open;
 mod overwrites;
 mod path;

@@ -34,7 +34,7 @@ use super::lock::{self, Lock, LockError};
 use super::overwrites::Overwrites;
 use super::path::{companion, directory};
 use super::session::Ended;
-use super::{Error, Library, Patience, SHORTEST, SLICE, State, diagnose, file_system, log, schema};
+use super::{Error, Library, Patience, SHORTEST, SLICE, State, diagnose, file_system, schema};
 
 /// A file that changed this recently may still be changing.
 const RECENT: Duration = Duration::from_millis(500);
@@ -269,9 +269,9 @@ impl Library {
             self.state().evidence.hold();
             return Ok(());
         }
-        // The rows alone do not decide: a backup may have the row that the log builds on, and other rows of other programs.
-        let is_partial =
-            record.is_none() || log::is_begun(&self.path, &companion(&self.path, "-wal")).unwrap_or(false);
+        // It is not as the daemon has left it. That a checkpoint was cut short cannot be told from the row that the log builds
+        // on: a backup may have that row, and other rows of other programs. Such a checkpoint left pages that do not fit.
+        let is_partial = record.is_none();
         let main = self.reader.read_as_it_is(|connection| Row::read(connection));
         let log = self.reader.read(SLICE, |connection| Row::read(connection));
         let belongs = match (main, log) {
