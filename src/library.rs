@@ -37,7 +37,7 @@ use rusqlite::{ErrorCode, Transaction};
 pub use check::{Finding, Reason};
 use connection::Reader;
 use gate::Gate;
-use identity::{Known, Settling, Stamp};
+use identity::{Known, Row, Settling, Stamp};
 use integrity::Evidence;
 pub use integrity::Integrity;
 pub use lock::Lock;
@@ -155,8 +155,17 @@ struct State {
     /// What the log held at the last look, where another program has the library open.
     frames: Option<check::Frames>,
     /// Why the last session was given up: until the next check has looked, nothing is written.
-    let_go: Option<String>,
+    let_go: Option<&'static str>,
     evidence: Evidence,
+}
+
+impl State {
+    /// Whether `row` is of the transaction of ours that follows the one that is known.
+    fn is_own_successor(&self, row: Option<&Row>) -> bool {
+        let Some((lineage, row)) = self.lineage.as_ref().zip(row) else { return false };
+        let known = self.known.row.as_ref().filter(|known| known.lineage == row.lineage);
+        row.lineage == lineage.name && row.seq == known.map_or(0, |known| known.seq) + 1
+    }
 }
 
 /// Our transactions since the start or the last adoption.

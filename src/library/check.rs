@@ -20,7 +20,7 @@ use super::identity::{Change, Known, Row, Stamp, judge};
 use super::lock::LockError;
 use super::lock::notes::Record;
 use super::schema::{self, Mismatch};
-use super::{Library, SHORTEST, diagnose, integrity, is_busy, path};
+use super::{Library, SHORTEST, diagnose, integrity, is_busy, path, session};
 
 /// How long a look waits for a neighbour's commit: less than the 80 ms after which a check counts as late.
 const BUSY: Duration = Duration::from_millis(60);
@@ -249,7 +249,7 @@ impl Library {
             overwrites.forget();
         } else if overwrites.look(stamp != known) {
             drop(overwrites);
-            self.found_damaged(Reason::CopyCollided, stamp, super::session::COLLIDED.to_owned());
+            self.found_damaged(Reason::CopyCollided, stamp, session::COLLIDED.to_owned());
         }
     }
 
@@ -262,6 +262,16 @@ impl Library {
         let change = judge(&state.known, stamp, row.as_ref(), Instant::now(), &mut settling);
         state.settling = settling;
         let is_other = !Row::is_same(state.known.row.as_ref(), row.as_ref());
+        if change == Change::Replaced && stamp == state.known.stamp && state.is_own_successor(row.as_ref()) {
+            // A transaction of ours that is still in the log, because the file was away when it was to be saved.
+            state.known.row = row;
+            return Ok(Look::Fine);
+        }
+        let is_back = change == Change::Cooperative && stamp.is_same_content(&state.known.stamp);
+        if is_back && state.let_go.is_some_and(|why| why != session::COMPANIONS) {
+            state.let_go = None;
+            state.was_lost = true;
+        }
         match change {
             Change::None if state.let_go.is_none() => {
                 if std::mem::take(&mut state.was_lost) {

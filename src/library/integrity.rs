@@ -33,6 +33,9 @@ const SHARE: u32 = 10;
 /// The longest sleep of the pacing handler, after which it looks whether a writer waits.
 const NAP: Duration = Duration::from_millis(5);
 
+/// Up to this length, in bytes, the file is also checked as a whole.
+const WHOLE: u64 = 256 << 20;
+
 /// The page cache of the check, in KiB, as SQLite takes it: negative.
 const CACHE: i64 = -512;
 
@@ -252,7 +255,7 @@ impl Library {
         }
     }
 
-    /// Each table by itself, so that a writer never waits for more than one, and what was done is not lost.
+    /// Table by table, and the list of free pages where the file is not too large to be read twice.
     fn verify_tables(&self) -> Outcome {
         let list = self.verify_by(|connection| {
             let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0";
@@ -274,13 +277,26 @@ impl Library {
             match found {
                 Ok(answer) if answer == "ok" => {}
                 Ok(answer) => {
-                    let first = answer.lines().find(|line| !line.starts_with("***")).unwrap_or(&answer);
-                    return Outcome::Failed(format!("integrity_check of table {table}: {first}"));
+                    return Outcome::Failed(format!(
+                        "integrity_check of table {table}: {}",
+                        first_line(&answer)
+                    ));
                 }
                 Err(outcome) => return outcome,
             }
         }
-        Outcome::Passed
+        if Stamp::at(&self.path).is_some_and(|stamp| stamp.length > WHOLE) {
+            return Outcome::Passed;
+        }
+        // Pages that belong to no table, and free pages that are none, show only in the whole.
+        let found = self.verify_by(|connection| {
+            connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0))
+        });
+        match found {
+            Ok(answer) if answer == "ok" => Outcome::Passed,
+            Ok(answer) => Outcome::Failed(format!("integrity_check: {}", first_line(&answer))),
+            Err(outcome) => outcome,
+        }
     }
 
     /// Runs one step of the check on a connection of its own, paced.
@@ -324,6 +340,11 @@ pub(super) fn is_for_lack(path: &Path, error: &rusqlite::Error) -> bool {
         || code == Some(ffi::SQLITE_IOERR_SHMSIZE)
         || (error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
             && diagnose::is_full(path::directory(path)))
+}
+
+/// What `integrity_check` says first, without its headings.
+fn first_line(answer: &str) -> &str {
+    answer.lines().find(|line| !line.starts_with("***")).unwrap_or(answer)
 }
 
 /// Keeps the check to its share of the time.

@@ -164,6 +164,8 @@ impl Library {
             let _turn = self.gate.write(SLICE).ok_or_else(|| Ended::Retry(self.unsettled()))?;
             let stamp = self.reachable()?;
             let made = self.make_writable(stamp).map_err(|source| self.not_begun(source))?;
+            // Programs that have opened it in another mode opened no log.
+            self.overwrites().forget();
             let mut state = self.state();
             // What another program has changed meanwhile is not known yet, and stays for the next check.
             if state.known.stamp == stamp {

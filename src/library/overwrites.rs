@@ -37,6 +37,9 @@ pub(super) struct Overwrites {
     late: u32,
     /// A session of ours is open, and its checkpoint still to come.
     in_session: bool,
+    /// Our writer is about to open the main file, and the log.
+    our_main: bool,
+    our_log: bool,
     /// A stranger had the file open during our last checkpoint, and may have written.
     suspect: bool,
     /// When our last checkpoint ended.
@@ -61,6 +64,8 @@ impl Overwrites {
             strangers: 0,
             late: 0,
             in_session: false,
+            our_main: false,
+            our_log: false,
             suspect: false,
             checkpointed: Instant::now(),
             closed: None,
@@ -101,6 +106,7 @@ impl Overwrites {
             return false;
         }
         (self.late, self.in_session) = (0, true);
+        (self.our_main, self.our_log) = (true, true);
         true
     }
 
@@ -121,6 +127,8 @@ impl Overwrites {
     /// Looks at what has happened since. `true` when a stranger that had the file open during our last checkpoint has closed
     /// it after writing. `has_changed`: the file is not as that checkpoint left it.
     pub(super) fn look(&mut self, has_changed: bool) -> bool {
+        // No session is open: one that failed before its checkpoint has not said so.
+        (self.in_session, self.our_main, self.our_log) = (false, false, false);
         self.drain();
         if self.strangers <= self.late || self.closed.is_some() {
             self.suspect = false;
@@ -129,8 +137,18 @@ impl Overwrites {
     }
 
     fn open_main(&mut self) {
+        if std::mem::take(&mut self.our_main) {
+            return;
+        }
         self.strangers += 1;
         self.late += u32::from(!self.in_session);
+    }
+
+    fn open_log(&mut self) {
+        // Who opens it is no stranger.
+        if !std::mem::take(&mut self.our_log) {
+            self.leave();
+        }
     }
 
     /// A descriptor of the main file is no longer a stranger's, or no longer open.
@@ -156,23 +174,25 @@ impl Overwrites {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(&fd, &mut buffer);
         let mut is_lost = false;
+        let mut is_after_log = false;
         while let Ok(event) = events.next() {
             let what = event.events();
             is_lost |= what.intersects(ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED | ReadFlags::UNMOUNT);
             let Some(name) = event.file_name() else { continue };
-            if name == self.log.as_c_str() {
-                if what.contains(ReadFlags::OPEN) {
-                    self.leave();
-                }
-            } else if name == self.main.as_c_str() {
-                if what.contains(ReadFlags::OPEN) {
-                    self.open_main();
-                } else if what.contains(ReadFlags::CLOSE_WRITE) {
+            let (is_log, is_main) = (name == self.log.as_c_str(), name == self.main.as_c_str());
+            if is_log && what.contains(ReadFlags::OPEN) {
+                self.open_log();
+            } else if is_main && what.contains(ReadFlags::OPEN) {
+                self.open_main();
+            } else if is_main && what.contains(ReadFlags::CLOSE_WRITE) {
+                // SQLite closes the log first.
+                if !is_after_log {
                     self.close_written_main();
-                } else {
-                    self.leave();
                 }
+            } else if is_main {
+                self.leave();
             }
+            is_after_log = is_log && what.contains(ReadFlags::CLOSE_WRITE);
         }
         if is_lost {
             // The directory is another one now, or nobody looked for long: begin again.

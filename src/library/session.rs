@@ -25,6 +25,9 @@ use super::{Error, Library, Lineage, SLICE, is_busy};
 pub(super) const COLLIDED: &str = "another program wrote to the file while the daemon saved to it. If that was a backup being copied, copy \
                         it again, or use `vpo restore`; nothing is written until then";
 
+/// Why a session was given up: nothing happened to the main file.
+pub(super) const COMPANIONS: &str = "its -wal or -shm was removed or replaced";
+
 /// How a session ends that could not do its work.
 pub(super) enum Ended {
     /// It may go better in a moment.
@@ -93,8 +96,12 @@ impl Library {
         if self.owns() {
             // What was adopted may be in another mode, as `VACUUM INTO` makes it.
             let (stamp, _) = self.convert(&connection, known.stamp).map_err(|error| self.not_begun(error))?;
-            known.stamp = stamp;
-            self.state().known.stamp = stamp;
+            if stamp != known.stamp {
+                // Programs that have opened it before opened no log.
+                overwrites.forget();
+                known.stamp = stamp;
+                self.state().known.stamp = stamp;
+            }
         }
         match self.transact(&connection, &known, work) {
             Ok(Written { value, has_changed: false, .. }) => {
@@ -184,7 +191,7 @@ impl Library {
             return connection.close().map_err(|(_, error)| Ended::Failed(self.failed(error)));
         }
         if Companions::at(&self.path) != *companions {
-            return Err(self.let_go(connection, "its -wal or -shm was removed or replaced"));
+            return Err(self.let_go(connection, COMPANIONS));
         }
         self.checkpoint_and_close(connection, known, row, overwrites)
     }
@@ -214,7 +221,7 @@ impl Library {
         overwrites.closed();
         let Some(after) = after.filter(|after| after.is_same_file(&known.stamp)) else {
             // Renamed or removed: our pages went into the old file.
-            self.state().let_go = Some("it was replaced during a checkpoint".to_owned());
+            self.state().let_go = Some("it was replaced during a checkpoint");
             self.set_log_aside();
             return Err(Ended::Failed(Error::Replaced(self.path.clone())));
         };
@@ -318,10 +325,10 @@ impl Library {
     }
 
     /// Gives up a session because the file is not what it should be, without writing to it.
-    fn let_go(&self, connection: Connection, why: &str) -> Ended {
+    fn let_go(&self, connection: Connection, why: &'static str) -> Ended {
         // The connection does not checkpoint at its close: the file stays as it is, byte for byte.
         drop(connection);
-        self.state().let_go = Some(why.to_owned());
+        self.state().let_go = Some(why);
         self.set_log_aside();
         info!(path = %self.path.display(), why, "nothing was written to the database: it was changed by another program");
         Ended::Failed(Error::Replaced(self.path.clone()))

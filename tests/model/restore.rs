@@ -308,12 +308,8 @@ impl World {
         let mut state = state;
         // The daemon may be about to set a log aside that did the damage, or to write: then the next copy is a sound one.
         while let Err(error) = self.read_copy() {
-            // SQLite does not look for those in a check of a table, and nothing is wrong but their number.
-            let is_only_longer = |line: &str| line.ends_with("never used") || line.ends_with("***");
-            if error.lines().all(is_only_longer) {
-                break;
-            }
             if self.poller.latest(end).is_some_and(|latest| latest.starts_with("fail:")) {
+                self.note(&format!("it is damaged: {error}"));
                 state = State::Damaged;
                 break;
             }

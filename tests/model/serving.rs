@@ -47,7 +47,8 @@ impl World {
 
     /// Starts the daemon, and waits until it is healthy or has said that it is not.
     pub(super) fn start(&mut self, state: State) -> Start {
-        let mut daemon = Daemon::spawn(self.vpo(&["serve", "--port", "0"]), &self.database);
+        let mut daemon =
+            Daemon::spawn(self.vpo(&["serve", "--port", "0", "--log-level", "debug"]), &self.database);
         let begun = Instant::now();
         let outcome = loop {
             if daemon.try_wait().is_some() {
