@@ -387,7 +387,9 @@ impl Library {
         if mode == "wal" {
             info!(path = %self.path.display(), before, "library converted to WAL mode");
         }
-        Ok((Stamp::at(&self.path).unwrap_or(stamp), mode))
+        // Another file that was put there meanwhile is not what was converted.
+        let after = Stamp::at(&self.path).filter(|after| after.is_same_file(&stamp));
+        Ok((after.unwrap_or(stamp), mode))
     }
 
     /// Fails where SQLite cannot write: it opens a `-wal` or `-shm` that it may only read for reading, and says so when
