@@ -22,6 +22,7 @@ mod hosts;
 mod http;
 mod inspect;
 mod io_errors;
+mod left_log;
 mod library;
 mod lifecycle;
 mod logging;

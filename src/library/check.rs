@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use super::connection::{self, Reader};
 use super::identity::{Change, Known, Row, Stamp, judge};
 use super::lock::LockError;
+use super::lock::notes::Record;
 use super::schema::{self, Mismatch};
 use super::{Library, SHORTEST, diagnose, integrity, is_busy, path, session};
 
@@ -193,6 +194,8 @@ impl Library {
             return if is_same { Ok(Look::Fine) } else { Ok(Look::Pending) };
         };
         if !diagnose::readable(&self.path) {
+            // Unless it has gone meanwhile.
+            stat(&self.path)?;
             let detail = format!("{}: {}", self.path.display(), diagnose::access(&self.path));
             return Err(Fault::new(Reason::PermissionDenied, detail));
         }
@@ -303,6 +306,8 @@ impl Library {
                     // The file changed beside an open log whose checkpoints do not explain it.
                     evidence.hold();
                 }
+                drop(state);
+                self.note(Record::new(false, stamp));
                 return Ok(Look::Fine);
             }
             Change::None | Change::Cooperative | Change::Replaced => {}
@@ -371,6 +376,8 @@ impl Library {
         if is_other_file {
             self.overwrites().forget();
         }
+        // Also for the next start: a log that is left by then builds on this content.
+        self.note(Record::new(false, stamp));
         if let Some(lock) = &self.lock {
             lock.note_fault(None);
         }

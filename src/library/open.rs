@@ -256,7 +256,6 @@ impl Library {
     fn settle_log(&self) -> Result<(), OpenError> {
         let Some(lock) = &self.lock else { return Ok(()) };
         let record = lock.notes().record.filter(Record::is_of_this_boot);
-        let was_checkpointing = record.as_ref().is_none_or(|record| record.begun);
         let is_empty = |found: Metadata| found.len() == 0;
         if std::fs::metadata(companion(&self.path, "-wal")).map_or(true, is_empty) {
             if record.is_some_and(|record| record.begun) {
@@ -264,23 +263,26 @@ impl Library {
             }
             return Ok(());
         }
-        if record.is_some_and(|record| !record.begun && Some(record.stamp) == Stamp::at(&self.path)) {
+        if record.as_ref().is_some_and(|record| Some(record.stamp) == Stamp::at(&self.path)) {
+            // Nothing has been written to it since.
             return Ok(());
         }
         if self.is_in_use() {
             self.state().evidence.hold();
             return Ok(());
         }
+        // It is not as the daemon has left it. That a checkpoint was cut short cannot be told from the row that the log builds
+        // on: a backup may have that row, and other rows of other programs. Such a checkpoint left pages that do not fit.
+        let is_partial = record.is_none();
         let main = self.reader.read_as_it_is(|connection| Row::read(connection));
         let log = self.reader.read(SLICE, |connection| Row::read(connection));
         let belongs = match (main, log) {
             (Ok(main), Ok(log)) => {
-                owner_of_log(main.as_ref(), log.as_ref(), was_checkpointing) == Ownership::Belongs
+                owner_of_log(main.as_ref(), log.as_ref(), is_partial) == Ownership::Belongs
             }
             _ => false,
         };
-        // The rows alone do not decide: a backup may be of the very transaction that the log builds on, and have another
-        // layout of pages (`VACUUM INTO`).
+        // Or another layout of pages (`VACUUM INTO`).
         let is_sound_alone = self.reader.read_as_it_is(is_sound).unwrap_or(false);
         let is_sound_with_log = self.reader.read(SLICE, is_sound).unwrap_or(false);
         self.state().evidence.hold();

@@ -281,14 +281,14 @@ impl Library {
             if !is_still || state.log_tried == Some(log) || Stamp::at(&self.path) != Some(state.known.stamp) {
                 return Ok(());
             }
-            state.log_tried = Some(log);
         }
         let Some(_turn) = self.gate.write(SLICE) else { return Ok(()) };
         let mut overwrites = self.overwrites();
         let known = self.state().known.clone();
-        if self.owns() && (!overwrites.begin() || Stamp::at(&self.path) != Some(known.stamp)) {
+        if self.owns() && (Stamp::at(&self.path) != Some(known.stamp) || !overwrites.begin()) {
             return Ok(());
         }
+        self.state().log_tried = Some(log);
         let connection = self.reader.open_writer().map_err(|source| self.failed(source))?;
         if !self.owns() {
             let closed = checkpoint(&connection).and_then(|is_done| {
@@ -394,7 +394,9 @@ impl Library {
         if mode == "wal" {
             info!(path = %self.path.display(), before, "library converted to WAL mode");
         }
-        Ok((Stamp::at(&self.path).unwrap_or(stamp), mode))
+        // Another file that was put there meanwhile is not what was converted.
+        let after = Stamp::at(&self.path).filter(|after| after.is_same_file(&stamp));
+        Ok((after.unwrap_or(stamp), mode))
     }
 
     /// Fails where SQLite cannot write: it opens a `-wal` or `-shm` that it may only read for reading, and says so when
@@ -417,7 +419,7 @@ impl Library {
         Ended::Failed(self.failed(error))
     }
 
-    fn note(&self, record: Record) {
+    pub(super) fn note(&self, record: Record) {
         if let Some(lock) = &self.lock {
             lock.note_record(record);
         }

@@ -90,3 +90,43 @@ fn seed_always_makes_the_same_plan() {
     assert_ne!(plan(5), plan(6));
     assert!((0..50).all(|seed| plan(seed).len() == plan::STEPS));
 }
+
+/// Each patch that puts a bug in: what it takes away, and the lines around, stand in the sources as they are.
+#[test]
+fn every_mutant_still_applies() {
+    let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = std::fs::read_dir(top.join("tests/model/mutants")).expect("readable");
+    let patches: Vec<_> = directory
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "patch"))
+        .collect();
+    assert_eq!(patches.len(), 3);
+    for path in patches {
+        let patch = std::fs::read_to_string(&path).expect("readable");
+        let (mut file, mut hunks): (String, Vec<String>) = Default::default();
+        for line in patch.lines() {
+            match line.split_at_checked(1) {
+                _ if line.starts_with("diff ") || line.starts_with("--- ") => {}
+                _ if line.starts_with("+++ b/") => {
+                    let source = top.join(&line["+++ b/".len()..]);
+                    file = std::fs::read_to_string(source).expect("a source");
+                }
+                Some(("@", _)) => hunks.push(String::new()),
+                Some((" " | "-", text)) => {
+                    let hunk = hunks.last_mut().expect("within a hunk");
+                    hunk.push_str(text);
+                    hunk.push('\n');
+                }
+                _ => {}
+            }
+        }
+        for hunk in hunks {
+            assert_eq!(
+                file.matches(&hunk).count(),
+                1,
+                "{}: this is not in the sources:\n{hunk}",
+                path.display()
+            );
+        }
+    }
+}

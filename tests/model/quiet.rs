@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::content::Snapshot;
 use super::world::{SCAN, World};
-use crate::harness::within;
 
 impl World {
     /// Waits until the daemon has nothing to do, and compares all that can be compared.
@@ -56,18 +55,44 @@ impl World {
 
     /// Idle, the daemon has nothing open and leaves nothing beside the database.
     fn check_idle(&self) {
-        within(Duration::from_secs(3), "an idle daemon lets go of the database", || {
-            let process = PathBuf::from(format!("/proc/{}", self.daemon.as_ref()?.pid()));
-            let held = |name: fs::DirEntry| {
-                let file = fs::read_link(name.path()).unwrap_or_default();
-                ["", "-wal", "-shm"].iter().any(|ending| file == self.beside(ending))
-            };
-            let is_held = fs::read_dir(process.join("fd")).ok()?.flatten().any(held);
-            let maps = fs::read_to_string(process.join("maps")).ok()?;
-            let is_mapped = maps.contains("library.db-shm");
-            let is_left = self.beside("-wal").exists() || self.beside("-shm").exists();
-            (!is_held && !is_mapped && !is_left).then_some(())
-        });
+        let begun = Instant::now();
+        loop {
+            let kept = self.kept();
+            if kept.is_empty() {
+                return;
+            }
+            let elapsed = begun.elapsed();
+            assert!(
+                elapsed < Duration::from_secs(3),
+                "an idle daemon does not let go of the database: {kept:?}"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Whether the daemon has the database open.
+    pub(super) fn has_open(&self) -> bool {
+        self.kept().iter().any(|kept| kept.starts_with("open:"))
+    }
+
+    /// What the daemon has open or mapped of the database, and what lies beside it.
+    fn kept(&self) -> Vec<String> {
+        let process = PathBuf::from(format!("/proc/{}", self.daemon.as_ref().expect("it runs").pid()));
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(process.join("fd")).expect("readable").flatten() {
+            let file = fs::read_link(entry.path()).unwrap_or_default();
+            if ["", "-wal", "-shm"].iter().any(|ending| file == self.beside(ending)) {
+                kept.push(format!("open: {}", file.display()));
+            }
+        }
+        if fs::read_to_string(process.join("maps")).expect("readable").contains("library.db-shm") {
+            kept.push("mapped: library.db-shm".to_owned());
+        }
+        let left = ["-wal", "-shm"].map(|ending| (ending, fs::metadata(self.beside(ending))));
+        for (ending, found) in left {
+            kept.extend(found.ok().map(|found| format!("left: {ending}, {} bytes", found.len())));
+        }
+        kept
     }
 
     /// The API says what the database holds, the newest jobs first.

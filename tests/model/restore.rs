@@ -189,6 +189,10 @@ impl World {
 
     /// Puts the backup `at` in place, whatever comes of it.
     pub(super) fn place(&mut self, way: Way, at: usize, rng: &mut Rng) {
+        self.note(&format!(
+            "{way:?} of backup {at}, {}",
+            self.backups[at].row.as_deref().unwrap_or("without a row")
+        ));
         let (from, to) = (self.backups[at].path.clone(), self.database.clone());
         match way {
             Way::Cp => shell("cp \"$0\" \"$1\"", [&from, &to]),
@@ -301,30 +305,32 @@ impl World {
     pub(super) fn heal(&mut self, state: State, from: Instant, sound: usize, rng: &mut Rng) {
         let end = Instant::now();
         self.calm = false;
-        let copy = self.aside();
-        for name in ["", "-wal"] {
-            let to = format!("{}{name}", copy.display());
-            let _ = fs::copy(self.beside(name), to);
+        let mut state = state;
+        // The daemon may be about to set a log aside that did the damage, or to write: then the next copy is a sound one.
+        while let Err(error) = self.read_copy() {
+            if self.poller.latest(end).is_some_and(|latest| latest.starts_with("fail:")) {
+                self.note(&format!("it is damaged: {error}"));
+                state = State::Damaged;
+                break;
+            }
+            assert!(end.elapsed() < IN_BACKGROUND, "/health does not tell of the damage: {error}");
+            std::thread::sleep(Duration::from_millis(50));
         }
-        let found = Connection::open(&copy).map_err(|error| error.to_string());
-        let found = found.and_then(|copy| Snapshot::read(&copy, &self.root));
-        let is_damaged = found.is_err();
-        if let Err(error) = found {
-            self.note(&format!("it is damaged: {error}"));
-        }
-        let state = if is_damaged { State::Damaged } else { state };
         self.line.base_within(state, from, end, IN_BACKGROUND);
-        if is_damaged {
-            // Unless the damage lay in a log that the daemon has put out of the way.
-            let is_sound = || Snapshot::read(&self.connect(), &self.root).is_ok();
-            within(IN_BACKGROUND, "/health tells of the damage", || {
-                let latest = self.poller.latest(end)?;
-                (latest.starts_with("fail:") || (latest == "replaced" && is_sound())).then_some(())
-            });
-        }
         // Until then it was perhaps a sound one that was adopted.
         self.line.during(State::Wild, from, Instant::now());
         self.put_back(Way::Rename, sound, rng);
+    }
+
+    /// What is in a copy of the database and its log.
+    fn read_copy(&mut self) -> Result<Snapshot, String> {
+        let copy = self.aside();
+        for name in ["-wal", ""] {
+            let to = format!("{}{name}", copy.display());
+            let _ = fs::copy(self.beside(name), to);
+        }
+        let connection = Connection::open(&copy).map_err(|error| error.to_string())?;
+        Snapshot::read(&connection, &self.root)
     }
 }
 

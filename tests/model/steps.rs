@@ -173,8 +173,7 @@ impl World {
 
     fn remove(&mut self, endings: &[&str]) {
         self.close_other();
-        let from = Instant::now();
-        let mut is_any_gone = false;
+        let (from, mut is_any_gone) = (Instant::now(), false);
         for ending in endings {
             // A log that lies there may hold what the other program has just committed.
             let is_gone = fs::remove_file(self.beside(ending)).is_ok();
@@ -182,9 +181,16 @@ impl World {
             is_any_gone |= is_gone;
         }
         if is_any_gone {
-            // The daemon was in a session. SQLite does not survive it when another program opens the database meanwhile.
-            std::thread::sleep(Duration::from_millis(100));
-            self.line.during(State::Wild, from, Instant::now());
+            self.interrupted(from);
+        }
+    }
+
+    /// The daemon may have been writing since `from`: then it gives up what it wrote, and says that the database was replaced.
+    /// Another SQLite program that opens the database before that makes companions of its own, which SQLite does not survive.
+    fn interrupted(&mut self, from: Instant) {
+        self.calm = false;
+        within(SEEN, "the daemon closes the database", || (!self.has_open()).then_some(()));
+        if self.line.state() == State::Good {
             self.line.base(State::PerhapsReplaced, from, Instant::now());
         }
     }
@@ -200,9 +206,8 @@ impl World {
         }
         scan.end();
         self.line.during(State::Wild, from, Instant::now());
-        self.line.base(State::PerhapsReplaced, from, Instant::now());
         self.expected.weak = true;
-        self.calm = false;
+        self.interrupted(from);
     }
 
     fn remove_after_kill(&mut self, rng: &mut Rng) {
@@ -245,6 +250,7 @@ impl World {
         fs::rename(&gone, &self.database).expect("renamed");
         let now = Instant::now();
         self.line.base(before, back, now);
+        self.interrupted(back);
         within(SEEN, "/health passes again", || {
             (!self.poller.latest(now)?.starts_with("fail:")).then_some(())
         });
