@@ -206,10 +206,10 @@ impl Library {
             && stamp != self.state().known.stamp
             && path::companion(&self.path, "-wal").exists()
             && !self.is_in_use();
-        let mut seen = examine(&self.reader, &self.path, &found, is_alone);
-        if is_alone && seen.is_err() {
-            // Or it is only half brought in: then both are sound together.
-            seen = examine(&self.reader, &self.path, &found, false);
+        let seen = examine(&self.reader, &self.path, &found, is_alone);
+        if is_alone && seen.is_err() && Stamp::at(&self.path) != Some(stamp) {
+            // Another program is just bringing its log in.
+            return Ok(Look::Fine);
         }
         drop(turn);
         let (row, frames) = match seen {
