@@ -276,6 +276,8 @@ impl Library {
             state.let_go = None;
             state.lost = Some(Reason::Missing);
         }
+        // It was told to be copied again, and may have our row already.
+        let is_copied_again = state.evidence.is_collided();
         match change {
             Change::None if state.let_go.is_none() => {
                 if state.lost.take().is_some() {
@@ -284,12 +286,13 @@ impl Library {
                 }
                 return Ok(Look::Fine);
             }
-            Change::Unsettled if is_other => return Ok(Look::Pending),
+            Change::Unsettled if is_other || is_copied_again => return Ok(Look::Pending),
             Change::Unsettled => return Ok(Look::Fine),
             // Where we write the row, none is there only until our first write: what came meanwhile cannot be told apart. And
             // a new file may have the inode of one that was removed.
             Change::Cooperative
                 if state.let_go.is_none()
+                    && !is_copied_again
                     && (stamp.is_same_content(&state.known.stamp)
                         || (state.lost != Some(Reason::Missing) && (row.is_some() || !self.writes()))) =>
             {
