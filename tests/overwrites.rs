@@ -22,7 +22,10 @@ mod trial;
 mod ways;
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -31,7 +34,8 @@ use results::Results;
 use scene::Scene;
 use trial::Trial;
 
-use crate::model::Rng;
+use crate::harness::{Daemon, Sandbox, eventually};
+use crate::model::{Rng, verdict};
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -86,6 +90,43 @@ fn overwritten_database_is_adopted_or_reported() {
         cell(Situation::Scan, Way::NoCompanions, false),
     ];
     run(cells.map(|cell| (cell, 0)).to_vec(), 1, None, 3, Results::open(None));
+}
+
+#[test]
+fn collided_copy_that_is_copied_again_after_a_restart_is_adopted() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/one.mkv");
+    let root = sandbox.root();
+    let serve = || sandbox.serve([OsStr::new("--library"), root.as_os_str()]);
+    let mut daemon = serve();
+    daemon.wait_log("scan completed");
+    assert!(daemon.stop().success());
+    let backup = sandbox.path("backup.db");
+    std::fs::copy(sandbox.library(), &backup).expect("copied");
+    // What a daemon leaves that was killed after a collision; by chance the file is the whole backup all the same.
+    let found = std::fs::metadata(sandbox.library()).expect("there");
+    let stamp = format!(
+        "{}:{}:{}:{}.{}:{}.{}",
+        found.dev(),
+        found.ino(),
+        found.len(),
+        found.mtime(),
+        found.mtime_nsec(),
+        found.ctime(),
+        found.ctime_nsec()
+    );
+    let lock = std::fs::read_to_string(sandbox.lock()).expect("there");
+    std::fs::write(sandbox.lock(), format!("{lock}fault 0 copy_collided {stamp} collided\n"))
+        .expect("written");
+    let mut command = sandbox.vpo(["serve", "--port", "0", "--library"]);
+    command.arg(&root);
+    let daemon = Daemon::spawn(command, &sandbox.library());
+    let verdict = || verdict(&daemon.get("/health"));
+    eventually("the collision is reported", || (verdict() == "fail:copy_collided").then_some(()));
+    let copied = Command::new("cp").args([&backup, &sandbox.library()]).status().expect("cp runs");
+    assert!(copied.success());
+    eventually("the copy is adopted", || (verdict() == "replaced").then_some(()));
+    daemon.wait_log("scan completed");
 }
 
 #[test]
