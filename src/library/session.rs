@@ -238,7 +238,9 @@ impl Library {
             let is_ours = alone.is_ok_and(|alone| Row::is_same(alone.as_ref(), row.as_ref()));
             // Longer it may be: a smaller backup was put into a larger file (`dd conv=notrunc`).
             let is_whole = extent.is_ok_and(|bytes| bytes <= after.length);
-            collided = !(is_ours && is_whole);
+            // What has changed it since, has written after our checkpoint (`.restore`, which waited for our lock).
+            let is_still = Stamp::at(&self.path) == Some(after);
+            collided = is_still && !(is_ours && is_whole);
         }
         self.note(Record::new(false, after));
         let mut state = self.state();
