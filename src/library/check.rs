@@ -212,7 +212,7 @@ impl Library {
             seen = examine(&self.reader, &self.path, &found, false);
         }
         drop(turn);
-        let (row, frames) = match seen {
+        let (row, frames, is_anew) = match seen {
             Ok(seen) => seen,
             // A log that was left on a full disk cannot be read there. The scanner warns of the disk.
             Err(fault) if fault.for_lack => return Ok(Look::Fine),
@@ -224,7 +224,9 @@ impl Library {
             return Ok(Look::Fine);
         }
         if let Some(fault) = self.known_fault(stamp) {
-            return Err(fault);
+            // Nothing of the damaged content is left where the log has all pages.
+            let is_gone = is_anew && fault.reason != Reason::IoError;
+            return if is_gone { self.adopt(stamp, row) } else { Err(fault) };
         }
         self.conclude(stamp, row, frames)
     }
@@ -452,25 +454,27 @@ fn stat(path: &Path) -> Result<Metadata, Fault> {
     Ok(found)
 }
 
-/// Opens, reads, closes.
+/// Opens, reads, closes. Tells, too, whether the log has been written with all pages (`.restore`).
 fn examine(
     reader: &Reader,
     path: &Path,
     found: &Metadata,
     is_alone: bool,
-) -> Result<(Option<Row>, Option<Frames>), Fault> {
+) -> Result<(Option<Row>, Option<Frames>, bool), Fault> {
     let look = |connection: &mut Connection| {
         Ok(match read(connection)? {
             Ok((extent, row)) => {
                 let frames = frames(connection);
-                Sight::Library { cut: cut(frames, path, found.len(), &extent), row, frames }
+                let is_anew =
+                    frames.is_some_and(|(log, _)| u64::try_from(log).is_ok_and(|log| log >= extent.pages));
+                Sight::Library { cut: cut(frames, path, found.len(), &extent), row, frames, is_anew }
             }
             Err(mismatch) => Sight::Other(mismatch),
         })
     };
     let sight = if is_alone { reader.read_as_it_is(look) } else { reader.read(BUSY, look) };
     match sight.map_err(|error| sqlite_fault(path, &error))? {
-        Sight::Library { cut: None, row, frames } => Ok((row, frames)),
+        Sight::Library { cut: None, row, frames, is_anew } => Ok((row, frames, is_anew)),
         Sight::Library { cut: Some(detail), .. } => Err(Fault::new(Reason::Corrupt, detail)),
         Sight::Other(mismatch) => {
             Err(Fault::new(Reason::WrongSchema, format!("{} {mismatch}", path.display())))
@@ -480,7 +484,7 @@ fn examine(
 
 /// What a look through SQLite shows.
 enum Sight {
-    Library { cut: Option<String>, row: Option<Row>, frames: Option<Frames> },
+    Library { cut: Option<String>, row: Option<Row>, frames: Option<Frames>, is_anew: bool },
     Other(Mismatch),
 }
 
