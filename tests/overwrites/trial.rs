@@ -330,7 +330,8 @@ impl<'a> Trial<'a> {
     /// after the first `completed`.
     fn settle(&mut self, adoptions: usize, completed: usize) -> Settled {
         let is_start = self.cell.killed;
-        let must_adopt = !is_start && self.cell.way.removes().is_empty();
+        // A damaged file that is copied again may be the known content again.
+        let must_adopt = !is_start && !self.copied_again && self.cell.way.removes().is_empty();
         let mut failing_since = None;
         loop {
             self.probe();
@@ -452,7 +453,7 @@ impl<'a> Trial<'a> {
         overwrite(way, &self.backup.path, &self.database, &mut self.rng)?;
         self.end = Instant::now();
         (self.cell.killed, self.copied_again) = (false, true);
-        let settled = self.settle(log.matches(ADOPTED).count(), 0);
+        let settled = self.settle(log.matches(ADOPTED).count(), scans(&log));
         (self.adopted, self.detected) = (adopted, detected);
         match settled {
             Settled::Up => {}
