@@ -248,12 +248,16 @@ impl Library {
             return;
         }
         let known = self.state().known.stamp;
-        let is_same_file = known.is_same_file(&stamp);
         let mut overwrites = self.overwrites();
-        if !is_same_file {
+        let was_suspect = overwrites.is_suspect();
+        if !known.is_same_file(&stamp) {
             // What wrote to the file before does not concern this one.
             overwrites.forget();
-        } else if overwrites.look(stamp != known) {
+        } else if !overwrites.look(stamp != known) {
+            if was_suspect && !overwrites.is_suspect() {
+                self.note(Record::new(false, known));
+            }
+        } else {
             drop(overwrites);
             self.found_damaged(Reason::CopyCollided, stamp, session::COLLIDED.to_owned());
         }

@@ -124,6 +124,11 @@ impl Overwrites {
         self.drain();
     }
 
+    /// Whether a copy may have overlapped our last checkpoint.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
     /// Looks at what has happened since. `true` when a stranger that had the file open during our last checkpoint has closed
     /// it after writing. `has_changed`: the file is not as that checkpoint left it.
     pub(super) fn look(&mut self, has_changed: bool) -> bool {

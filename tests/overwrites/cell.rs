@@ -50,6 +50,11 @@ impl Way {
         (Self::NoCompanions, "no-companions"),
     ];
 
+    /// Whether it writes into the file without asking SQLite.
+    pub(super) fn copies_in_place(self) -> bool {
+        matches!(self, Self::Cp | Self::Cat | Self::Dd | Self::Rsync | Self::Slow)
+    }
+
     /// The companions that it removes; none where it overwrites.
     pub(super) fn removes(self) -> &'static [&'static str] {
         match self {

@@ -1,6 +1,6 @@
 //! The films and databases that all runs share. None of them is changed by a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -132,7 +132,7 @@ impl Scene {
     /// A daemon scans the library, and ends.
     fn run_daemon(&self) {
         let mut daemon = self.serve(&self.path_of("live"));
-        eventually("all roots are scanned", || (scans(&daemon.log()) >= ROOTS).then_some(()));
+        eventually("all roots are scanned", || (scanned(&daemon.log()) == ROOTS).then_some(()));
         assert!(daemon.stop().success());
     }
 
@@ -149,7 +149,11 @@ impl Scene {
     }
 }
 
-/// Scans that have completed, by a log.
-pub(super) fn scans(log: &str) -> usize {
-    log.matches("scan completed").count()
+/// Roots that were scanned to the end, by a log.
+pub(super) fn scanned(log: &str) -> usize {
+    let roots = log
+        .lines()
+        .filter(|line| line.contains("scan completed"))
+        .filter_map(|line| line.split(" root=").nth(1)?.split(' ').next());
+    roots.collect::<BTreeSet<_>>().len()
 }

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use super::cell::{Cell, Situation, Way};
 use super::content::Content;
-use super::scene::{Database, ROOTS, Scene, scans};
+use super::scene::{Database, ROOTS, Scene, scanned};
 use super::ways::overwrite;
 use crate::harness::{Client, Daemon, Sandbox, settled};
 use crate::model::{Rng, verdict};
@@ -123,6 +123,8 @@ pub(super) struct Trial<'a> {
     end: Instant,
     detected: Option<i64>,
     adopted: Option<i64>,
+    /// From the end of the overwrite to the beginning of the failure that lasts.
+    failed: Option<i64>,
     /// Each answer of `/health` that differs from the one before.
     verdicts: Vec<(Duration, String)>,
     /// The longest time between two answers.
@@ -155,6 +157,7 @@ impl<'a> Trial<'a> {
             end: now,
             detected: None,
             adopted: None,
+            failed: None,
             verdicts: Vec::new(),
             gap: Duration::ZERO,
             last: now,
@@ -199,7 +202,7 @@ impl<'a> Trial<'a> {
         if self.cell.killed {
             return self.after_kill(&begin, result);
         }
-        let settled = self.settle(0, 0);
+        let settled = self.settle(0);
         self.judge_running(&begin, settled, result)
     }
 
@@ -326,9 +329,8 @@ impl<'a> Trial<'a> {
         self.verdicts.last().map(|(_, verdict)| verdict.clone()).unwrap_or_default()
     }
 
-    /// Probes until it is clear how the daemon ends up. Of the log, adoptions after the first `adoptions` count, and scans
-    /// after the first `completed`.
-    fn settle(&mut self, adoptions: usize, completed: usize) -> Settled {
+    /// Probes until it is clear how the daemon ends up. Of the log counts what is after its first `begin` bytes.
+    fn settle(&mut self, begin: usize) -> Settled {
         let is_start = self.cell.killed;
         // A damaged file that is copied again may be the known content again.
         let must_adopt = !is_start && !self.copied_again && self.cell.way.removes().is_empty();
@@ -337,7 +339,7 @@ impl<'a> Trial<'a> {
             self.probe();
             let latest = self.latest();
             let waited = self.end.elapsed();
-            let millis = i64::try_from(waited.as_millis()).expect("small");
+            let millis = millis_of(waited);
             if self.detected.is_none() && is_told(&latest) {
                 self.detected = Some(millis);
             }
@@ -345,15 +347,15 @@ impl<'a> Trial<'a> {
                 return Settled::Ended;
             }
             let log = self.daemon().log();
-            let has_adopted = log.matches(ADOPTED).count() > adoptions;
+            let has_adopted = log[begin..].contains(ADOPTED);
             if has_adopted && self.adopted.is_none() {
                 self.adopted = Some(millis);
             }
             let is_up = latest == "healthy" || latest == "replaced";
             let since = if has_adopted { log.rfind(ADOPTED).unwrap_or(0) } else { 0 };
-            let wanted = if has_adopted { ROOTS } else { completed + ROOTS };
+            let since = if has_adopted { since } else { begin };
             let is_done =
-                scans(&log[since..]) >= wanted || (self.is_brief && has_adopted && latest == "replaced");
+                scanned(&log[since..]) == ROOTS || (self.is_brief && has_adopted && latest == "replaced");
             if is_up && (has_adopted || !must_adopt) && is_done {
                 // What a removal does, the next check finds.
                 let is_over = has_adopted || is_start || waited > Duration::from_millis(700);
@@ -362,7 +364,10 @@ impl<'a> Trial<'a> {
                 }
             }
             if latest.starts_with("fail:") {
-                let since = *failing_since.get_or_insert_with(Instant::now);
+                let since = *failing_since.get_or_insert_with(|| {
+                    self.failed = Some(millis);
+                    Instant::now()
+                });
                 // Said once, this stays until something else is in place.
                 let is_final = latest == "fail:copy_collided" && !self.copied_again;
                 if is_final || (waited > DEADLINE && since.elapsed() > DEADLINE) {
@@ -392,8 +397,7 @@ impl<'a> Trial<'a> {
             Ok(note) => note,
             Err(failed) => return self.judge_not_restored(begin, &failed),
         };
-        let is_late =
-            self.detected.is_some_and(|millis| millis > i64::try_from(DEADLINE.as_millis()).expect("small"));
+        let is_late = self.detected.is_some_and(|millis| millis > millis_of(DEADLINE));
         match settled {
             Settled::Up => {
                 let found = match self.stop_and_read(begin) {
@@ -411,16 +415,16 @@ impl<'a> Trial<'a> {
                 if !self.is_right(&reason) {
                     return (Outcome::Wrong, reason);
                 }
-                let early = self.adopted.is_none() || reason == "fail:copy_collided";
-                let was_adopted = self.adopted.is_some();
+                let failed = self.failed;
+                let reason =
+                    if self.adopted.is_some() { format!("{reason} after an adoption") } else { reason };
+                let reason =
+                    format!("{reason}, {} ms; the file was {}", failed.unwrap_or(0), self.look_aside(begin));
                 if let Err(error) = self.copy_again(begin) {
                     return (Outcome::Wrong, format!("{reason}, copied again: {error}"));
                 }
-                if is_late {
-                    return (Outcome::Late, reason);
-                }
-                let text = if was_adopted { format!("{reason} after an adoption") } else { reason };
-                (if early { Outcome::Collided } else { Outcome::Mix }, text)
+                let is_late = is_late || failed.is_some_and(|millis| millis > millis_of(DEADLINE));
+                (if is_late { Outcome::Late } else { Outcome::Collided }, reason)
             }
             Settled::Unnoticed => {
                 let found = self.stop_and_read(begin);
@@ -442,7 +446,17 @@ impl<'a> Trial<'a> {
     fn is_right(&self, reason: &str) -> bool {
         self.cell.situation == Situation::Scan
             && ["fail:copy_collided", "fail:corrupt", "fail:not_a_database"].contains(&reason)
-            && self.cell.way != Way::Rename
+            && self.cell.way.copies_in_place()
+    }
+
+    /// What a database is that `/health` calls damaged.
+    fn look_aside(&self, begin: &str) -> String {
+        let aside = self.sandbox.path("aside.db");
+        for ending in ["", "-wal"] {
+            let _ = fs::copy(self.beside(ending), self.sandbox.path(format!("aside.db{ending}")));
+        }
+        let found = Connection::open(&aside).map_err(|error| error.to_string());
+        self.named(found.and_then(|connection| Content::read(&connection, begin)))
     }
 
     /// The same backup in the same way, as `/health` says; it must be adopted.
@@ -453,7 +467,7 @@ impl<'a> Trial<'a> {
         overwrite(way, &self.backup.path, &self.database, &mut self.rng)?;
         self.end = Instant::now();
         (self.cell.killed, self.copied_again) = (false, true);
-        let settled = self.settle(log.matches(ADOPTED).count(), scans(&log));
+        let settled = self.settle(log.len());
         (self.adopted, self.detected) = (adopted, detected);
         match settled {
             Settled::Up => {}
@@ -478,7 +492,7 @@ impl<'a> Trial<'a> {
         self.verdicts.clear();
         self.serve();
         self.end = Instant::now();
-        match self.settle(0, 0) {
+        match self.settle(0) {
             Settled::Up => {
                 let told = self.verdicts.iter().any(|(_, verdict)| is_told(verdict));
                 let found = match self.stop_and_read(begin) {
@@ -498,10 +512,16 @@ impl<'a> Trial<'a> {
                     outcome => (outcome, format!("{note}{text}")),
                 }
             }
-            Settled::Failing(reason) => match self.copy_again(begin) {
-                Ok(()) => (Outcome::Collided, reason),
-                Err(error) => (Outcome::Wrong, format!("{reason}, copied again: {error}")),
-            },
+            Settled::Failing(reason) => {
+                if !self.is_right(&reason) {
+                    return (Outcome::Wrong, reason);
+                }
+                let reason = format!("{reason}; the file was {}", self.look_aside(begin));
+                match self.copy_again(begin) {
+                    Ok(()) => (Outcome::Collided, reason),
+                    Err(error) => (Outcome::Wrong, format!("{reason}, copied again: {error}")),
+                }
+            }
             Settled::Ended => self.repair(begin),
             Settled::Unnoticed => (Outcome::Wrong, "unreachable".to_owned()),
             Settled::Stuck(verdict) => (Outcome::Wrong, format!("stuck, {verdict}")),
@@ -520,7 +540,7 @@ impl<'a> Trial<'a> {
         overwrite(Way::Rename, &self.backup.path, &self.database, &mut self.rng).expect("copied");
         self.serve();
         self.end = Instant::now();
-        let settled = self.settle(0, 0);
+        let settled = self.settle(0);
         if !matches!(settled, Settled::Up) {
             return (Outcome::Wrong, format!("{said}; after a repair it is not healthy"));
         }
@@ -600,6 +620,10 @@ impl<'a> Trial<'a> {
             let _ = fs::copy(entry.path(), to.join(entry.file_name()));
         }
     }
+}
+
+fn millis_of(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).expect("small")
 }
 
 /// Whether a verdict says that something is the matter with the database.
