@@ -207,9 +207,10 @@ impl Library {
             let_go: None,
             evidence: Evidence::new(None, false),
         };
+        let reader = Reader::new(&path, Arc::clone(&closed));
         let library = Self {
-            reader: Reader::new(&path, Arc::clone(&closed)),
-            overwrites: Mutex::new(Overwrites::new(&real)),
+            overwrites: Mutex::new(Overwrites::new(&real, reader.opened())),
+            reader,
             real,
             path,
             lock,
