@@ -70,19 +70,19 @@ impl Scene {
             .execute_batch("CREATE TABLE spare AS SELECT * FROM policies LIMIT 300; DROP TABLE spare;")
             .expect("made");
         drop(connection);
-        scene.run_daemon();
+        scene.run_daemon("hashed files");
         scene.keep("live", "older", "tag-older", "");
         fill(&scene.open("live"), 500, &[], &mut rng);
-        scene.run_daemon();
+        scene.run_daemon("scan completed");
         scene.keep("live", "same", "tag-same-", "");
-        scene.run_daemon();
+        scene.run_daemon("scan completed");
         scene.keep("live", "idle", "tag-own--", "");
         // All films look changed, so the scans write a lot.
         let changed = "UPDATE files SET modified_at = '2020-01-01T00:00:00.000000+00:00', content_hash = NULL
              WHERE path NOT LIKE '/elsewhere/%'";
         scene.keep("live", "scan", "tag-own--", changed);
         fill(&scene.open("live"), 300, &[], &mut rng);
-        scene.run_daemon();
+        scene.run_daemon("scan completed");
         scene.keep("live", "newer", "tag-newer", "");
         let take = |scene: &mut Self, name| {
             let at = scene.backups.iter().position(|database| database.name == name).expect("kept");
@@ -129,10 +129,11 @@ impl Scene {
         Connection::open(self.path_of(directory)).expect("opens")
     }
 
-    /// A daemon scans the library, and ends.
-    fn run_daemon(&self) {
+    /// A daemon scans the library, and ends once it has logged `last` too.
+    fn run_daemon(&self, last: &str) {
         let mut daemon = self.serve(&self.path_of("live"));
         eventually("all roots are scanned", || (scanned(&daemon.log()) == ROOTS).then_some(()));
+        daemon.wait_log(last);
         assert!(daemon.stop().success());
     }
 
