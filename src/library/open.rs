@@ -163,6 +163,10 @@ impl Library {
         let made = Patience::brief(cancelled).retry(path, || {
             let _turn = self.gate.write(SLICE).ok_or_else(|| Ended::Retry(self.unsettled()))?;
             let stamp = self.reachable()?;
+            // Nothing is written to a damaged file; should another take its place, the first session converts that.
+            if self.state().evidence.damage().is_some() {
+                return Ok((stamp, "wal".to_owned()));
+            }
             let made = self.make_writable(stamp).map_err(|source| self.not_begun(source))?;
             // Programs that have opened it in another mode opened no log.
             self.overwrites().forget();

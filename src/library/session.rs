@@ -215,6 +215,11 @@ impl Library {
         if Stamp::at(&self.path) != Some(known.stamp) {
             return Err(self.let_go(connection, "it changed before a checkpoint"));
         }
+        // `.restore` that waited for our lock has committed behind us: as with another row before a transaction.
+        if Row::read(&connection).is_ok_and(|found| !Row::is_same(found.as_ref(), row.as_ref())) {
+            self.note(Record::new(false, known.stamp));
+            return Err(Ended::Failed(Error::Replaced(self.path.clone())));
+        }
         let done = checkpoint(&connection);
         let extent = extent(&connection);
         let after = Stamp::at(&self.path);
