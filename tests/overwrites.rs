@@ -16,6 +16,8 @@
 
 mod cell;
 mod content;
+mod judge;
+mod outcome;
 mod results;
 mod scene;
 mod trial;

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::cell::Cell;
-use super::trial::{Outcome, Report};
+use super::outcome::{Outcome, Report};
 
 /// The first line of a file names the binary that the results are of.
 fn header() -> String {

@@ -1,6 +1,5 @@
 //! One run: a daemon, an overwrite, and what came of it.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,15 +8,15 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rustix::process::Signal;
 
-use super::cell::{Cell, Situation, Way};
-use super::content::Content;
+use super::cell::{Cell, Situation};
+use super::outcome::{Outcome, Report};
 use super::scene::{Database, ROOTS, Scene, scanned};
 use super::ways::overwrite;
 use crate::harness::{Client, Daemon, Sandbox, settled};
 use crate::model::{Rng, verdict};
 
 /// By then after the end of the overwrite `/health` must say so.
-const DEADLINE: Duration = Duration::from_millis(1500);
+pub(super) const DEADLINE: Duration = Duration::from_millis(1500);
 
 /// After this long something is wrong that no deadline names.
 const STUCK: Duration = Duration::from_secs(25);
@@ -28,75 +27,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// What the daemon logs when it adopts another database.
 const ADOPTED: &str = "library adopted";
 
-/// How a run ended. Those in capitals must not occur.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Outcome {
-    /// The backup was adopted, and is exactly what it was; nothing was overwritten, and nothing is lost.
-    Exact,
-    /// The daemon's own database again, and `/health` or the start said that something was wrong.
-    OwnReported,
-    /// The daemon's own database, because the restore itself failed and said so.
-    NotRestored,
-    /// A mixed file; `/health` said so from the beginning. The backup, copied again, was adopted.
-    Collided,
-    /// The start refused what it found. The backup, put back again, was adopted.
-    Refused,
-    /// The daemon's own database again, without a word.
-    Undetected,
-    /// A database that is neither the backup nor the daemon's own was healthy.
-    Mix,
-    /// It was said after more than 1.5 s.
-    Late,
-    /// Anything else.
-    Wrong,
-}
-
-impl Outcome {
-    pub(super) const ALL: [Self; 9] = [
-        Self::Exact,
-        Self::OwnReported,
-        Self::NotRestored,
-        Self::Collided,
-        Self::Refused,
-        Self::Undetected,
-        Self::Mix,
-        Self::Late,
-        Self::Wrong,
-    ];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::OwnReported => "own-reported",
-            Self::NotRestored => "not-restored",
-            Self::Collided => "collided",
-            Self::Refused => "refused",
-            Self::Undetected => "UNDETECTED",
-            Self::Mix => "MIX",
-            Self::Late => "LATE",
-            Self::Wrong => "WRONG",
-        }
-    }
-
-    pub(super) fn is_bad(self) -> bool {
-        self >= Self::Undetected
-    }
-}
-
-/// What is known after a run.
-#[derive(Debug)]
-pub(super) struct Report {
-    pub(super) outcome: Outcome,
-    pub(super) backup: &'static str,
-    /// From the end of the overwrite to the first answer that is not *healthy*, in ms.
-    pub(super) detected: Option<i64>,
-    /// To the adoption.
-    pub(super) adopted: Option<i64>,
-    pub(super) detail: String,
-}
-
 /// How the daemon has ended up.
-enum Settled {
+pub(super) enum Settled {
     /// It is healthy, or warns. All roots were scanned since, unless the run does not wait for that.
     Up,
     /// It fails with this reason.
@@ -110,32 +42,32 @@ enum Settled {
 
 /// See the module.
 pub(super) struct Trial<'a> {
-    scene: &'a Scene,
-    cell: Cell,
-    rng: Rng,
-    backup: &'a Database,
-    database: PathBuf,
-    daemon: Option<Daemon>,
-    client: Option<Client>,
-    logs: String,
-    start: Instant,
+    pub(super) scene: &'a Scene,
+    pub(super) cell: Cell,
+    pub(super) rng: Rng,
+    pub(super) backup: &'a Database,
+    pub(super) database: PathBuf,
+    pub(super) daemon: Option<Daemon>,
+    pub(super) client: Option<Client>,
+    pub(super) logs: String,
+    pub(super) start: Instant,
     /// When the overwrite has ended.
-    end: Instant,
-    detected: Option<i64>,
-    adopted: Option<i64>,
+    pub(super) end: Instant,
+    pub(super) detected: Option<i64>,
+    pub(super) adopted: Option<i64>,
     /// From the end of the overwrite to the beginning of the failure that lasts.
-    failed: Option<i64>,
+    pub(super) failed: Option<i64>,
     /// Each answer of `/health` that differs from the one before.
-    verdicts: Vec<(Duration, String)>,
+    pub(super) verdicts: Vec<(Duration, String)>,
     /// The longest time between two answers.
-    gap: Duration,
-    last: Instant,
-    notes: Vec<String>,
+    pub(super) gap: Duration,
+    pub(super) last: Instant,
+    pub(super) notes: Vec<String>,
     /// It was told to be copied again, and that was done.
-    copied_again: bool,
+    pub(super) copied_again: bool,
     /// Ends with the adoption, and does not wait for the next scan.
-    is_brief: bool,
-    sandbox: Sandbox,
+    pub(super) is_brief: bool,
+    pub(super) sandbox: Sandbox,
 }
 
 impl<'a> Trial<'a> {
@@ -206,12 +138,12 @@ impl<'a> Trial<'a> {
         self.judge_running(&begin, settled, result)
     }
 
-    fn serve(&mut self) {
+    pub(super) fn serve(&mut self) {
         self.daemon = Some(self.scene.serve(&self.database));
         self.client = None;
     }
 
-    fn daemon(&mut self) -> &mut Daemon {
+    pub(super) fn daemon(&mut self) -> &mut Daemon {
         self.daemon.as_mut().expect("it runs")
     }
 
@@ -253,7 +185,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn beside(&self, ending: &str) -> PathBuf {
+    pub(super) fn beside(&self, ending: &str) -> PathBuf {
         self.database.with_file_name(format!("library.db{ending}"))
     }
 
@@ -290,7 +222,7 @@ impl<'a> Trial<'a> {
         result
     }
 
-    fn collect_log(&mut self) {
+    pub(super) fn collect_log(&mut self) {
         if let Some(daemon) = self.daemon.take() {
             self.logs.push_str(&daemon.log());
             self.logs.push_str("--- end of the process\n");
@@ -330,7 +262,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Probes until it is clear how the daemon ends up. Of the log counts what is after its first `begin` bytes.
-    fn settle(&mut self, begin: usize) -> Settled {
+    pub(super) fn settle(&mut self, begin: usize) -> Settled {
         let is_start = self.cell.killed;
         // A damaged file that is copied again may be the known content again.
         let must_adopt = !is_start && !self.copied_again && self.cell.way.removes().is_empty();
@@ -386,230 +318,6 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// What came of an overwrite beside a daemon that goes on running.
-    fn judge_running(
-        &mut self,
-        begin: &str,
-        settled: Settled,
-        result: Result<String, String>,
-    ) -> (Outcome, String) {
-        let note = match result {
-            Ok(note) => note,
-            Err(failed) => return self.judge_not_restored(begin, &failed),
-        };
-        let is_late = self.detected.is_some_and(|millis| millis > millis_of(DEADLINE));
-        match settled {
-            Settled::Up => {
-                let found = match self.stop_and_read(begin) {
-                    Ok(found) => found,
-                    Err(error) => return (Outcome::Mix, error),
-                };
-                let (outcome, text) = self.compare(&found);
-                match outcome {
-                    Outcome::Exact if is_late => (Outcome::Late, note),
-                    Outcome::Exact => (Outcome::Exact, format!("{note}{text}")),
-                    outcome => (outcome, format!("{note}{text}")),
-                }
-            }
-            Settled::Failing(reason) => {
-                if !self.is_right(&reason) {
-                    return (Outcome::Wrong, reason);
-                }
-                let failed = self.failed;
-                let reason =
-                    if self.adopted.is_some() { format!("{reason} after an adoption") } else { reason };
-                let reason =
-                    format!("{reason}, {} ms; the file was {}", failed.unwrap_or(0), self.look_aside(begin));
-                if let Err(error) = self.copy_again(begin) {
-                    return (Outcome::Wrong, format!("{reason}, copied again: {error}"));
-                }
-                let is_late = is_late || failed.is_some_and(|millis| millis > millis_of(DEADLINE));
-                (if is_late { Outcome::Late } else { Outcome::Collided }, reason)
-            }
-            Settled::Unnoticed => {
-                let found = self.stop_and_read(begin);
-                (Outcome::Undetected, format!("then the database was {}", self.named(found)))
-            }
-            Settled::Ended => (Outcome::Wrong, "the daemon has ended".to_owned()),
-            Settled::Stuck(verdict) => (Outcome::Wrong, format!("stuck, {verdict}")),
-        }
-    }
-
-    /// `.restore` says itself that it failed.
-    fn judge_not_restored(&mut self, begin: &str, failed: &str) -> (Outcome, String) {
-        match self.stop_and_read(begin) {
-            Ok(found) if self.is_own(&found) => (Outcome::NotRestored, failed.to_owned()),
-            found => (Outcome::Wrong, format!("{failed}; the database is {}", self.named(found))),
-        }
-    }
-
-    fn is_right(&self, reason: &str) -> bool {
-        self.cell.situation == Situation::Scan
-            && ["fail:copy_collided", "fail:corrupt", "fail:not_a_database"].contains(&reason)
-            && self.cell.way.copies_in_place()
-    }
-
-    /// What a database is that `/health` calls damaged.
-    fn look_aside(&self, begin: &str) -> String {
-        let aside = self.sandbox.path("aside.db");
-        for ending in ["", "-wal"] {
-            let _ = fs::copy(self.beside(ending), self.sandbox.path(format!("aside.db{ending}")));
-        }
-        let found = Connection::open(&aside).map_err(|error| error.to_string());
-        self.named(found.and_then(|connection| Content::read(&connection, begin)))
-    }
-
-    /// The same backup in the same way, as `/health` says; it must be adopted.
-    fn copy_again(&mut self, begin: &str) -> Result<(), String> {
-        let (adopted, detected) = (self.adopted, self.detected);
-        let log = self.daemon().log();
-        let way = if self.cell.way.removes().is_empty() { self.cell.way } else { Way::Rename };
-        overwrite(way, &self.backup.path, &self.database, &mut self.rng)?;
-        self.end = Instant::now();
-        (self.cell.killed, self.copied_again) = (false, true);
-        let settled = self.settle(log.len());
-        (self.adopted, self.detected) = (adopted, detected);
-        match settled {
-            Settled::Up => {}
-            Settled::Failing(reason) => return Err(reason),
-            Settled::Ended => return Err("the daemon has ended".to_owned()),
-            Settled::Unnoticed => return Err("not noticed".to_owned()),
-            Settled::Stuck(verdict) => return Err(format!("stuck, {verdict}")),
-        }
-        let found = self.stop_and_read(begin)?;
-        if found == self.backup.content { Ok(()) } else { Err(self.named(Ok(found))) }
-    }
-
-    /// What came of an overwrite that a kill interrupted or followed, after a start.
-    fn after_kill(&mut self, begin: &str, result: Result<String, String>) -> (Outcome, String) {
-        let note = match result {
-            Ok(note) => note,
-            Err(failed) => {
-                self.notes.push(failed);
-                String::new()
-            }
-        };
-        self.verdicts.clear();
-        self.serve();
-        self.end = Instant::now();
-        match self.settle(0) {
-            Settled::Up => {
-                let told = self.verdicts.iter().any(|(_, verdict)| is_told(verdict));
-                let found = match self.stop_and_read(begin) {
-                    Ok(found) => found,
-                    Err(error) => return (Outcome::Mix, error),
-                };
-                let (outcome, text) = self.compare(&found);
-                match outcome {
-                    Outcome::Undetected | Outcome::OwnReported => {
-                        let outcome = match self.cell.way {
-                            Way::Restore if !self.notes.is_empty() => Outcome::NotRestored,
-                            _ if told => Outcome::OwnReported,
-                            _ => Outcome::Undetected,
-                        };
-                        (outcome, format!("{note}{text}"))
-                    }
-                    outcome => (outcome, format!("{note}{text}")),
-                }
-            }
-            Settled::Failing(reason) => {
-                if !self.is_right(&reason) {
-                    return (Outcome::Wrong, reason);
-                }
-                let reason = format!("{reason}; the file was {}", self.look_aside(begin));
-                match self.copy_again(begin) {
-                    Ok(()) => (Outcome::Collided, reason),
-                    Err(error) => (Outcome::Wrong, format!("{reason}, copied again: {error}")),
-                }
-            }
-            Settled::Ended => self.repair(begin),
-            Settled::Unnoticed => (Outcome::Wrong, "unreachable".to_owned()),
-            Settled::Stuck(verdict) => (Outcome::Wrong, format!("stuck, {verdict}")),
-        }
-    }
-
-    /// The start refused: the backup again, without what lies beside it.
-    fn repair(&mut self, begin: &str) -> (Outcome, String) {
-        let log = self.daemon().log();
-        let said = log.lines().rfind(|line| line.contains("error")).unwrap_or_default().to_owned();
-        self.daemon().wait();
-        self.collect_log();
-        for ending in ["-wal", "-shm"] {
-            let _ = fs::remove_file(self.beside(ending));
-        }
-        overwrite(Way::Rename, &self.backup.path, &self.database, &mut self.rng).expect("copied");
-        self.serve();
-        self.end = Instant::now();
-        let settled = self.settle(0);
-        if !matches!(settled, Settled::Up) {
-            return (Outcome::Wrong, format!("{said}; after a repair it is not healthy"));
-        }
-        match self.stop_and_read(begin) {
-            Ok(found) if found == self.backup.content => (Outcome::Refused, said),
-            found => {
-                (Outcome::Wrong, format!("{said}; after a repair the database is {}", self.named(found)))
-            }
-        }
-    }
-
-    /// Stops the daemon and reads what it leaves.
-    fn stop_and_read(&mut self, begin: &str) -> Result<Content, String> {
-        let status = self.daemon().stop();
-        self.collect_log();
-        if !status.success() {
-            return Err(format!("the daemon ended with {status}"));
-        }
-        let connection = Connection::open(&self.database).map_err(|error| error.to_string())?;
-        let found = Content::read(&connection, begin)?;
-        if !self.is_brief {
-            self.compare_tree(&connection)?;
-        }
-        Ok(found)
-    }
-
-    /// The rows of films must be equal to the tree.
-    fn compare_tree(&self, connection: &Connection) -> Result<(), String> {
-        let rows = || -> rusqlite::Result<BTreeMap<String, i64>> {
-            let sql = "SELECT path, size_bytes FROM files WHERE path NOT LIKE '/elsewhere/%' AND scan_status = 'ok'";
-            let mut statement = connection.prepare(sql)?;
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        };
-        let rows = rows().map_err(|error| error.to_string())?;
-        if rows == self.scene.tree { Ok(()) } else { Err("the rows are not as the films are".to_owned()) }
-    }
-
-    fn is_own(&self, found: &Content) -> bool {
-        found.has_same_rows(&self.scene.live(self.cell.situation).content)
-    }
-
-    fn compare(&self, found: &Content) -> (Outcome, String) {
-        if !self.cell.way.removes().is_empty() {
-            let outcome = if self.is_own(found) { Outcome::Exact } else { Outcome::Mix };
-            return (outcome, String::new());
-        }
-        if *found == self.backup.content {
-            return (Outcome::Exact, String::new());
-        }
-        let outcome = if !self.is_own(found) {
-            Outcome::Mix
-        } else if self.detected.is_some() {
-            Outcome::OwnReported
-        } else {
-            Outcome::Undetected
-        };
-        (outcome, self.named(Ok(found.clone())))
-    }
-
-    /// Says what a database is.
-    fn named(&self, found: Result<Content, String>) -> String {
-        match found {
-            Err(error) => error,
-            Ok(found) if found == self.backup.content => "the backup".to_owned(),
-            Ok(found) if self.is_own(&found) => "the daemon's own".to_owned(),
-            Ok(found) => format!("{}, not {}", found.summary(), self.backup.content.summary()),
-        }
-    }
-
     /// Keeps what shows how a run went.
     pub(super) fn save(&mut self, to: &Path, report: &Report) {
         self.collect_log();
@@ -622,12 +330,12 @@ impl<'a> Trial<'a> {
     }
 }
 
-fn millis_of(time: Duration) -> i64 {
+pub(super) fn millis_of(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).expect("small")
 }
 
 /// Whether a verdict says that something is the matter with the database.
-fn is_told(verdict: &str) -> bool {
+pub(super) fn is_told(verdict: &str) -> bool {
     verdict == "replaced"
         || (verdict.starts_with("fail:") && verdict != "fail:timeout" && verdict != "fail:none")
 }
