@@ -31,6 +31,7 @@ mod model;
 mod mounts;
 mod operations;
 mod output;
+mod overwrites;
 mod pid1;
 mod probing;
 mod retention;

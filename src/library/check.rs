@@ -212,7 +212,7 @@ impl Library {
             return Ok(Look::Fine);
         }
         drop(turn);
-        let (row, frames) = match seen {
+        let (row, frames, is_anew) = match seen {
             Ok(seen) => seen,
             // A log that was left on a full disk cannot be read there. The scanner warns of the disk.
             Err(fault) if fault.for_lack => return Ok(Look::Fine),
@@ -224,7 +224,9 @@ impl Library {
             return Ok(Look::Fine);
         }
         if let Some(fault) = self.known_fault(stamp) {
-            return Err(fault);
+            // Nothing of the damaged content is left where the log has all pages.
+            let is_gone = is_anew && fault.reason != Reason::IoError;
+            return if is_gone { self.adopt(stamp, row) } else { Err(fault) };
         }
         self.conclude(stamp, row, frames)
     }
@@ -246,12 +248,16 @@ impl Library {
             return;
         }
         let known = self.state().known.stamp;
-        let is_same_file = known.is_same_file(&stamp);
         let mut overwrites = self.overwrites();
-        if !is_same_file {
+        let was_suspect = overwrites.is_suspect();
+        if !known.is_same_file(&stamp) {
             // What wrote to the file before does not concern this one.
             overwrites.forget();
-        } else if overwrites.look(stamp != known) {
+        } else if !overwrites.look(stamp != known) {
+            if was_suspect && !overwrites.is_suspect() {
+                self.note(Record::new(false, known));
+            }
+        } else {
             drop(overwrites);
             self.found_damaged(Reason::CopyCollided, stamp, session::COLLIDED.to_owned());
         }
@@ -276,6 +282,8 @@ impl Library {
             state.let_go = None;
             state.lost = Some(Reason::Missing);
         }
+        // It was told to be copied again, and may have our row already.
+        let is_copied_again = state.evidence.is_collided();
         match change {
             Change::None if state.let_go.is_none() => {
                 if state.lost.take().is_some() {
@@ -284,12 +292,13 @@ impl Library {
                 }
                 return Ok(Look::Fine);
             }
-            Change::Unsettled if is_other => return Ok(Look::Pending),
+            Change::Unsettled if is_other || is_copied_again => return Ok(Look::Pending),
             Change::Unsettled => return Ok(Look::Fine),
             // Where we write the row, none is there only until our first write: what came meanwhile cannot be told apart. And
             // a new file may have the inode of one that was removed.
             Change::Cooperative
                 if state.let_go.is_none()
+                    && !is_copied_again
                     && (stamp.is_same_content(&state.known.stamp)
                         || (state.lost != Some(Reason::Missing) && (row.is_some() || !self.writes()))) =>
             {
@@ -449,25 +458,27 @@ fn stat(path: &Path) -> Result<Metadata, Fault> {
     Ok(found)
 }
 
-/// Opens, reads, closes.
+/// Opens, reads, closes. Tells, too, whether the log has been written with all pages (`.restore`).
 fn examine(
     reader: &Reader,
     path: &Path,
     found: &Metadata,
     is_alone: bool,
-) -> Result<(Option<Row>, Option<Frames>), Fault> {
+) -> Result<(Option<Row>, Option<Frames>, bool), Fault> {
     let look = |connection: &mut Connection| {
         Ok(match read(connection)? {
             Ok((extent, row)) => {
                 let frames = frames(connection);
-                Sight::Library { cut: cut(frames, path, found.len(), &extent), row, frames }
+                let is_anew =
+                    frames.is_some_and(|(log, _)| u64::try_from(log).is_ok_and(|log| log >= extent.pages));
+                Sight::Library { cut: cut(frames, path, found.len(), &extent), row, frames, is_anew }
             }
             Err(mismatch) => Sight::Other(mismatch),
         })
     };
     let sight = if is_alone { reader.read_as_it_is(look) } else { reader.read(BUSY, look) };
     match sight.map_err(|error| sqlite_fault(path, &error))? {
-        Sight::Library { cut: None, row, frames } => Ok((row, frames)),
+        Sight::Library { cut: None, row, frames, is_anew } => Ok((row, frames, is_anew)),
         Sight::Library { cut: Some(detail), .. } => Err(Fault::new(Reason::Corrupt, detail)),
         Sight::Other(mismatch) => {
             Err(Fault::new(Reason::WrongSchema, format!("{} {mismatch}", path.display())))
@@ -477,7 +488,7 @@ fn examine(
 
 /// What a look through SQLite shows.
 enum Sight {
-    Library { cut: Option<String>, row: Option<Row>, frames: Option<Frames> },
+    Library { cut: Option<String>, row: Option<Row>, frames: Option<Frames>, is_anew: bool },
     Other(Mismatch),
 }
 

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -50,13 +50,20 @@ pub(super) struct Reader {
     closing: Arc<AtomicBool>,
     /// Whether the file of that stamp is in WAL mode.
     known: Mutex<Option<(Stamp, bool)>>,
+    /// Connections that were opened.
+    opened: Arc<AtomicU32>,
 }
 
 impl Reader {
     /// A true `closing` ends every statement.
     pub(super) fn new(path: &Path, closing: Arc<AtomicBool>) -> Self {
         let wal = companion(path, "-wal");
-        Self { path: path.to_owned(), wal, closing, known: Mutex::default() }
+        Self { path: path.to_owned(), wal, closing, known: Mutex::default(), opened: Arc::default() }
+    }
+
+    /// Counts the connections that were opened.
+    pub(super) fn opened(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.opened)
     }
 
     /// Runs `work` on a new connection, which waits at most `busy` for a lock; where someone comes between, again.
@@ -179,6 +186,7 @@ impl Reader {
 
     /// A connection that only reads.
     fn open(&self, name: &OsStr, busy: Duration) -> rusqlite::Result<Connection> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
         let mut connection = Connection::open_with_flags(
             Path::new(name),
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI,
@@ -224,6 +232,7 @@ impl Reader {
     }
 
     fn open_untouched(&self) -> rusqlite::Result<Connection> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
         let mut connection = Connection::open_with_flags(
             &self.path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,

@@ -82,6 +82,11 @@ impl Evidence {
         self.unverified
     }
 
+    /// Whether a copy has collided with a checkpoint of ours, and nothing was copied again since.
+    pub(super) fn is_collided(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| fault.reason == Reason::CopyCollided)
+    }
+
     /// Why nothing may be written.
     pub(super) fn damage(&self) -> Option<String> {
         self.fault.as_ref().map(|fault| fault.detail.clone())

@@ -163,6 +163,10 @@ impl Library {
         let made = Patience::brief(cancelled).retry(path, || {
             let _turn = self.gate.write(SLICE).ok_or_else(|| Ended::Retry(self.unsettled()))?;
             let stamp = self.reachable()?;
+            // Nothing is written to a damaged file; should another take its place, the first session converts that.
+            if self.state().evidence.damage().is_some() {
+                return Ok((stamp, "wal".to_owned()));
+            }
             let made = self.make_writable(stamp).map_err(|source| self.not_begun(source))?;
             // Programs that have opened it in another mode opened no log.
             self.overwrites().forget();
@@ -207,9 +211,10 @@ impl Library {
             let_go: None,
             evidence: Evidence::new(None, false),
         };
+        let reader = Reader::new(&path, Arc::clone(&closed));
         let library = Self {
-            reader: Reader::new(&path, Arc::clone(&closed)),
-            overwrites: Mutex::new(Overwrites::new(&real)),
+            overwrites: Mutex::new(Overwrites::new(&real, reader.opened())),
+            reader,
             real,
             path,
             lock,

@@ -10,6 +10,8 @@ use std::ffi::{CString, OsStr};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fd::OwnedFd;
@@ -33,6 +35,12 @@ pub(super) struct Overwrites {
     inotify: Option<OwnedFd>,
     /// Descriptors of strangers that are open, our own readers among them.
     strangers: u32,
+    /// Events of an opening of the main file since the last session began.
+    openings: u32,
+    /// Counts the connections of this process, and what it was when the last session began.
+    own: (Arc<AtomicU32>, u32),
+    /// Strangers that had the file open then.
+    others: u32,
     /// Of them, those that were opened after our last checkpoint: what they write does not overlap it.
     late: u32,
     /// A session of ours is open, and its checkpoint still to come.
@@ -49,8 +57,8 @@ pub(super) struct Overwrites {
 }
 
 impl Overwrites {
-    /// Of the database at `real`, a path without links.
-    pub(super) fn new(real: &Path) -> Self {
+    /// Of the database at `real`, a path without links. `own` counts the connections of this process.
+    pub(super) fn new(real: &Path, own: Arc<AtomicU32>) -> Self {
         let name = |suffix: &str| {
             let mut name = real.file_name().unwrap_or(OsStr::new("")).to_owned();
             name.push(suffix);
@@ -62,6 +70,9 @@ impl Overwrites {
             log: name("-wal"),
             inotify: None,
             strangers: 0,
+            openings: 0,
+            own: (own, 0),
+            others: 0,
             late: 0,
             in_session: false,
             our_main: false,
@@ -88,7 +99,8 @@ impl Overwrites {
     /// Another file is in the main file's place: what is known of its descriptors is of the one before.
     pub(super) fn forget(&mut self) {
         self.drain();
-        (self.strangers, self.late, self.suspect, self.closed) = (0, 0, false, None);
+        (self.strangers, self.others, self.late) = (0, 0, 0);
+        (self.suspect, self.closed) = (false, None);
     }
 
     /// A session of ours is about to open the main file, and nothing else of ours has it open. `false` while it is not known
@@ -97,17 +109,23 @@ impl Overwrites {
         if self.inotify.is_none() {
             self.watch();
         }
-        if !self.suspect {
-            // Our own readers have gone, whatever events of theirs were merged.
-            (self.strangers, self.late) = (0, 0);
-        }
         self.drain();
+        self.correct();
         if self.closed.is_some() {
             return false;
         }
         (self.late, self.in_session) = (0, true);
         (self.our_main, self.our_log) = (true, true);
         true
+    }
+
+    /// Our own readers have gone, whatever events of theirs were merged: as strangers count only those that more openings than
+    /// our own prove.
+    fn correct(&mut self) {
+        let own = self.own.0.load(Ordering::Relaxed);
+        let proven = self.openings.saturating_sub(own.wrapping_sub(self.own.1));
+        self.strangers = self.strangers.min(self.others + proven);
+        (self.others, self.openings, self.own.1) = (self.strangers, 0, own);
     }
 
     /// A checkpoint of ours has just ended; our writer still has the main file open.
@@ -122,6 +140,11 @@ impl Overwrites {
     /// Our writer has closed the main file: its events are taken before those of others follow.
     pub(super) fn closed(&mut self) {
         self.drain();
+    }
+
+    /// Whether a copy may have overlapped our last checkpoint.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.suspect
     }
 
     /// Looks at what has happened since. `true` when a stranger that had the file open during our last checkpoint has closed
@@ -183,6 +206,7 @@ impl Overwrites {
             if is_log && what.contains(ReadFlags::OPEN) {
                 self.open_log();
             } else if is_main && what.contains(ReadFlags::OPEN) {
+                self.openings += 1;
                 self.open_main();
             } else if is_main && what.contains(ReadFlags::CLOSE_WRITE) {
                 // SQLite closes the log first.
@@ -196,7 +220,7 @@ impl Overwrites {
         }
         if is_lost {
             // The directory is another one now, or nobody looked for long: begin again.
-            (self.strangers, self.late) = (0, 0);
+            (self.strangers, self.others, self.late) = (0, 0, 0);
         } else {
             self.inotify = Some(fd);
         }
@@ -229,8 +253,10 @@ mod tests {
             ("an open copy", true),
             ("a copy beside sqlite", true),
         ] {
-            let mut overwrites = Overwrites::new(&path);
+            let own = Arc::new(AtomicU32::new(0));
+            let mut overwrites = Overwrites::new(&path, Arc::clone(&own));
             assert!(overwrites.begin(), "{who}");
+            own.fetch_add(1, Ordering::Relaxed);
             // As SQLite opens and closes them. Equal events in a row become one, so the order counts.
             let (main, wal) = (open(&path), open(&log));
             let mut still_open = Vec::new();
@@ -267,5 +293,36 @@ mod tests {
             assert!(!overwrites.look(true), "a copy after {who} overlaps nothing");
             assert!(overwrites.begin(), "{who}");
         }
+    }
+    #[test]
+    fn reading_of_ours_on_two_threads_is_no_overwrite() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("library.db");
+        let log = dir.path().join("library.db-wal");
+        std::fs::write(&path, "x").expect("a file");
+        std::fs::write(&log, "").expect("a file");
+        let own = Arc::new(AtomicU32::new(0));
+        let mut overwrites = Overwrites::new(&path, Arc::clone(&own));
+        let read = || {
+            own.fetch_add(1, Ordering::Relaxed);
+            File::open(&path).expect("open")
+        };
+        // The two closes become one event; the openings do not, because of what happens between them.
+        let one = read();
+        let _between = File::create(dir.path().join("library.db.lock"));
+        let other = read();
+        drop((one, other));
+        assert!(overwrites.begin());
+        own.fetch_add(1, Ordering::Relaxed);
+        let open = |path: &Path| OpenOptions::new().write(true).open(path).expect("open");
+        let (main, wal) = (open(&path), open(&log));
+        overwrites.checkpointed();
+        drop((wal, main));
+        overwrites.closed();
+        // Two openings, of which one is ours, become one event too.
+        let (reader, copy) = (read(), open(&path));
+        drop(reader);
+        drop(copy);
+        assert!(!overwrites.look(true), "the copy began after the checkpoint");
     }
 }

@@ -215,11 +215,18 @@ impl Library {
         if Stamp::at(&self.path) != Some(known.stamp) {
             return Err(self.let_go(connection, "it changed before a checkpoint"));
         }
+        // `.restore` that waited for our lock has committed behind us: as with another row before a transaction.
+        if Row::read(&connection).is_ok_and(|found| !Row::is_same(found.as_ref(), row.as_ref())) {
+            self.note(Record::new(false, known.stamp));
+            return Err(Ended::Failed(Error::Replaced(self.path.clone())));
+        }
         let done = checkpoint(&connection);
         let extent = extent(&connection);
         let after = Stamp::at(&self.path);
         overwrites.checkpointed();
-        let is_complete = matches!(done, Ok(true));
+        // What lies in the log by now, another SQLite program has committed after us (`.restore`, which waited for our lock).
+        let is_followed = std::fs::metadata(companion(&self.path, "-wal")).is_ok_and(|log| log.len() > 0);
+        let is_complete = matches!(done, Ok(true)) && !is_followed;
         let closed = if is_complete {
             close_clean(connection)
         } else {
@@ -238,9 +245,12 @@ impl Library {
             let is_ours = alone.is_ok_and(|alone| Row::is_same(alone.as_ref(), row.as_ref()));
             // Longer it may be: a smaller backup was put into a larger file (`dd conv=notrunc`).
             let is_whole = extent.is_ok_and(|bytes| bytes <= after.length);
-            collided = !(is_ours && is_whole);
+            // What has changed it since, has written after our checkpoint.
+            let is_still = Stamp::at(&self.path) == Some(after);
+            collided = is_still && !(is_ours && is_whole);
         }
-        self.note(Record::new(false, after));
+        // Should the process be killed before it is known whether a copy overlapped, the next start checks the file.
+        self.note(Record::new(overwrites.is_suspect(), after));
         let mut state = self.state();
         if is_complete && let (Some(lineage), Some(row)) = (&mut state.lineage, &row) {
             lineage.base = row.seq;

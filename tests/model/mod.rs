@@ -18,7 +18,9 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
+pub(crate) use plan::Rng;
 use plan::{Kind, plan};
+pub(crate) use poller::verdict;
 use world::World;
 
 /// Steps between two quiet periods.

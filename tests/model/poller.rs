@@ -91,7 +91,7 @@ impl Drop for Poller {
 
 /// What an answer of `/health` says: `healthy`, the reason of the database's warning, `fail:` and the reason of its
 /// failure, or a phase that is not running.
-pub(super) fn verdict(answer: &Answer) -> String {
+pub(crate) fn verdict(answer: &Answer) -> String {
     let body = answer.json();
     if body["phase"] != "running" {
         return body["phase"].as_str().unwrap_or("no phase").to_owned();
