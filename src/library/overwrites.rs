@@ -24,6 +24,17 @@ use super::path::directory;
 /// has opened it with `sqlite3` and asked nothing of it.
 const SOON: Duration = Duration::from_secs(1);
 
+/// A session of ours, until its checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Session {
+    None,
+    /// The next opening of the main file is ours.
+    OpensMain,
+    /// The next opening of the log is ours.
+    OpensLog,
+    Open,
+}
+
 /// What other programs do to the main file.
 ///
 /// Equal events in a row become one (inotify(7)), so that counts can be too low. They are begun anew with every session.
@@ -43,11 +54,7 @@ pub(super) struct Overwrites {
     others: u32,
     /// Of them, those that were opened after our last checkpoint: what they write does not overlap it.
     late: u32,
-    /// A session of ours is open, and its checkpoint still to come.
-    in_session: bool,
-    /// Our writer is about to open the main file, and the log.
-    our_main: bool,
-    our_log: bool,
+    session: Session,
     /// A stranger had the file open during our last checkpoint, and may have written.
     suspect: bool,
     /// When our last checkpoint ended.
@@ -74,9 +81,7 @@ impl Overwrites {
             own: (own, 0),
             others: 0,
             late: 0,
-            in_session: false,
-            our_main: false,
-            our_log: false,
+            session: Session::None,
             suspect: false,
             checkpointed: Instant::now(),
             closed: None,
@@ -114,8 +119,7 @@ impl Overwrites {
         if self.closed.is_some() {
             return false;
         }
-        (self.late, self.in_session) = (0, true);
-        (self.our_main, self.our_log) = (true, true);
+        (self.late, self.session) = (0, Session::OpensMain);
         true
     }
 
@@ -134,7 +138,7 @@ impl Overwrites {
         (self.suspect, self.checkpointed) = (true, Instant::now());
         self.drain();
         self.suspect = self.strangers > 0 || self.closed.is_some();
-        self.in_session = false;
+        self.session = Session::None;
     }
 
     /// Our writer has closed the main file: its events are taken before those of others follow.
@@ -151,7 +155,7 @@ impl Overwrites {
     /// it after writing. `has_changed`: the file is not as that checkpoint left it.
     pub(super) fn look(&mut self, has_changed: bool) -> bool {
         // No session is open: one that failed before its checkpoint has not said so.
-        (self.in_session, self.our_main, self.our_log) = (false, false, false);
+        self.session = Session::None;
         self.drain();
         if self.strangers <= self.late || self.closed.is_some() {
             self.suspect = false;
@@ -160,16 +164,19 @@ impl Overwrites {
     }
 
     fn open_main(&mut self) {
-        if std::mem::take(&mut self.our_main) {
+        if self.session == Session::OpensMain {
+            self.session = Session::OpensLog;
             return;
         }
         self.strangers += 1;
-        self.late += u32::from(!self.in_session);
+        self.late += u32::from(self.session == Session::None);
     }
 
     fn open_log(&mut self) {
         // Who opens it is no stranger.
-        if !std::mem::take(&mut self.our_log) {
+        if self.session == Session::OpensLog {
+            self.session = Session::Open;
+        } else {
             self.leave();
         }
     }
