@@ -678,7 +678,7 @@ fn nothing_is_written_into_a_library_that_is_gone_or_another() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);
     let copy = fs::read(&path).expect("readable");
-    let opened = open(&path, WRITE).expect("opens");
+    let opened = Arc::new(open(&path, WRITE).expect("opens"));
     let write = || opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, []));
     fs::rename(&path, sandbox.path("away.db")).expect("renamed");
     assert!(matches!(write(), Err(Error::Unreachable { .. })));
@@ -693,7 +693,12 @@ fn nothing_is_written_into_a_library_that_is_gone_or_another() {
     assert_eq!(opened.check().reason, Some(Reason::Replaced), "it is said before it is adopted");
     assert_eq!(opened.generation(), 1);
     assert_eq!(check_until_generation(&opened, 2).reason, Some(Reason::Replaced));
-    write().expect("the new one is written");
+    assert!(matches!(
+        opened.write(Patience::within(Duration::ZERO), |tx| tx.execute(FILE, [])),
+        Err(Error::Unsettled(_))
+    ));
+    opened.verify_if_due(None);
+    write().expect("the new one is written once it is checked");
     opened.close().expect("closes");
     assert_eq!(
         count(&sqlite(&path)).expect("read"),
