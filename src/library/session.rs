@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::MutexGuard;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tracing::{debug, info, warn};
 
 use super::check::Reason;
@@ -242,9 +242,13 @@ impl Library {
         let mut collided = false;
         if is_complete {
             let alone = self.reader.read_as_it_is(|connection| Row::read(connection));
-            let is_ours = alone.is_ok_and(|alone| Row::is_same(alone.as_ref(), row.as_ref()));
+            let is_ours = match alone {
+                Ok(alone) => Row::is_same(alone.as_ref(), row.as_ref()),
+                // An error of the disk tells nothing of who wrote.
+                Err(error) => !is_damage(&error),
+            };
             // Longer it may be: a smaller backup was put into a larger file (`dd conv=notrunc`).
-            let is_whole = extent.is_ok_and(|bytes| bytes <= after.length);
+            let is_whole = extent.map_or(true, |bytes| bytes <= after.length);
             // What has changed it since, has written after our checkpoint.
             let is_still = Stamp::at(&self.path) == Some(after);
             collided = is_still && !(is_ours && is_whole);
@@ -438,6 +442,11 @@ impl Library {
     pub(super) fn overwrites(&self) -> MutexGuard<'_, Overwrites> {
         self.overwrites.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Whether an error says that the content itself is damaged.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Brings the log into the main file and empties it; `false` where a reader of another program holds some of it back.
