@@ -39,7 +39,7 @@ use connection::Reader;
 use gate::Gate;
 use identity::{Known, Row, Settling, Stamp};
 use integrity::Evidence;
-pub use integrity::Integrity;
+pub use integrity::{Integrity, SHARE};
 pub use lock::Lock;
 pub use open::{OpenError, Options};
 use overwrites::Overwrites;

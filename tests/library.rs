@@ -697,7 +697,7 @@ fn nothing_is_written_into_a_library_that_is_gone_or_another() {
         opened.write(Patience::within(Duration::ZERO), |tx| tx.execute(FILE, [])),
         Err(Error::Unsettled(_))
     ));
-    opened.verify_if_due(None);
+    opened.verify_if_due(None, 1);
     write().expect("the new one is written once it is checked");
     opened.close().expect("closes");
     assert_eq!(

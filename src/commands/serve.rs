@@ -150,7 +150,7 @@ async fn start(
     let verify_interval = config.database.verify_interval;
     let check = move || {
         let found = checked.check();
-        checked.verify_if_due(verify_interval);
+        checked.verify_if_due(verify_interval, library::SHARE);
         verdict(found)
     };
     health.watch_database(check).map_err(ServeError::Checks)?;

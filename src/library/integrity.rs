@@ -27,8 +27,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Instructions of SQLite between two calls of the pacing handler; `integrity_check` counts pages in their place.
 const STEPS: i32 = 100;
 
-/// The part of the time in which the check works: one in this many.
-const SHARE: u32 = 10;
+/// The part of the time in which the check works beside a daemon: one in this many.
+pub const SHARE: u32 = 10;
 
 /// The longest sleep of the pacing handler, after which it looks whether a writer waits.
 const NAP: Duration = Duration::from_millis(5);
@@ -177,8 +177,9 @@ impl Library {
     }
 
     /// Begins an `integrity_check` on a thread of its own, where one is due: after the start, after a change or an error that
-    /// calls for it, and `interval` after the last.
-    pub fn verify_if_due(self: &Arc<Self>, interval: Option<Duration>) {
+    /// calls for it, and `interval` after the last. It works one in `share` of the time: [`SHARE`] beside a daemon's other work,
+    /// 1 where somebody waits for nothing else.
+    pub fn verify_if_due(self: &Arc<Self>, interval: Option<Duration>, share: u32) {
         {
             let mut state = self.state();
             let evidence = &mut state.evidence;
@@ -194,7 +195,7 @@ impl Library {
         let thread = std::thread::Builder::new().name("verify".to_owned()).spawn(move || {
             // On Linux this is the thread's own niceness.
             let _ = rustix::process::nice(10);
-            library.verify();
+            library.verify(share);
         });
         if thread.is_err() {
             let mut state = self.state();
@@ -203,14 +204,14 @@ impl Library {
         }
     }
 
-    fn verify(&self) {
+    fn verify(&self, share: u32) {
         let (stamp, generation) = {
             let mut state = self.state();
             state.evidence.due = None;
             (state.known.stamp, state.generation)
         };
         let start = Instant::now();
-        let outcome = self.verify_tables();
+        let outcome = self.verify_tables(share);
         let mut state = self.state();
         state.evidence.running = false;
         if state.generation != generation || state.evidence.due.is_some() {
@@ -261,8 +262,8 @@ impl Library {
     }
 
     /// Table by table, and the list of free pages where the file is not too large to be read twice.
-    fn verify_tables(&self) -> Outcome {
-        let list = self.verify_by(|connection| {
+    fn verify_tables(&self, share: u32) -> Outcome {
+        let list = self.verify_by(share, |connection| {
             let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0";
             connection
                 .prepare(sql)?
@@ -275,7 +276,7 @@ impl Library {
         };
         for table in std::iter::once("sqlite_schema".to_owned()).chain(tables) {
             let quoted = table.replace('\'', "''");
-            let found = self.verify_by(|connection| {
+            let found = self.verify_by(share, |connection| {
                 let sql = format!("PRAGMA integrity_check('{quoted}')");
                 connection.query_row(&sql, [], |row| row.get::<_, String>(0))
             });
@@ -294,7 +295,7 @@ impl Library {
             return Outcome::Passed;
         }
         // Pages that belong to no table, and free pages that are none, show only in the whole.
-        let found = self.verify_by(|connection| {
+        let found = self.verify_by(share, |connection| {
             connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0))
         });
         match found {
@@ -305,7 +306,11 @@ impl Library {
     }
 
     /// Runs one step of the check on a connection of its own, paced.
-    fn verify_by<T>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, Outcome> {
+    fn verify_by<T>(
+        &self,
+        share: u32,
+        work: impl Fn(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Outcome> {
         // A writer goes first; it takes some milliseconds, and the next one may be a while off.
         let turn = (0..100).find_map(|_| self.gate.read(SLICE)).ok_or(Outcome::Interrupted)?;
         // Opening something else than a file may block.
@@ -313,7 +318,7 @@ impl Library {
         let found = self.reader.read_still(SLICE, |connection| {
             connection.pragma_update(None, "cache_size", CACHE)?;
             let (gate, closed) = (Arc::clone(&self.gate), Arc::clone(&self.closed));
-            let mut pace = Pace { since: Instant::now() };
+            let mut pace = Pace { since: Instant::now(), share };
             connection.progress_handler(
                 STEPS,
                 Some(move || {
@@ -359,16 +364,17 @@ fn first_line(answer: &str) -> &str {
 /// Keeps the check to its share of the time.
 struct Pace {
     since: Instant,
+    share: u32,
 }
 
 impl Pace {
     /// Sleeps for as long as the work since the last call is worth; `true` as soon as `is_over`.
     fn rest(&mut self, is_over: impl Fn() -> bool) -> bool {
         let worked = self.since.elapsed();
-        if worked < NAP / SHARE {
+        if worked < NAP / self.share {
             return is_over();
         }
-        let until = Instant::now() + worked * (SHARE - 1);
+        let until = Instant::now() + worked * (self.share - 1);
         while Instant::now() < until {
             if is_over() {
                 return true;

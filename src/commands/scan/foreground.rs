@@ -92,7 +92,7 @@ fn guard(library: Arc<Library>) -> std::io::Result<mpsc::Receiver<LockError>> {
             // What another program does to the file meanwhile must be looked at, or nothing more is written.
             library.check();
             // What a killed process or another program has left is written to only once it is checked.
-            library.verify_if_due(None);
+            library.verify_if_due(None, 1);
             match library.keep_lock() {
                 Ok(()) => warned = false,
                 Err(error @ LockError::Held { .. }) => {
