@@ -16,10 +16,11 @@ use rusqlite::Connection;
 use rusqlite::limits::Limit;
 use vpo::library::files::listing::{self, Filter};
 use vpo::library::files::writer::{Content, Record, Track, Writer};
-use vpo::library::files::{self, Span, statistics};
+use vpo::library::files::statistics::Depth;
+use vpo::library::files::{self, Span};
 use vpo::library::jobs::{self, Reason, listing as jobs_listing};
 use vpo::library::timestamp::Timestamp;
-use vpo::library::{Error, Library, Options, Patience, schema};
+use vpo::library::{Error, Library, Options, Patience, schema, totals};
 
 /// How long the daemon's own deadline is here.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -120,9 +121,8 @@ fn exercise(path: &Path, mode: Mode) -> Result<(), Error> {
     // Names in a hostile schema are part of some messages, line breaks included: what prints them escapes them.
     let Ok(library) = opened else { return Ok(()) };
     let _ = library.check();
-    let patience = Patience { limit: Some(DEADLINE), cancelled: &cancelled };
-    let _ = library.read(patience, |tx| statistics::totals(tx));
-    let _ = library.read(patience, |tx| statistics::overview(tx));
+    let patience = Patience { limit: Some(DEADLINE), cancelled: &cancelled, generation: None };
+    let _ = totals::count(&library, Depth::Tracks, &cancelled);
     let _ = library.read(patience, |tx| listing::page(tx, &Filter::default(), 0, 10));
     let _ = library.read(patience, |tx| listing::details(tx, 1));
     let _ = library.read(patience, |tx| jobs_listing::page(tx, &jobs_listing::Filter::default(), None, 10));
