@@ -143,16 +143,36 @@ fn hostile(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let made = list(
         "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL AND name COLLATE NOCASE IN (TABLES)",
     )?;
+    let ours: Vec<_> = statements().flat_map(checks).collect();
     for (table, sql) in made {
-        let own = statements().find(|own| table_of(own).eq_ignore_ascii_case(&table)).unwrap_or_default();
-        let count = |sql: &str, word: &str| {
-            sql.to_ascii_uppercase().split_whitespace().collect::<Vec<_>>().join(" ").matches(word).count()
-        };
-        if count(&sql, "CHECK") > count(own, "CHECK") || count(&sql, "DEFAULT (") > 0 {
+        let is_other = |check: &String| !ours.contains(check);
+        // A comment of that kind could stand between a word and its parenthesis; no VPO program writes one.
+        let has = |text: &str| dense(&sql).contains(text);
+        if checks(&sql).iter().any(is_other) || has("DEFAULT(") || has("/*") {
             found.push(format!("constraint or default of table {table}"));
         }
     }
     Ok(found)
+}
+
+/// A statement without comments and white space, in upper case: written alike by all programs.
+fn dense(sql: &str) -> String {
+    let lines = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+    lines.flat_map(str::chars).filter(|c| !c.is_whitespace()).collect::<String>().to_uppercase()
+}
+
+/// The CHECK constraints of a statement, each with its parentheses; to the end where those do not match.
+fn checks(sql: &str) -> Vec<String> {
+    let sql = dense(sql);
+    let end = |rest: &str| {
+        let mut depth = 0_i32;
+        let closing = rest.char_indices().find(|(_, c)| {
+            depth += i32::from(*c == '(') - i32::from(*c == ')');
+            *c == ')' && depth == 0
+        });
+        closing.map_or(rest.len(), |(at, _)| at + 1)
+    };
+    sql.match_indices("CHECK(").map(|(at, _)| sql[at..at + end(&sql[at..])].to_owned()).collect()
 }
 
 /// Triggers and views, which are not used: what they are called, with their kind.
@@ -270,6 +290,14 @@ mod tests {
             ),
             ("CREATE TABLE theirs (id, other AS (hex(id))); CREATE INDEX fine ON theirs(hex(id))", None),
             ("CREATE INDEX fine ON files(size_bytes)", None),
+            (
+                "DROP TABLE jobs; CREATE TABLE jobs (id, status, CHECK (hex(id) <> '1'))",
+                Some("constraint or default of table jobs"),
+            ),
+            (
+                "ALTER TABLE policies ADD COLUMN evil DEFAULT(hex(1))",
+                Some("constraint or default of table policies"),
+            ),
         ] {
             let found = verify(&made(changes)).expect("read");
             let objects = object.map(|object| vec![object.to_owned()]);
