@@ -378,9 +378,9 @@ impl Library {
         state.lost = None;
         state.generation += 1;
         state.adopted = Some((Instant::now(), detail));
+        // Nothing is written yet: perhaps the copy only paused, or another program has it open whose log and index are of the
+        // content before.
         state.evidence.forget();
-        // Perhaps the copy only paused, or another program has it open whose log and index are of the content before.
-        state.evidence.hold();
         drop(state);
         if is_other_file {
             self.overwrites().forget();

@@ -219,14 +219,7 @@ impl Reader {
         connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
         match connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())) {
             Ok(()) => Ok(Some(connection)),
-            Err(error)
-                if matches!(
-                    error.sqlite_error_code(),
-                    Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
-                ) =>
-            {
-                Ok(None)
-            }
+            Err(error) if is_damage(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -251,8 +244,13 @@ enum Sight<T> {
     NotAllowed,
 }
 
+/// Closes a writer. The log and its index go where the log `is_empty`, and else stay as they are.
+pub(super) fn close(connection: Connection, is_empty: bool) -> rusqlite::Result<()> {
+    if is_empty { close_clean(connection) } else { connection.close().map_err(|(_, error)| error) }
+}
+
 /// Closes a writer whose log is empty, and removes the log and its index, unless another program has them open.
-pub(super) fn close_clean(connection: Connection) -> rusqlite::Result<()> {
+fn close_clean(connection: Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     connection.close().map_err(|(_, error)| error)
 }
@@ -319,6 +317,11 @@ pub(super) fn all_allow(what: Access, path: &Path) -> bool {
             Err(error) => error == Errno::NOENT && !suffix.is_empty(),
         }
     })
+}
+
+/// The content itself is damaged, or no database at all.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Something may not be opened, or only for reading, by what SQLite has seen of it.

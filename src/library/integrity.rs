@@ -55,15 +55,22 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    /// At the start; `fault` is what an earlier process has noted of this content.
-    pub(super) fn new(fault: Option<Fault>, unverified: bool) -> Self {
-        Self { fault, io_error: None, unverified, due: Some(Instant::now()), last: None, running: false }
+    /// At the start.
+    pub(super) fn new() -> Self {
+        Self {
+            fault: None,
+            io_error: None,
+            unverified: false,
+            due: Some(Instant::now()),
+            last: None,
+            running: false,
+        }
     }
 
-    /// Other content was adopted, or another program has written: what was known of the one before does not count.
+    /// Other content was adopted: what was known of the one before does not count, and nothing of this one is known yet.
     pub(super) fn forget(&mut self) {
-        (self.fault, self.io_error, self.unverified) = (None, None, false);
-        self.ask();
+        (self.fault, self.io_error) = (None, None);
+        self.hold();
     }
 
     /// Has the check run soon.

@@ -209,7 +209,7 @@ impl Library {
             lost: None,
             frames: None,
             let_go: None,
-            evidence: Evidence::new(None, false),
+            evidence: Evidence::new(),
         };
         let reader = Reader::new(&path, Arc::clone(&closed));
         let library = Self {
@@ -261,8 +261,7 @@ impl Library {
     fn settle_log(&self) -> Result<(), OpenError> {
         let Some(lock) = &self.lock else { return Ok(()) };
         let record = lock.notes().record.filter(Record::is_of_this_boot);
-        let is_empty = |found: Metadata| found.len() == 0;
-        if std::fs::metadata(companion(&self.path, "-wal")).map_or(true, is_empty) {
+        if !self.has_log() {
             if record.is_some_and(|record| record.begun) {
                 self.state().evidence.hold();
             }

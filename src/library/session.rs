@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::MutexGuard;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tracing::{debug, info, warn};
 
 use super::check::Reason;
-use super::connection::{close_clean, is_shut};
+use super::connection::{close, is_damage, is_shut};
 use super::identity::{Known, Row, Stamp};
 use super::lock::notes::Record;
 use super::overwrites::Overwrites;
@@ -225,13 +225,8 @@ impl Library {
         let after = Stamp::at(&self.path);
         overwrites.checkpointed();
         // What lies in the log by now, another SQLite program has committed after us (`.restore`, which waited for our lock).
-        let is_followed = std::fs::metadata(companion(&self.path, "-wal")).is_ok_and(|log| log.len() > 0);
-        let is_complete = matches!(done, Ok(true)) && !is_followed;
-        let closed = if is_complete {
-            close_clean(connection)
-        } else {
-            connection.close().map_err(|(_, error)| error)
-        };
+        let is_complete = matches!(done, Ok(true)) && !self.has_log();
+        let closed = close(connection, is_complete);
         overwrites.closed();
         let Some(after) = after.filter(|after| after.is_same_file(&known.stamp)) else {
             // Renamed or removed: our pages went into the old file.
@@ -305,9 +300,7 @@ impl Library {
         self.state().log_tried = Some(log);
         let connection = self.reader.open_writer().map_err(|source| self.failed(source))?;
         if !self.owns() {
-            let closed = checkpoint(&connection).and_then(|is_done| {
-                if is_done { close_clean(connection) } else { connection.close().map_err(|(_, error)| error) }
-            });
+            let closed = checkpoint(&connection).and_then(|is_done| close(connection, is_done));
             return closed.map_err(|source| self.failed(source));
         }
         match Row::read(&connection) {
@@ -320,15 +313,14 @@ impl Library {
         }
     }
 
+    /// Whether something lies in the log.
+    pub(super) fn has_log(&self) -> bool {
+        std::fs::metadata(companion(&self.path, "-wal")).is_ok_and(|found| found.len() > 0)
+    }
+
     /// Closes a connection that has written nothing. An empty log goes with it; one with content stays as it is.
     pub(super) fn close_idle(&self, connection: Connection) {
-        let length = std::fs::metadata(companion(&self.path, "-wal")).map_or(0, |found| found.len());
-        let closed = if length == 0 {
-            close_clean(connection)
-        } else {
-            connection.close().map_err(|(_, error)| error)
-        };
-        if let Err(error) = closed {
+        if let Err(error) = close(connection, !self.has_log()) {
             debug!(%error, "a connection to the database was not closed cleanly");
         }
     }
@@ -336,12 +328,11 @@ impl Library {
     /// Closes a session that committed nothing. What it has put into the log all the same (a transaction that outgrew the
     /// cache, and was rolled back) goes with it.
     fn close_unwritten(&self, connection: Connection, known: &Known, overwrites: &mut Overwrites) {
-        let length = std::fs::metadata(companion(&self.path, "-wal")).map_or(0, |found| found.len());
-        if length == 0 || !self.owns() {
-            self.close_idle(connection);
-        } else {
+        if self.has_log() && self.owns() {
             // An error leaves the log, which the next session brings in.
             let _ = self.checkpoint_and_close(connection, known, known.row.clone(), overwrites);
+        } else {
+            self.close_idle(connection);
         }
     }
 
@@ -360,8 +351,7 @@ impl Library {
     pub(super) fn set_log_aside(&self) -> bool {
         let (log, index) = (companion(&self.path, "-wal"), companion(&self.path, "-shm"));
         // An empty one belongs to nothing.
-        let is_empty = std::fs::metadata(&log).map_or(true, |found| found.len() == 0);
-        if is_empty {
+        if !self.has_log() {
             return true;
         }
         // What cannot be told, because something may not be opened, counts as in use: then nothing is moved.
@@ -442,11 +432,6 @@ impl Library {
     pub(super) fn overwrites(&self) -> MutexGuard<'_, Overwrites> {
         self.overwrites.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
-}
-
-/// Whether an error says that the content itself is damaged.
-fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Brings the log into the main file and empties it; `false` where a reader of another program holds some of it back.
