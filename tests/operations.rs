@@ -1,7 +1,6 @@
 //! `docs/operations.md` says what the code does: every reason, metric, exit code and refusal is in it.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::harness::Sandbox;
@@ -196,17 +195,7 @@ fn what_a_damaged_database_is_refused_with_is_documented() {
     // Three starts have met this content since it was found damaged.
     std::fs::remove_file(sandbox.path(".vpo/library.db-wal")).expect("removed");
     sandbox.write(".vpo/library.db", sound);
-    let found = std::fs::metadata(sandbox.library()).expect("there");
-    let stamp = format!(
-        "{}:{}:{}:{}.{}:{}.{}",
-        found.dev(),
-        found.ino(),
-        found.len(),
-        found.mtime(),
-        found.mtime_nsec(),
-        found.ctime(),
-        found.ctime_nsec()
-    );
+    let stamp = sandbox.stamp();
     sandbox.write(".vpo/library.db.lock", format!("1\nfault 3 corrupt {stamp} row 1 missing\n"));
     refused(&sandbox, vpo::commands::EXIT_DAMAGED, "error[database-damaged]");
 }

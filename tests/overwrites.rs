@@ -25,7 +25,6 @@ mod ways;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
@@ -106,17 +105,7 @@ fn collided_copy_that_is_copied_again_after_a_restart_is_adopted() {
     let backup = sandbox.path("backup.db");
     std::fs::copy(sandbox.library(), &backup).expect("copied");
     // What a daemon leaves that was killed after a collision; by chance the file is the whole backup all the same.
-    let found = std::fs::metadata(sandbox.library()).expect("there");
-    let stamp = format!(
-        "{}:{}:{}:{}.{}:{}.{}",
-        found.dev(),
-        found.ino(),
-        found.len(),
-        found.mtime(),
-        found.mtime_nsec(),
-        found.ctime(),
-        found.ctime_nsec()
-    );
+    let stamp = sandbox.stamp();
     let lock = std::fs::read_to_string(sandbox.lock()).expect("there");
     std::fs::write(sandbox.lock(), format!("{lock}fault 0 copy_collided {stamp} collided\n"))
         .expect("written");

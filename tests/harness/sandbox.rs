@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::Permissions;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -38,6 +38,21 @@ impl Sandbox {
     /// Where the daemon of the default library says who it is.
     pub(crate) fn lock(&self) -> PathBuf {
         self.path(".vpo/library.db.lock")
+    }
+
+    /// What stat(2) says of the library, as the lock file notes it.
+    pub(crate) fn stamp(&self) -> String {
+        let found = std::fs::metadata(self.library()).expect("there");
+        format!(
+            "{}:{}:{}:{}.{}:{}.{}",
+            found.dev(),
+            found.ino(),
+            found.len(),
+            found.mtime(),
+            found.mtime_nsec(),
+            found.ctime(),
+            found.ctime_nsec()
+        )
     }
 
     /// Writes a file inside, with its directories, and returns its path.
