@@ -142,8 +142,14 @@ impl Library {
         // library is unusable, and before the look, which may hang: without the file a second daemon could start.
         let kept = self.is_there().then(|| self.put_lock_back());
         let found = self.look();
-        if found.as_ref().is_err_and(|fault| !fault.busy) {
-            self.state().lost = found.as_ref().err().map(|fault| fault.reason);
+        if let Err(fault) = &found
+            && !fault.busy
+        {
+            let mut state = self.state();
+            // What is missing, and then comes back piece by piece, is another file.
+            if state.lost != Some(Reason::Missing) {
+                state.lost = Some(fault.reason);
+            }
         }
         let kept = kept.or_else(|| found.is_ok().then(|| self.put_lock_back()));
         let lock_lost = kept.and_then(Result::err).map(|error| {
@@ -164,10 +170,12 @@ impl Library {
             Ok(Look::Fine) if lock_lost.is_some() => (Some(Reason::LockLost), lock_lost, false),
             Ok(Look::Fine) => match adopted {
                 Some((_, detail)) => (Some(Reason::Replaced), Some(detail), false),
-                None if !self.may_be_written() => {
-                    (Some(Reason::ReadOnly), Some(diagnose::access(&self.path)), false)
-                }
-                None => (None, self.integrity_detail(), false),
+                None if self.may_be_written() => (None, self.integrity_detail(), false),
+                None => match stat(&self.path) {
+                    Ok(_) => (Some(Reason::ReadOnly), Some(diagnose::access(&self.path)), false),
+                    // It has gone since the look.
+                    Err(fault) => (Some(fault.reason), Some(fault.detail), fault.busy),
+                },
             },
         };
         Finding { reason, detail, busy }
@@ -358,7 +366,12 @@ impl Library {
                 return Err(Fault::new(Reason::PermissionDenied, detail));
             }
             let proven = self.reader.open_writer().and_then(|connection| self.prove(connection));
-            proven.map_err(|error| writer_fault(&self.path, &error))?;
+            // A full disk does not keep it from being used: the scanner warns of the disk.
+            if let Err(error) = proven
+                && !integrity::is_for_lack(&self.path, &error)
+            {
+                return Err(writer_fault(&self.path, &error));
+            }
         }
         let mut state = self.state();
         let why = state.let_go.take();
@@ -588,7 +601,11 @@ fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
             let busy = diagnose::readable(path) && diagnose::directory_writable(path::directory(path));
             Fault { busy, ..Fault::new(reason, detail) }
         }
-        _ => Fault { for_lack: integrity::is_for_lack(path, error), ..said(Reason::IoError) },
+        _ => {
+            let code = error.sqlite_extended_error_code().unwrap_or_default();
+            let detail = format!("{}: {error} (SQLite code {code})", path.display());
+            Fault { for_lack: integrity::is_for_lack(path, error), ..Fault::new(Reason::IoError, detail) }
+        }
     }
 }
 

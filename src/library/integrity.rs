@@ -134,7 +134,11 @@ impl Library {
                 self.found_damaged(reason, stamp, error.to_string());
             }
             Some(ErrorCode::SystemIoFailure) if !is_for_lack(&self.path, error) => {
-                self.state().evidence.io_error = Some(error.to_string());
+                let code = error.sqlite_extended_error_code().unwrap_or_default();
+                // SQLite does not find the main file by its name: the check sees by itself what is there.
+                if code != ffi::SQLITE_IOERR_FSTAT {
+                    self.state().evidence.io_error = Some(format!("{error} (SQLite code {code})"));
+                }
             }
             _ => {}
         }

@@ -293,8 +293,9 @@ impl Library {
         }
         let Some(_turn) = self.gate.write(SLICE) else { return Ok(()) };
         let mut overwrites = self.overwrites();
-        let known = self.state().known.clone();
-        if self.owns() && (Stamp::at(&self.path) != Some(known.stamp) || !overwrites.begin()) {
+        // What is damaged, or may be, stays as it is.
+        let Ok(known) = self.may_write(None) else { return Ok(()) };
+        if self.owns() && !overwrites.begin() {
             return Ok(());
         }
         self.state().log_tried = Some(log);

@@ -1,5 +1,7 @@
 //! The daemon and `vpo scan` as processes.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -47,6 +49,10 @@ impl World {
 
     /// Starts the daemon, and waits until it is healthy or has said that it is not.
     pub(super) fn start(&mut self, state: State) -> Start {
+        if !self.is_wal() {
+            // The start converts it, and waits for a reader that has it open.
+            self.close_other();
+        }
         let mut daemon =
             Daemon::spawn(self.vpo(&["serve", "--port", "0", "--log-level", "debug"]), &self.database);
         let begun = Instant::now();
@@ -75,6 +81,14 @@ impl World {
             self.daemon = Some(daemon);
         }
         outcome
+    }
+
+    /// Whether the database is in WAL mode, by the read and write versions of its header (<https://www.sqlite.org/fileformat.html>,
+    /// 1.3.3).
+    fn is_wal(&self) -> bool {
+        let mut header = [0; 20];
+        let read = File::open(&self.database).and_then(|mut file| file.read_exact(&mut header));
+        read.is_ok() && header[18..] == [2, 2]
     }
 
     /// As [`Self::start`], of which only one end is right.

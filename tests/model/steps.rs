@@ -242,9 +242,9 @@ impl World {
         self.calm = false;
         let before = self.line.state();
         let gone = self.beside(".gone");
-        fs::rename(&self.database, &gone).expect("renamed");
         let from = Instant::now();
-        self.line.base(State::Missing, from, from);
+        fs::rename(&self.database, &gone).expect("renamed");
+        self.line.base(State::Missing, from, Instant::now());
         self.await_failure(from);
         let back = Instant::now();
         fs::rename(&gone, &self.database).expect("renamed");
@@ -260,9 +260,9 @@ impl World {
         let at = self.pick(rng);
         self.close_other();
         self.calm = false;
-        fs::remove_file(&self.database).expect("removed");
         let from = Instant::now();
-        self.line.base(State::Missing, from, from);
+        fs::remove_file(&self.database).expect("removed");
+        self.line.base(State::Missing, from, Instant::now());
         self.await_failure(from);
         let (before, back) = (self.adopted(), Instant::now());
         // The new file may well get the old one's inode.
