@@ -1,4 +1,5 @@
 //! The ground floor: what every part of the crate may use. It uses no other part itself, and knows nothing of videos,
 //! databases or HTTP.
 
+pub mod error;
 pub mod text;

@@ -29,6 +29,7 @@ pub use job::{Context, Report, Summary, Task};
 pub use scanner::Scanner;
 pub use state::ScanState;
 
+use crate::base::error;
 use crate::library;
 
 /// What a scanner is told to do.
@@ -131,22 +132,15 @@ impl Error {
     }
 }
 
-/// An error with what led to it, in one line, and what to do where SQLite says nothing of that.
+/// An error and its causes in one line, and what to do where SQLite does not say that.
 #[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut hint = None;
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        // What `rusqlite` gives as the cause of its own error is the same once more, with a number.
-        if !text.contains(&said) && !cause.is::<rusqlite::ffi::Error>() {
-            text = format!("{text}: {said}");
-        }
-        hint = hint.or_else(|| cause.downcast_ref().and_then(advice));
-        source = cause.source();
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    // What `rusqlite` gives as the cause of its own error is the same once more, with a number.
+    let text = error::join(error::causes(error).filter(|cause| !cause.is::<rusqlite::ffi::Error>()));
+    match error::causes(error).find_map(|cause| cause.downcast_ref().and_then(advice)) {
+        Some(hint) => format!("{text}; {hint}"),
+        None => text,
     }
-    hint.map_or(text.clone(), |hint| format!("{text}; {hint}"))
 }
 
 /// What to do about an error of SQLite.

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 
 use super::{EXIT_DAMAGED, EXIT_FAILURE, log_format, log_level, output, refuse};
 use crate::api;
+use crate::base::error::chain;
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, ConfigError, Environment, Layer};
 use crate::daemon::health::{Health, Identity, Verdict};
@@ -109,7 +110,7 @@ fn report(error: &LifecycleError<ServeError>, log: &Log) -> ExitCode {
             let code = if is_damaged { EXIT_DAMAGED } else { EXIT_FAILURE };
             match log.get() {
                 Some(log) => {
-                    error!("{}", telemetry::chain(error));
+                    error!("{}", chain(error));
                     log.flush(LAST_WORDS_PATIENCE);
                     ExitCode::from(code)
                 }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_h
 use std::sync::Once;
 
 use super::Error;
+use crate::base::error::panic_message;
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -37,10 +38,7 @@ fn hush_guarded_panics() {
 }
 
 fn describe(info: &PanicHookInfo<'_>) -> String {
-    let payload = info.payload();
-    let literal = payload.downcast_ref::<&str>().copied();
-    let text = literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic");
-    let message = text.replace(char::is_control, " ");
+    let message = panic_message(info.payload()).replace(char::is_control, " ");
     info.location().map_or(message.clone(), |place| format!("{message} at {}:{}", place.file(), place.line()))
 }
 
