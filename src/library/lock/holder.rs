@@ -14,6 +14,8 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::base::text::Escaped;
+
 /// Longer than any content; what is beyond is not ours.
 const LONGEST: usize = 16 * 1024;
 
@@ -78,7 +80,7 @@ impl Holder {
     pub(super) fn serving(address: Address, library: Option<&Path>) -> Self {
         Self {
             address: Some(address),
-            library: library.map(|library| on_one_line(library).into()),
+            library: library.map(|library| Escaped(library.display()).to_string().into()),
             ..Self::this_process()
         }
     }
@@ -127,7 +129,7 @@ impl Holder {
 
     /// Whether it says that it has locked another library than `library`: two daemons share a runtime directory.
     pub(super) fn is_elsewhere(&self, library: &Path) -> bool {
-        self.library.as_deref().is_some_and(|locked| *locked != *on_one_line(library))
+        self.library.as_deref().is_some_and(|locked| *locked != Escaped(library.display()).to_string())
     }
 
     /// The library that it names, for people.
@@ -152,11 +154,6 @@ fn started(pid: u32) -> Option<NonZeroU64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// A path as a line of the lock file has it.
-fn on_one_line(path: &Path) -> String {
-    path.to_string_lossy().replace('\n', "\u{fffd}")
-}
-
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.pid, &self.address) {
@@ -167,5 +164,21 @@ impl fmt::Display for Holder {
             }
             (None, None) => f.write_str("another process (`vpo scan`, or a daemon that does not listen yet)"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_holds_lines_forges_none() {
+        let library = Path::new("/v/a\nhttp://127.0.0.1:1\n\u{202e}.db");
+        let holder = Holder::serving(Address::Unix("/run/vpo.sock".into()), Some(library));
+        let text = holder.to_text();
+        assert!(text.contains("\n/v/a\\nhttp://127.0.0.1:1\\n\\u{202e}.db\n"), "{text}");
+        let read = Holder::parse(&text);
+        assert_eq!(read, holder);
+        assert!(!read.is_elsewhere(library) && read.is_elsewhere(Path::new("/v/a")));
     }
 }
