@@ -1,5 +1,6 @@
 //! The ground floor: what every part of the crate may use. It uses no other part itself, and knows nothing of videos,
 //! databases or HTTP.
 
+pub mod address;
 pub mod error;
 pub mod text;

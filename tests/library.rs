@@ -10,8 +10,9 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
+use vpo::base::address::Address;
 use vpo::base::error::chain;
-use vpo::library::lock::{self, Address, Found, Lock, LockError};
+use vpo::library::lock::{self, Found, Lock, LockError};
 use vpo::library::{Error, Finding, Library, OpenError, Options, Patience, Reason};
 
 use crate::harness::{Sandbox, eventually, in_time};

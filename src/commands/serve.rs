@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 
 use super::{EXIT_DAMAGED, EXIT_FAILURE, log_format, log_level, output, refuse};
 use crate::api;
+use crate::base::address::Address;
 use crate::base::error::chain;
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, ConfigError, Environment, Layer};
@@ -29,7 +30,7 @@ use crate::daemon::lifecycle::{self, LifecycleError, Manager, Service};
 use crate::daemon::metrics::Kind;
 use crate::daemon::notify::{self, PassedSocketError};
 use crate::daemon::supervisor::{State, Supervisor};
-use crate::library::lock::{self, LockError};
+use crate::library::lock::LockError;
 use crate::library::{self, Library, OpenError, SCHEMA_VERSION};
 use crate::scan::{ScanState, Settings};
 use crate::telemetry::{self, Telemetry};
@@ -179,7 +180,6 @@ async fn start(
     let published = Arc::clone(&library);
     let finish_start = async move {
         info!(%address, "listening");
-        let address = lock_address(&address);
         spawn_blocking(move || published.lock().map_or(Ok(()), |lock| lock.publish(&address))).await??;
         Ok(())
     };
@@ -299,18 +299,8 @@ fn listen(server: &config::Server, passed: Option<OwnedFd>) -> Result<Listener, 
     }
 }
 
-/// The daemon's address, as the lock file has it.
-fn lock_address(address: &http::Address) -> lock::Address {
-    match address {
-        http::Address::Tcp(address) => lock::Address::Tcp(*address),
-        http::Address::Unix(path) => lock::Address::Unix(path.clone()),
-        http::Address::Abstract(name) => lock::Address::Abstract(name.clone()),
-        http::Address::Nameless => lock::Address::Nameless,
-    }
-}
-
-fn warn_if_exposed(server: &config::Server, address: &http::Address) {
-    if let http::Address::Tcp(address) = address
+fn warn_if_exposed(server: &config::Server, address: &Address) {
+    if let Address::Tcp(address) = address
         && !address.ip().to_canonical().is_loopback()
         && server.auth_token.is_none()
     {

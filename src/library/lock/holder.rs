@@ -1,60 +1,21 @@
 //! What the holder of a lock says of itself in the lock file, and how that is read back.
 //!
-//! The content is lines of UTF-8: the pid in decimal; the address that the daemon really bound, as
-//! `http://127.0.0.1:8321`, `unix:/run/vpo/vpo.sock`, for an abstract socket `unix:@vpo`, and for a socket without a
-//! name that can be written down `unix:` alone; where the lock does not lie beside its library, the library's path; and
-//! `started`, the process's start time in clock ticks since boot (`proc_pid_stat(5)`). The address is absent until the daemon
+//! The content is lines of UTF-8: the pid in decimal; the [`Address`] that the daemon really bound; where the lock does
+//! not lie beside its library, the library's path; and `started`, the process's start time in clock ticks since boot (`proc_pid_stat(5)`). The address is absent until the daemon
 //! listens. After them come the [`super::notes`].
 
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::base::address::Address;
 use crate::base::text::Escaped;
 
 /// Longer than any content; what is beyond is not ours.
 const LONGEST: usize = 16 * 1024;
-
-/// Where a daemon listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// TCP.
-    Tcp(SocketAddr),
-    /// A Unix socket.
-    Unix(PathBuf),
-    /// A Unix socket of that name in Linux' abstract namespace.
-    Abstract(String),
-    /// A Unix socket without a name, or with one that is no text.
-    Nameless,
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "http://{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Abstract(name) => write!(f, "unix:@{name}"),
-            Self::Nameless => f.write_str("unix:"),
-        }
-    }
-}
-
-impl Address {
-    fn parse(line: &str) -> Option<Self> {
-        if let Some(path) = line.strip_prefix("unix:") {
-            return Some(match path.strip_prefix('@') {
-                Some(name) => Self::Abstract(name.to_owned()),
-                None if path.is_empty() => Self::Nameless,
-                None => Self::Unix(path.into()),
-            });
-        }
-        line.strip_prefix("http://")?.parse().ok().map(Self::Tcp)
-    }
-}
 
 /// What a holder has written about itself; nothing yet, for a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
