@@ -3,4 +3,5 @@
 
 pub mod address;
 pub mod error;
+pub mod log;
 pub mod text;

@@ -7,7 +7,7 @@
 //! Lines of other crates are written from *warning* up only: their debug lines speak of their insides,
 //! and would bury ours.
 //!
-//! Imports [`crate::base`] alone; knows no configuration type (`commands` translates).
+//! Imports [`crate::base`] alone.
 
 pub mod format;
 pub mod writer;
@@ -31,32 +31,12 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::base::error::{chain, panic_message};
+use crate::base::log::{Format, Level, Output};
 use crate::base::text::Text;
 use format::{Fields, Style};
 use writer::Writer;
 
-/// How severe a line is. The order is that of verbosity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names are the levels")]
-pub enum Level {
-    Error,
-    Warning,
-    Info,
-    Debug,
-}
-
 impl Level {
-    /// The name used in lines and in the configuration.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Info => "info",
-            Self::Debug => "debug",
-        }
-    }
-
     /// The priority of syslog(3), which the journal reads from a line's `<N>` prefix (`sd-daemon(3)`).
     fn priority(self) -> u8 {
         match self {
@@ -75,22 +55,6 @@ impl Level {
             _ => Self::Debug,
         }
     }
-}
-
-/// What a line looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the formats")]
-pub enum Format {
-    Text,
-    Json,
-}
-
-/// Where lines go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the streams")]
-pub enum Output {
-    Stderr,
-    Stdout,
 }
 
 /// How to log.

@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{EXIT_FAILURE, EXIT_USAGE, configure, log_format, log_level, output};
+use super::{EXIT_FAILURE, EXIT_USAGE, configure, output};
+use crate::base::log::{Level, Output};
 use crate::cli::ScanArgs;
 use crate::config::{self, Config, Environment};
 use crate::library::lock::LockError;
@@ -146,11 +147,11 @@ fn parts(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
 fn start_logging(config: &Config) -> Result<Telemetry, telemetry::InitError> {
     Telemetry::init(telemetry::Options {
         level: match config.logging.level {
-            config::Level::Info => telemetry::Level::Warning,
-            other => log_level(other),
+            Level::Info => Level::Warning,
+            other => other,
         },
-        format: log_format(config.logging.format),
-        output: telemetry::Output::Stderr,
+        format: config.logging.format,
+        output: Output::Stderr,
         journal_stream: None,
     })
 }

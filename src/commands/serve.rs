@@ -18,7 +18,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{EXIT_DAMAGED, EXIT_FAILURE, log_format, log_level, output, refuse};
+use super::{EXIT_DAMAGED, EXIT_FAILURE, output, refuse};
 use crate::api;
 use crate::base::address::Address;
 use crate::base::error::chain;
@@ -206,12 +206,9 @@ fn open(sources: Sources, log: &Log, cancelled: &CancellationToken) -> Result<Op
     let resolved = Config::resolve(&sources.flags, &sources.environment)?;
     let config = resolved.config;
     let telemetry = Telemetry::init(telemetry::Options {
-        level: log_level(config.logging.level),
-        format: log_format(config.logging.format),
-        output: match config.logging.output {
-            config::Output::Stderr => telemetry::Output::Stderr,
-            config::Output::Stdout => telemetry::Output::Stdout,
-        },
+        level: config.logging.level,
+        format: config.logging.format,
+        output: config.logging.output,
         journal_stream: sources.environment.get("JOURNAL_STREAM"),
     })?;
     let _ = log.set(telemetry.clone());
@@ -368,7 +365,7 @@ fn reload(
         in_force.logging.level = resolved.config.logging.level;
         in_force.library = resolved.config.library;
         in_force.scan = resolved.config.scan;
-        telemetry.set_level(log_level(in_force.logging.level));
+        telemetry.set_level(in_force.logging.level);
         library_settings.send_if_modified(|settings| {
             let now = scanning::settings(&in_force);
             let differs = *settings != now;

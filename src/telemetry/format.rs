@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{Format, Level};
+use crate::base::log::{Format, Level};
 use crate::base::text::{Escaped, to_json};
 
 /// Most bytes of a text in a line: four times the longest path. A line that did not fit into the writer's queue would be
