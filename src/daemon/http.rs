@@ -20,7 +20,7 @@ pub mod counters;
 pub mod exposition;
 pub mod hosts;
 pub mod listener;
-pub mod reply;
+mod reply;
 pub mod routes;
 
 mod connection;
