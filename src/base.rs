@@ -5,4 +5,6 @@ pub mod address;
 pub mod error;
 pub mod log;
 pub mod reply;
+pub mod signals;
 pub mod text;
+pub mod timestamp;

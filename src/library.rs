@@ -24,7 +24,6 @@ mod overwrites;
 mod path;
 pub mod schema;
 mod session;
-pub mod timestamp;
 pub mod totals;
 
 use std::path::{Path, PathBuf};

@@ -17,12 +17,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{EXIT_FAILURE, EXIT_USAGE, configure, output};
 use crate::base::log::{Level, Output};
+use crate::base::signals::with_signals_blocked;
 use crate::cli::ScanArgs;
 use crate::config::{self, Config, Environment};
 use crate::library::lock::LockError;
 use crate::library::{self, Library, OpenError};
 use crate::scan;
-use crate::signals::held_back;
 use crate::telemetry::{self, Telemetry};
 
 /// Interrupted from the terminal (128 + SIGINT), as shells have it; SIGTERM likewise.
@@ -35,7 +35,7 @@ type Signals = (Signal, Signal);
 /// Listens to what stops a scan, for `runtime`.
 fn listen(runtime: &Runtime) -> io::Result<Signals> {
     let _runtime = runtime.enter();
-    held_back(|| Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)))?
+    with_signals_blocked(|| Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)))?
 }
 
 /// Runs `vpo scan`.
@@ -47,7 +47,7 @@ pub fn run(args: &ScanArgs) -> ExitCode {
         Err(code) => return code,
     };
     // Within, the log's thread starts, which is to take no signal from the one that has handlers.
-    let telemetry = match held_back(|| start_logging(&config)) {
+    let telemetry = match with_signals_blocked(|| start_logging(&config)) {
         Ok(Ok(telemetry)) => telemetry,
         Ok(Err(error)) => return output::fail(&error, EXIT_FAILURE),
         Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
