@@ -4,6 +4,7 @@
 pub mod address;
 pub mod error;
 pub mod log;
+pub mod random;
 pub mod reply;
 pub mod signals;
 pub mod text;
