@@ -15,8 +15,7 @@ use std::process::ExitCode;
 
 use crate::base::text::Text;
 use crate::cli::Command;
-use crate::config::{ConfigError, Environment, Format, Layer, Level, Resolved};
-use crate::telemetry;
+use crate::config::{ConfigError, Environment, Layer, Resolved};
 
 /// Failed at run time.
 pub const EXIT_FAILURE: u8 = 1;
@@ -72,22 +71,4 @@ pub fn refuse(error: &ConfigError) -> ExitCode {
     error.warnings.iter().for_each(|warning| output::warn(warning));
     error.problems.iter().for_each(|problem| output::complain(problem));
     ExitCode::from(EXIT_CONFIG)
-}
-
-/// `logging.level`, as the log knows it.
-fn log_level(level: Level) -> telemetry::Level {
-    match level {
-        Level::Debug => telemetry::Level::Debug,
-        Level::Info => telemetry::Level::Info,
-        Level::Warning => telemetry::Level::Warning,
-        Level::Error => telemetry::Level::Error,
-    }
-}
-
-/// `logging.format`, as the log knows it.
-fn log_format(format: Format) -> telemetry::Format {
-    match format {
-        Format::Text => telemetry::Format::Text,
-        Format::Json => telemetry::Format::Json,
-    }
 }

@@ -25,7 +25,9 @@ pub use environment::Environment;
 pub use error::{ConfigError, Finding, Subject};
 pub use layer::Layer;
 pub use origin::{Origin, Origins};
-pub use value::{Format, Level, Output, Secret};
+pub use value::Secret;
+
+use crate::base::log::{Format, Level, Output};
 
 /// The effective configuration. What each key means: `docs/configuration.md`.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,9 +14,9 @@
 //!                                             library   media
 //! ```
 //!
-//! - [`base`] is what every part may use.
+//! - [`base`] is what every part may use: errors, text, addresses, times, signals.
 //! - [`cli`] turns argv into a command and a layer of flags; [`config`] puts the four layers together.
-//! - [`telemetry`] sets `tracing` up; [`signals`] sees to it that no signal is lost.
+//! - [`telemetry`] sets `tracing` up.
 //! - [`daemon`] is a daemon core (life, tasks, health, HTTP, metrics, systemd) that knows nothing of videos.
 //! - [`library`] holds all SQL of the project. [`media`] reads which tracks a video holds; [`scan`] uses it to keep the
 //!   library in step with the files on disk. [`api`] is the library's read-only HTTP routes.
@@ -33,7 +33,6 @@ pub mod daemon;
 pub mod library;
 pub mod media;
 pub mod scan;
-pub mod signals;
 pub mod telemetry;
 
 use std::ffi::OsString;

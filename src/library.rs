@@ -1,5 +1,5 @@
 //! The library file (SQLite, schema version 7): created, opened, locked, checked, read and written here.
-//! All SQL of the project is in this folder. Imports nothing of the crate, knows no async and no HTTP.
+//! All SQL of the project is in this folder. Imports [`crate::base`] alone, knows no async and no HTTP.
 //!
 //! [`open`] is the way in and refuses whatever is not clearly ours; [`check`] is the stranger's look that
 //! the daemon's health rests on; [`lock`] lets one daemon at it and tells others where that one listens;
@@ -24,7 +24,6 @@ mod overwrites;
 mod path;
 pub mod schema;
 mod session;
-pub mod timestamp;
 pub mod totals;
 
 use std::path::{Path, PathBuf};

@@ -29,6 +29,7 @@ pub use job::{Context, Report, Summary, Task};
 pub use scanner::Scanner;
 pub use state::ScanState;
 
+use crate::base::{error, random};
 use crate::library;
 
 /// What a scanner is told to do.
@@ -131,22 +132,15 @@ impl Error {
     }
 }
 
-/// An error with what led to it, in one line, and what to do where SQLite says nothing of that.
+/// An error and its causes in one line, and what to do where SQLite does not say that.
 #[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut hint = None;
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        // What `rusqlite` gives as the cause of its own error is the same once more, with a number.
-        if !text.contains(&said) && !cause.is::<rusqlite::ffi::Error>() {
-            text = format!("{text}: {said}");
-        }
-        hint = hint.or_else(|| cause.downcast_ref().and_then(advice));
-        source = cause.source();
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    // What `rusqlite` gives as the cause of its own error is the same once more, with a number.
+    let text = error::join(error::causes(error).filter(|cause| !cause.is::<rusqlite::ffi::Error>()));
+    match error::causes(error).find_map(|cause| cause.downcast_ref().and_then(advice)) {
+        Some(hint) => format!("{text}; {hint}"),
+        None => text,
     }
-    hint.map_or(text.clone(), |hint| format!("{text}; {hint}"))
 }
 
 /// What to do about an error of SQLite.
@@ -163,23 +157,12 @@ fn advice(error: &rusqlite::Error) -> Option<&'static str> {
     })
 }
 
-/// A new job's id: a random UUID (RFC 9562, version 4), as other VPO programs use.
+/// A new job's id: a random UUID, as other VPO programs use.
 ///
 /// # Errors
 /// [`Error::Random`]
 pub fn new_job_id() -> Result<String, Error> {
-    let mut bytes = [0; 16];
-    // getrandom(2) gives so few bytes at once or not at all, and needs no descriptor.
-    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
-        Ok(16) => {}
-        Ok(_) => return Err(Error::Random(std::io::ErrorKind::UnexpectedEof.into())),
-        Err(error) => return Err(Error::Random(error.into())),
-    }
-    let mut id = u128::from_be_bytes(bytes);
-    id = id & !(0xF << 76) | 4 << 76;
-    id = id & !(0b11 << 62) | 0b10 << 62;
-    let hex = format!("{id:032x}");
-    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+    random::uuid().map_err(Error::Random)
 }
 
 #[cfg(test)]

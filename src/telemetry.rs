@@ -7,15 +7,14 @@
 //! Lines of other crates are written from *warning* up only: their debug lines speak of their insides,
 //! and would bury ours.
 //!
-//! Imports [`crate::base`] alone; knows no configuration type (`commands` translates).
+//! Imports [`crate::base`] alone.
 
 pub mod format;
 pub mod writer;
 
-use std::any::Any;
 use std::error::Error;
 use std::ffi::OsStr;
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::PanicHookInfo;
@@ -31,32 +30,13 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::base::error::{chain, panic_message};
+use crate::base::log::{Format, Level, Output};
 use crate::base::text::Text;
 use format::{Fields, Style};
 use writer::Writer;
 
-/// How severe a line is. The order is that of verbosity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names are the levels")]
-pub enum Level {
-    Error,
-    Warning,
-    Info,
-    Debug,
-}
-
 impl Level {
-    /// The name used in lines and in the configuration.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Info => "info",
-            Self::Debug => "debug",
-        }
-    }
-
     /// The priority of syslog(3), which the journal reads from a line's `<N>` prefix (`sd-daemon(3)`).
     fn priority(self) -> u8 {
         match self {
@@ -75,22 +55,6 @@ impl Level {
             _ => Self::Debug,
         }
     }
-}
-
-/// What a line looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the formats")]
-pub enum Format {
-    Text,
-    Json,
-}
-
-/// Where lines go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the streams")]
-pub enum Output {
-    Stderr,
-    Stdout,
 }
 
 /// How to log.
@@ -235,7 +199,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
 /// The panic hook: an error line instead of a blocking write to stderr; a backtrace at debug level only.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    let reason = panic_reason(panic.payload());
+    let reason = panic_message(panic.payload());
     tracing::error!(at = place, "panic: {reason}");
     if tracing::enabled!(tracing::Level::DEBUG) {
         tracing::debug!(backtrace = %std::backtrace::Backtrace::force_capture(), "panic: {reason}");
@@ -248,38 +212,13 @@ pub fn report_panics() {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         complain(&format_args!(
             "panic at {place}: {}; please report this bug",
-            panic_reason(panic.payload())
+            panic_message(panic.payload())
         ));
         let backtrace = std::backtrace::Backtrace::capture();
         if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
             backtrace.to_string().lines().for_each(|line| complain(&line));
         }
     }));
-}
-
-fn panic_reason(payload: &dyn Any) -> &str {
-    payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("unknown reason")
-}
-
-/// An error and its causes in one line: `what: why: why that`.
-///
-/// A cause that its effect already quotes is not said twice.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !line.contains(&text) {
-            let _ = write!(line, ": {text}");
-        }
-        cause = error.source();
-    }
-    line
 }
 
 /// Says one line on standard error, `vpo: …`; for what is said before logging is up, and by the short

@@ -10,7 +10,9 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
-use vpo::library::lock::{self, Address, Found, Lock, LockError};
+use vpo::base::address::Address;
+use vpo::base::error::chain;
+use vpo::library::lock::{self, Found, Lock, LockError};
 use vpo::library::{Error, Finding, Library, OpenError, Options, Patience, Reason};
 
 use crate::harness::{Sandbox, eventually, in_time};
@@ -26,13 +28,7 @@ fn open(path: &Path, options: Options<'_>) -> Result<Library, OpenError> {
 
 #[track_caller]
 fn refusal(path: &Path, options: Options<'_>) -> String {
-    let error = open(path, options).expect_err("refused");
-    let mut text = error.to_string();
-    let mut source: Option<&dyn std::error::Error> = std::error::Error::source(&error);
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
+    let text = chain(&open(path, options).expect_err("refused"));
     assert!(!text.contains('\n'), "one line: {text}");
     text
 }

@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::limits::Limit;
+use vpo::base::timestamp::Timestamp;
 use vpo::library::files::listing::{self, Filter};
 use vpo::library::files::statistics::Depth;
 use vpo::library::files::writer::{Content, Record, Track, Writer};
 use vpo::library::files::{self, Span};
 use vpo::library::jobs::{self, Reason, listing as jobs_listing};
-use vpo::library::timestamp::Timestamp;
 use vpo::library::{Error, Library, Options, Patience, schema, totals};
 
 /// How long the daemon's own deadline is here.

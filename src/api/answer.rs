@@ -1,11 +1,10 @@
 //! Answers: JSON, errors as `{"error": …}`.
 
 use serde::Serialize;
-use warp::Reply;
-use warp::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use warp::http::{HeaderValue, StatusCode};
+use warp::http::StatusCode;
 use warp::reply::Response;
 
+use crate::base::reply;
 use crate::base::text::to_json;
 
 /// Why a request is not answered with what it asked for.
@@ -32,13 +31,7 @@ impl Refusal {
     }
 
     pub(super) fn into_response(self) -> Response {
-        // A string: it can be serialised.
-        let body = to_json(&serde_json::json!({ "error": self.message })).unwrap_or_default();
-        let mut response = respond(self.status, body);
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
+        reply::error(self.status, &self.message)
     }
 }
 
@@ -46,12 +39,5 @@ impl Refusal {
 pub(super) fn json(value: impl Serialize) -> Result<Response, Refusal> {
     let body = to_json(&value)
         .map_err(|error| Refusal::unavailable(format!("the answer could not be written: {error}")))?;
-    Ok(respond(StatusCode::OK, body))
-}
-
-fn respond(status: StatusCode, body: String) -> Response {
-    let mut response = warp::http::Response::new(body).into_response();
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    Ok(reply::from_json(StatusCode::OK, body))
 }

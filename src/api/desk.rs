@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Refusal;
+use crate::base::error;
 use crate::library::{Error, Fingerprint, Library, Patience};
 
 /// Requests that read at once.
@@ -193,6 +194,6 @@ fn refusal(error: &Error) -> Refusal {
 
 /// Why the library cannot be read, in one line.
 pub(super) fn reason(error: &Error) -> String {
-    let text = error.to_string();
-    std::error::Error::source(error).map(|source| format!("{text}: {source}")).unwrap_or(text)
+    // Further down, `rusqlite` says the same once more, with a number.
+    error::join(error::causes(error).take(2))
 }

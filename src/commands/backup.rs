@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::{EXIT_FAILURE, configure, inspect, output};
+use crate::base::signals::Stop;
 use crate::base::text::Text;
 use crate::cli::BackupArgs;
 use crate::config::Config;
 use crate::library::backup::{self, Error};
-use crate::signals::Stop;
 
 /// Runs `vpo backup`.
 #[must_use]

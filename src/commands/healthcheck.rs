@@ -13,10 +13,11 @@ use std::sync::mpsc;
 use serde::Deserialize;
 
 use super::{EXIT_CONFIG, EXIT_FAILURE, output};
+use crate::base::address::Address;
 use crate::base::text::Text;
 use crate::cli::{HealthcheckArgs, Route};
 use crate::config::{Config, ConfigError, Environment};
-use crate::library::lock::{self, Address, Found, Holder};
+use crate::library::lock::{self, Found, Holder};
 
 /// Longest answer that is read; the daemon's own are far shorter.
 const LONGEST: u64 = 256 * 1024;

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::EXIT_FAILURE;
+use crate::base::error::chain;
 use crate::base::text::{Text, to_json};
 use crate::telemetry;
 
@@ -58,7 +59,7 @@ pub fn warn(what: &dyn Display) {
 
 /// Says an error with its chain of sources, each once, and gives the exit code back.
 #[must_use]
-pub fn fail(error: &dyn Error, code: u8) -> ExitCode {
-    complain(&telemetry::chain(error));
+pub fn fail(error: &(dyn Error + 'static), code: u8) -> ExitCode {
+    complain(&chain(error));
     ExitCode::from(code)
 }

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::backup::{failed, known};
 use super::{EXIT_FAILURE, configure, inspect, output};
+use crate::base::signals::Stop;
 use crate::base::text::Text;
 use crate::cli::RestoreArgs;
 use crate::config::{Config, Environment};
 use crate::library::backup::{Options, Restored, restore};
-use crate::signals::Stop;
 
 /// Runs `vpo restore`.
 #[must_use]

@@ -15,13 +15,14 @@ use std::process::ExitCode;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{EXIT_FAILURE, EXIT_USAGE, configure, log_format, log_level, output};
+use super::{EXIT_FAILURE, EXIT_USAGE, configure, output};
+use crate::base::log::{Level, Output};
+use crate::base::signals::with_signals_blocked;
 use crate::cli::ScanArgs;
 use crate::config::{self, Config, Environment};
 use crate::library::lock::LockError;
 use crate::library::{self, Library, OpenError};
 use crate::scan;
-use crate::signals::held_back;
 use crate::telemetry::{self, Telemetry};
 
 /// Interrupted from the terminal (128 + SIGINT), as shells have it; SIGTERM likewise.
@@ -34,7 +35,7 @@ type Signals = (Signal, Signal);
 /// Listens to what stops a scan, for `runtime`.
 fn listen(runtime: &Runtime) -> io::Result<Signals> {
     let _runtime = runtime.enter();
-    held_back(|| Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)))?
+    with_signals_blocked(|| Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)))?
 }
 
 /// Runs `vpo scan`.
@@ -46,7 +47,7 @@ pub fn run(args: &ScanArgs) -> ExitCode {
         Err(code) => return code,
     };
     // Within, the log's thread starts, which is to take no signal from the one that has handlers.
-    let telemetry = match held_back(|| start_logging(&config)) {
+    let telemetry = match with_signals_blocked(|| start_logging(&config)) {
         Ok(Ok(telemetry)) => telemetry,
         Ok(Err(error)) => return output::fail(&error, EXIT_FAILURE),
         Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
@@ -146,11 +147,11 @@ fn parts(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
 fn start_logging(config: &Config) -> Result<Telemetry, telemetry::InitError> {
     Telemetry::init(telemetry::Options {
         level: match config.logging.level {
-            config::Level::Info => telemetry::Level::Warning,
-            other => log_level(other),
+            Level::Info => Level::Warning,
+            other => other,
         },
-        format: log_format(config.logging.format),
-        output: telemetry::Output::Stderr,
+        format: config.logging.format,
+        output: Output::Stderr,
         journal_stream: None,
     })
 }

@@ -18,8 +18,10 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{EXIT_DAMAGED, EXIT_FAILURE, log_format, log_level, output, refuse};
+use super::{EXIT_DAMAGED, EXIT_FAILURE, output, refuse};
 use crate::api;
+use crate::base::address::Address;
+use crate::base::error::chain;
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, ConfigError, Environment, Layer};
 use crate::daemon::health::{Health, Identity, Verdict};
@@ -28,7 +30,7 @@ use crate::daemon::lifecycle::{self, LifecycleError, Manager, Service};
 use crate::daemon::metrics::Kind;
 use crate::daemon::notify::{self, PassedSocketError};
 use crate::daemon::supervisor::{State, Supervisor};
-use crate::library::lock::{self, LockError};
+use crate::library::lock::LockError;
 use crate::library::{self, Library, OpenError, SCHEMA_VERSION};
 use crate::scan::{ScanState, Settings};
 use crate::telemetry::{self, Telemetry};
@@ -109,7 +111,7 @@ fn report(error: &LifecycleError<ServeError>, log: &Log) -> ExitCode {
             let code = if is_damaged { EXIT_DAMAGED } else { EXIT_FAILURE };
             match log.get() {
                 Some(log) => {
-                    error!("{}", telemetry::chain(error));
+                    error!("{}", chain(error));
                     log.flush(LAST_WORDS_PATIENCE);
                     ExitCode::from(code)
                 }
@@ -178,7 +180,6 @@ async fn start(
     let published = Arc::clone(&library);
     let finish_start = async move {
         info!(%address, "listening");
-        let address = lock_address(&address);
         spawn_blocking(move || published.lock().map_or(Ok(()), |lock| lock.publish(&address))).await??;
         Ok(())
     };
@@ -205,12 +206,9 @@ fn open(sources: Sources, log: &Log, cancelled: &CancellationToken) -> Result<Op
     let resolved = Config::resolve(&sources.flags, &sources.environment)?;
     let config = resolved.config;
     let telemetry = Telemetry::init(telemetry::Options {
-        level: log_level(config.logging.level),
-        format: log_format(config.logging.format),
-        output: match config.logging.output {
-            config::Output::Stderr => telemetry::Output::Stderr,
-            config::Output::Stdout => telemetry::Output::Stdout,
-        },
+        level: config.logging.level,
+        format: config.logging.format,
+        output: config.logging.output,
         journal_stream: sources.environment.get("JOURNAL_STREAM"),
     })?;
     let _ = log.set(telemetry.clone());
@@ -298,18 +296,8 @@ fn listen(server: &config::Server, passed: Option<OwnedFd>) -> Result<Listener, 
     }
 }
 
-/// The daemon's address, as the lock file has it.
-fn lock_address(address: &http::Address) -> lock::Address {
-    match address {
-        http::Address::Tcp(address) => lock::Address::Tcp(*address),
-        http::Address::Unix(path) => lock::Address::Unix(path.clone()),
-        http::Address::Abstract(name) => lock::Address::Abstract(name.clone()),
-        http::Address::Nameless => lock::Address::Nameless,
-    }
-}
-
-fn warn_if_exposed(server: &config::Server, address: &http::Address) {
-    if let http::Address::Tcp(address) = address
+fn warn_if_exposed(server: &config::Server, address: &Address) {
+    if let Address::Tcp(address) = address
         && !address.ip().to_canonical().is_loopback()
         && server.auth_token.is_none()
     {
@@ -377,7 +365,7 @@ fn reload(
         in_force.logging.level = resolved.config.logging.level;
         in_force.library = resolved.config.library;
         in_force.scan = resolved.config.scan;
-        telemetry.set_level(log_level(in_force.logging.level));
+        telemetry.set_level(in_force.logging.level);
         library_settings.send_if_modified(|settings| {
             let now = scanning::settings(&in_force);
             let differs = *settings != now;

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::value::{Extensions, Format, Hosts, Level, Output, Seconds, Secret};
+use super::value::{Extensions, Hosts, Seconds, Secret};
+use crate::base::log::{Format, Level, Output};
 
 /// A key of the configuration.
 #[derive(Debug, PartialEq, Eq)]

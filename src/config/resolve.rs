@@ -14,9 +14,10 @@ use super::keys::Values;
 use super::layer::Layer;
 use super::origin::{Origin, Origins};
 use super::paths::Paths;
-use super::value::{Extensions, Format, Hosts, Level, Output, Seconds, Secret};
+use super::value::{Extensions, Hosts, Seconds, Secret};
 use super::variables;
 use super::{Config, Database, Library, Logging, Resolved, Scan, Server};
+use crate::base::log::{Format, Level, Output};
 
 /// The variables in which systemd names the directories of a unit (systemd.exec(5)).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";

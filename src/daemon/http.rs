@@ -20,7 +20,7 @@ pub mod counters;
 pub mod exposition;
 pub mod hosts;
 pub mod listener;
-pub mod reply;
+mod reply;
 pub mod routes;
 
 mod connection;
@@ -35,6 +35,6 @@ pub use auth::{Policy, Token};
 pub use counters::Counters;
 pub use exposition::exposition;
 pub use hosts::Hosts;
-pub use listener::{Address, BindError, Listener};
+pub use listener::{BindError, Listener};
 pub use routes::{nothing, routes};
 pub use server::{Limits, ServeError, serve};

@@ -1,5 +1,5 @@
 //! systemd: the messages of `sd_notify(3)`, the watchdog (`sd_watchdog_enabled(3)`) and the passed socket
-//! (`sd_listen_fds(3)`). Imports nothing of the crate.
+//! (`sd_listen_fds(3)`). Imports [`crate::base`] alone.
 //!
 //! Errors of the notify socket are ignored: a daemon does its work whether or not anyone listens. The
 //! sender is ours because `sd-notify` sends on a blocking socket, so that a manager that does not read
@@ -18,6 +18,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::base::text::Escaped;
 
 /// Speaks to the service manager, if there is one.
 #[derive(Debug, Default)]
@@ -65,7 +67,7 @@ impl Notifier {
         if *self.status.borrow() != line {
             line.clone_into(&mut self.status.borrow_mut());
             // A newline would begin another assignment.
-            self.send(format!("STATUS={}", line.replace('\n', " ")));
+            self.send(format!("STATUS={}", Escaped(line)));
         }
     }
 

@@ -1,10 +1,9 @@
 //! Tasks that outlive their mistakes: `spawn(name, policy, |token| async …)`. A panic or an error becomes a
 //! state and a restart with backoff, never the daemon's end; a stop tells every task through its token and
-//! waits for it. Imports nothing of the crate, and does not know what a task does. Failures are told through
+//! waits for it. Imports [`crate::base`] alone, and does not know what a task does. Failures are told through
 //! the list of tasks; whoever shows it as checks ([`Supervisor::subscribe`]) logs each change once.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +13,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{debug, warn};
+
+use crate::base::error::{chain, panic_message};
 
 /// When a task is begun anew, and after how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +172,7 @@ where
         let reason = match run.await {
             Ok(Ok(())) => return entry.set(State::Finished),
             Ok(Err(failure)) => chain(&failure),
-            Err(failure) => panic_message(failure),
+            Err(failure) => ended(failure),
         };
         if stop.is_cancelled() {
             warn!(task = name, "task failed while stopping: {reason}");
@@ -222,25 +223,10 @@ impl Entry {
     }
 }
 
-/// An error and its causes in one line. A cause that its effect already quotes is not said twice.
-fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !line.contains(&text) {
-            let _ = write!(line, ": {text}");
-        }
-        cause = error.source();
-    }
-    line
-}
-
-fn panic_message(error: JoinError) -> String {
+/// Why a task has ended that returned nothing.
+fn ended(error: JoinError) -> String {
     let Ok(payload) = error.try_into_panic() else { return "cancelled".into() };
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    format!("panic: {}", text.unwrap_or("unknown reason"))
+    format!("panic: {}", panic_message(&*payload))
 }
 
 #[cfg(test)]
@@ -283,20 +269,6 @@ mod tests {
             let done = reaches(&supervisor, |task| task.state == State::Finished).await;
             assert_eq!((done.restarts, done.last_error.as_deref()), (2, Some("panic: a bug")));
         });
-    }
-
-    #[test]
-    fn a_cause_is_said_once() {
-        #[derive(Debug, thiserror::Error)]
-        enum Failure {
-            #[error("cannot read: {0}; look at the disk")]
-            Quotes(#[source] io::Error),
-            #[error("cannot read")]
-            Leaves(#[source] io::Error),
-        }
-        let cause = || io::Error::other("no such device");
-        assert_eq!(chain(&Failure::Quotes(cause())), "cannot read: no such device; look at the disk");
-        assert_eq!(chain(&Failure::Leaves(cause())), "cannot read: no such device");
     }
 
     #[test]

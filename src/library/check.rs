@@ -21,6 +21,7 @@ use super::lock::LockError;
 use super::lock::notes::Record;
 use super::schema::{self, Mismatch};
 use super::{Library, SHORTEST, diagnose, integrity, is_busy, path, session};
+use crate::base::error::chain;
 
 /// How long a look waits for a neighbour's commit: less than the 80 ms after which a check counts as late.
 const BUSY: Duration = Duration::from_millis(60);
@@ -153,10 +154,9 @@ impl Library {
         }
         let kept = kept.or_else(|| found.is_ok().then(|| self.put_lock_back()));
         let lock_lost = kept.and_then(Result::err).map(|error| {
-            let error: &dyn std::error::Error = &error;
-            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
             format!(
-                "the lock file was removed, replaced or overwritten, and cannot be had again: {error}{cause}"
+                "the lock file was removed, replaced or overwritten, and cannot be had again: {}",
+                chain(&error)
             )
         });
         let adopted = self.state().adopted.clone().filter(|(when, _)| when.elapsed() < REPLACED);

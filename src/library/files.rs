@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use super::lenient::{exact_text, unsigned};
-use super::timestamp::Timestamp;
+use crate::base::timestamp::Timestamp;
 
 /// What `files.scan_status` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use serde::{Deserialize, Serialize};
 
 use super::lenient::{exact_text, integer};
-use super::timestamp::Timestamp;
+use crate::base::timestamp::Timestamp;
 
 /// The value of `by` in `policy_json` that makes a row ours.
 pub const BY: &str = "vpo-serve";

@@ -1,8 +1,11 @@
 //! Columns that another program may have filled with anything. SQLite holds a value to its column's type only where it
 //! can convert it, so a path may be a BLOB, or text that is no UTF-8: one such row must not stop whoever reads many.
+//! And how a time is written into a column.
 
-use rusqlite::Row;
-use rusqlite::types::ValueRef;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Row, ToSql};
+
+use crate::base::timestamp::Timestamp;
 
 /// Text, with U+FFFD for what is no UTF-8; a number in decimal; `None` for NULL, a BLOB, and a column that is not there.
 pub(super) fn text(row: &Row<'_>, column: usize) -> Option<String> {
@@ -32,4 +35,10 @@ pub(super) fn integer(row: &Row<'_>, column: usize) -> Option<i64> {
 /// What is counted or measured. What is no such number, a negative one for example, differs from every real one.
 pub(super) fn unsigned(row: &Row<'_>, column: usize) -> u64 {
     integer(row, column).and_then(|number| u64::try_from(number).ok()).unwrap_or(u64::MAX)
+}
+
+impl ToSql for Timestamp {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_string().into())
+    }
 }

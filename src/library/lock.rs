@@ -23,11 +23,12 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-pub use holder::{Address, Holder};
+pub use holder::Holder;
 
 use super::diagnose;
 use super::file_system;
 use super::path;
+use crate::base::address::Address;
 use notes::{Fault, Notes, Record};
 
 /// How long [`Lock::acquire`] tries: a predecessor that is just exiting is no reason to refuse.

@@ -20,6 +20,7 @@ use super::lock::notes::Record;
 use super::overwrites::Overwrites;
 use super::path::{companion, directory};
 use super::{Error, Library, Lineage, SLICE, is_busy};
+use crate::base::random;
 
 /// What a copy that collided with a checkpoint is reported as.
 pub(super) const COLLIDED: &str = "another program wrote to the file while the daemon saved to it. If that was a backup being copied, copy \
@@ -176,7 +177,7 @@ impl Library {
         }
         let mut state = self.state();
         let parent = known.row.as_ref().map(Row::key).unwrap_or_default();
-        let lineage = state.lineage.get_or_insert_with(|| Lineage { name: random(), base: 0 });
+        let lineage = state.lineage.get_or_insert_with(|| Lineage { name: lineage_name(), base: 0 });
         let goes_on = known.row.as_ref().filter(|row| row.lineage == lineage.name);
         Some(match goes_on {
             Some(row) => Row { seq: row.seq + 1, base: lineage.base, ..row.clone() },
@@ -463,12 +464,11 @@ fn aside(log: &Path) -> PathBuf {
 }
 
 /// A name for a lineage.
-fn random() -> String {
-    let mut bytes = [0; 8];
-    if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) != Ok(bytes.len()) {
+fn lineage_name() -> String {
+    let Ok(bytes) = random::bytes() else {
         // A sandbox without getrandom: the moment and the process are unique enough for one file.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         return format!("{now:x}-{:x}", std::process::id());
-    }
+    };
     format!("{:016x}", u64::from_be_bytes(bytes))
 }

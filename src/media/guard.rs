@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_h
 use std::sync::Once;
 
 use super::Error;
+use crate::base::error::panic_message;
+use crate::base::text::Escaped;
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -37,11 +39,9 @@ fn hush_guarded_panics() {
 }
 
 fn describe(info: &PanicHookInfo<'_>) -> String {
-    let payload = info.payload();
-    let literal = payload.downcast_ref::<&str>().copied();
-    let text = literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic");
-    let message = text.replace(char::is_control, " ");
-    info.location().map_or(message.clone(), |place| format!("{message} at {}:{}", place.file(), place.line()))
+    let message = Escaped(panic_message(info.payload()));
+    info.location()
+        .map_or(message.to_string(), |place| format!("{message} at {}:{}", place.file(), place.line()))
 }
 
 #[cfg(test)]
@@ -50,9 +50,8 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_an_error_that_names_it() {
-        let error = guarded::<()>(|| panic!("index\nout of bounds")).unwrap_err().to_string();
-        assert!(error.contains("index out of bounds at src/media/guard.rs:"), "{error}");
-        assert!(!error.contains('\n'));
+        let error = guarded::<()>(|| panic!("index\nout of \u{202e}bounds")).unwrap_err().to_string();
+        assert!(error.contains(r"index\nout of \u{202e}bounds at src/media/guard.rs:"), "{error}");
         assert_eq!(guarded(|| Ok(1)).unwrap(), 1);
     }
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::discover::{self, Found, Rules, Walked};
 use super::hash::ContentHash;
 use super::root;
+use crate::base::timestamp::Timestamp;
 use crate::library::files::{self, Known, Span, Status};
-use crate::library::timestamp::Timestamp;
 use crate::library::{self, Library, Patience};
 
 /// Rows read at a time: no read transaction lives as long as a walk of a slow share.

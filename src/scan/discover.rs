@@ -22,7 +22,7 @@ use rustix::path::Arg;
 
 use self::names::Names;
 use super::name;
-use crate::library::timestamp::Timestamp;
+use crate::base::timestamp::Timestamp;
 
 /// Directories within directories that are entered. Beyond lies a mistake, not a library, and every level
 /// holds a descriptor.

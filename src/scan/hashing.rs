@@ -12,10 +12,10 @@ use super::hash::ContentHash;
 use super::job::Context;
 use super::progress::Phase;
 use super::{Error, discover, read, root};
+use crate::base::timestamp::Timestamp;
 use crate::library::Patience;
 use crate::library::files::writer::Writer;
 use crate::library::files::{self, Unhashed};
-use crate::library::timestamp::Timestamp;
 
 /// Rows asked for at a time, and hashes in one transaction.
 const BATCH: u32 = 500;

@@ -19,7 +19,7 @@ use super::compare::Plan;
 use super::hash::ContentHash;
 use super::progress::Progress;
 use super::{discover, settle};
-use crate::library::timestamp::Timestamp;
+use crate::base::timestamp::Timestamp;
 use crate::media::{self, MediaInfo};
 
 /// Readings that wait for the writer.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::library::timestamp::Timestamp;
+use crate::base::timestamp::Timestamp;
 
 /// How long a file must have been left alone, and how long until it is looked at again.
 pub const QUIET: Duration = Duration::from_secs(5);

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::job::Summary;
 use super::progress::Snapshot;
+use crate::base::timestamp::Timestamp;
 use crate::library::files::statistics::Totals;
-use crate::library::timestamp::Timestamp;
 
 /// The scanner at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]

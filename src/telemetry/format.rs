@@ -6,10 +6,10 @@
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use time::OffsetDateTime;
 
-use super::{Format, Level};
+use crate::base::log::{Format, Level};
 use crate::base::text::{Escaped, to_json};
+use crate::base::timestamp::Timestamp;
 
 /// Most bytes of a text in a line: four times the longest path. A line that did not fit into the writer's queue would be
 /// lost, and the stream blamed.
@@ -132,15 +132,8 @@ fn json(line: &mut String, level: Level, target: &str, fields: &Fields) {
 
 /// RFC 3339, UTC, milliseconds.
 fn push_timestamp(line: &mut String) {
-    let now = OffsetDateTime::now_utc();
-    let (hour, minute, second, millisecond) = now.to_hms_milli();
-    let _ = write!(
-        line,
-        "{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z",
-        now.year(),
-        u8::from(now.month()),
-        now.day(),
-    );
+    // Stored times have microseconds, and an offset in place of the Z.
+    let _ = write!(line, "{:.23}Z", Timestamp::now().to_string());
 }
 
 /// A JSON string.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::Output;
+use crate::base::log::Output;
 
 /// Bytes that may wait for the stream; about 2,000 lines.
 const CAPACITY: usize = 256 * 1024;

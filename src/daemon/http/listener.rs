@@ -1,64 +1,18 @@
 //! The listening socket: bound here, or passed by the service manager; and accepting from it.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::linux::net::SocketAddrExt;
-use std::path::PathBuf;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::socket::Socket;
+use crate::base::address::Address;
 
 /// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
-
-/// Where the daemon listens, as it is written into the lock file and the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// TCP.
-    Tcp(SocketAddr),
-    /// A Unix socket.
-    Unix(PathBuf),
-    /// A Unix socket of that name in Linux' abstract namespace.
-    Abstract(String),
-    /// A Unix socket without a name that can be written down.
-    Nameless,
-}
-
-impl Address {
-    fn of_unix(address: &std::os::unix::net::SocketAddr) -> Self {
-        if let Some(path) = address.as_pathname() {
-            return Self::Unix(path.to_owned());
-        }
-        match abstract_name(address) {
-            // It stands on a line of the lock file.
-            Some(name) if !name.is_empty() && !name.contains(char::is_control) => {
-                Self::Abstract(name.to_owned())
-            }
-            _ => Self::Nameless,
-        }
-    }
-}
-
-/// The name in the abstract namespace, if it is text.
-fn abstract_name(address: &std::os::unix::net::SocketAddr) -> Option<&str> {
-    std::str::from_utf8(address.as_abstract_name()?).ok()
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "http://{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Abstract(name) => write!(f, "unix:@{name}"),
-            Self::Nameless => f.write_str("unix:"),
-        }
-    }
-}
 
 /// Why there is no listening socket.
 #[derive(Debug, thiserror::Error)]
@@ -141,7 +95,7 @@ impl Listener {
             Ok(AddressFamily::UNIX) => {
                 let listener =
                     std::os::unix::net::UnixListener::from(fd.try_clone().map_err(BindError::Socket)?);
-                Address::of_unix(&listener.local_addr().map_err(BindError::Socket)?)
+                Address::from(&listener.local_addr().map_err(BindError::Socket)?)
             }
             Ok(AddressFamily::INET | AddressFamily::INET6) => {
                 let listener = std::net::TcpListener::from(fd.try_clone().map_err(BindError::Socket)?);

@@ -1,16 +1,15 @@
-//! Answers: everything is JSON, errors as `{"error": …}`. What a filter rejects becomes an answer here and
-//! nowhere else.
+//! Answers to what is not served. What a filter rejects becomes an answer here and nowhere else.
 
 use std::convert::Infallible;
 
-use warp::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use warp::Rejection;
+use warp::http::header::{ALLOW, WWW_AUTHENTICATE};
 use warp::http::{HeaderValue, StatusCode};
 use warp::reject::Reject;
 use warp::reply::Response;
-use warp::{Rejection, Reply};
 
 use super::hosts::{self, RequestHost};
-use crate::base::text::to_json;
+use crate::base::reply::{coded, error};
 
 /// Written by hand, because hyper never sees the request: the request line is too long.
 pub(super) const URI_TOO_LONG: &str = "HTTP/1.1 414 URI Too Long\r\nContent-Type: application/json\r\n\
@@ -23,34 +22,9 @@ pub(super) const HEAD_TOO_LONG: &str = "HTTP/1.1 431 Request Header Fields Too L
 pub(super) const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
     Cache-Control: no-store\r\nRetry-After: 1\r\nContent-Length: 32\r\nConnection: close\r\n\r\n{\"error\":\"too many connections\"}";
 
-/// A JSON answer.
-pub fn json<T>(status: StatusCode, body: T) -> Response
-where
-    warp::http::Response<T>: Reply,
-{
-    let mut response = warp::http::Response::new(body);
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.into_response()
-}
-
-/// An error's answer.
-#[must_use]
-pub fn error(status: StatusCode, message: &str) -> Response {
-    // Strings: they can be serialised.
-    json(status, to_json(&serde_json::json!({ "error": message })).unwrap_or_default())
-}
-
-/// An error's answer with a code that programs can act on.
-pub(super) fn coded(status: StatusCode, code: &str, message: &str) -> Response {
-    json(status, to_json(&serde_json::json!({ "code": code, "error": message })).unwrap_or_default())
-}
-
 /// What [`TOO_MANY`] says, to whom there is room for a probe only.
 pub(super) fn too_many() -> Response {
-    let mut answer = error(StatusCode::SERVICE_UNAVAILABLE, "too many connections");
-    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    answer
+    error(StatusCode::SERVICE_UNAVAILABLE, "too many connections")
 }
 
 /// The method is not one that the route has.

@@ -17,7 +17,8 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 use super::auth::{self, Access, Policy};
-use super::reply::{self, MethodNotAllowed, rejected};
+use super::reply::{MethodNotAllowed, rejected};
+use crate::base::reply;
 use crate::daemon::health::{Disclosure, Health, Report};
 use crate::daemon::metrics::{self, Registry};
 
@@ -35,12 +36,12 @@ pub fn routes(
             async move {
                 let report = health.report().await;
                 let status = if report.ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-                reply::json(status, rendered.body(report, access))
+                reply::from_json(status, rendered.body(report, access))
             }
         },
     );
     let alive =
-        at(&["/livez"]).and(get_or_head()).map(|| reply::json(StatusCode::OK, "{\"status\":\"alive\"}"));
+        at(&["/livez"]).and(get_or_head()).map(|| reply::from_json(StatusCode::OK, "{\"status\":\"alive\"}"));
     let scrape = at(&["/metrics"]).and(get_or_head()).map(move || {
         let mut response = metrics.render().into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));

@@ -19,8 +19,9 @@ use super::counters::{Counters, Route};
 use super::exchange::Exchange;
 use super::hosts::RequestHost;
 use super::registry::{Purpose, Stage};
-use super::reply;
+use super::reply::too_many;
 use super::socket::Socket;
+use crate::base::reply;
 
 /// warp's routes as a service.
 pub(super) trait Routes:
@@ -139,7 +140,7 @@ impl<R: Routes> hyper::service::Service<Request<Incoming>> for Service<R> {
             Err(refusal) => Work::Refused { response: Some(refusal.into()) },
             Ok(_) if crowded && !route.is_probe() => {
                 self.counters.refused();
-                Work::Refused { response: Some(reply::too_many()) }
+                Work::Refused { response: Some(too_many()) }
             }
             Ok(host) => {
                 let is_unix = matches!(self.exchange.connection.socket, Socket::Unix(_));

@@ -11,7 +11,7 @@ use rustix::process::{WaitOptions, getpid, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::debug;
 
-use crate::signals::held_back;
+use crate::base::signals::with_signals_blocked;
 
 /// Which signal asked for the stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,14 +48,14 @@ impl Signals {
     /// From here on no signal of these ends the process by itself, and none is lost. Must be called within a tokio
     /// runtime, and before there are other threads.
     pub(super) fn listen() -> io::Result<Self> {
-        let signals = held_back(Self::put_up)??;
+        let signals = with_signals_blocked(Self::install)??;
         if getpid().is_init() {
             tokio::spawn(reap(signal(SignalKind::child())?));
         }
         Ok(signals)
     }
 
-    fn put_up() -> io::Result<Self> {
+    fn install() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

@@ -3,8 +3,8 @@
 use rusqlite::{OptionalExtension, Row, Statement, Transaction, params};
 
 use super::{Status, Unhashed};
+use crate::base::timestamp::Timestamp;
 use crate::library::lenient::unsigned;
-use crate::library::timestamp::Timestamp;
 
 /// A row of `tracks` without its ids; `track_index` is the position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

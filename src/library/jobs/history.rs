@@ -9,8 +9,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{BY, Status};
+use crate::base::timestamp::Timestamp;
 use crate::library::lenient::{exact_text, word};
-use crate::library::timestamp::Timestamp;
 
 /// A walk of all of a root that completed.
 #[derive(Clone, Debug, PartialEq, Eq)]

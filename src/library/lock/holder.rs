@@ -1,58 +1,21 @@
 //! What the holder of a lock says of itself in the lock file, and how that is read back.
 //!
-//! The content is lines of UTF-8: the pid in decimal; the address that the daemon really bound, as
-//! `http://127.0.0.1:8321`, `unix:/run/vpo/vpo.sock`, for an abstract socket `unix:@vpo`, and for a socket without a
-//! name that can be written down `unix:` alone; where the lock does not lie beside its library, the library's path; and
-//! `started`, the process's start time in clock ticks since boot (`proc_pid_stat(5)`). The address is absent until the daemon
+//! The content is lines of UTF-8: the pid in decimal; the [`Address`] that the daemon really bound; where the lock does
+//! not lie beside its library, the library's path; and `started`, the process's start time in clock ticks since boot (`proc_pid_stat(5)`). The address is absent until the daemon
 //! listens. After them come the [`super::notes`].
 
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::base::address::Address;
+use crate::base::text::Escaped;
 
 /// Longer than any content; what is beyond is not ours.
 const LONGEST: usize = 16 * 1024;
-
-/// Where a daemon listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// TCP.
-    Tcp(SocketAddr),
-    /// A Unix socket.
-    Unix(PathBuf),
-    /// A Unix socket of that name in Linux' abstract namespace.
-    Abstract(String),
-    /// A Unix socket without a name, or with one that is no text.
-    Nameless,
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "http://{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Abstract(name) => write!(f, "unix:@{name}"),
-            Self::Nameless => f.write_str("unix:"),
-        }
-    }
-}
-
-impl Address {
-    fn parse(line: &str) -> Option<Self> {
-        if let Some(path) = line.strip_prefix("unix:") {
-            return Some(match path.strip_prefix('@') {
-                Some(name) => Self::Abstract(name.to_owned()),
-                None if path.is_empty() => Self::Nameless,
-                None => Self::Unix(path.into()),
-            });
-        }
-        line.strip_prefix("http://")?.parse().ok().map(Self::Tcp)
-    }
-}
 
 /// What a holder has written about itself; nothing yet, for a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,7 +41,7 @@ impl Holder {
     pub(super) fn serving(address: Address, library: Option<&Path>) -> Self {
         Self {
             address: Some(address),
-            library: library.map(|library| on_one_line(library).into()),
+            library: library.map(|library| Escaped(library.display()).to_string().into()),
             ..Self::this_process()
         }
     }
@@ -127,7 +90,7 @@ impl Holder {
 
     /// Whether it says that it has locked another library than `library`: two daemons share a runtime directory.
     pub(super) fn is_elsewhere(&self, library: &Path) -> bool {
-        self.library.as_deref().is_some_and(|locked| *locked != *on_one_line(library))
+        self.library.as_deref().is_some_and(|locked| *locked != Escaped(library.display()).to_string())
     }
 
     /// The library that it names, for people.
@@ -152,11 +115,6 @@ fn started(pid: u32) -> Option<NonZeroU64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// A path as a line of the lock file has it.
-fn on_one_line(path: &Path) -> String {
-    path.to_string_lossy().replace('\n', "\u{fffd}")
-}
-
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.pid, &self.address) {
@@ -167,5 +125,21 @@ impl fmt::Display for Holder {
             }
             (None, None) => f.write_str("another process (`vpo scan`, or a daemon that does not listen yet)"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_holds_lines_forges_none() {
+        let library = Path::new("/v/a\nhttp://127.0.0.1:1\n\u{202e}.db");
+        let holder = Holder::serving(Address::Unix("/run/vpo.sock".into()), Some(library));
+        let text = holder.to_text();
+        assert!(text.contains("\n/v/a\\nhttp://127.0.0.1:1\\n\\u{202e}.db\n"), "{text}");
+        let read = Holder::parse(&text);
+        assert_eq!(read, holder);
+        assert!(!read.is_elsewhere(library) && read.is_elsewhere(Path::new("/v/a")));
     }
 }

@@ -7,6 +7,7 @@
 
 use std::fmt::Write as _;
 
+use crate::base::text::Escaped;
 use crate::library::check::Reason;
 use crate::library::identity::Stamp;
 
@@ -97,8 +98,7 @@ impl Notes {
             let _ = writeln!(text, "{line:<WIDTH$}");
         }
         if let Some(Fault { starts, reason, stamp, detail }) = &self.fault {
-            let detail = detail.replace('\n', " ");
-            let _ = writeln!(text, "fault {starts} {} {stamp} {detail}", reason.as_str());
+            let _ = writeln!(text, "fault {starts} {} {stamp} {}", reason.as_str(), Escaped(detail));
         }
         text
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::moves::Move;
 use super::{BATCH, Run};
+use crate::base::timestamp::Timestamp;
 use crate::library::files::writer::Writer;
-use crate::library::timestamp::Timestamp;
 use crate::scan::compare::Plan;
 use crate::scan::progress::Phase;
 use crate::scan::read::{self, Outcome, Reading};

@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::{Event, LIBRARY_PAUSE, Scheduler};
+use crate::base::timestamp::Timestamp;
 use crate::library::files::statistics::{Depth, Totals};
 use crate::library::jobs::history::{self, Expiry};
-use crate::library::timestamp::Timestamp;
 use crate::library::{self, Library, Patience, totals};
 use crate::scan::{Error, chain};
 

@@ -1,0 +1,75 @@
+//! What went wrong, in one line: an error with its causes, and the message of a panic.
+
+use std::any::Any;
+use std::error::Error;
+use std::iter::successors;
+
+/// An error and its causes, the outermost first.
+pub fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> + use<'a> {
+    successors(Some(error), |&error| error.source())
+}
+
+/// Joins errors as `what: why: why that`. Leaves out an error whose text is already in the line.
+#[must_use]
+pub fn join<'a>(errors: impl IntoIterator<Item = &'a (dyn Error + 'static)>) -> String {
+    errors.into_iter().map(ToString::to_string).fold(String::new(), |line, text| match line.as_str() {
+        "" => text,
+        said if said.contains(&text) => line,
+        said => format!("{said}: {text}"),
+    })
+}
+
+/// An error and its causes in one line.
+#[must_use]
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    join(causes(error))
+}
+
+/// The text that a panic was raised with.
+#[must_use]
+pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    let literal = payload.downcast_ref::<&str>().copied();
+    literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown reason")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::panic::panic_any;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Failure {
+        #[error("cannot read: {0}; look at the disk")]
+        Quotes(#[source] io::Error),
+        #[error("cannot read")]
+        Leaves(#[source] io::Error),
+        #[error("cannot scan")]
+        Outer(#[source] Box<Failure>),
+    }
+
+    #[test]
+    fn each_cause_is_in_the_line_once() {
+        let cause = || io::Error::other("no such device");
+        assert_eq!(chain(&Failure::Quotes(cause())), "cannot read: no such device; look at the disk");
+        assert_eq!(chain(&Failure::Leaves(cause())), "cannot read: no such device");
+        let deep = Failure::Outer(Box::new(Failure::Leaves(cause())));
+        assert_eq!(chain(&deep), "cannot scan: cannot read: no such device");
+        assert_eq!(join(causes(&deep).take(2)), "cannot scan: cannot read");
+    }
+
+    #[test]
+    fn a_panic_has_a_message_whatever_it_was_raised_with() {
+        let raised = |panic: fn()| std::panic::catch_unwind(panic).expect_err("a panic");
+        for (panic, message) in [
+            ((|| panic!("a literal")) as fn(), "a literal"),
+            (|| panic!("{} text", "formatted"), "formatted text"),
+            (|| panic_any(7), "unknown reason"),
+        ] {
+            assert_eq!(panic_message(&*raised(panic)), message);
+        }
+    }
+}

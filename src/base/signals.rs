@@ -1,0 +1,67 @@
+//! Blocks signals while handlers are installed, and asks a program that works to an end to stop.
+//!
+//! tokio's handlers come from the `signal-hook-registry` crate. It installs a handler (sigaction(2)) some instructions
+//! before it stores what the handler is to do. A signal that arrives in between is lost, and a stop is usually asked for
+//! once. What a signal means is up to the caller.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use nix::sys::signal::{SigSet, Signal};
+
+/// The signals that are blocked or waited for here.
+fn handled() -> SigSet {
+    SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP])
+}
+
+/// Runs `work` with SIGTERM, SIGINT and SIGHUP blocked in this thread. A signal that arrives meanwhile is delivered at the
+/// end. Afterwards they are unblocked, even if the parent process had blocked them.
+///
+/// The kernel delivers a signal of the process to any thread that does not block it. So install handlers in the first
+/// thread, and start every other thread within this function: a new thread inherits the blocked signals for good.
+///
+/// # Errors
+/// Never with these signals, by sigprocmask(2).
+pub fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> io::Result<T> {
+    let signals = handled();
+    signals.thread_block()?;
+    let done = work();
+    signals.thread_unblock()?;
+    Ok(done)
+}
+
+/// The signal that asked a program to stop, once there was one.
+#[derive(Clone, Debug)]
+pub struct Stop(Arc<AtomicU8>);
+
+impl Stop {
+    /// From now on the first SIGINT, SIGTERM or SIGHUP is only noted. A second one ends the process. Call it before any
+    /// other thread is started, or start the others within [`with_signals_blocked`].
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub fn listen() -> io::Result<Self> {
+        let signals = handled();
+        signals.thread_block()?;
+        let code = Arc::new(AtomicU8::new(0));
+        let stop = Self(Arc::clone(&code));
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            // As shells have it.
+            let asked = signals.wait().map_or(1, |signal| 128 + u8::try_from(signal as i32).unwrap_or(0));
+            code.store(asked, Ordering::Release);
+            // This thread takes the second one, with the kernel's own handling.
+            let _ = signals.thread_unblock();
+            loop {
+                std::thread::park();
+            }
+        })?;
+        Ok(stop)
+    }
+
+    /// The code to exit with, once there was a signal.
+    #[must_use]
+    pub fn code(&self) -> Option<u8> {
+        Some(self.0.load(Ordering::Acquire)).filter(|code| *code != 0)
+    }
+}
