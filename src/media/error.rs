@@ -1,4 +1,4 @@
-//! Why a file gave no [`MediaInfo`](super::MediaInfo): each message is one line that a user can act on.
+//! Why a file gave no [`MediaInfo`](super::info::MediaInfo): each message is one line that a user can act on.
 
 use std::io;
 

@@ -1,7 +1,7 @@
 //! The frame rate from decoding times, as ffprobe estimates `r_frame_rate`: the lowest rate at which all
 //! times can be represented, else the standard rate that fits best.
 
-use crate::media::names::{Rate, gcd};
+use super::rate::{Rate, gcd};
 
 /// What a track tells of its frames.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
-use super::Error;
+use super::error::Error;
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };

@@ -5,9 +5,11 @@ use std::io::{Read, Seek};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::container::{avi, matroska, mp4};
+use super::error::Error;
 use super::guard::guarded;
+use super::info::MediaInfo;
 use super::reader::{Reader, Usage};
-use super::{Error, MediaInfo, avi, matroska, mp4};
 
 /// Reads what a video holds; the family is found by content.
 ///

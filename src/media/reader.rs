@@ -5,7 +5,7 @@
 
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
-use super::Error;
+use super::error::Error;
 
 /// The first read: it holds the whole header of nearly every file.
 const FIRST_READ: usize = 16 * 1024;

@@ -3,9 +3,10 @@
 
 use super::ebml::Children;
 use super::ids;
-use crate::media::image;
+use crate::media::codec::image;
+use crate::media::error::Error;
+use crate::media::info::{Track, TrackType};
 use crate::media::reader::Reader;
-use crate::media::{Error, Track, TrackType};
 
 /// Attachments of one file: ffprobe refuses more streams.
 const MAX_ATTACHMENTS: usize = 1000;

@@ -2,7 +2,7 @@
 
 use super::ebml::{Children, Element};
 use super::ids;
-use crate::media::Error;
+use crate::media::error::Error;
 use crate::media::reader::Reader;
 
 /// Bytes of `CodecPrivate` that are looked at: the headers of codecs are far shorter.

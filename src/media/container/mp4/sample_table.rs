@@ -1,7 +1,8 @@
 //! The sample table's head: how long the first frames last. Tables of millions of entries are never read.
 
-use super::boxes::{BoxHeader, u32_at};
-use crate::media::Error;
+use super::boxes::BoxHeader;
+use crate::media::bytes::u32_at;
+use crate::media::error::Error;
 use crate::media::frame_rate::FRAMES;
 use crate::media::reader::Reader;
 

@@ -6,8 +6,9 @@ use std::collections::{BTreeSet, VecDeque};
 use super::ebml::{Children, Element};
 use super::tracks::{self, Entry};
 use super::{attachments, ids};
+use crate::media::error::Error;
+use crate::media::info::Track;
 use crate::media::reader::Reader;
-use crate::media::{Error, Track};
 
 /// SeekHead entries that are followed: ffprobe gives up at as many.
 const MAX_SEEKS: usize = 64;

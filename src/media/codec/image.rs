@@ -1,6 +1,6 @@
 //! The size of a still image (a cover) from its first bytes: PNG, JPEG, GIF. No pixel is looked at.
 
-use super::reader::Reader;
+use crate::media::reader::Reader;
 
 /// Markers of a JPEG that are looked at before giving up: metadata and previews come before the frame.
 const MAX_MARKERS: u32 = 64;

@@ -1,10 +1,9 @@
 //! Boxes (QuickTime: atoms): size, type, payload. How they nest and where they lie, nothing of what they mean.
 
-use crate::media::Error;
+use crate::media::bytes::{u32_at, u64_at};
+use crate::media::codec::fourcc::FourCc;
+use crate::media::error::Error;
 use crate::media::reader::Reader;
-
-/// A box type, four characters.
-pub(crate) type FourCc = [u8; 4];
 
 /// One box: its type, and where its payload lies in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,26 +84,6 @@ impl Boxes {
         }
         Ok(None)
     }
-}
-
-/// The big-endian number at a place of a slice, if the slice reaches so far.
-pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-/// As [`u16_at`].
-pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-/// As [`u16_at`].
-pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-/// As [`u16_at`], of four characters.
-pub(crate) fn four_cc_at(bytes: &[u8], at: usize) -> Option<FourCc> {
-    bytes.get(at..)?.first_chunk().copied()
 }
 
 #[cfg(test)]

@@ -3,12 +3,14 @@
 //! The first fragments are read for their frames. Where the file ends is told by a segment index that covers
 //! it, else by the last fragment that the random access table (`mfra`) names, else by `mehd`, else by a walk.
 
-use super::boxes::{BoxHeader, Boxes, u16_at, u32_at, u64_at};
+use super::boxes::{BoxHeader, Boxes};
 use super::movie::{Fragments, Movie, MovieTrack};
 use super::sample_table::accumulate;
+use crate::media::bytes::{u16_at, u32_at, u64_at};
+use crate::media::error::Error;
 use crate::media::frame_rate::FRAMES;
+use crate::media::info::TrackType;
 use crate::media::reader::Reader;
-use crate::media::{Error, TrackType};
 
 /// Fragments of a track from the start that are read in any case.
 const FIRST: u32 = 4;

@@ -1,7 +1,7 @@
 //! Audio codecs' own headers in a sample entry, as far as they tell codec and channels.
 
 use super::bits::Bits;
-use super::codecs;
+use super::quicktime;
 
 /// What a header tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl<'a> ElementaryStream<'a> {
 
     /// Codec and channels.
     pub(crate) fn audio(&self) -> AudioConfig {
-        let codec = codecs::object_type(self.object_type);
+        let codec = quicktime::object_type(self.object_type);
         match codec {
             Some("aac") => AudioSpecificConfig::parse(self.specific).map_or(
                 AudioConfig { codec, channels: None },

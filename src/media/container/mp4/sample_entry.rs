@@ -1,12 +1,15 @@
 //! Sample descriptions (`stsd`): which codec a track holds, and what its header says of it.
 
-use super::audio_config::{self, DolbyConfig, ElementaryStream};
-use super::boxes::{BoxHeader, Boxes, FourCc, four_cc_at, u16_at, u32_at};
-use super::video_config::{self, VideoConfig};
-use super::{codecs, frame_header, pcm};
-use crate::media::names::riff::WaveFormat;
+use super::boxes::{BoxHeader, Boxes};
+use crate::media::bytes::{u16_at, u32_at};
+use crate::media::codec::audio::{self, DolbyConfig, ElementaryStream};
+use crate::media::codec::fourcc::{FourCc, four_cc_at};
+use crate::media::codec::riff::WaveFormat;
+use crate::media::codec::video::{self, VideoConfig};
+use crate::media::codec::{frame_header, pcm, quicktime};
+use crate::media::error::Error;
+use crate::media::info::TrackType;
 use crate::media::reader::Reader;
-use crate::media::{Error, TrackType};
 
 /// The most that is read of a codec's header; those of real files are far smaller.
 const MAX_CONFIG: usize = 64 * 1024;
@@ -70,21 +73,20 @@ impl SampleEntry {
     /// Codec and kind by format, where the handler leaves the choice.
     fn identify(&mut self, kind: TrackType) {
         let format = self.format;
-        let audio = codecs::audio(format);
         self.kind = Some(kind);
-        self.codec = audio;
-        if kind != TrackType::Video && audio.is_some() {
+        self.codec = quicktime::audio(format);
+        if kind != TrackType::Video && self.codec.is_some() {
             self.kind = Some(TrackType::Audio);
         } else if kind != TrackType::Audio && format != [0; 4] && format != *b"mp4s" {
-            self.codec = codecs::video(format);
+            self.codec = quicktime::video(format);
             if self.codec.is_some() {
                 self.kind = Some(TrackType::Video);
             } else if kind != TrackType::Video {
-                self.codec = codecs::subtitle(format);
+                self.codec = quicktime::subtitle(format);
                 if self.codec.is_some() {
                     self.kind = Some(TrackType::Subtitle);
                 } else {
-                    self.codec = codecs::data(format);
+                    self.codec = quicktime::data(format);
                 }
             }
         }
@@ -122,8 +124,8 @@ impl SampleEntry {
         }
         if self.format == [0; 4] {
             self.codec = match bits {
-                8 => codecs::audio(*b"raw "),
-                16 => codecs::audio(*b"twos"),
+                8 => quicktime::audio(*b"raw "),
+                16 => quicktime::audio(*b"twos"),
                 _ => self.codec,
             };
         }
@@ -164,22 +166,22 @@ impl SampleEntry {
         match &kind {
             b"frma" => self.original_format(payload),
             b"esds" => self.elementary_stream(payload),
-            b"avcC" => self.take_video(video_config::avc(payload, self.size.unwrap_or_default())),
+            b"avcC" => self.take_video(video::avc(payload, self.size.unwrap_or_default())),
             b"hvcC" => {
                 // The type is shared with a DV codec.
                 if self.format == *b"dvh1" {
                     self.codec = Some("hevc");
                 }
-                self.take_video(video_config::hevc(payload));
+                self.take_video(video::hevc(payload));
             }
             b"dac3" => self.take_dolby(DolbyConfig::ac3(payload)),
             b"dec3" => self.take_dolby(DolbyConfig::eac3(payload)),
-            b"ddts" => self.take_channels(audio_config::dts_channels(payload)),
-            b"dmlp" => self.take_channels(audio_config::truehd_channels(payload)),
-            b"dOps" => self.take_channels(audio_config::opus_channels(payload)),
-            b"dfLa" => self.take_channels(audio_config::flac_channels(payload)),
+            b"ddts" => self.take_channels(audio::dts_channels(payload)),
+            b"dmlp" => self.take_channels(audio::truehd_channels(payload)),
+            b"dOps" => self.take_channels(audio::opus_channels(payload)),
+            b"dfLa" => self.take_channels(audio::flac_channels(payload)),
             b"alac" if self.codec == Some("alac") => {
-                self.take_channels(payload.get(4..).and_then(audio_config::alac_channels));
+                self.take_channels(payload.get(4..).and_then(audio::alac_channels));
             }
             // Of Windows Media in fragmented files (Protected Interoperable File Format).
             b"wfex" if self.kind == Some(TrackType::Audio) => {
@@ -216,7 +218,7 @@ impl SampleEntry {
         self.codec = config.codec.or(self.codec);
         self.take_channels(config.channels);
         if self.kind == Some(TrackType::Video) && self.codec == Some("mpeg4") {
-            self.take_video(video_config::mpeg4(stream.specific));
+            self.take_video(video::mpeg4(stream.specific));
         }
     }
 

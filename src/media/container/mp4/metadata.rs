@@ -1,8 +1,11 @@
 //! Metadata beside the tracks: covers, and what a track's own user data says of its role.
 
-use super::boxes::{BoxHeader, four_cc_at, u32_at};
+use super::boxes::BoxHeader;
+use crate::media::bytes::u32_at;
+use crate::media::codec::fourcc::four_cc_at;
+use crate::media::codec::image;
+use crate::media::error::Error;
 use crate::media::reader::Reader;
-use crate::media::{Error, image};
 
 /// More covers than anyone embeds.
 const MAX_COVERS: usize = 32;

@@ -2,10 +2,11 @@
 //! the codecs' own headers in `CodecPrivate` know better than the track.
 
 use super::tracks::{Entry, Kind};
-use crate::media::mp4::audio_config::{self, AudioSpecificConfig};
-use crate::media::mp4::codecs as quicktime;
-use crate::media::mp4::video_config::{self, VideoConfig};
-use crate::media::names::riff::{self, WaveFormat};
+use crate::media::codec::audio::{self, AudioSpecificConfig};
+use crate::media::codec::fourcc::four_cc_at;
+use crate::media::codec::quicktime;
+use crate::media::codec::riff::{self, WaveFormat};
+use crate::media::codec::video::{self, VideoConfig};
 
 /// What a track's codec identifier and private data tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub(super) struct Codec {
 /// Names a track's codec.
 pub(super) fn of(entry: &Entry) -> Codec {
     let private = entry.codec_private.as_slice();
-    let four = |at: usize| private.get(at..at + 4).and_then(|code| <[u8; 4]>::try_from(code).ok());
+    let four = |at: usize| four_cc_at(private, at);
     let (name, channels) = match entry.codec_id.as_str() {
         "V_MS/VFW/FOURCC" if private.len() >= 40 => {
             (four(16).and_then(|code| riff::video(code).or_else(|| quicktime::video(code))), None)
@@ -54,10 +55,10 @@ pub(super) fn of(entry: &Entry) -> Codec {
 fn channels_of(codec: &str, private: &[u8]) -> Option<u32> {
     match codec {
         "aac" => AudioSpecificConfig::parse(private)?.channels(),
-        "alac" => audio_config::alac_channels(private),
-        "flac" => audio_config::flac_channels(private),
+        "alac" => audio::alac_channels(private),
+        "flac" => audio::flac_channels(private),
         "opus" if private.starts_with(b"OpusHead") => private.get(9).map(|channels| u32::from(*channels)),
-        "vorbis" => audio_config::vorbis_channels(private),
+        "vorbis" => audio::vorbis_channels(private),
         _ => None,
     }
 }
@@ -65,9 +66,9 @@ fn channels_of(codec: &str, private: &[u8]) -> Option<u32> {
 fn video_of(codec: &str, entry: &Entry) -> Option<VideoConfig> {
     let private = entry.codec_private.as_slice();
     match codec {
-        "h264" => video_config::avc(private, entry.width.zip(entry.height).unwrap_or_default()),
-        "hevc" => video_config::hevc(private),
-        "mpeg4" => video_config::mpeg4(private),
+        "h264" => video::avc(private, entry.width.zip(entry.height).unwrap_or_default()),
+        "hevc" => video::hevc(private),
+        "mpeg4" => video::mpeg4(private),
         _ => None,
     }
 }

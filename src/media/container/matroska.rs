@@ -2,22 +2,24 @@
 
 mod attachments;
 mod cluster;
-mod codec;
+mod codec_id;
 mod ebml;
 mod ids;
 mod segment;
 mod tracks;
 
 use cluster::Frame;
-use codec::Codec;
+use codec_id::Codec;
 use ebml::{Children, Element};
 use segment::Segment;
 use tracks::{Entry, Kind};
 
-use super::frame_rate::{self, Timing};
-use super::names::{Rate, channel_layout, language, primary_subtag};
-use super::reader::Reader;
-use super::{Error, MediaInfo, Track, TrackType};
+use crate::media::error::Error;
+use crate::media::frame_rate::{self, Timing};
+use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
+use crate::media::language::{bibliographic, primary_subtag};
+use crate::media::rate::Rate;
+use crate::media::reader::Reader;
 
 /// Frames whose times are looked at where a track does not state its rate; some more than count, because they
 /// are stored in decoding order.
@@ -29,7 +31,7 @@ pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let mut segment = find_segment(reader)?;
     let entries = std::mem::take(&mut segment.entries).into_iter();
     let with_codec = |entry| {
-        let codec = codec::of(&entry);
+        let codec = codec_id::of(&entry);
         (entry, codec)
     };
     let entries: Vec<(Entry, Codec)> = entries.map(with_codec).collect();
@@ -108,7 +110,7 @@ fn track(entry: Entry, codec: Codec, rate: Option<Rate>) -> Track {
     Track {
         track_type,
         codec: codec.name.map(str::to_owned),
-        language: Some(language(spoken)),
+        language: Some(bibliographic(spoken)),
         title: entry.name,
         is_default: entry.is_default,
         is_forced: entry.is_forced,
@@ -195,7 +197,7 @@ fn estimated_rate(entry: &Entry, codec: &Codec, scale: u64, frames: &[Frame]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::mp4::video_config::VideoConfig;
+    use crate::media::codec::video::VideoConfig;
 
     #[test]
     fn the_claim_of_h264_needs_a_frame() {

@@ -5,7 +5,7 @@ pub(crate) const UNDETERMINED: &str = "und";
 
 /// Any code of a file → ISO 639-2/B: two-letter (ISO 639-1) and terminological (639-2/T) codes are translated,
 /// other three-letter codes kept, region and script of a BCP 47 tag dropped; all else is `und`.
-pub(crate) fn language(code: &str) -> String {
+pub(crate) fn bibliographic(code: &str) -> String {
     let code = primary_subtag(code).to_ascii_lowercase();
     let translated = match code.len() {
         2 => look_up(&ALPHA_2, &code).unwrap_or(UNDETERMINED),
@@ -92,7 +92,7 @@ mod tests {
             ("\u{e9}a", "und"),
             ("a b", "und"),
         ] {
-            assert_eq!(language(code), expected, "{code:?}");
+            assert_eq!(bibliographic(code), expected, "{code:?}");
         }
     }
 

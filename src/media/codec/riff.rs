@@ -3,15 +3,11 @@
 //!
 //! Sources: Microsoft's mmreg.h and vfw.h, the FOURCC registry (fourcc.org), and ffprobe's names for both.
 
-/// A codec's name with all its four-character codes.
-type FourCcs = (&'static str, &'static [&'static [u8; 4]]);
+use super::fourcc::{FourCc, Table, look_up};
 
-/// The video codec of a four-character code; the first exact match, else the first that differs in case only.
-pub(crate) fn video(four_cc: [u8; 4]) -> Option<&'static str> {
-    let find = |same: &dyn Fn(&[u8; 4]) -> bool| {
-        VIDEO.iter().find(|(_, codes)| codes.iter().any(|code| same(code))).map(|(name, _)| *name)
-    };
-    find(&|code| *code == four_cc).or_else(|| find(&|code| code.eq_ignore_ascii_case(&four_cc)))
+/// The video codec of a four-character code.
+pub(crate) fn video(code: FourCc) -> Option<&'static str> {
+    look_up(VIDEO, code)
 }
 
 /// The audio codec of a format tag and the bits of a sample.
@@ -127,7 +123,7 @@ fn extensible(bytes: &[u8], bits: u16) -> Option<&'static str> {
 }
 
 #[rustfmt::skip]
-const VIDEO: &[FourCcs] = &[
+const VIDEO: Table = &[
     ("h264", &[b"H264", b"h264", b"X264", b"x264", b"avc1", b"DAVC", b"SMV2", b"VSSH", b"Q264", b"V264",
         b"GAVC", b"UMSV", b"tshd", b"INMC"]),
     ("h263", &[b"H263", b"X263", b"T263", b"L263", b"VX1K", b"ZyGo", b"M263", b"lsvm", b"U263", b"VSM4"]),

@@ -6,13 +6,14 @@
 #[cfg(test)]
 mod tests;
 
-use super::frame_rate::{self, Timing};
-use super::mp4::codecs as quicktime;
-use super::mp4::video_config::{self, VideoConfig};
-use super::names::riff::{self, WaveFormat};
-use super::names::{channel_layout, text};
-use super::reader::Reader;
-use super::{Error, MAX_TEXT, MediaInfo, Track, TrackType};
+use crate::media::bytes::{MAX_TEXT, text};
+use crate::media::codec::quicktime;
+use crate::media::codec::riff::{self, WaveFormat};
+use crate::media::codec::video::{self, VideoConfig};
+use crate::media::error::Error;
+use crate::media::frame_rate::{self, Timing};
+use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
+use crate::media::reader::Reader;
 
 /// The header of a chunk: its name and its size.
 const CHUNK: u64 = 8;
@@ -253,7 +254,7 @@ impl Header {
             if let Some(stream) = self.streams.get_mut(index).filter(|stream| is_mpeg4(stream)) {
                 let most = usize::try_from(size).unwrap_or(usize::MAX).min(MAX_FORMAT);
                 let frame = reader.at_most(offset + CHUNK, most).unwrap_or_default();
-                stream.picture = video_config::mpeg4(frame).unwrap_or_default();
+                stream.picture = video::mpeg4(frame).unwrap_or_default();
                 return;
             }
             offset += CHUNK + padded(size);

@@ -1,8 +1,8 @@
 //! EBML elements (RFC 8794): identifiers, sizes and plain values, read by position.
 
-use crate::media::names::text;
+use crate::media::bytes::{MAX_TEXT, text};
+use crate::media::error::Error;
 use crate::media::reader::Reader;
-use crate::media::{Error, MAX_TEXT};
 
 /// Allowed everywhere, and of no interest.
 const VOID: u32 = 0xEC;

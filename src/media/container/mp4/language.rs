@@ -1,13 +1,13 @@
 //! Languages of `mdhd`: three packed letters, or one of the Macintosh's numbers.
 
-use crate::media::names;
+use crate::media::language;
 
 /// The ISO 639-2/B code; `None` when none is stated.
 pub(crate) fn name(code: u16) -> Option<String> {
     match code {
         0x7FFF => None,
-        0..0x400 => macintosh(code).map(names::language),
-        _ => Some(names::language(&packed(code))),
+        0..0x400 => macintosh(code).map(language::bibliographic),
+        _ => Some(language::bibliographic(&packed(code))),
     }
 }
 

@@ -5,31 +5,28 @@
 //! sample tables beyond their head are never read. Everything is taken as ffprobe takes it: see
 //! `docs/probing.md` for the few differences.
 
-pub(super) mod audio_config;
-mod bits;
 mod boxes;
-pub(super) mod codecs;
 mod fragments;
-mod frame_header;
 mod language;
 mod metadata;
 mod movie;
-mod pcm;
 mod sample_entry;
 mod sample_table;
 #[cfg(test)]
 mod tests;
-pub(super) mod video_config;
 
-use boxes::{BoxHeader, Boxes, four_cc_at};
+use boxes::{BoxHeader, Boxes};
 use fragments::{Fragmented, Timeline};
 use metadata::Cover;
 use movie::{Movie, MovieTrack, Stream};
 
-use super::frame_rate::{self, Timing};
-use super::names::{Rate, UNDETERMINED, channel_layout};
-use super::reader::Reader;
-use super::{Error, MediaInfo, Track, TrackType};
+use crate::media::codec::fourcc::four_cc_at;
+use crate::media::error::Error;
+use crate::media::frame_rate::{self, Timing};
+use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
+use crate::media::language::UNDETERMINED;
+use crate::media::rate::Rate;
+use crate::media::reader::Reader;
 
 /// ffprobe's name of the family.
 const FORMAT: &str = "mov,mp4,m4a,3gp,3g2,mj2";

@@ -2,13 +2,17 @@
 
 use std::io::Cursor;
 
-use super::boxes::{BoxHeader, Boxes, FourCc, four_cc_at, u16_at, u32_at, u64_at};
-use super::frame_header;
+use super::boxes::{BoxHeader, Boxes};
+use super::language;
 use super::metadata::{self, Cover};
 use super::sample_entry::{self, SampleEntry};
 use super::sample_table::Durations;
+use crate::media::bytes::{u16_at, u32_at, u64_at};
+use crate::media::codec::fourcc::{FourCc, four_cc_at};
+use crate::media::codec::frame_header;
+use crate::media::error::Error;
+use crate::media::info::TrackType;
 use crate::media::reader::{MAX_ELEMENT, Reader};
-use crate::media::{Error, TrackType};
 
 /// More tracks than any file has.
 const MAX_TRACKS: usize = 1000;
@@ -297,7 +301,7 @@ impl MovieTrack {
     fn media_header(&mut self, payload: &[u8]) {
         (self.timescale, self.duration) = timescale_and_duration(payload);
         let at = if payload.first() == Some(&1) { 32 } else { 20 };
-        self.language = u16_at(payload, at).and_then(super::language::name);
+        self.language = u16_at(payload, at).and_then(language::name);
     }
 
     /// ISO/IEC 14496-12, 8.5.1: only the sample description and the head of the durations are of use, and what

@@ -3,8 +3,8 @@
 //! Sources: the registration authority's lists of sample entries and object types (mp4ra.org), Apple's
 //! QuickTime File Format Specification, and what ffprobe says for those that were never registered.
 
-use super::boxes::FourCc;
-use crate::media::names::riff;
+use super::fourcc::{FourCc, Table, look_up};
+use super::riff;
 
 /// The codec of a video sample entry; those of AVI stray into QuickTime files.
 pub(crate) fn video(format: FourCc) -> Option<&'static str> {
@@ -60,16 +60,6 @@ pub(crate) fn object_type(indication: u8) -> Option<&'static str> {
         _ => return None,
     })
 }
-
-/// The exact type, else one that differs in case only.
-fn look_up(table: Table, format: FourCc) -> Option<&'static str> {
-    let find = |same: &dyn Fn(&FourCc) -> bool| {
-        table.iter().find(|(_, formats)| formats.iter().any(|known| same(known))).map(|(name, _)| *name)
-    };
-    find(&|known| *known == format).or_else(|| find(&|known| known.eq_ignore_ascii_case(&format)))
-}
-
-type Table = &'static [(&'static str, &'static [&'static FourCc])];
 
 #[rustfmt::skip]
 const AUDIO: Table = &[

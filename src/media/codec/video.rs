@@ -2,7 +2,7 @@
 //! decoder, which follows them and not the sample entry.
 
 use super::bits::Bits;
-use super::boxes::u16_at;
+use crate::media::bytes::u16_at;
 
 /// What a header tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use super::ebml::{Children, Element, variable};
 use super::ids;
-use crate::media::Error;
+use crate::media::error::Error;
 use crate::media::reader::Reader;
 
 /// Blocks looked at, of all tracks together.

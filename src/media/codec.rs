@@ -1,0 +1,11 @@
+//! The codecs: their names, and what their own headers tell, whatever container they come in.
+
+pub(super) mod audio;
+mod bits;
+pub(super) mod fourcc;
+pub(super) mod frame_header;
+pub(super) mod image;
+pub(super) mod pcm;
+pub(super) mod quicktime;
+pub(super) mod riff;
+pub(super) mod video;
