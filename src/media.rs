@@ -12,7 +12,6 @@ mod guard;
 mod info;
 mod language;
 mod probe;
-mod rate;
 mod reader;
 
 pub use error::Error;

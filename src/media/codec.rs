@@ -1,10 +1,13 @@
 //! The codecs: their names, and what their own headers tell, whatever container they come in.
 
 pub(super) mod audio;
+pub(super) mod avc;
 mod bits;
 pub(super) mod fourcc;
 pub(super) mod frame_header;
+pub(super) mod hevc;
 pub(super) mod image;
+pub(super) mod mpeg4;
 pub(super) mod pcm;
 pub(super) mod quicktime;
 pub(super) mod riff;

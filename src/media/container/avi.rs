@@ -7,9 +7,9 @@
 mod tests;
 
 use crate::media::bytes::{MAX_TEXT, text};
-use crate::media::codec::quicktime;
 use crate::media::codec::riff::{self, WaveFormat};
-use crate::media::codec::video::{self, VideoConfig};
+use crate::media::codec::video::VideoConfig;
+use crate::media::codec::{mpeg4, quicktime};
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Timing};
 use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
@@ -254,7 +254,7 @@ impl Header {
             if let Some(stream) = self.streams.get_mut(index).filter(|stream| is_mpeg4(stream)) {
                 let most = usize::try_from(size).unwrap_or(usize::MAX).min(MAX_FORMAT);
                 let frame = reader.at_most(offset + CHUNK, most).unwrap_or_default();
-                stream.picture = video::mpeg4(frame).unwrap_or_default();
+                stream.picture = mpeg4::parse(frame).unwrap_or_default();
                 return;
             }
             offset += CHUNK + padded(size);

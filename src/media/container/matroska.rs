@@ -15,10 +15,9 @@ use segment::Segment;
 use tracks::{Entry, Kind};
 
 use crate::media::error::Error;
-use crate::media::frame_rate::{self, Timing};
+use crate::media::frame_rate::{self, Rate, Timing};
 use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
 use crate::media::language::{bibliographic, primary_subtag};
-use crate::media::rate::Rate;
 use crate::media::reader::Reader;
 
 /// Frames whose times are looked at where a track does not state its rate; some more than count, because they

@@ -6,10 +6,12 @@
 //! `docs/probing.md` for the few differences.
 
 mod boxes;
+mod elementary_stream;
 mod fragments;
 mod language;
 mod metadata;
 mod movie;
+mod random_access;
 mod sample_entry;
 mod sample_table;
 #[cfg(test)]
@@ -22,10 +24,9 @@ use movie::{Movie, MovieTrack, Stream};
 
 use crate::media::codec::fourcc::four_cc_at;
 use crate::media::error::Error;
-use crate::media::frame_rate::{self, Timing};
+use crate::media::frame_rate::{self, Rate, Timing};
 use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
 use crate::media::language::UNDETERMINED;
-use crate::media::rate::Rate;
 use crate::media::reader::Reader;
 
 /// ffprobe's name of the family.

@@ -4,9 +4,9 @@
 use super::tracks::{Entry, Kind};
 use crate::media::codec::audio::{self, AudioSpecificConfig};
 use crate::media::codec::fourcc::four_cc_at;
-use crate::media::codec::quicktime;
 use crate::media::codec::riff::{self, WaveFormat};
-use crate::media::codec::video::{self, VideoConfig};
+use crate::media::codec::video::VideoConfig;
+use crate::media::codec::{avc, hevc, mpeg4, quicktime};
 
 /// What a track's codec identifier and private data tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,9 +66,9 @@ fn channels_of(codec: &str, private: &[u8]) -> Option<u32> {
 fn video_of(codec: &str, entry: &Entry) -> Option<VideoConfig> {
     let private = entry.codec_private.as_slice();
     match codec {
-        "h264" => video::avc(private, entry.width.zip(entry.height).unwrap_or_default()),
-        "hevc" => video::hevc(private),
-        "mpeg4" => video::mpeg4(private),
+        "h264" => avc::parse(private, entry.width.zip(entry.height).unwrap_or_default()),
+        "hevc" => hevc::parse(private),
+        "mpeg4" => mpeg4::parse(private),
         _ => None,
     }
 }

@@ -1,12 +1,13 @@
 //! Sample descriptions (`stsd`): which codec a track holds, and what its header says of it.
 
 use super::boxes::{BoxHeader, Boxes};
+use super::elementary_stream::ElementaryStream;
 use crate::media::bytes::{u16_at, u32_at};
-use crate::media::codec::audio::{self, DolbyConfig, ElementaryStream};
+use crate::media::codec::audio::{self, DolbyConfig};
 use crate::media::codec::fourcc::{FourCc, four_cc_at};
 use crate::media::codec::riff::WaveFormat;
-use crate::media::codec::video::{self, VideoConfig};
-use crate::media::codec::{frame_header, pcm, quicktime};
+use crate::media::codec::video::VideoConfig;
+use crate::media::codec::{avc, frame_header, hevc, mpeg4, pcm, quicktime};
 use crate::media::error::Error;
 use crate::media::info::TrackType;
 use crate::media::reader::Reader;
@@ -166,13 +167,13 @@ impl SampleEntry {
         match &kind {
             b"frma" => self.original_format(payload),
             b"esds" => self.elementary_stream(payload),
-            b"avcC" => self.take_video(video::avc(payload, self.size.unwrap_or_default())),
+            b"avcC" => self.take_video(avc::parse(payload, self.size.unwrap_or_default())),
             b"hvcC" => {
                 // The type is shared with a DV codec.
                 if self.format == *b"dvh1" {
                     self.codec = Some("hevc");
                 }
-                self.take_video(video::hevc(payload));
+                self.take_video(hevc::parse(payload));
             }
             b"dac3" => self.take_dolby(DolbyConfig::ac3(payload)),
             b"dec3" => self.take_dolby(DolbyConfig::eac3(payload)),
@@ -218,7 +219,7 @@ impl SampleEntry {
         self.codec = config.codec.or(self.codec);
         self.take_channels(config.channels);
         if self.kind == Some(TrackType::Video) && self.codec == Some("mpeg4") {
-            self.take_video(video::mpeg4(stream.specific));
+            self.take_video(mpeg4::parse(stream.specific));
         }
     }
 
