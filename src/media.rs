@@ -16,5 +16,5 @@ mod reader;
 
 pub use error::Error;
 pub use info::{MediaInfo, Track, TrackType};
-pub use probe::{measure, open, probe, probe_file};
+pub use probe::{extensions, measure, open, probe, probe_file};
 pub use reader::{Source, Usage};

@@ -11,8 +11,10 @@ pub enum Error {
     #[error("the file is empty")]
     Empty,
     /// The content is of another kind; `found` names it where it is a well-known one.
-    #[error("not a Matroska, WebM, MP4, MOV or AVI video: it {found}")]
+    #[error("not a {supported} video: it {found}")]
     NotAVideo {
+        /// The names of the formats that are read: "A, B or C".
+        supported: String,
         /// Completes the sentence "it …": "is a JPEG image".
         found: &'static str,
     },

@@ -1,17 +1,18 @@
-//! Which family a file is of, and the guarded call of its parser.
+//! Which format a file is of, and the guarded call of its parser.
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{Read, Seek};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::container::{avi, matroska, mp4};
+use super::container::FORMATS;
+use super::container::format::HEAD;
 use super::error::Error;
 use super::guard::guarded;
 use super::info::MediaInfo;
 use super::reader::{Reader, Usage};
 
-/// Reads what a video holds; the family is found by content.
+/// Reads what a video holds; the format is found by content.
 ///
 /// # Errors
 ///
@@ -67,44 +68,25 @@ fn regular(kind: FileType) -> Result<(), Error> {
 }
 
 fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
-    let head = reader.at_most(0, 192)?;
-    match Family::of(head) {
-        Ok(Family::Matroska) => matroska::parse(reader),
-        Ok(Family::Mp4) => mp4::parse(reader),
-        Ok(Family::Avi) => avi::parse(reader),
-        Err(found) => Err(Error::NotAVideo { found }),
+    let head = reader.at_most(0, HEAD)?;
+    match FORMATS.iter().find(|format| (format.recognises)(head)) {
+        Some(format) => (format.parse)(reader),
+        None => Err(Error::NotAVideo { supported: supported(), found: familiar(head) }),
     }
 }
 
-/// The families of containers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
-    Matroska,
-    Mp4,
-    Avi,
+/// The names of all formats: `A, B or C`.
+fn supported() -> String {
+    let titles: Vec<&str> = FORMATS.iter().flat_map(|format| format.titles).copied().collect();
+    match titles.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => titles.concat(),
+    }
 }
 
-impl Family {
-    /// By a file's first bytes; else what it is, to complete the sentence "it …".
-    fn of(head: &[u8]) -> Result<Self, &'static str> {
-        if head.starts_with(&[0x1A, 0x45, 0xDF, 0xA3]) {
-            return Ok(Self::Matroska);
-        }
-        let four = |at: usize| head.get(at..at + 4).unwrap_or_default();
-        match (four(0), four(8)) {
-            (b"RIFF", b"AVI " | b"AVIX" | b"AVI\x19" | b"AMV ") | (b"ON2 ", b"ON2f") => return Ok(Self::Avi),
-            _ => {}
-        }
-        // Motion JPEG 2000 begins with the signature of JPEG 2000 (ISO/IEC 15444-3, 5.1).
-        if four(4) == b"jP  " && four(16) == b"ftyp" && four(20) == b"mjp2" {
-            return Ok(Self::Mp4);
-        }
-        match four(4) {
-            b"ftyp" | b"moov" | b"mdat" | b"moof" | b"styp" | b"sidx" | b"free" | b"skip" | b"wide"
-            | b"pnot" | b"uuid" | b"junk" | b"pict" | b"emsg" | b"prfl" => Ok(Self::Mp4),
-            _ => Err(familiar(head)),
-        }
-    }
+/// The file name extensions of all formats: lower case, without the dot.
+pub fn extensions() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().flat_map(|format| format.extensions).copied()
 }
 
 /// What people find under a video's name.

@@ -6,7 +6,9 @@
 #[cfg(test)]
 mod tests;
 
+use super::format::Format;
 use crate::media::bytes::{MAX_TEXT, text};
+use crate::media::codec::fourcc::four_cc_at;
 use crate::media::codec::riff::{self, WaveFormat};
 use crate::media::codec::video::VideoConfig;
 use crate::media::codec::{mpeg4, quicktime};
@@ -29,8 +31,17 @@ const NEAR_CHUNKS: u32 = 4;
 /// Bytes of a stream format that are looked at.
 const MAX_FORMAT: usize = 1024;
 
+/// AVI.
+pub(super) const FORMAT: Format =
+    Format { name: "avi", titles: &["AVI"], extensions: &["avi"], recognises, parse };
+
+fn recognises(head: &[u8]) -> bool {
+    let codes = (four_cc_at(head, 0).unwrap_or_default(), four_cc_at(head, 8).unwrap_or_default());
+    matches!((&codes.0, &codes.1), (b"RIFF", b"AVI " | b"AVIX" | b"AVI\x19" | b"AMV ") | (b"ON2 ", b"ON2f"))
+}
+
 /// Reads an AVI file's streams.
-pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
+fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let riff = reader.array::<12>(0, "RIFF header")?;
     let mut header = Header {
         is_amv: riff.starts_with(b"AMV "),
@@ -46,7 +57,7 @@ pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     }
     let duration = header.duration(length);
     Ok(MediaInfo {
-        container_format: "avi",
+        container_format: FORMAT.name,
         duration_seconds: duration,
         tracks: header.streams.into_iter().flat_map(Stream::tracks).collect(),
     })
@@ -73,7 +84,7 @@ struct Stream {
     length: u32,
     sample_size: u32,
     title: Option<String>,
-    format: Option<Format>,
+    format: Option<StreamFormat>,
     /// What the first frame tells.
     picture: VideoConfig,
 }
@@ -90,7 +101,7 @@ enum Kind {
 
 /// What a `strf` chunk tells.
 #[derive(Clone, Copy, Debug)]
-enum Format {
+enum StreamFormat {
     Bitmap { codec: Option<&'static str>, width: u32, height: u32 },
     Wave(WaveFormat),
 }
@@ -195,11 +206,11 @@ impl Header {
         stream.format = match stream.kind {
             Kind::Video if self.is_amv => {
                 let (width, height) = self.size;
-                Some(Format::Bitmap { codec: Some("amv"), width, height })
+                Some(StreamFormat::Bitmap { codec: Some("amv"), width, height })
             }
             Kind::Video if bytes.len() >= 20 => {
                 let four_cc = [bytes[16], bytes[17], bytes[18], bytes[19]];
-                Some(Format::Bitmap {
+                Some(StreamFormat::Bitmap {
                     codec: bitmap_codec(four_cc, bytes),
                     width: u32_at(bytes, 4),
                     // Negative for pictures that are stored top down.
@@ -213,7 +224,7 @@ impl Header {
                     b"Axan" => wave.codec = Some("xan_dpcm"),
                     _ => {}
                 }
-                Format::Wave(wave)
+                StreamFormat::Wave(wave)
             }),
             _ => None,
         };
@@ -223,8 +234,9 @@ impl Header {
     /// MPEG-4 video tells its size and rate in its first frame, which a decoder believes. It mostly lies in the
     /// bytes that were read already; else behind some sound, which is read in large pieces.
     fn first_frames(&mut self, reader: &mut Reader<'_>, movi: u64) {
-        let is_mpeg4 =
-            |stream: &Stream| matches!(stream.format, Some(Format::Bitmap { codec: Some("mpeg4"), .. }));
+        let is_mpeg4 = |stream: &Stream| {
+            matches!(stream.format, Some(StreamFormat::Bitmap { codec: Some("mpeg4"), .. }))
+        };
         if !self.streams.iter().any(is_mpeg4) {
             return;
         }
@@ -290,11 +302,11 @@ impl Stream {
     fn tracks(self) -> Vec<Track> {
         let mut track = Track { title: self.title.clone(), ..Track::new(TrackType::Other) };
         match (self.kind, self.format) {
-            (Kind::Video, Some(Format::Bitmap { codec: Some("xsub"), .. })) => {
+            (Kind::Video, Some(StreamFormat::Bitmap { codec: Some("xsub"), .. })) => {
                 track.track_type = TrackType::Subtitle;
                 track.codec = Some("xsub".to_owned());
             }
-            (Kind::Video, Some(Format::Bitmap { codec, width, height })) => {
+            (Kind::Video, Some(StreamFormat::Bitmap { codec, width, height })) => {
                 track.track_type = TrackType::Video;
                 track.codec = codec.map(str::to_owned);
                 let (width, height) = self.picture.size.unwrap_or((width, height));
@@ -302,7 +314,7 @@ impl Stream {
                 track.height = Some(height).filter(|height| *height > 0);
                 track.frame_rate = self.frame_rate(codec);
             }
-            (Kind::Audio, Some(Format::Wave(wave))) => {
+            (Kind::Audio, Some(StreamFormat::Wave(wave))) => {
                 track.track_type = TrackType::Audio;
                 track.codec = wave.codec.map(str::to_owned);
                 track.channels = Some(wave.channels).filter(|channels| *channels > 0);

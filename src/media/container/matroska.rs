@@ -14,6 +14,7 @@ use ebml::{Children, Element};
 use segment::Segment;
 use tracks::{Entry, Kind};
 
+use super::format::Format;
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Rate, Timing};
 use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
@@ -25,8 +26,17 @@ use crate::media::reader::Reader;
 const FRAMES: usize = 41 + REORDERED;
 const REORDERED: usize = 16;
 
+/// Matroska and WebM.
+pub(super) const FORMAT: Format = Format {
+    name: "matroska,webm",
+    titles: &["Matroska", "WebM"],
+    extensions: &["mkv", "webm"],
+    recognises: |head| head.starts_with(&ids::EBML.to_be_bytes()),
+    parse,
+};
+
 /// Reads a Matroska or WebM file's tracks and attachments.
-pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
+fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let mut segment = find_segment(reader)?;
     let entries = std::mem::take(&mut segment.entries).into_iter();
     let with_codec = |entry| {
@@ -51,7 +61,7 @@ pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     #[expect(clippy::cast_precision_loss, reason = "a scale is far below 2^52")]
     let duration = segment.duration.map(|ticks| ticks * segment.timestamp_scale() as f64 / 1e9);
     Ok(MediaInfo {
-        container_format: "matroska,webm",
+        container_format: FORMAT.name,
         duration_seconds: duration.filter(|seconds| seconds.is_finite() && *seconds > 0.0),
         tracks,
     })

@@ -22,6 +22,7 @@ use fragments::{Fragmented, Timeline};
 use metadata::Cover;
 use movie::{Movie, MovieTrack, Stream};
 
+use super::format::Format;
 use crate::media::codec::fourcc::four_cc_at;
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Rate, Timing};
@@ -29,8 +30,40 @@ use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
 use crate::media::language::UNDETERMINED;
 use crate::media::reader::Reader;
 
-/// ffprobe's name of the family.
-const FORMAT: &str = "mov,mp4,m4a,3gp,3g2,mj2";
+/// MP4 and its relatives.
+pub(super) const FORMAT: Format = Format {
+    name: "mov,mp4,m4a,3gp,3g2,mj2",
+    titles: &["MP4", "MOV"],
+    extensions: &["mp4", "m4v", "mov"],
+    recognises,
+    parse,
+};
+
+/// By the type of the first box. Motion JPEG 2000 begins with the signature of JPEG 2000 (ISO/IEC 15444-3, 5.1).
+fn recognises(head: &[u8]) -> bool {
+    let four = |at: usize| head.get(at..at + 4).unwrap_or_default();
+    match four(4) {
+        b"jP  " => four(16) == b"ftyp" && four(20) == b"mjp2",
+        kind => matches!(
+            kind,
+            b"ftyp"
+                | b"moov"
+                | b"mdat"
+                | b"moof"
+                | b"styp"
+                | b"sidx"
+                | b"free"
+                | b"skip"
+                | b"wide"
+                | b"pnot"
+                | b"uuid"
+                | b"junk"
+                | b"pict"
+                | b"emsg"
+                | b"prfl"
+        ),
+    }
+}
 
 /// Reads an ISO base media file's tracks.
 ///
@@ -38,7 +71,7 @@ const FORMAT: &str = "mov,mp4,m4a,3gp,3g2,mj2";
 ///
 /// [`Error::Truncated`] when the file ends before `moov` or within its tracks, [`Error::Malformed`] when there is
 /// none, [`Error::NoTracks`], and those of the reader.
-pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
+fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let (movie, boxes) = find_movie(reader)?;
     let timeline = match &movie.fragments {
         Some(fragments) => Some(fragments::read(reader, &movie, fragments, boxes)?),
@@ -60,7 +93,7 @@ pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         Some(timeline) => fragmented_duration(&movie, timeline),
         None => duration(&movie),
     };
-    Ok(MediaInfo { container_format: FORMAT, duration_seconds, tracks })
+    Ok(MediaInfo { container_format: FORMAT.name, duration_seconds, tracks })
 }
 
 /// Hops to `moov`; also the boxes behind it.
