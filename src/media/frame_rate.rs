@@ -125,7 +125,7 @@ impl Timing<'_> {
 /// The rate; the codec's claim and at last the timescale itself stand in where the times tell nothing.
 pub(crate) fn estimate(timing: Timing<'_>) -> Option<Rate> {
     let measure = |is_table, shift, limit| {
-        let sample = Sample::of(&timing, shift, limit);
+        let sample = Sample::from_timing(&timing, shift, limit);
         sample.by_common_divisor().or_else(|| sample.by_standard_rate(is_table))
     };
     // A sample table's word counts first, for any codec; then the frames as they are played.
@@ -159,7 +159,7 @@ struct Candidate {
 
 impl Sample {
     #[expect(clippy::cast_precision_loss, reason = "times of the first seconds are far below 2^52")]
-    fn of(timing: &Timing<'_>, shift: i64, limit: usize) -> Self {
+    fn from_timing(timing: &Timing<'_>, shift: i64, limit: usize) -> Self {
         let mut sample = Self {
             tick: timing.tick,
             timescale: timing.timescale,

@@ -12,8 +12,8 @@ thread_local! {
 }
 
 /// Runs `parse`; a panic in it becomes [`Error::Panicked`].
-pub(crate) fn guarded<T>(parse: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    hush_guarded_panics();
+pub(crate) fn catch_panics<T>(parse: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    install_hook();
     let outer = GUARDED.replace(true);
     let result = catch_unwind(AssertUnwindSafe(parse));
     GUARDED.set(outer);
@@ -22,7 +22,7 @@ pub(crate) fn guarded<T>(parse: impl FnOnce() -> Result<T, Error>) -> Result<T, 
 
 /// The process's panic hook prints to stderr, which belongs to the log: where a panic is caught above,
 /// the hook only notes its message, and leaves all other panics to the hook before it.
-fn hush_guarded_panics() {
+fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = take_hook();
@@ -50,9 +50,9 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_an_error_that_names_it() {
-        let error = guarded::<()>(|| panic!("index\nout of bounds")).unwrap_err().to_string();
+        let error = catch_panics::<()>(|| panic!("index\nout of bounds")).unwrap_err().to_string();
         assert!(error.contains("index out of bounds at src/media/guard.rs:"), "{error}");
         assert!(!error.contains('\n'));
-        assert_eq!(guarded(|| Ok(1)).unwrap(), 1);
+        assert_eq!(catch_panics(|| Ok(1)).unwrap(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Which format a file is of, and the guarded call of its parser.
+//! Finds the format of a file and calls its parser.
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{Read, Seek};
@@ -8,7 +8,7 @@ use std::path::Path;
 use super::container::FORMATS;
 use super::container::format::HEAD;
 use super::error::Error;
-use super::guard::guarded;
+use super::guard::catch_panics;
 use super::info::MediaInfo;
 use super::reader::{Reader, Usage};
 
@@ -33,7 +33,7 @@ pub fn probe_file(path: &Path) -> Result<MediaInfo, Error> {
 /// As [`probe`], and what it cost.
 pub fn measure(mut source: impl Read + Seek) -> (Result<MediaInfo, Error>, Usage) {
     let mut usage = Usage::default();
-    let info = guarded(|| {
+    let info = catch_panics(|| {
         let mut reader = Reader::new(&mut source)?;
         let info = parse(&mut reader);
         usage = reader.usage();
@@ -71,7 +71,7 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let head = reader.at_most(0, HEAD)?;
     match FORMATS.iter().find(|format| (format.recognises)(head)) {
         Some(format) => (format.parse)(reader),
-        None => Err(Error::NotAVideo { supported: supported(), found: familiar(head) }),
+        None => Err(Error::NotAVideo { supported: supported(), found: describe_content(head) }),
     }
 }
 
@@ -90,7 +90,7 @@ pub fn extensions() -> impl Iterator<Item = &'static str> {
 }
 
 /// What people find under a video's name.
-fn familiar(head: &[u8]) -> &'static str {
+fn describe_content(head: &[u8]) -> &'static str {
     const KINDS: [(usize, &[u8], &str); 25] = [
         (0, b"\xFF\xD8\xFF", "is a JPEG image"),
         (0, b"\x89PNG\r\n\x1A\n", "is a PNG image"),

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::format::Format;
+use super::format::ContainerFormat;
 use crate::media::bytes::{MAX_TEXT, text};
 use crate::media::codec::fourcc::four_cc_at;
 use crate::media::codec::riff::{self, WaveFormat};
@@ -32,8 +32,8 @@ const NEAR_CHUNKS: u32 = 4;
 const MAX_FORMAT: usize = 1024;
 
 /// AVI.
-pub(super) const FORMAT: Format =
-    Format { name: "avi", titles: &["AVI"], extensions: &["avi"], recognises, parse };
+pub(super) const FORMAT: ContainerFormat =
+    ContainerFormat { name: "avi", titles: &["AVI"], extensions: &["avi"], recognises, parse };
 
 fn recognises(head: &[u8]) -> bool {
     let codes = (four_cc_at(head, 0).unwrap_or_default(), four_cc_at(head, 8).unwrap_or_default());
@@ -77,7 +77,7 @@ struct Header {
 /// What a `strl` list tells.
 #[derive(Debug)]
 struct Stream {
-    kind: Kind,
+    kind: StreamKind,
     handler: [u8; 4],
     scale: u32,
     rate: u32,
@@ -90,7 +90,7 @@ struct Stream {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum StreamKind {
     Video,
     Audio,
     Subtitle,
@@ -167,16 +167,16 @@ impl Header {
             b"pads" => return Ok(()),
             _ if self.is_amv => {
                 if self.streams.is_empty() {
-                    Kind::Video
+                    StreamKind::Video
                 } else {
-                    Kind::Audio
+                    StreamKind::Audio
                 }
             }
-            b"vids" => Kind::Video,
-            b"auds" => Kind::Audio,
-            b"txts" => Kind::Subtitle,
-            b"iavs" | b"ivas" => Kind::Interleaved,
-            _ => Kind::Other,
+            b"vids" => StreamKind::Video,
+            b"auds" => StreamKind::Audio,
+            b"txts" => StreamKind::Subtitle,
+            b"iavs" | b"ivas" => StreamKind::Interleaved,
+            _ => StreamKind::Other,
         };
         let (mut scale, mut rate) = (u32_at(&header, 20), u32_at(&header, 24));
         if scale == 0 || rate == 0 {
@@ -188,7 +188,7 @@ impl Header {
             scale,
             rate,
             length: u32_at(&header, 32),
-            sample_size: if kind == Kind::Video { 0 } else { u32_at(&header, 44) },
+            sample_size: if kind == StreamKind::Video { 0 } else { u32_at(&header, 44) },
             title: None,
             format: None,
             picture: VideoConfig::default(),
@@ -204,11 +204,11 @@ impl Header {
         let size = usize::try_from(size).unwrap_or(usize::MAX).min(MAX_FORMAT);
         let bytes = reader.at_most(body, size)?;
         stream.format = match stream.kind {
-            Kind::Video if self.is_amv => {
+            StreamKind::Video if self.is_amv => {
                 let (width, height) = self.size;
                 Some(StreamFormat::Bitmap { codec: Some("amv"), width, height })
             }
-            Kind::Video if bytes.len() >= 20 => {
+            StreamKind::Video if bytes.len() >= 20 => {
                 let four_cc = [bytes[16], bytes[17], bytes[18], bytes[19]];
                 Some(StreamFormat::Bitmap {
                     codec: bitmap_codec(four_cc, bytes),
@@ -217,7 +217,7 @@ impl Header {
                     height: u32_at(bytes, 8).cast_signed().unsigned_abs(),
                 })
             }
-            Kind::Audio => WaveFormat::parse(bytes).map(|mut wave| {
+            StreamKind::Audio => WaveFormat::parse(bytes).map(|mut wave| {
                 match &stream.handler {
                     _ if self.is_amv => wave.codec = Some("adpcm_ima_amv"),
                     // Declared as PCM.
@@ -302,11 +302,11 @@ impl Stream {
     fn tracks(self) -> Vec<Track> {
         let mut track = Track { title: self.title.clone(), ..Track::new(TrackType::Other) };
         match (self.kind, self.format) {
-            (Kind::Video, Some(StreamFormat::Bitmap { codec: Some("xsub"), .. })) => {
+            (StreamKind::Video, Some(StreamFormat::Bitmap { codec: Some("xsub"), .. })) => {
                 track.track_type = TrackType::Subtitle;
                 track.codec = Some("xsub".to_owned());
             }
-            (Kind::Video, Some(StreamFormat::Bitmap { codec, width, height })) => {
+            (StreamKind::Video, Some(StreamFormat::Bitmap { codec, width, height })) => {
                 track.track_type = TrackType::Video;
                 track.codec = codec.map(str::to_owned);
                 let (width, height) = self.picture.size.unwrap_or((width, height));
@@ -314,14 +314,14 @@ impl Stream {
                 track.height = Some(height).filter(|height| *height > 0);
                 track.frame_rate = self.frame_rate(codec);
             }
-            (Kind::Audio, Some(StreamFormat::Wave(wave))) => {
+            (StreamKind::Audio, Some(StreamFormat::Wave(wave))) => {
                 track.track_type = TrackType::Audio;
                 track.codec = wave.codec.map(str::to_owned);
                 track.channels = Some(wave.channels).filter(|channels| *channels > 0);
                 track.channel_layout = track.channels.and_then(channel_layout);
             }
-            (Kind::Subtitle, _) => track.track_type = TrackType::Subtitle,
-            (Kind::Interleaved, _) => return self.interleaved(track),
+            (StreamKind::Subtitle, _) => track.track_type = TrackType::Subtitle,
+            (StreamKind::Interleaved, _) => return self.interleaved(track),
             _ => {}
         }
         vec![track]

@@ -5,7 +5,7 @@ use crate::media::info::MediaInfo;
 use crate::media::reader::Reader;
 
 /// A container format. Each container's module holds one as `FORMAT`.
-pub(crate) struct Format {
+pub(crate) struct ContainerFormat {
     /// ffprobe's name, reported as `container_format`.
     pub(crate) name: &'static str,
     /// Names in messages.

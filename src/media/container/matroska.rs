@@ -12,9 +12,9 @@ use cluster::Frame;
 use codec_id::Codec;
 use ebml::{Children, Element};
 use segment::Segment;
-use tracks::{Entry, Kind};
+use tracks::{TrackEntry, TrackKind};
 
-use super::format::Format;
+use super::format::ContainerFormat;
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Rate, Timing};
 use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
@@ -27,7 +27,7 @@ const FRAMES: usize = 41 + REORDERED;
 const REORDERED: usize = 16;
 
 /// Matroska and WebM.
-pub(super) const FORMAT: Format = Format {
+pub(super) const FORMAT: ContainerFormat = ContainerFormat {
     name: "matroska,webm",
     titles: &["Matroska", "WebM"],
     extensions: &["mkv", "webm"],
@@ -40,10 +40,10 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let mut segment = find_segment(reader)?;
     let entries = std::mem::take(&mut segment.entries).into_iter();
     let with_codec = |entry| {
-        let codec = codec_id::of(&entry);
+        let codec = codec_id::identify(&entry);
         (entry, codec)
     };
-    let entries: Vec<(Entry, Codec)> = entries.map(with_codec).collect();
+    let entries: Vec<(TrackEntry, Codec)> = entries.map(with_codec).collect();
     let rates = rates(reader, &segment, &entries);
     let mut tracks: Vec<Track> =
         entries.into_iter().zip(rates).map(|((entry, codec), rate)| track(entry, codec, rate)).collect();
@@ -100,26 +100,26 @@ fn header(reader: &mut Reader<'_>, mut children: Children) -> Result<(), Error> 
     Ok(())
 }
 
-fn track(entry: Entry, codec: Codec, rate: Option<Rate>) -> Track {
-    let is_subtitle = entry.kind == Kind::Subtitle || codec.name == Some("webvtt");
+fn track(entry: TrackEntry, codec: Codec, rate: Option<Rate>) -> Track {
+    let is_subtitle = entry.kind == TrackKind::Subtitle || codec.name == Some("webvtt");
     let track_type = match entry.kind {
-        Kind::Video => TrackType::Video,
-        Kind::Audio => TrackType::Audio,
+        TrackKind::Video => TrackType::Video,
+        TrackKind::Audio => TrackType::Audio,
         _ if is_subtitle => TrackType::Subtitle,
         _ => TrackType::Other,
     };
     let channels = codec.channels.unwrap_or(entry.channels);
-    let channels = Some(channels).filter(|channels| entry.kind == Kind::Audio && *channels > 0);
-    let size = codec.video.size.or(entry.width.zip(entry.height)).filter(|_| entry.kind == Kind::Video);
-    let spoken = match (&entry.language, &entry.language_bcp47) {
-        (Some(code), _) => code,
+    let channels = Some(channels).filter(|channels| entry.kind == TrackKind::Audio && *channels > 0);
+    let size = codec.video.size.or(entry.width.zip(entry.height)).filter(|_| entry.kind == TrackKind::Video);
+    let code = match (&entry.language, &entry.language_bcp47) {
+        (Some(language), _) => language,
         (None, Some(tag)) => primary_subtag(tag),
         (None, None) => "eng",
     };
     Track {
         track_type,
         codec: codec.name.map(str::to_owned),
-        language: Some(bibliographic(spoken)),
+        language: Some(bibliographic(code)),
         title: entry.name,
         is_default: entry.is_default,
         is_forced: entry.is_forced,
@@ -132,22 +132,22 @@ fn track(entry: Entry, codec: Codec, rate: Option<Rate>) -> Track {
 }
 
 /// The rate of each track that has one: by its own word, or by its first frames' times.
-fn rates(reader: &mut Reader<'_>, segment: &Segment, entries: &[(Entry, Codec)]) -> Vec<Option<Rate>> {
-    let is_silent = |entry: &Entry| entry.kind == Kind::Video && plausible_rate(entry).is_none();
-    let silent: Vec<u64> =
-        entries.iter().filter(|(entry, _)| is_silent(entry)).map(|(entry, _)| entry.number).collect();
+fn rates(reader: &mut Reader<'_>, segment: &Segment, entries: &[(TrackEntry, Codec)]) -> Vec<Option<Rate>> {
+    let lacks_rate = |entry: &TrackEntry| entry.kind == TrackKind::Video && plausible_rate(entry).is_none();
+    let without_rate: Vec<u64> =
+        entries.iter().filter(|(entry, _)| lacks_rate(entry)).map(|(entry, _)| entry.number).collect();
     let frames = match segment.cluster {
-        Some(first) if !silent.is_empty() => {
-            cluster::first_frames(reader, first, segment.end, &silent, FRAMES)
+        Some(first) if !without_rate.is_empty() => {
+            cluster::first_frames(reader, first, segment.end, &without_rate, FRAMES)
         }
         _ => Vec::new(),
     };
     let mut frames = frames.into_iter();
-    let mut rate = |(entry, codec): &(Entry, Codec)| {
-        if is_silent(entry) {
+    let mut rate = |(entry, codec): &(TrackEntry, Codec)| {
+        if lacks_rate(entry) {
             estimated_rate(entry, codec, segment.timestamp_scale(), &frames.next().unwrap_or_default())
         } else {
-            plausible_rate(entry).filter(|_| entry.kind == Kind::Video)
+            plausible_rate(entry).filter(|_| entry.kind == TrackKind::Video)
         }
     };
     entries.iter().map(&mut rate).collect()
@@ -155,13 +155,13 @@ fn rates(reader: &mut Reader<'_>, segment: &Segment, entries: &[(Entry, Codec)])
 
 /// The stated rate; ffprobe believes none of five frames a second or less, nor of a thousand or more, and looks
 /// for itself.
-fn plausible_rate(entry: &Entry) -> Option<Rate> {
+fn plausible_rate(entry: &TrackEntry) -> Option<Rate> {
     let rate = Rate::approximate(1_000_000_000, entry.default_duration?, 30_000)?;
     let (numerator, denominator) = (u128::from(rate.numerator), u128::from(rate.denominator));
     (numerator < denominator * 1000 && numerator > denominator * 5).then_some(rate)
 }
 
-fn estimated_rate(entry: &Entry, codec: &Codec, scale: u64, frames: &[Frame]) -> Option<Rate> {
+fn estimated_rate(entry: &TrackEntry, codec: &Codec, scale: u64, frames: &[Frame]) -> Option<Rate> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn the_claim_of_h264_needs_a_frame() {
         let video = VideoConfig { size: None, rate: Some((50, 2)) };
-        let entry = Entry { kind: Kind::Video, ..Entry::default() };
+        let entry = TrackEntry { kind: TrackKind::Video, ..TrackEntry::default() };
         let rate = |name, frames: &[Frame]| {
             let codec = Codec { name: Some(name), video, ..Codec::default() };
             estimated_rate(&entry, &codec, 1_000_000, frames).unwrap().to_string()

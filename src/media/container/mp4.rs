@@ -20,9 +20,9 @@ mod tests;
 use boxes::{BoxHeader, Boxes};
 use fragments::{Fragmented, Timeline};
 use metadata::Cover;
-use movie::{Movie, MovieTrack, Stream};
+use movie::{Movie, MovieStream, MovieTrack};
 
-use super::format::Format;
+use super::format::ContainerFormat;
 use crate::media::codec::fourcc::four_cc_at;
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Rate, Timing};
@@ -31,7 +31,7 @@ use crate::media::language::UNDETERMINED;
 use crate::media::reader::Reader;
 
 /// MP4 and its relatives.
-pub(super) const FORMAT: Format = Format {
+pub(super) const FORMAT: ContainerFormat = ContainerFormat {
     name: "mov,mp4,m4a,3gp,3g2,mj2",
     titles: &["MP4", "MOV"],
     extensions: &["mp4", "m4v", "mov"],
@@ -82,8 +82,8 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         .streams
         .iter()
         .map(|stream| match stream {
-            Stream::Track(track) => describe(&movie, track, of_track.next()),
-            Stream::Cover(cover) => describe_cover(*cover),
+            MovieStream::Track(track) => describe(&movie, track, of_track.next()),
+            MovieStream::Cover(cover) => describe_cover(*cover),
         })
         .collect();
     if tracks.is_empty() {
@@ -101,7 +101,7 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
     let length = reader.length();
     let mut boxes = Boxes::new(0, length);
     let mut is_quicktime = true;
-    let (mut end, mut is_cut) = (0, false);
+    let (mut end, mut is_truncated) = (0, false);
     let mut freed = None;
     while let Some(found) = boxes.next(reader)? {
         end = found.end;
@@ -119,12 +119,12 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
             }
             // Editors of tags leave the former movie box there, so it counts only where there is no other.
             b"free" if freed.is_none() && holds_movie(reader, &found)? => freed = Some((found, boxes)),
-            _ => is_cut = found.is_cut,
+            _ => is_truncated = found.is_truncated,
         }
     }
     match freed {
         Some((found, behind)) => Ok((movie::parse(reader, &found, is_quicktime)?, behind)),
-        None if is_cut => Err(Error::Truncated { what: "media data", length }),
+        None if is_truncated => Err(Error::Truncated { what: "media data", length }),
         None => Err(Error::Malformed {
             offset: end,
             what: "there is no movie box (moov): the file was never finished",
@@ -214,7 +214,7 @@ fn fragmented_duration(movie: &Movie, timeline: &Timeline) -> Option<f64> {
     if let Some(stated) = timeline.stated {
         return Some(seconds(stated, movie.timescale));
     }
-    let (mut played, mut text) = (Span::default(), Span::default());
+    let (mut played, mut text) = (Coverage::default(), Coverage::default());
     for (track, fragmented) in movie.tracks().zip(&timeline.tracks) {
         let length = seconds(fragmented.length(track, movie.timescale), track.timescale);
         let begin = fragmented
@@ -233,14 +233,14 @@ fn fragmented_duration(movie: &Movie, timeline: &Timeline) -> Option<f64> {
 
 /// What tracks of one sort cover, in seconds.
 #[derive(Clone, Copy, Debug, Default)]
-struct Span {
+struct Coverage {
     longest: Option<f64>,
     /// How long before zero the first one begins.
     lead: Option<f64>,
     end: Option<f64>,
 }
 
-impl Span {
+impl Coverage {
     fn add(&mut self, begin: Option<f64>, length: f64) {
         let most = |known: Option<f64>, value: f64| Some(known.map_or(value, |known| known.max(value)));
         self.longest = most(self.longest, length);

@@ -26,21 +26,21 @@ pub(super) fn first_frames(
     tracks: &[u64],
     wanted: usize,
 ) -> Vec<Vec<Frame>> {
-    let mut walk = Walk { tracks, wanted, frames: vec![Vec::new(); tracks.len()], blocks: 0 };
+    let mut walk = ClusterWalk { tracks, wanted, frames: vec![Vec::new(); tracks.len()], blocks: 0 };
     let end = end.min(first.saturating_add(MAX_DISTANCE));
     // A damaged or endless walk leaves what it has.
     let _ = walk.clusters(reader, first, end);
     walk.frames
 }
 
-struct Walk<'a> {
+struct ClusterWalk<'a> {
     tracks: &'a [u64],
     wanted: usize,
     frames: Vec<Vec<Frame>>,
     blocks: u32,
 }
 
-impl Walk<'_> {
+impl ClusterWalk<'_> {
     fn clusters(&mut self, reader: &mut Reader<'_>, first: u64, end: u64) -> Result<(), Error> {
         let mut offset = first;
         while let Some(element) = Element::at(reader, offset, end)?

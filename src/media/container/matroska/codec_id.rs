@@ -1,7 +1,7 @@
 //! Codec identifiers (Matroska Codec RFC, and those that only muxers and ffprobe know) → codec names, and what
 //! the codecs' own headers in `CodecPrivate` know better than the track.
 
-use super::tracks::{Entry, Kind};
+use super::tracks::{TrackEntry, TrackKind};
 use crate::media::codec::audio::{self, AudioSpecificConfig};
 use crate::media::codec::fourcc::four_cc_at;
 use crate::media::codec::riff::{self, WaveFormat};
@@ -19,7 +19,7 @@ pub(super) struct Codec {
 }
 
 /// Names a track's codec.
-pub(super) fn of(entry: &Entry) -> Codec {
+pub(super) fn identify(entry: &TrackEntry) -> Codec {
     let private = entry.codec_private.as_slice();
     let four = |at: usize| four_cc_at(private, at);
     let (name, channels) = match entry.codec_id.as_str() {
@@ -44,7 +44,7 @@ pub(super) fn of(entry: &Entry) -> Codec {
             (name, None)
         }
     };
-    let is_video = entry.kind == Kind::Video;
+    let is_video = entry.kind == TrackKind::Video;
     Codec {
         name,
         channels: channels.or_else(|| channels_of(name?, private)),
@@ -63,7 +63,7 @@ fn channels_of(codec: &str, private: &[u8]) -> Option<u32> {
     }
 }
 
-fn video_of(codec: &str, entry: &Entry) -> Option<VideoConfig> {
+fn video_of(codec: &str, entry: &TrackEntry) -> Option<VideoConfig> {
     let private = entry.codec_private.as_slice();
     match codec {
         "h264" => avc::parse(private, entry.width.zip(entry.height).unwrap_or_default()),
@@ -163,13 +163,13 @@ mod tests {
     #[test]
     fn a_sequence_extension_makes_mpeg_2_of_mpeg_1() {
         let name = |private: &[u8]| {
-            let entry = Entry {
-                kind: Kind::Video,
+            let entry = TrackEntry {
+                kind: TrackKind::Video,
                 codec_id: "V_MPEG1".to_owned(),
                 codec_private: private.to_vec(),
-                ..Entry::default()
+                ..TrackEntry::default()
             };
-            of(&entry).name
+            identify(&entry).name
         };
         assert_eq!(name(b"\0\0\x01\xB3\x14\0\xF0\x23"), Some("mpeg1video"));
         assert_eq!(name(b"\0\0\x01\xB3\x14\0\xF0\x23\0\0\x01\xB5\x14"), Some("mpeg2video"));

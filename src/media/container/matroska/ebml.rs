@@ -29,7 +29,7 @@ impl Element {
         reader.visit()?;
         let length = reader.length();
         let bytes = reader.at_most(offset, 12)?;
-        let cut = || {
+        let invalid = || {
             let what = "an element's identifier or size makes no sense";
             if bytes.len() < 12 {
                 Error::Truncated { what: "EBML elements", length }
@@ -37,9 +37,9 @@ impl Element {
                 Error::Malformed { offset, what }
             }
         };
-        let (id, id_length) = identifier(bytes).ok_or_else(cut)?;
+        let (id, id_length) = identifier(bytes).ok_or_else(invalid)?;
         let rest = bytes.get(id_length..).unwrap_or_default();
-        let (size, size_length) = variable(rest).ok_or_else(cut)?;
+        let (size, size_length) = variable(rest).ok_or_else(invalid)?;
         let body = offset + (id_length + size_length) as u64;
         let end = match size {
             Some(size) => Some(

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::ebml::{Children, Element};
-use super::tracks::{self, Entry};
+use super::tracks::{self, TrackEntry};
 use super::{attachments, ids};
 use crate::media::error::Error;
 use crate::media::info::Track;
@@ -29,7 +29,7 @@ pub(super) struct Segment {
     timestamp_scale: Option<u64>,
     /// In units of the timestamp scale.
     pub(super) duration: Option<f64>,
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<TrackEntry>,
     pub(super) attachments: Vec<Track>,
     /// Where the first Cluster is.
     pub(super) cluster: Option<u64>,

@@ -13,9 +13,9 @@ const MAX_TRACKS: usize = 1000;
 
 /// A track as the file has it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
+pub(super) struct TrackEntry {
     pub(super) number: u64,
-    pub(super) kind: Kind,
+    pub(super) kind: TrackKind,
     pub(super) codec_id: String,
     pub(super) codec_private: Vec<u8>,
     pub(super) language: Option<String>,
@@ -33,11 +33,11 @@ pub(super) struct Entry {
     pub(super) bit_depth: u32,
 }
 
-impl Default for Entry {
+impl Default for TrackEntry {
     fn default() -> Self {
         Self {
             number: 0,
-            kind: Kind::Metadata,
+            kind: TrackKind::Metadata,
             codec_id: String::new(),
             codec_private: Vec::new(),
             language: None,
@@ -57,15 +57,15 @@ impl Default for Entry {
 
 /// The track types that ffprobe knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TrackKind {
     Video,
     Audio,
     Subtitle,
     Metadata,
 }
 
-impl Kind {
-    fn of(number: u64) -> Option<Self> {
+impl TrackKind {
+    fn from_number(number: u64) -> Option<Self> {
         Some(match number {
             0x01 => Self::Video,
             0x02 => Self::Audio,
@@ -76,7 +76,7 @@ impl Kind {
     }
 
     /// Whether a codec identifier's prefix (RFC 9559, 5.1.4.1.21) suits; ffprobe leaves a track out else.
-    fn admits(self, codec_id: &str) -> bool {
+    fn accepts(self, codec_id: &str) -> bool {
         let prefixes: &[u8] = match self {
             Self::Video => b"V",
             Self::Audio => b"A",
@@ -90,7 +90,7 @@ impl Kind {
 pub(super) fn read(
     reader: &mut Reader<'_>,
     mut children: Children,
-    entries: &mut Vec<Entry>,
+    entries: &mut Vec<TrackEntry>,
 ) -> Result<u64, Error> {
     while let Some(child) = children.next(reader)? {
         if child.id == ids::TRACK_ENTRY {
@@ -104,14 +104,14 @@ pub(super) fn read(
     Ok(children.position())
 }
 
-fn entry(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Entry>, Error> {
+fn entry(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<TrackEntry>, Error> {
     let mut kind = None;
     let mut private = None;
-    let mut entry = Entry::default();
+    let mut entry = TrackEntry::default();
     while let Some(child) = children.next(reader)? {
         match child.id {
             ids::TRACK_NUMBER => entry.number = child.unsigned(reader)?.unwrap_or(0),
-            ids::TRACK_TYPE => kind = child.unsigned(reader)?.and_then(Kind::of),
+            ids::TRACK_TYPE => kind = child.unsigned(reader)?.and_then(TrackKind::from_number),
             ids::CODEC_ID => entry.codec_id = child.text(reader)?.unwrap_or_default(),
             ids::CODEC_PRIVATE => private = Some(child),
             ids::LANGUAGE => entry.language = child.text(reader)?,
@@ -130,7 +130,7 @@ fn entry(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Entry
             _ => {}
         }
     }
-    let Some(kind) = kind.filter(|kind| kind.admits(&entry.codec_id)) else { return Ok(None) };
+    let Some(kind) = kind.filter(|kind| kind.accepts(&entry.codec_id)) else { return Ok(None) };
     entry.kind = kind;
     if let Some(private) = private {
         entry.codec_private = private.head(reader, MAX_PRIVATE)?.to_vec();
@@ -138,7 +138,7 @@ fn entry(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Entry
     Ok(Some(entry))
 }
 
-fn video(reader: &mut Reader<'_>, video: Element, entry: &mut Entry) -> Result<(), Error> {
+fn video(reader: &mut Reader<'_>, video: Element, entry: &mut TrackEntry) -> Result<(), Error> {
     let mut children = video.children(video.end.unwrap_or(video.body), &[]);
     while let Some(child) = children.next(reader)? {
         match child.id {
@@ -161,7 +161,7 @@ fn nanoseconds(rate: f64) -> Option<u64> {
     (1.0..1e15).contains(&duration).then_some(duration as u64)
 }
 
-fn audio(reader: &mut Reader<'_>, audio: Element, entry: &mut Entry) -> Result<(), Error> {
+fn audio(reader: &mut Reader<'_>, audio: Element, entry: &mut TrackEntry) -> Result<(), Error> {
     let mut children = audio.children(audio.end.unwrap_or(audio.body), &[]);
     while let Some(child) = children.next(reader)? {
         match child.id {

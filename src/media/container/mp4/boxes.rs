@@ -16,7 +16,7 @@ pub(crate) struct BoxHeader {
     /// The first byte behind the payload.
     pub(crate) end: u64,
     /// It claims more bytes than its parent, or the file, has for it.
-    pub(crate) is_cut: bool,
+    pub(crate) is_truncated: bool,
 }
 
 impl BoxHeader {
@@ -72,7 +72,7 @@ impl Boxes {
         }
         let offset = self.at;
         self.at = offset.saturating_add(size).min(self.end);
-        Ok(Some(BoxHeader { kind, offset, start: offset + header, end: self.at, is_cut: size > left }))
+        Ok(Some(BoxHeader { kind, offset, start: offset + header, end: self.at, is_truncated: size > left }))
     }
 
     /// The first box of a type.

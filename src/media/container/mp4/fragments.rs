@@ -61,7 +61,7 @@ pub(crate) fn read(
     fragments: &Fragments,
     mut boxes: Boxes,
 ) -> Result<Timeline, Error> {
-    let mut timeline = Timeline::of(movie);
+    let mut timeline = Timeline::from_movie(movie);
     let mut count = 0;
     let (mut is_indexed, mut is_looked_up) = (false, false);
     while let Some(found) = boxes.next(reader)? {
@@ -93,7 +93,7 @@ pub(crate) fn read(
         }
         if reader.usage().reads >= MAX_READS {
             // Longer than anything that is left without an index; what was found so far would be a lie.
-            timeline.forget_ends();
+            timeline.clear_ends();
             break;
         }
     }
@@ -101,7 +101,7 @@ pub(crate) fn read(
 }
 
 impl Timeline {
-    fn of(movie: &Movie) -> Self {
+    fn from_movie(movie: &Movie) -> Self {
         let track = |track: &MovieTrack| {
             let sampled = if track.durations.is_empty() { 0 } else { track.duration.unwrap_or(0) };
             Fragmented {
@@ -233,7 +233,7 @@ impl Timeline {
     }
 
     /// Leaves no track's end where the walk stopped.
-    fn forget_ends(&mut self) {
+    fn clear_ends(&mut self) {
         for track in &mut self.tracks {
             track.end = 0;
             track.first = None;

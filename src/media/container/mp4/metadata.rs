@@ -31,8 +31,8 @@ pub(crate) fn covers(reader: &mut Reader<'_>, meta: &BoxHeader) -> Result<Vec<Co
         let mut values = item.children(0);
         while let Some(value) = values.next(reader)? {
             // Of a cover that the file's end cuts, ffprobe shows nothing.
-            let is_cut = value.is_cut && value.end == reader.length();
-            if value.kind == *b"data" && covers.len() < MAX_COVERS && !is_cut {
+            let is_truncated = value.is_truncated && value.end == reader.length();
+            if value.kind == *b"data" && covers.len() < MAX_COVERS && !is_truncated {
                 covers.extend(cover(reader, &value)?);
             }
         }

@@ -29,7 +29,7 @@ pub(crate) struct Movie {
     /// Length in units; `None` when not stated.
     pub(crate) duration: Option<u64>,
     /// Tracks and covers, as they come.
-    pub(crate) streams: Vec<Stream>,
+    pub(crate) streams: Vec<MovieStream>,
     /// Tracks may go on in fragments: the defaults for those, if so.
     pub(crate) fragments: Option<Fragments>,
     /// Tracks that hold the chapters' titles or pictures.
@@ -47,7 +47,7 @@ pub(crate) struct Fragments {
 
 /// What becomes a track of the result.
 #[derive(Clone, Debug)]
-pub(crate) enum Stream {
+pub(crate) enum MovieStream {
     Track(Box<MovieTrack>),
     Cover(Cover),
 }
@@ -82,7 +82,7 @@ struct Edit {
 
 impl MovieTrack {
     pub(crate) fn kind(&self) -> TrackType {
-        self.entry.kind.unwrap_or(handled(self.handler))
+        self.entry.kind.unwrap_or(track_type_of_handler(self.handler))
     }
 
     /// How much earlier than the media itself the track's presentation begins, in units of the media.
@@ -110,7 +110,7 @@ impl MovieTrack {
 }
 
 /// Which kind of track a handler stands for, unless its format tells better.
-fn handled(handler: FourCc) -> TrackType {
+fn track_type_of_handler(handler: FourCc) -> TrackType {
     match &handler {
         b"vide" => TrackType::Video,
         b"soun" => TrackType::Audio,
@@ -123,7 +123,7 @@ fn handled(handler: FourCc) -> TrackType {
 pub(crate) fn parse(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: bool) -> Result<Movie, Error> {
     match moov.children(0).next(reader)? {
         Some(compressed) if compressed.kind == *b"cmov" => compressed_movie(reader, &compressed),
-        _ => plain(reader, moov, is_quicktime),
+        _ => uncompressed_movie(reader, moov, is_quicktime),
     }
 }
 
@@ -146,12 +146,12 @@ fn compressed_movie(reader: &mut Reader<'_>, cmov: &BoxHeader) -> Result<Movie, 
     let mut inner = Reader::new(&mut source)?;
     let length = inner.length();
     match Boxes::new(0, length).find(&mut inner, *b"moov")? {
-        Some(moov) => plain(&mut inner, &moov, true),
+        Some(moov) => uncompressed_movie(&mut inner, &moov, true),
         None => Err(malformed("the compressed movie box holds no movie")),
     }
 }
 
-fn plain(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: bool) -> Result<Movie, Error> {
+fn uncompressed_movie(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: bool) -> Result<Movie, Error> {
     let truncated = Error::Truncated { what: "movie box (moov)", length: reader.length() };
     let mut movie = Movie::default();
     let mut boxes = moov.children(0);
@@ -159,7 +159,7 @@ fn plain(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: bool) -> Resul
         match &found.kind {
             b"mvhd" => movie.header(found.head(reader, 32)?),
             // The tables of a track are cut: ffprobe refuses such a file, too.
-            b"trak" if moov.is_cut && found.is_cut => return Err(truncated),
+            b"trak" if moov.is_truncated && found.is_truncated => return Err(truncated),
             b"trak" if movie.streams.len() < MAX_TRACKS => movie.track(reader, &found, is_quicktime)?,
             b"mvex" => movie.fragments(reader, &found)?,
             b"udta" => {
@@ -172,7 +172,7 @@ fn plain(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: bool) -> Resul
         }
     }
     // Where the file ends behind the tracks, only tags and covers are lost.
-    if moov.is_cut && movie.tracks().all(|track| track.entry.kind.is_none()) {
+    if moov.is_truncated && movie.tracks().all(|track| track.entry.kind.is_none()) {
         return Err(truncated);
     }
     Ok(movie)
@@ -182,15 +182,15 @@ impl Movie {
     /// Adds the covers in a `meta` box, which lies in `moov`, in its user data, or beside it.
     pub(crate) fn covers(&mut self, reader: &mut Reader<'_>, meta: &BoxHeader) -> Result<(), Error> {
         let room = MAX_TRACKS.saturating_sub(self.streams.len());
-        self.streams.extend(metadata::covers(reader, meta)?.into_iter().take(room).map(Stream::Cover));
+        self.streams.extend(metadata::covers(reader, meta)?.into_iter().take(room).map(MovieStream::Cover));
         Ok(())
     }
 
     /// The tracks among the streams.
     pub(crate) fn tracks(&self) -> impl Iterator<Item = &MovieTrack> {
         self.streams.iter().filter_map(|stream| match stream {
-            Stream::Track(track) => Some(track.as_ref()),
-            Stream::Cover(_) => None,
+            MovieStream::Track(track) => Some(track.as_ref()),
+            MovieStream::Cover(_) => None,
         })
     }
 
@@ -263,8 +263,8 @@ impl Movie {
                 _ => {}
             }
         }
-        self.streams.push(Stream::Track(track));
-        self.streams.extend(covers.into_iter().map(Stream::Cover));
+        self.streams.push(MovieStream::Track(track));
+        self.streams.extend(covers.into_iter().map(MovieStream::Cover));
         Ok(())
     }
 }
@@ -315,15 +315,18 @@ impl MovieTrack {
     ) -> Result<(), Error> {
         let (mut described, mut timed, mut located) = (false, false, false);
         loop {
-            let asks_frame = self.entry.asks_frame();
-            if described && timed && (located || !asks_frame) {
+            let needs_frame = self.entry.needs_frame();
+            if described && timed && (located || !needs_frame) {
                 break;
             }
             let Some(found) = boxes.next(reader)? else { break };
             match &found.kind {
                 b"stsd" => {
                     described = true;
-                    let context = sample_entry::Context { kind: handled(self.handler), is_quicktime };
+                    let context = sample_entry::EntryContext {
+                        kind: track_type_of_handler(self.handler),
+                        is_quicktime,
+                    };
                     if let Some(entry) = sample_entry::parse(reader, &found, context)? {
                         self.entry = entry;
                     }
@@ -332,7 +335,7 @@ impl MovieTrack {
                     timed = true;
                     self.durations = Durations::parse(reader, &found)?;
                 }
-                b"stco" | b"co64" if asks_frame => {
+                b"stco" | b"co64" if needs_frame => {
                     located = true;
                     let table = found.head(reader, 16)?;
                     let offset = if found.kind == *b"co64" {
@@ -341,7 +344,7 @@ impl MovieTrack {
                         u32_at(table, 8).map(u64::from)
                     };
                     if let Some(offset) = offset {
-                        self.entry.take_frame(reader.at_most(offset, frame_header::LENGTH)?);
+                        self.entry.apply_frame(reader.at_most(offset, frame_header::LENGTH)?);
                     }
                 }
                 _ => {}

@@ -36,7 +36,7 @@ pub(crate) struct SampleEntry {
 
 /// What a sample entry's meaning depends on outside of it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Context {
+pub(crate) struct EntryContext {
     /// By the handler: ffprobe lets the format overrule it, but for video and audio.
     pub(crate) kind: TrackType,
     /// Sound descriptions have QuickTime's extensions.
@@ -47,7 +47,7 @@ pub(crate) struct Context {
 pub(crate) fn parse(
     reader: &mut Reader<'_>,
     table: &BoxHeader,
-    context: Context,
+    context: EntryContext,
 ) -> Result<Option<SampleEntry>, Error> {
     let Some(version) = table.head(reader, 8)?.first().copied() else { return Ok(None) };
     let Some(entry) = table.children(8).next(reader)? else { return Ok(None) };
@@ -66,7 +66,7 @@ pub(crate) fn parse(
     };
     let mut boxes = 0;
     found.configuration(reader, entry.children(children), &mut boxes, 0)?;
-    found.settle();
+    found.apply_codec_rules();
     Ok(Some(found))
 }
 
@@ -167,28 +167,28 @@ impl SampleEntry {
         match &kind {
             b"frma" => self.original_format(payload),
             b"esds" => self.elementary_stream(payload),
-            b"avcC" => self.take_video(avc::parse(payload, self.size.unwrap_or_default())),
+            b"avcC" => self.apply_video(avc::parse(payload, self.size.unwrap_or_default())),
             b"hvcC" => {
                 // The type is shared with a DV codec.
                 if self.format == *b"dvh1" {
                     self.codec = Some("hevc");
                 }
-                self.take_video(hevc::parse(payload));
+                self.apply_video(hevc::parse(payload));
             }
-            b"dac3" => self.take_dolby(DolbyConfig::ac3(payload)),
-            b"dec3" => self.take_dolby(DolbyConfig::eac3(payload)),
-            b"ddts" => self.take_channels(audio::dts_channels(payload)),
-            b"dmlp" => self.take_channels(audio::truehd_channels(payload)),
-            b"dOps" => self.take_channels(audio::opus_channels(payload)),
-            b"dfLa" => self.take_channels(audio::flac_channels(payload)),
+            b"dac3" => self.apply_dolby(DolbyConfig::ac3(payload)),
+            b"dec3" => self.apply_dolby(DolbyConfig::eac3(payload)),
+            b"ddts" => self.apply_channels(audio::dts_channels(payload)),
+            b"dmlp" => self.apply_channels(audio::truehd_channels(payload)),
+            b"dOps" => self.apply_channels(audio::opus_channels(payload)),
+            b"dfLa" => self.apply_channels(audio::flac_channels(payload)),
             b"alac" if self.codec == Some("alac") => {
-                self.take_channels(payload.get(4..).and_then(audio::alac_channels));
+                self.apply_channels(payload.get(4..).and_then(audio::alac_channels));
             }
             // Of Windows Media in fragmented files (Protected Interoperable File Format).
             b"wfex" if self.kind == Some(TrackType::Audio) => {
                 if let Some(wave) = WaveFormat::parse(payload) {
                     self.codec = wave.codec;
-                    self.take_channels(Some(wave.channels));
+                    self.apply_channels(Some(wave.channels));
                 }
             }
             b"enda" if u16_at(payload, 0).is_some_and(|flag| flag & 0xFF == 1) => {
@@ -217,33 +217,33 @@ impl SampleEntry {
         let Some(stream) = ElementaryStream::parse(payload) else { return };
         let config = stream.audio();
         self.codec = config.codec.or(self.codec);
-        self.take_channels(config.channels);
+        self.apply_channels(config.channels);
         if self.kind == Some(TrackType::Video) && self.codec == Some("mpeg4") {
-            self.take_video(mpeg4::parse(stream.specific));
+            self.apply_video(mpeg4::parse(stream.specific));
         }
     }
 
-    fn take_video(&mut self, config: Option<VideoConfig>) {
+    fn apply_video(&mut self, config: Option<VideoConfig>) {
         if let Some(config) = config.filter(|_| self.kind == Some(TrackType::Video)) {
             self.size = config.size.or(self.size);
             self.claimed_rate = config.rate.or(self.claimed_rate);
         }
     }
 
-    fn take_channels(&mut self, channels: Option<u32>) {
+    fn apply_channels(&mut self, channels: Option<u32>) {
         if self.kind == Some(TrackType::Audio) {
             self.channels = channels.or(self.channels);
             self.has_channels |= channels.is_some();
         }
     }
 
-    fn take_dolby(&mut self, config: Option<DolbyConfig>) {
-        self.take_channels(config.map(|config| config.channels));
+    fn apply_dolby(&mut self, config: Option<DolbyConfig>) {
+        self.apply_channels(config.map(|config| config.channels));
         self.is_associated_service = config.is_some_and(DolbyConfig::is_associated);
     }
 
     /// Whether the first frame would tell more than the entry does: more than two channels are not made up.
-    pub(crate) fn asks_frame(&self) -> bool {
+    pub(crate) fn needs_frame(&self) -> bool {
         self.kind == Some(TrackType::Audio)
             && !self.has_channels
             && self.channels <= Some(2)
@@ -251,16 +251,16 @@ impl SampleEntry {
     }
 
     /// Takes the channels from a frame's header.
-    pub(crate) fn take_frame(&mut self, frame: &[u8]) {
+    pub(crate) fn apply_frame(&mut self, frame: &[u8]) {
         if let Some(codec) = self.codec {
             self.channels = frame_header::channels(codec, frame).or(self.channels);
         }
     }
 
     /// What holds for a codec whatever its header says.
-    fn settle(&mut self) {
+    fn apply_codec_rules(&mut self) {
         match self.codec {
-            Some("qcelp" | "amr_nb" | "amr_wb") => self.take_channels(Some(1)),
+            Some("qcelp" | "amr_nb" | "amr_wb") => self.apply_channels(Some(1)),
             Some("dvaudio") => self.codec = Some("pcm_s16le"),
             // The picture clock of ITU-T H.263, 5.1: only its later versions have others.
             Some("h263") => self.claimed_rate = Some((30_000, 1001)),
