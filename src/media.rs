@@ -1,6 +1,6 @@
-//! Bytes → [`MediaInfo`]: Matroska/WebM, ISO base media (MP4, M4V, MOV, fragmented) and AVI, found by
-//! content, never by extension. Pure but for a panic hook (`guard`): `Read + Seek` in, a value out; no SQL, no
-//! async, no logging, nothing of the crate. What is reported equals what ffprobe reports, through VPO's usual
+//! Reads video files into [`MediaInfo`]: Matroska/WebM, ISO base media (MP4, M4V, MOV, fragmented) and
+//! AVI, recognised by content, never by extension. `Read + Seek` in, a value out: no SQL, no async, no
+//! logging. The only side effect is a panic hook (`guard`). Results equal ffprobe's, through VPO's usual
 //! names.
 
 mod bytes;

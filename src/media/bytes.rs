@@ -1,9 +1,9 @@
 //! Numbers and texts in a slice of a file.
 
-/// Bytes of a name that are kept: longer ones are no names.
+/// Maximum length of a text in bytes. Longer ones are truncated.
 pub(crate) const MAX_TEXT: usize = 16 * 1024;
 
-/// The big-endian number at a place of a slice, if the slice reaches so far.
+/// The big-endian number at an offset of a slice; `None` past its end.
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
@@ -18,7 +18,7 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// A name from a file: up to the first NUL, invalid UTF-8 replaced, `None` when nothing is left.
+/// A text up to the first NUL, with invalid UTF-8 replaced; `None` when empty.
 pub(crate) fn text(bytes: &[u8]) -> Option<String> {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let text = String::from_utf8_lossy(bytes.get(..end).unwrap_or(bytes));

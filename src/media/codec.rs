@@ -1,4 +1,4 @@
-//! The codecs: their names, and what their own headers tell, whatever container they come in.
+//! Codecs: their names and the contents of their headers, independent of the container.
 
 pub(super) mod audio;
 pub(super) mod avc;

@@ -1,4 +1,5 @@
-//! Containers: how tracks lie in a file. Each stands on [`codec`](super::codec) and names no other.
+//! Containers: where the tracks and their headers are in a file. Each uses [`codec`](super::codec)
+//! and no other container.
 
 mod avi;
 pub(super) mod format;
@@ -7,6 +8,7 @@ mod mp4;
 
 use format::ContainerFormat;
 
-/// Every format that is read: to add one, add its folder, its `mod` and its name here. The first that recognises a
-/// file reads it, so MP4, which only looks for the type of a box, comes last.
+/// All formats. To add one, add its folder, its `mod` and its entry here. The first format that
+/// recognises a file reads it. MP4 comes last because it is recognised only by the type of its
+/// first box.
 pub(super) const FORMATS: &[ContainerFormat] = &[matroska::FORMAT, avi::FORMAT, mp4::FORMAT];

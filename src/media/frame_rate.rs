@@ -1,5 +1,5 @@
-//! Frame rates as fractions, and the estimate of ffprobe's `r_frame_rate` from decoding times: the lowest rate
-//! at which all times can be represented, else the standard rate that fits best.
+//! Frame rates as fractions, and the estimate of ffprobe's `r_frame_rate` from decoding times: the
+//! lowest rate at which all times can be represented, else the standard rate that fits best.
 
 use std::fmt;
 
@@ -11,13 +11,13 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// The fraction in lowest terms; `None` when it is no rate.
+    /// The fraction in lowest terms; `None` if either part is 0.
     pub(crate) fn new(numerator: u64, denominator: u64) -> Option<Self> {
         Self::approximate(numerator, denominator, u64::MAX)
     }
 
-    /// The fraction nearest to `numerator / denominator` of which neither part exceeds `limit`: durations in
-    /// whole nanoseconds become the rate that was meant (41,708,333 ns → 24000/1001).
+    /// The fraction nearest to `numerator / denominator` of which neither part exceeds `limit`:
+    /// durations in whole nanoseconds become the intended rate (41,708,333 ns → 24000/1001).
     pub(crate) fn approximate(numerator: u64, denominator: u64, limit: u64) -> Option<Self> {
         if numerator == 0 || denominator == 0 {
             return None;
@@ -72,7 +72,7 @@ pub(crate) fn gcd(mut one: u64, mut other: u64) -> u64 {
     one
 }
 
-/// What a track tells of its frames.
+/// What a track states about its frames.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing<'a> {
     /// A unit of the times is `tick / timescale` seconds.
@@ -82,28 +82,28 @@ pub(crate) struct Timing<'a> {
     pub(crate) times: &'a [i64],
     /// When the first of them is presented: the times may be shifted against those of other tracks.
     pub(crate) shift: i64,
-    /// Sum of the frames' stated durations; `None` = their times tell it, `Some(0)` = nothing is stated.
+    /// Sum of the frames' stated durations; `None` = use their times, `Some(0)` = none is stated.
     pub(crate) shown: Option<i64>,
-    /// The times come from a sample table, of which ffprobe looks at more.
+    /// The times come from a sample table, of which ffprobe uses more frames.
     pub(crate) is_table: bool,
-    /// Frames a second that the codec itself claims, a fraction.
+    /// Frames a second by the codec's header, a fraction.
     pub(crate) claimed: Option<(u32, u32)>,
     /// Whether the times may be finer than the rate, see [`is_fine`].
     pub(crate) is_fine: bool,
 }
 
-/// Whether ffprobe thinks a track's times finer than its rate: always with some codecs, else outside of a range
-/// of frames a second (a fraction).
+/// Whether ffprobe takes a track's times to be finer than its rate: always with some codecs, else
+/// for a rate (a fraction) outside of 5 to 101 frames a second.
 pub(crate) fn is_fine(codec: Option<&str>, (frames, seconds): (u32, u32)) -> bool {
     let (frames, seconds) = (u64::from(frames), u64::from(seconds));
     matches!(codec, Some("h264" | "hevc" | "mpeg2video" | "gif"))
         || !(seconds * 5..seconds * 101).contains(&frames)
 }
 
-/// Frames of a sample table that count.
+/// Frames of a sample table that are used.
 pub(crate) const FRAMES: usize = 99;
 
-/// Rates that a jittering video is likely to mean: all in 1001/12 of a frame a second.
+/// Standard rates for videos with jitter, in units of 1/(12 × 1001) frames a second.
 fn standard_rates() -> impl Iterator<Item = u32> {
     let twelfths = (1..=360).map(|twelfth| twelfth * 1001);
     let high = (31..=60).map(|rate| rate * 1001 * 12);
@@ -116,19 +116,19 @@ fn standard_rates() -> impl Iterator<Item = u32> {
 const UNIT: u32 = 12 * 1001;
 
 impl Timing<'_> {
-    /// How many differences ffprobe looks at: more where the times are coarse.
+    /// The number of differences that ffprobe uses: more where the times are coarse.
     fn sufficient(&self) -> usize {
         if u64::from(self.timescale) < u64::from(self.tick) * 2000 { 40 } else { 20 }
     }
 }
 
-/// The rate; the codec's claim and at last the timescale itself stand in where the times tell nothing.
+/// The rate by the times; without a result the codec's rate, then the timescale.
 pub(crate) fn estimate(timing: Timing<'_>) -> Option<Rate> {
     let measure = |is_table, shift, limit| {
         let sample = Sample::from_timing(&timing, shift, limit);
         sample.by_common_divisor().or_else(|| sample.by_standard_rate(is_table))
     };
-    // A sample table's word counts first, for any codec; then the frames as they are played.
+    // The sample table first, for any codec; then the frames in presentation order.
     let of_table = if timing.is_table { measure(true, 0, FRAMES) } else { None };
     let of_frames = || timing.is_fine.then(|| measure(false, timing.shift, timing.sufficient())).flatten();
     let (tick, timescale) = (u64::from(timing.tick), u64::from(timing.timescale));
@@ -153,7 +153,8 @@ struct Sample {
 /// A standard rate that may be meant.
 struct Candidate {
     rate: u32,
-    /// For a grid with a frame at zero and one shifted by half a frame: the sum of the errors and of their squares.
+    /// For a grid with a frame at zero and one shifted by half a frame: the sum of the errors and
+    /// of their squares.
     errors: [(f64, f64); 2],
 }
 
@@ -200,7 +201,7 @@ impl Sample {
         sample
     }
 
-    /// A rate that fits badly at any time is out, even if it should fit by chance later.
+    /// Removes rates with a large error. They are not considered again.
     #[expect(clippy::cast_precision_loss, reason = "a count of frames")]
     fn drop_misfits(&mut self) {
         let count = self.count as f64;
@@ -216,7 +217,7 @@ impl Sample {
         (self.count > 15 && self.divisor > finest).then(|| Rate::new(timescale, frame))?
     }
 
-    /// Slow rates count only where frames are seen as they are played.
+    /// Slow rates are considered only for frames in presentation order.
     #[expect(clippy::cast_precision_loss, reason = "sums of a few differences")]
     fn by_standard_rate(&self, is_table: bool) -> Option<Rate> {
         if self.count < 2 {
@@ -241,7 +242,7 @@ impl Sample {
             }
         }
         let rate = best.1?;
-        // A standard rate above what the times can hold is none.
+        // The times cannot represent a rate above their own resolution.
         let possible = f64::from(rate) / f64::from(UNIT) < 1.01 / unit;
         possible.then(|| Rate::new(u64::from(rate), u64::from(UNIT)))?
     }

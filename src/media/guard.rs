@@ -1,4 +1,4 @@
-//! Keeps a parser's panic to the file that caused it: caught, silent on stderr, and told as an error.
+//! Turns a panic of a parser into an error of that file, without output on stderr.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
@@ -20,8 +20,8 @@ pub(crate) fn catch_panics<T>(parse: impl FnOnce() -> Result<T, Error>) -> Resul
     result.unwrap_or_else(|_| Err(Error::Panicked { message: MESSAGE.take() }))
 }
 
-/// The process's panic hook prints to stderr, which belongs to the log: where a panic is caught above,
-/// the hook only notes its message, and leaves all other panics to the hook before it.
+/// Installs a panic hook that records the message of panics within [`catch_panics`] and passes all
+/// others to the previous hook, which prints to stderr.
 fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,13 +1,13 @@
-//! What is known of a video: its container and its tracks.
+//! The result of a probe: a video's container and tracks.
 
 use super::language::UNDETERMINED;
 
-/// What a container holds.
+/// A video's container and tracks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MediaInfo {
-    /// ffprobe's name of the family: `matroska,webm`, `mov,mp4,m4a,3gp,3g2,mj2` or `avi`.
+    /// ffprobe's name of the format, such as `matroska,webm`.
     pub container_format: &'static str,
-    /// Length in seconds, if the container tells.
+    /// Length in seconds, if the container states it.
     pub duration_seconds: Option<f64>,
     /// The tracks in ffprobe's stream order; `track_index` is the position.
     pub tracks: Vec<Track>,
@@ -41,7 +41,7 @@ pub struct Track {
 }
 
 impl Track {
-    /// A track of which nothing more is known.
+    /// A track of which only the type is known.
     pub(crate) fn new(track_type: TrackType) -> Self {
         Self {
             track_type,
@@ -84,7 +84,7 @@ impl TrackType {
     }
 }
 
-/// The name of a layout by its number of channels; what speakers they are is not looked at.
+/// The name of a layout by its number of channels; the positions of the speakers do not matter.
 pub(crate) fn channel_layout(channels: u32) -> Option<String> {
     let name = match channels {
         0 => return None,

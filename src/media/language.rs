@@ -1,10 +1,12 @@
-//! Language codes → ISO 639-2/B, the bibliographic codes that Matroska uses and VPO's policies name.
+//! Language codes → ISO 639-2/B, the bibliographic codes that Matroska uses and VPO's policies
+//! name.
 
-/// The code for a language that nobody stated.
+/// The code for an unknown language.
 pub(crate) const UNDETERMINED: &str = "und";
 
-/// Any code of a file → ISO 639-2/B: two-letter (ISO 639-1) and terminological (639-2/T) codes are translated,
-/// other three-letter codes kept, region and script of a BCP 47 tag dropped; all else is `und`.
+/// Any code of a file → ISO 639-2/B: two-letter (ISO 639-1) and terminological (639-2/T) codes are
+/// translated, other three-letter codes kept, region and script of a BCP 47 tag dropped; all else
+/// is `und`.
 pub(crate) fn bibliographic(code: &str) -> String {
     let code = primary_subtag(code).to_ascii_lowercase();
     let translated = match code.len() {

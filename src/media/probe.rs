@@ -12,7 +12,7 @@ use super::guard::catch_panics;
 use super::info::MediaInfo;
 use super::reader::{Reader, Usage};
 
-/// Reads what a video holds; the format is found by content.
+/// Reads a video's container and tracks. The format is recognised by content.
 ///
 /// # Errors
 ///
@@ -21,7 +21,7 @@ pub fn probe(source: impl Read + Seek) -> Result<MediaInfo, Error> {
     measure(source).0
 }
 
-/// As [`probe`], for a file by its path; a FIFO or device does not block.
+/// As [`probe`], for a file by its path. FIFOs and devices are refused without blocking.
 ///
 /// # Errors
 ///
@@ -30,7 +30,7 @@ pub fn probe_file(path: &Path) -> Result<MediaInfo, Error> {
     probe(open(path)?)
 }
 
-/// As [`probe`], and what it cost.
+/// As [`probe`], and its cost.
 pub fn measure(mut source: impl Read + Seek) -> (Result<MediaInfo, Error>, Usage) {
     let mut usage = Usage::default();
     let info = catch_panics(|| {
@@ -42,13 +42,14 @@ pub fn measure(mut source: impl Read + Seek) -> (Result<MediaInfo, Error>, Usage
     (info, usage)
 }
 
-/// Opens a regular file for reading, and nothing else.
+/// Opens a regular file for reading; refuses all others.
 ///
 /// # Errors
 ///
 /// [`Error::NotAFile`] and [`Error::Io`].
 pub fn open(path: &Path) -> Result<File, Error> {
-    // Asked before, because opening a device can have effects; and after, because it may have changed.
+    // Checked before, because opening a device can have effects, and after, because the file may
+    // have changed.
     regular(std::fs::metadata(path)?.file_type())?;
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
@@ -89,7 +90,7 @@ pub fn extensions() -> impl Iterator<Item = &'static str> {
     FORMATS.iter().flat_map(|format| format.extensions).copied()
 }
 
-/// What people find under a video's name.
+/// The kind of a file that is no known video, to complete the sentence "it …".
 fn describe_content(head: &[u8]) -> &'static str {
     const KINDS: [(usize, &[u8], &str); 25] = [
         (0, b"\xFF\xD8\xFF", "is a JPEG image"),

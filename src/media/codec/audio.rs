@@ -1,4 +1,4 @@
-//! Audio codecs' own headers, as far as they tell codec and channels.
+//! Headers of audio codecs: codec and channels.
 
 use super::bits::Bits;
 
@@ -29,7 +29,7 @@ impl AudioSpecificConfig {
         sampling_frequency(&mut bits)?;
         let configuration = bits.number(4)?;
         let channels = *CHANNELS.get(usize::try_from(configuration).ok()?)?;
-        // Unstated is not the same as absent: a decoder looks for both in the stream then.
+        // `None` = not stated: a decoder then searches the stream for both.
         let (mut sbr, mut ps) = (None, None);
         if object_type == object::SBR || object_type == object::PS && !is_old_mp3_on_mp4(bits) {
             ps = (object_type == object::PS).then_some(true);
@@ -49,7 +49,8 @@ impl AudioSpecificConfig {
         if sbr.is_none() {
             (sbr, ps) = sync_extension(bits);
         }
-        // Parametric stereo makes two channels of one, and a decoder expects it wherever there is SBR.
+        // Parametric stereo makes two channels of one, and a decoder expects it wherever there is
+        // SBR.
         let parametric = ps.unwrap_or(object_type == object::LC && sbr == Some(true));
         let stereo = channels == 1 && sbr != Some(false) && parametric;
         Some(Self { object_type, channels: Some(if stereo { 2 } else { channels }) })
@@ -87,7 +88,7 @@ fn is_old_mp3_on_mp4(bits: Bits<'_>) -> bool {
     !low(3).is_multiple_of(4) && low(9).is_multiple_of(64)
 }
 
-/// SBR and PS in the backward compatible way, behind the configuration; `None` = not stated.
+/// SBR and PS in the backward compatible extension after the configuration; `None` = not stated.
 fn sync_extension(mut bits: Bits<'_>) -> (Option<bool>, Option<bool>) {
     let mut found = || {
         while bits.left() > 15 {
@@ -156,7 +157,7 @@ pub(crate) fn vorbis_channels(headers: &[u8]) -> Option<u32> {
 /// Speakers by `acmod` (ETSI TS 102 366, table 4.3).
 const AC3_CHANNELS: [u32; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
 
-/// What `dac3` and `dec3` tell.
+/// Contents of `dac3` and `dec3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DolbyConfig {
     pub(crate) channels: u32,
@@ -175,7 +176,8 @@ impl DolbyConfig {
         Some(Self { channels: AC3_CHANNELS.get(mode)? + low_frequency, service })
     }
 
-    /// From `dec3` (ETSI TS 102 366, F.6): the first independent substream and those that depend on it.
+    /// From `dec3` (ETSI TS 102 366, F.6): the first independent substream and those that depend on
+    /// it.
     pub(crate) fn eac3(payload: &[u8]) -> Option<Self> {
         let mut bits = Bits::new(payload);
         bits.skip(13 + 3 + 2 + 5 + 1 + 1)?; // data rate, substreams, fscod, bsid, reserved, asvc

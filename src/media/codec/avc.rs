@@ -4,8 +4,8 @@ use super::bits::Bits;
 use super::video::{VideoConfig, chroma_unit, cropped, skip_vui_signal, timing, unescaped};
 use crate::media::bytes::u16_at;
 
-/// From `avcC` (ISO/IEC 14496-15, 5.3.3.1): its first sequence parameter set. `stated` is the sample entry's
-/// size, which may crop what the set does not.
+/// From `avcC` (ISO/IEC 14496-15, 5.3.3.1): its first sequence parameter set. `stated` is the
+/// sample entry's size, which may crop what the set does not.
 pub(crate) fn parse(payload: &[u8], stated: (u32, u32)) -> Option<VideoConfig> {
     if payload.get(5)?.trailing_zeros() >= 5 {
         return None; // no set at all

@@ -1,6 +1,6 @@
 //! A bit reader for the headers of codecs.
 
-/// Reads a slice bit by bit, the most significant first; all is `None` behind the end.
+/// Reads a slice bit by bit, the most significant first. Reads past the end return `None`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bits<'a> {
     bytes: &'a [u8],
@@ -12,7 +12,7 @@ impl<'a> Bits<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// Bits that are left.
+    /// Remaining bits.
     pub(crate) fn left(&self) -> usize {
         (self.bytes.len() * 8).saturating_sub(self.at)
     }
@@ -37,13 +37,13 @@ impl<'a> Bits<'a> {
         Some(number)
     }
 
-    /// The next `count` bits, which stay.
+    /// The next `count` bits, without consuming them.
     pub(crate) fn peek(&self, count: usize) -> Option<u32> {
         let mut ahead = *self;
         ahead.number(count)
     }
 
-    /// Leaves out `count` bits.
+    /// Skips `count` bits.
     pub(crate) fn skip(&mut self, count: usize) -> Option<()> {
         if count > self.left() {
             return None;

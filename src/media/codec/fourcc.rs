@@ -14,7 +14,7 @@ pub(crate) fn look_up(table: Table, code: FourCc) -> Option<&'static str> {
     find(&|known| *known == code).or_else(|| find(&|known| known.eq_ignore_ascii_case(&code)))
 }
 
-/// The code at a place of a slice, if the slice reaches so far.
+/// The code at an offset of a slice; `None` past its end.
 pub(crate) fn four_cc_at(bytes: &[u8], at: usize) -> Option<FourCc> {
     bytes.get(at..)?.first_chunk().copied()
 }

@@ -1,12 +1,12 @@
-//! Channels in a frame's own header, for audio whose sample entry does not tell: most writers state two there
-//! for MP3 and DTS, whatever it is.
+//! Channels from the header of an audio frame. For MP3 and DTS, most writers state two channels in
+//! the sample entry, whatever the stream has.
 
 use super::bits::Bits;
 
-/// Bytes of the first frame that are needed.
+/// Bytes needed of the first frame.
 pub(crate) const LENGTH: usize = 16;
 
-/// Whether only a frame tells the channels of a codec.
+/// Whether the channels of a codec are known only from a frame.
 pub(crate) fn is_needed(codec: &str) -> bool {
     matches!(codec, "mp1" | "mp2" | "mp3" | "dts")
 }

@@ -35,14 +35,14 @@ pub(crate) fn parse(payload: &[u8]) -> Option<VideoConfig> {
     Some(config)
 }
 
-/// ISO/IEC 23008-2, 7.3.2.2: as much as can be made out.
+/// ISO/IEC 23008-2, 7.3.2.2: size and rate, as far as the unit can be read.
 fn sequence(unit: &[u8]) -> VideoConfig {
     let mut bits = Bits::new(unit.get(2..).unwrap_or_default());
     let Some((size, sub_layers)) = size(&mut bits) else { return VideoConfig::default() };
     VideoConfig { size: Some(size), rate: rate_of_sequence(&mut bits, sub_layers) }
 }
 
-/// The size, and the number of sub-layers on the way to it.
+/// The size and the number of sub-layers, which precedes it.
 fn size(bits: &mut Bits<'_>) -> Option<((u32, u32), u32)> {
     bits.skip(4)?;
     let sub_layers = bits.number(3)?;
@@ -63,7 +63,7 @@ fn size(bits: &mut Bits<'_>) -> Option<((u32, u32), u32)> {
     (size.0 > 0 && size.1 > 0).then_some((size, sub_layers))
 }
 
-/// The frame rate in the VUI parameters, which all else precedes.
+/// The frame rate in the VUI parameters, at the end of the set.
 fn rate_of_sequence(bits: &mut Bits<'_>, sub_layers: u32) -> Option<(u32, u32)> {
     skip_golombs(bits, 2)?; // bit depths
     let order_bits = usize::try_from(bits.golomb()?).ok()?.saturating_add(4);
@@ -96,7 +96,8 @@ fn rate_of_sequence(bits: &mut Bits<'_>, sub_layers: u32) -> Option<(u32, u32)> 
     timing(bits, 1)
 }
 
-/// Short-term reference picture sets (ISO/IEC 23008-2, 7.3.7), each of which may build on the one before.
+/// Short-term reference picture sets (ISO/IEC 23008-2, 7.3.7). Each may be coded relative to the
+/// previous one.
 fn skip_reference_sets(bits: &mut Bits<'_>) -> Option<()> {
     let mut before = 0;
     for index in 0..bits.golomb()?.min(64) {

@@ -1,11 +1,11 @@
-//! The size of a still image (a cover) from its first bytes: PNG, JPEG, GIF. No pixel is looked at.
+//! The size of a still image (a cover) from its header: PNG, JPEG, GIF.
 
 use crate::media::reader::Reader;
 
-/// Markers of a JPEG that are looked at before giving up: metadata and previews come before the frame.
+/// Maximum of markers read from a JPEG: metadata and previews precede the frame header.
 const MAX_MARKERS: u32 = 64;
 
-/// Width and height of the image between two places of the file.
+/// Width and height of the image that lies between two offsets of the file.
 pub(crate) fn size(reader: &mut Reader<'_>, start: u64, end: u64) -> Option<(u32, u32)> {
     let head = reader.at_most(start, 24).ok()?;
     let size = if head.starts_with(b"\x89PNG\r\n\x1A\n") {
@@ -30,7 +30,7 @@ fn jpeg(reader: &mut Reader<'_>, mut at: u64, end: u64) -> Option<(u32, u32)> {
         }
         let marker = reader.array::<9>(at, "cover").ok()?;
         match marker {
-            // Fill bytes, and markers that stand alone.
+            // Fill bytes, and markers without a length.
             [0xFF, 0xFF, ..] => at += 1,
             [0xFF, 0x01 | 0xD0..=0xD8, ..] => at += 2,
             [0xFF, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF, _, _, _, h1, h0, w1, w0] => {

@@ -3,7 +3,8 @@
 use super::bits::Bits;
 use super::video::VideoConfig;
 
-/// From the decoder specific information of MPEG-4 video: its video object layer (ISO/IEC 14496-2, 6.2.3).
+/// From the decoder specific information of MPEG-4 video: its video object layer (ISO/IEC 14496-2,
+/// 6.2.3).
 pub(crate) fn parse(specific: &[u8]) -> Option<VideoConfig> {
     let at = specific.windows(4).position(|code| code.starts_with(&[0, 0, 1]) && code[3] & 0xF0 == 0x20)?;
     let mut bits = Bits::new(specific.get(at + 4..)?);
@@ -29,7 +30,7 @@ pub(crate) fn parse(specific: &[u8]) -> Option<VideoConfig> {
     bits.skip(1)?;
     let resolution = bits.number(16)?;
     bits.skip(1)?;
-    // Without a fixed rate, a decoder claims the finest that its clock can tell.
+    // Without a fixed rate, a decoder reports the resolution of its clock.
     let mut increment = 1;
     if bits.flag()? {
         let width = (32 - resolution.saturating_sub(1).leading_zeros()).max(1);

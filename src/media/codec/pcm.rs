@@ -28,7 +28,7 @@ pub(crate) fn linear(bits: u32, flags: u32) -> Option<&'static str> {
     })
 }
 
-/// The sample entry's type tells the order only: `twos` may hold 24 bits.
+/// The codec with its sample size: the sample entry's type gives only the byte order.
 pub(crate) fn with_sample_size(codec: Option<&'static str>, bits: u32) -> Option<&'static str> {
     Some(match (codec?, bits) {
         ("pcm_u8" | "pcm_s8", 16) => "pcm_s16be",
@@ -41,7 +41,7 @@ pub(crate) fn with_sample_size(codec: Option<&'static str>, bits: u32) -> Option
     })
 }
 
-/// The same codec with its bytes the other way round, once `enda` or `pcmC` says so.
+/// The little-endian variant of a codec, used when `enda` or `pcmC` states that order.
 pub(crate) fn little_endian(codec: Option<&'static str>) -> Option<&'static str> {
     Some(match codec? {
         "pcm_s16be" => "pcm_s16le",

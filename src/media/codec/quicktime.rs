@@ -1,17 +1,17 @@
 //! Sample entry types and object types → codec names, as ffprobe has them.
 //!
-//! Sources: the registration authority's lists of sample entries and object types (mp4ra.org), Apple's
-//! QuickTime File Format Specification, and what ffprobe says for those that were never registered.
+//! Sources: the registration authority's lists of sample entries and object types (mp4ra.org),
+//! Apple's QuickTime File Format Specification, and ffprobe's names for unregistered ones.
 
 use super::fourcc::{FourCc, Table, look_up};
 use super::riff;
 
-/// The codec of a video sample entry; those of AVI stray into QuickTime files.
+/// The codec of a video sample entry. QuickTime files also use the codes of AVI.
 pub(crate) fn video(format: FourCc) -> Option<&'static str> {
     look_up(VIDEO, format).or_else(|| riff::video(format))
 }
 
-/// The codec of an audio sample entry; for PCM the one that the type alone tells.
+/// The codec of an audio sample entry. For PCM, the type alone does not give the sample size.
 pub(crate) fn audio(format: FourCc) -> Option<&'static str> {
     look_up(AUDIO, format).or_else(|| match format {
         // QuickTime wraps WAVE's format tags: two letters and the tag.

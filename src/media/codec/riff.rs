@@ -1,7 +1,9 @@
-//! The codecs of RIFF: `biCompression` of `BITMAPINFOHEADER` and `wFormatTag` of `WAVEFORMATEX`, which AVI has in
-//! its stream formats, Matroska behind `V_MS/VFW/FOURCC` and `A_MS/ACM`, and QuickTime as a last resort.
+//! The codecs of RIFF: `biCompression` of `BITMAPINFOHEADER` and `wFormatTag` of `WAVEFORMATEX`,
+//! which AVI has in its stream formats, Matroska for `V_MS/VFW/FOURCC` and `A_MS/ACM`, and
+//! QuickTime as a fallback.
 //!
-//! Sources: Microsoft's mmreg.h and vfw.h, the FOURCC registry (fourcc.org), and ffprobe's names for both.
+//! Sources: Microsoft's mmreg.h and vfw.h, the FOURCC registry (fourcc.org), and ffprobe's names
+//! for both.
 
 use super::fourcc::{FourCc, Table, look_up};
 
@@ -77,7 +79,7 @@ pub(crate) fn audio(tag: u16, bits: u16) -> Option<&'static str> {
     })
 }
 
-/// What a `WAVEFORMATEX`, with or without its extension, tells.
+/// Contents of a `WAVEFORMATEX`, with or without its extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WaveFormat {
     pub(crate) codec: Option<&'static str>,
@@ -85,7 +87,7 @@ pub(crate) struct WaveFormat {
 }
 
 impl WaveFormat {
-    /// `None` when it is too short to be one.
+    /// `None` when `bytes` is too short.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let short = |at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
         bytes.get(..14)?;
@@ -99,7 +101,7 @@ impl WaveFormat {
 
 const EXTENSIBLE: u16 = 0xFFFE;
 
-/// The codec of a `WAVEFORMATEXTENSIBLE`: its sub-format is a tag in a GUID, or a GUID of its own.
+/// The codec of a `WAVEFORMATEXTENSIBLE`: its sub-format is a tag within a GUID, or another GUID.
 fn extensible(bytes: &[u8], bits: u16) -> Option<&'static str> {
     const BASE: [u8; 12] = [0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71];
     const AMBISONIC_BASE: [u8; 12] = [0x21, 0x07, 0xD3, 0x11, 0x86, 0x44, 0xC8, 0xC1, 0xCA, 0, 0, 0];

@@ -1,9 +1,9 @@
-//! What the headers of video codecs tell, and what those of H.264 and HEVC have in common. ffprobe asks the
-//! decoder, which follows them and not the container.
+//! Size and frame rate from headers of video codecs, and the syntax that H.264 and HEVC share.
+//! ffprobe reports what the decoder finds there, not what the container states.
 
 use super::bits::Bits;
 
-/// What a header tells.
+/// Contents of a header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct VideoConfig {
     /// Width and height in pixels.
@@ -12,7 +12,8 @@ pub(crate) struct VideoConfig {
     pub(crate) rate: Option<(u32, u32)>,
 }
 
-/// What stands before the timing in the VUI of both codecs: aspect ratio, overscan, signal type, chroma.
+/// Skips what precedes the timing in the VUI of both codecs: aspect ratio, overscan, signal type,
+/// chroma.
 pub(super) fn skip_vui_signal(bits: &mut Bits<'_>) -> Option<()> {
     if bits.flag()? && bits.number(8)? == 255 {
         bits.skip(32)?;
@@ -33,7 +34,7 @@ pub(super) fn skip_vui_signal(bits: &mut Bits<'_>) -> Option<()> {
     Some(())
 }
 
-/// Whether there is a timing, and how many ticks of what clock a frame lasts.
+/// Frames a second from the optional timing: clock ticks a second, and ticks of one frame.
 pub(super) fn timing(bits: &mut Bits<'_>, ticks_of_frame: u32) -> Option<(u32, u32)> {
     if !bits.flag()? {
         return None;
@@ -43,7 +44,7 @@ pub(super) fn timing(bits: &mut Bits<'_>, ticks_of_frame: u32) -> Option<(u32, u
     (ticks > 0 && scale > 0).then_some((scale, ticks.saturating_mul(ticks_of_frame)))
 }
 
-/// Luma samples that a unit of cropping stands for, across and down, by `chroma_format_idc`.
+/// Luma samples of one cropping unit, horizontally and vertically, by `chroma_format_idc`.
 pub(super) fn chroma_unit(chroma_format: u32) -> (u32, u32) {
     match chroma_format {
         1 => (2, 2),
@@ -52,7 +53,7 @@ pub(super) fn chroma_unit(chroma_format: u32) -> (u32, u32) {
     }
 }
 
-/// What is left of a picture between left, right, top and bottom.
+/// The size of a picture after cropping left, right, top and bottom.
 pub(super) fn cropped(
     coded: (u32, u32),
     [left, right, top, bottom]: [u32; 4],
@@ -65,7 +66,7 @@ pub(super) fn cropped(
     (less(coded.0, left, right, unit.0), less(coded.1, top, bottom, unit.1))
 }
 
-/// A network abstraction layer unit without its emulation prevention bytes.
+/// Removes the emulation prevention bytes of a network abstraction layer unit.
 pub(super) fn unescaped(unit: &[u8]) -> Vec<u8> {
     let mut zeros = 0;
     let mut plain = Vec::with_capacity(unit.len());

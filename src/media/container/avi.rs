@@ -1,7 +1,8 @@
 //! AVI and OpenDML (RIFF): `hdrl` only, up to the `movi` list.
 //!
-//! Sources: Microsoft's AVI RIFF File Reference and the OpenDML AVI File Format Extensions 1.02. Like ffprobe,
-//! and unlike the reference, this enters every list and believes no list's size: writers get them wrong.
+//! Sources: Microsoft's AVI RIFF File Reference and the OpenDML AVI File Format Extensions 1.02. As
+//! in ffprobe, the parser enters every list and ignores the sizes of lists, because some writers
+//! get them wrong.
 
 #[cfg(test)]
 mod tests;
@@ -19,16 +20,16 @@ use crate::media::reader::Reader;
 
 /// The header of a chunk: its name and its size.
 const CHUNK: u64 = 8;
-/// A chunk of the header beyond this size is damage; what follows is taken for the videos' data.
+/// A larger chunk in the header is taken to be damage or media data, and ends the header.
 const MAX_CHUNK: u32 = 1_000_000;
-/// Chunks of `movi` among which the first frame of MPEG-4 video is searched, in how many bytes, and how many
-/// of them are read at once.
+/// Limits of the search for the first frame of MPEG-4 video in `movi`: chunks, bytes, and bytes
+/// read at once.
 const MAX_SEARCH_CHUNKS: u32 = 64;
 const MAX_SEARCH: u64 = 64 * 1024;
 const SEARCH_STEP: usize = 16 * 1024;
-/// The chunks that are mostly in the first read.
+/// The number of chunks that are usually in the first read.
 const NEAR_CHUNKS: u32 = 4;
-/// Bytes of a stream format that are looked at.
+/// Maximum of bytes read of a stream format.
 const MAX_FORMAT: usize = 1024;
 
 /// AVI.
@@ -74,7 +75,7 @@ struct Header {
     streams: Vec<Stream>,
 }
 
-/// What a `strl` list tells.
+/// Contents of a `strl` list.
 #[derive(Debug)]
 struct Stream {
     kind: StreamKind,
@@ -85,7 +86,7 @@ struct Stream {
     sample_size: u32,
     title: Option<String>,
     format: Option<StreamFormat>,
-    /// What the first frame tells.
+    /// Contents of the header of the first frame.
     picture: VideoConfig,
 }
 
@@ -94,12 +95,12 @@ enum StreamKind {
     Video,
     Audio,
     Subtitle,
-    /// Video and audio in one stream, as DV cameras have it.
+    /// Video and audio in one stream (DV type 1).
     Interleaved,
     Other,
 }
 
-/// What a `strf` chunk tells.
+/// Contents of a `strf` chunk.
 #[derive(Clone, Copy, Debug)]
 enum StreamFormat {
     Bitmap { codec: Option<&'static str>, width: u32, height: u32 },
@@ -107,7 +108,7 @@ enum StreamFormat {
 }
 
 impl Header {
-    /// Reads chunks up to `movi`; whether that was found.
+    /// Reads chunks up to `movi`; whether the header is complete.
     fn read(&mut self, reader: &mut Reader<'_>) -> Result<bool, Error> {
         let mut offset = 12;
         loop {
@@ -213,14 +214,14 @@ impl Header {
                 Some(StreamFormat::Bitmap {
                     codec: bitmap_codec(four_cc, bytes),
                     width: u32_at(bytes, 4),
-                    // Negative for pictures that are stored top down.
+                    // Negative for bitmaps that are stored top down.
                     height: u32_at(bytes, 8).cast_signed().unsigned_abs(),
                 })
             }
             StreamKind::Audio => WaveFormat::parse(bytes).map(|mut wave| {
                 match &stream.handler {
                     _ if self.is_amv => wave.codec = Some("adpcm_ima_amv"),
-                    // Declared as PCM.
+                    // The format declares it as PCM.
                     b"Axan" => wave.codec = Some("xan_dpcm"),
                     _ => {}
                 }
@@ -231,8 +232,9 @@ impl Header {
         Ok(())
     }
 
-    /// MPEG-4 video tells its size and rate in its first frame, which a decoder believes. It mostly lies in the
-    /// bytes that were read already; else behind some sound, which is read in large pieces.
+    /// Reads size and rate of MPEG-4 video from its first frame, as a decoder does. The frame is
+    /// usually in the bytes read so far, else after some audio chunks, which are read in large
+    /// steps.
     fn first_frames(&mut self, reader: &mut Reader<'_>, movi: u64) {
         let is_mpeg4 = |stream: &Stream| {
             matches!(stream.format, Some(StreamFormat::Bitmap { codec: Some("mpeg4"), .. }))
@@ -273,7 +275,8 @@ impl Header {
         }
     }
 
-    /// The longest stream's length, of those that count frames; less what a truncated file lacks.
+    /// The longest duration of the streams that count frames, in proportion if the file is
+    /// truncated.
     fn duration(&self, file: u64) -> Option<f64> {
         let streams = self.streams.iter().filter(|stream| stream.sample_size == 0);
         let seconds = streams.map(|stream| {
@@ -289,7 +292,7 @@ impl Header {
     }
 }
 
-/// ffprobe tells subtitles that are drawn as video, and one camera's JPEGs, by the format itself.
+/// The codec of a bitmap format. Subtitles stored as video, and `AVRn`, are recognised as in ffprobe.
 fn bitmap_codec(four_cc: [u8; 4], format: &[u8]) -> Option<&'static str> {
     match &four_cc {
         b"DXSB" | b"DXSA" => Some("xsub"),
@@ -327,7 +330,7 @@ impl Stream {
         vec![track]
     }
 
-    /// The rate that the header states, or where ffprobe doubts it the standard one that fits its frames.
+    /// The stated rate, or the standard rate that fits its frames where ffprobe estimates it.
     fn frame_rate(&self, codec: Option<&str>) -> Option<String> {
         let times: Vec<i64> = (0..=40).take(usize::try_from(self.length).unwrap_or(usize::MAX)).collect();
         let rate = frame_rate::estimate(Timing {
@@ -343,7 +346,8 @@ impl Stream {
         rate.map(|rate| rate.to_string())
     }
 
-    /// DV type 1: the one stream is a picture and, in all but the oldest files, a pair of channels (IEC 61834).
+    /// DV type 1: the one stream is a picture and, in all but the oldest files, a pair of channels
+    /// (IEC 61834).
     fn interleaved(self, track: Track) -> Vec<Track> {
         let is_ntsc = u64::from(self.rate) > u64::from(self.scale) * 27;
         let (height, rate) = if is_ntsc { (480, "30000/1001") } else { (576, "25/1") };
@@ -372,7 +376,7 @@ fn padded(size: u32) -> u64 {
     u64::from(size) + u64::from(size & 1)
 }
 
-/// A little-endian number in a header whose length was checked; 0 behind its end.
+/// The little-endian number at an offset of a header; 0 past its end.
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let four = bytes.get(at..at + 4).and_then(|four| four.try_into().ok());
     four.map_or(0, u32::from_le_bytes)

@@ -12,7 +12,8 @@ pub(crate) struct ContainerFormat {
     pub(crate) titles: &'static [&'static str],
     /// File name extensions: lower case, without the dot.
     pub(crate) extensions: &'static [&'static str],
-    /// Whether these first bytes of a file are of this format; there are [`HEAD`] if the file is that long.
+    /// Whether these first bytes of a file are of this format; there are [`HEAD`] if the file is
+    /// that long.
     pub(crate) recognises: fn(&[u8]) -> bool,
     /// Reads the file.
     pub(crate) parse: fn(&mut Reader<'_>) -> Result<MediaInfo, Error>,

@@ -21,8 +21,8 @@ use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
 use crate::media::language::{bibliographic, primary_subtag};
 use crate::media::reader::Reader;
 
-/// Frames whose times are looked at where a track does not state its rate; some more than count, because they
-/// are stored in decoding order.
+/// Frames whose times are read if a track does not state its rate. Frames are stored in decoding
+/// order, so some more are read than are used.
 const FRAMES: usize = 41 + REORDERED;
 const REORDERED: usize = 16;
 
@@ -67,7 +67,7 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     })
 }
 
-/// Checks the EBML header and reads the first Segment behind it.
+/// Checks the EBML header and reads the first Segment after it.
 fn find_segment(reader: &mut Reader<'_>) -> Result<Segment, Error> {
     let length = reader.length();
     let mut offset = 0;
@@ -131,7 +131,7 @@ fn track(entry: TrackEntry, codec: Codec, rate: Option<Rate>) -> Track {
     }
 }
 
-/// The rate of each track that has one: by its own word, or by its first frames' times.
+/// The rate of each video track: the stated one, else estimated from the times of its first frames.
 fn rates(reader: &mut Reader<'_>, segment: &Segment, entries: &[(TrackEntry, Codec)]) -> Vec<Option<Rate>> {
     let lacks_rate = |entry: &TrackEntry| entry.kind == TrackKind::Video && plausible_rate(entry).is_none();
     let without_rate: Vec<u64> =
@@ -153,8 +153,8 @@ fn rates(reader: &mut Reader<'_>, segment: &Segment, entries: &[(TrackEntry, Cod
     entries.iter().map(&mut rate).collect()
 }
 
-/// The stated rate; ffprobe believes none of five frames a second or less, nor of a thousand or more, and looks
-/// for itself.
+/// The stated rate. ffprobe ignores rates up to 5 and from 1000 frames a second on, and estimates
+/// them.
 fn plausible_rate(entry: &TrackEntry) -> Option<Rate> {
     let rate = Rate::approximate(1_000_000_000, entry.default_duration?, 30_000)?;
     let (numerator, denominator) = (u128::from(rate.numerator), u128::from(rate.denominator));
@@ -171,7 +171,7 @@ fn estimated_rate(entry: &TrackEntry, codec: &Codec, scale: u64, frames: &[Frame
     let nanoseconds = (scale as f64 * entry.timestamp_scale) as u64;
     let unit = Rate::new(1_000_000_000, nanoseconds)?;
     let (timescale, tick) = (u32::try_from(unit.numerator).ok()?, u32::try_from(unit.denominator).ok()?);
-    // Of frames that do not say how long they are shown: by the track's word, else by the codec's.
+    // The duration of frames without a stated one: by the track, else by the codec.
     let by_codec = |(frames, seconds): (u32, u32)| {
         let (frames, seconds) = (u64::from(frames), u64::from(seconds));
         let is_plausible = frames > 0 && frames < seconds * 1000;
@@ -180,16 +180,16 @@ fn estimated_rate(entry: &TrackEntry, codec: &Codec, scale: u64, frames: &[Frame
     let usual = entry.default_duration.map(|duration| duration / scale);
     let usual = usual.or_else(|| codec.video.rate.and_then(by_codec)).unwrap_or(0);
     let usual = i64::try_from(usual).unwrap_or(0);
-    // As far as ffprobe looks; the first two do not count.
+    // As many as ffprobe uses, without the first two.
     let shown = frames.iter().take(FRAMES - REORDERED).skip(2);
     let shown = shown.map(|frame| if frame.duration > 0 { frame.duration } else { usual });
     let shown = shown.fold(0, i64::saturating_add);
-    // Blocks are stored in decoding order, which for whole groups of pictures differs from that of time.
+    // Blocks are stored in decoding order, not in that of time.
     let mut times: Vec<i64> = frames.iter().map(|frame| frame.time).collect();
     times.sort_unstable();
     times.dedup();
     times.truncate(FRAMES - REORDERED);
-    // ffprobe's H.264 decoder asks the header only once it has a frame.
+    // ffprobe's H.264 decoder uses the header only once it has a frame.
     let claimed = codec.video.rate.filter(|_| codec.name != Some("h264") || !times.is_empty());
     frame_rate::estimate(Timing {
         tick,

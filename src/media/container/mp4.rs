@@ -1,9 +1,9 @@
-//! ISO base media file format (ISO/IEC 14496-12) and QuickTime (QuickTime File Format Specification): MP4, M4V,
-//! MOV, 3GP, fragmented or not.
+//! ISO base media file format (ISO/IEC 14496-12) and QuickTime (QuickTime File Format
+//! Specification): MP4, M4V, MOV, 3GP, fragmented or not.
 //!
-//! Boxes are hopped over by their headers until `moov` is found, at either end of the file; `mdat` and the
-//! sample tables beyond their head are never read. Everything is taken as ffprobe takes it: see
-//! `docs/probing.md` for the few differences.
+//! The parser skips from box to box until `moov`, which is at either end of the file. It does not
+//! read `mdat`, nor sample tables beyond their head. Results equal ffprobe's; `docs/probing.md`
+//! lists the differences.
 
 mod boxes;
 mod elementary_stream;
@@ -39,7 +39,8 @@ pub(super) const FORMAT: ContainerFormat = ContainerFormat {
     parse,
 };
 
-/// By the type of the first box. Motion JPEG 2000 begins with the signature of JPEG 2000 (ISO/IEC 15444-3, 5.1).
+/// By the type of the first box. Motion JPEG 2000 begins with the signature of JPEG 2000 (ISO/IEC
+/// 15444-3, 5.1).
 fn recognises(head: &[u8]) -> bool {
     let four = |at: usize| head.get(at..at + 4).unwrap_or_default();
     match four(4) {
@@ -69,8 +70,8 @@ fn recognises(head: &[u8]) -> bool {
 ///
 /// # Errors
 ///
-/// [`Error::Truncated`] when the file ends before `moov` or within its tracks, [`Error::Malformed`] when there is
-/// none, [`Error::NoTracks`], and those of the reader.
+/// [`Error::Truncated`] when the file ends before `moov` or within its tracks, [`Error::Malformed`]
+/// when there is none, [`Error::NoTracks`], and those of the reader.
 fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let (movie, boxes) = find_movie(reader)?;
     let timeline = match &movie.fragments {
@@ -96,7 +97,7 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     Ok(MediaInfo { container_format: FORMAT.name, duration_seconds, tracks })
 }
 
-/// Hops to `moov`; also the boxes behind it.
+/// Finds and reads `moov`; also returns the boxes after it.
 fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
     let length = reader.length();
     let mut boxes = Boxes::new(0, length);
@@ -113,11 +114,12 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
                     || brands.get(8..).unwrap_or_default().chunks_exact(4).any(is_brand);
             }
             b"moov" => return Ok((movie::parse(reader, &found, is_quicktime)?, boxes)),
-            // Files were found that keep it in a box which is meant to be skipped.
+            // Some files keep it in a box of this type.
             b"hoov" if holds_movie(reader, &found)? => {
                 return Ok((movie::parse(reader, &found, is_quicktime)?, boxes));
             }
-            // Editors of tags leave the former movie box there, so it counts only where there is no other.
+            // Tag editors leave the former movie box in one, so it is used only if there is no
+            // other.
             b"free" if freed.is_none() && holds_movie(reader, &found)? => freed = Some((found, boxes)),
             _ => is_truncated = found.is_truncated,
         }
@@ -132,7 +134,7 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
     }
 }
 
-/// Whether a box holds what a movie box begins with.
+/// Whether a box begins as a movie box does.
 fn holds_movie(reader: &mut Reader<'_>, found: &BoxHeader) -> Result<bool, Error> {
     let first = four_cc_at(found.head(reader, 8)?, 4);
     Ok(first.is_some_and(|kind| matches!(&kind, b"mvhd" | b"cmov")))
@@ -150,7 +152,7 @@ fn describe(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) 
     let is_video = track_type == TrackType::Video;
     let size = entry.size.filter(|_| is_video);
     let channels = (track_type == TrackType::Audio).then(|| entry.channels.unwrap_or(0));
-    // The pictures of chapters are stills, as a cover is.
+    // The pictures of chapters are still images.
     let rate = if is_video && !is_chapters { frame_rate(movie, track, fragmented) } else { None };
     Track {
         track_type,
@@ -168,7 +170,7 @@ fn describe(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) 
 }
 
 fn describe_cover(cover: Cover) -> Track {
-    // As ffprobe has it where the size cannot be told.
+    // ffprobe reports 0 for an unknown size.
     let (width, height) = cover.size.unwrap_or_default();
     Track {
         codec: Some(cover.codec.to_owned()),
@@ -178,7 +180,7 @@ fn describe_cover(cover: Cover) -> Track {
     }
 }
 
-/// Constant by the sample table's word, else estimated from the first frames' times.
+/// Constant if the sample table states so, else estimated from the times of the first frames.
 fn frame_rate(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) -> Option<Rate> {
     if let Some(duration) = track.durations.constant() {
         return Rate::new(u64::from(track.timescale), u64::from(duration));
@@ -194,13 +196,13 @@ fn frame_rate(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>
         shift: track.shift(movie.timescale),
         shown: None,
         is_table: of_fragments.is_none(),
-        // Unlike others, ffprobe's H.264 decoder asks the header only once it has a frame.
+        // Unlike others, ffprobe's H.264 decoder uses the header only once it has a frame.
         claimed: track.entry.claimed_rate.filter(|_| track.entry.codec != Some("h264") || !times.is_empty()),
         is_fine,
     })
 }
 
-/// What the movie header says, else the longest track.
+/// The duration in the movie header, else that of the longest track.
 fn duration(movie: &Movie) -> Option<f64> {
     let of_tracks = || {
         let lengths = movie.tracks().filter_map(|track| Some(seconds(track.duration?, track.timescale)));
@@ -209,7 +211,7 @@ fn duration(movie: &Movie) -> Option<f64> {
     movie.duration.map(|duration| seconds(duration, movie.timescale)).or_else(of_tracks)
 }
 
-/// From the first frame to the last one's end, of the tracks that ffprobe measures.
+/// From the first frame to the end of the last one, over the tracks that ffprobe measures.
 fn fragmented_duration(movie: &Movie, timeline: &Timeline) -> Option<f64> {
     if let Some(stated) = timeline.stated {
         return Some(seconds(stated, movie.timescale));
@@ -231,11 +233,11 @@ fn fragmented_duration(movie: &Movie, timeline: &Timeline) -> Option<f64> {
     Some(longest.max(shown)).filter(|duration| *duration > 0.0)
 }
 
-/// What tracks of one sort cover, in seconds.
+/// The time that tracks of one sort cover, in seconds.
 #[derive(Clone, Copy, Debug, Default)]
 struct Coverage {
     longest: Option<f64>,
-    /// How long before zero the first one begins.
+    /// How long before zero the first track begins.
     lead: Option<f64>,
     end: Option<f64>,
 }
@@ -251,7 +253,8 @@ impl Coverage {
     }
 }
 
-/// Texts and data count where they reach less than a second beyond what is played, or where nothing is.
+/// The end of video and audio. That of texts and data counts if it is less than a second later, or
+/// the only one.
 fn outermost(played: Option<f64>, text: Option<f64>) -> Option<f64> {
     match (played, text) {
         (Some(played), Some(text)) if (0.0..1.0).contains(&(text - played)) => Some(text),

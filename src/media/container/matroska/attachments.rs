@@ -1,5 +1,5 @@
-//! `Attachments` (RFC 9559, 5.1.6): fonts and covers, as trailing tracks. Of an image the size is read, of
-//! all other files nothing but their names.
+//! `Attachments` (RFC 9559, 5.1.6): fonts and covers, as trailing tracks. Of an image the size is
+//! read, of all other files nothing but their names.
 
 use super::ebml::Children;
 use super::ids;
@@ -60,7 +60,7 @@ fn file(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Track>
     }))
 }
 
-/// The images that ffprobe shows as a video track.
+/// Images, which ffprobe reports as video tracks.
 fn image_codec(media_type: &str) -> Option<&'static str> {
     by_prefix(
         media_type,
@@ -68,7 +68,7 @@ fn image_codec(media_type: &str) -> Option<&'static str> {
     )
 }
 
-/// The files that ffprobe has a name for.
+/// Other files that ffprobe has a codec name for.
 fn file_codec(media_type: &str) -> Option<&'static str> {
     by_prefix(
         media_type,

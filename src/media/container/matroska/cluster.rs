@@ -1,17 +1,17 @@
-//! Times of the first blocks, for the few tracks that do not state their rate. Only the headers of
-//! blocks are read.
+//! Times of the first blocks, for tracks that do not state their rate. Only the headers of blocks
+//! are read.
 
 use super::ebml::{Children, Element, variable};
 use super::ids;
 use crate::media::error::Error;
 use crate::media::reader::Reader;
 
-/// Blocks looked at, of all tracks together.
+/// Maximum of blocks read, over all tracks.
 const MAX_BLOCKS: u32 = 1_000;
-/// How far from the first Cluster ffprobe looks.
+/// Maximum distance from the first Cluster, as in ffprobe.
 const MAX_DISTANCE: u64 = 5_000_000;
 
-/// When a block is shown and for how long, in units of the timestamp scale; 0 where it does not say.
+/// Time and duration of a block, in units of the timestamp scale; 0 if not stated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) time: i64,
@@ -28,7 +28,7 @@ pub(super) fn first_frames(
 ) -> Vec<Vec<Frame>> {
     let mut walk = ClusterWalk { tracks, wanted, frames: vec![Vec::new(); tracks.len()], blocks: 0 };
     let end = end.min(first.saturating_add(MAX_DISTANCE));
-    // A damaged or endless walk leaves what it has.
+    // On an error, the frames read so far are used.
     let _ = walk.clusters(reader, first, end);
     walk.frames
 }
@@ -87,7 +87,8 @@ impl ClusterWalk<'_> {
         Ok(children.position())
     }
 
-    /// A block begins with its track's number and its time from its Cluster's (RFC 9559, 10.1).
+    /// Reads a block's header: its track's number, and its time relative to its Cluster's (RFC
+    /// 9559, 10.1).
     fn block(
         &mut self,
         reader: &mut Reader<'_>,
@@ -97,7 +98,7 @@ impl ClusterWalk<'_> {
     ) -> Result<(), Error> {
         self.blocks += 1;
         if block.end.is_none_or(|end| end > reader.length()) {
-            return Ok(()); // a frame that the file's end cuts is none
+            return Ok(()); // truncated frames are ignored
         }
         let header = block.head(reader, 10)?;
         let Some((Some(number), length)) = variable(header) else { return Ok(()) };

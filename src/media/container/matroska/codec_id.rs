@@ -1,5 +1,5 @@
-//! Codec identifiers (Matroska Codec RFC, and those that only muxers and ffprobe know) → codec names, and what
-//! the codecs' own headers in `CodecPrivate` know better than the track.
+//! Codec identifiers (Matroska Codec RFC, and unregistered ones that ffprobe has) → codec names,
+//! and the contents of the codecs' headers in `CodecPrivate`.
 
 use super::tracks::{TrackEntry, TrackKind};
 use crate::media::codec::audio::{self, AudioSpecificConfig};
@@ -8,17 +8,17 @@ use crate::media::codec::riff::{self, WaveFormat};
 use crate::media::codec::video::VideoConfig;
 use crate::media::codec::{avc, hevc, mpeg4, quicktime};
 
-/// What a track's codec identifier and private data tell.
+/// Contents of a track's codec identifier and private data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Codec {
     pub(super) name: Option<&'static str>,
-    /// Channels that a decoder puts out.
+    /// Channels of the decoder's output.
     pub(super) channels: Option<u32>,
-    /// Size and rate that a decoder puts out.
+    /// Size and rate of the decoder's output.
     pub(super) video: VideoConfig,
 }
 
-/// Names a track's codec.
+/// Identifies a track's codec.
 pub(super) fn identify(entry: &TrackEntry) -> Codec {
     let private = entry.codec_private.as_slice();
     let four = |at: usize| four_cc_at(private, at);
@@ -73,7 +73,7 @@ fn video_of(codec: &str, entry: &TrackEntry) -> Option<VideoConfig> {
     }
 }
 
-/// PCM comes in several widths under one identifier.
+/// PCM by sample size: one identifier covers several.
 fn by_depth(name: &'static str, bits: u32) -> &'static str {
     match (name, bits) {
         ("pcm_s16be" | "pcm_s16le", 8) => "pcm_u8",
@@ -86,7 +86,7 @@ fn by_depth(name: &'static str, bits: u32) -> &'static str {
     }
 }
 
-/// Prefixes of identifiers, the first that fits: what follows is a profile.
+/// Prefixes of identifiers; a profile may follow. The first match applies.
 const KNOWN: &[(&str, &str)] = &[
     ("A_AAC", "aac"),
     ("A_AC3", "ac3"),

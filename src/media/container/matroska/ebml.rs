@@ -4,24 +4,24 @@ use crate::media::bytes::{MAX_TEXT, text};
 use crate::media::error::Error;
 use crate::media::reader::Reader;
 
-/// Allowed everywhere, and of no interest.
+/// Elements that may be anywhere and are skipped.
 const VOID: u32 = 0xEC;
 const CRC_32: u32 = 0xBF;
 
-/// One element: where it is and how large it is; its content is read on demand.
+/// One element: its place and size. Its content is read on demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Element {
     pub(super) id: u32,
-    /// Where its identifier begins.
+    /// The offset of its identifier.
     pub(super) offset: u64,
-    /// Where its content begins.
+    /// The offset of its content.
     pub(super) body: u64,
-    /// Where its content ends; `None` for an unknown size (RFC 8794, 6.2).
+    /// The end of its content; `None` for an unknown size (RFC 8794, 6.2).
     pub(super) end: Option<u64>,
 }
 
 impl Element {
-    /// The element at `offset`; `None` where there is none before `limit` or the file's end.
+    /// The element at `offset`; `None` at `limit` and at the end of the file.
     pub(super) fn at(reader: &mut Reader<'_>, offset: u64, limit: u64) -> Result<Option<Self>, Error> {
         if offset >= limit.min(reader.length()) {
             return Ok(None);
@@ -62,7 +62,7 @@ impl Element {
         Children { next: self.body, end, siblings: if self.end.is_none() { siblings } else { &[] } }
     }
 
-    /// An unsigned integer; `None` when empty (the default holds then) or not one.
+    /// An unsigned integer; `None` when empty (the default applies) or too long.
     pub(super) fn unsigned(&self, reader: &mut Reader<'_>) -> Result<Option<u64>, Error> {
         match self.size() {
             Some(size @ 1..=8) => {
@@ -104,7 +104,7 @@ impl Element {
     }
 }
 
-/// Walks an element's children, but `Void` and `CRC-32`.
+/// Iterates over an element's children, without `Void` and `CRC-32`.
 #[derive(Clone, Debug)]
 pub(super) struct Children {
     next: u64,
@@ -113,7 +113,7 @@ pub(super) struct Children {
 }
 
 impl Children {
-    /// The next child; one of unknown size takes the rest.
+    /// The next child. One of unknown size extends to the end.
     pub(super) fn next(&mut self, reader: &mut Reader<'_>) -> Result<Option<Element>, Error> {
         while let Some(element) = Element::at(reader, self.next, self.end)? {
             if self.siblings.contains(&element.id) {
@@ -132,7 +132,7 @@ impl Children {
         Ok(None)
     }
 
-    /// Where the next child begins.
+    /// The offset of the next child.
     pub(super) fn position(&self) -> u64 {
         self.next
     }
@@ -148,8 +148,8 @@ fn identifier(bytes: &[u8]) -> Option<(u32, usize)> {
     Some((id, length))
 }
 
-/// A variable-size integer without its marker, and its length; `None` inside when all its bits are set
-/// (RFC 8794, 4 and 6.2).
+/// A variable-size integer without its marker, and its length; `None` inside when all its bits are
+/// set (RFC 8794, 4 and 6.2).
 pub(super) fn variable(bytes: &[u8]) -> Option<(Option<u64>, usize)> {
     let first = *bytes.first()?;
     let length = usize::try_from(first.leading_zeros()).ok()? + 1;
@@ -161,7 +161,7 @@ pub(super) fn variable(bytes: &[u8]) -> Option<(Option<u64>, usize)> {
     Some(((value != mask).then_some(value), length))
 }
 
-/// Sizes that were compared with a small limit before.
+/// Converts a size that is known to be small.
 fn narrow(size: u64) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
 }

@@ -1,5 +1,5 @@
-//! What is found of a Segment (RFC 9559, 5.1): first linearly up to the first Cluster, then by every SeekHead,
-//! over damage to the next known element.
+//! Reads a Segment (RFC 9559, 5.1): linearly up to the first Cluster, then what the SeekHeads list.
+//! After damage, reading continues at the next known element.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -10,35 +10,35 @@ use crate::media::error::Error;
 use crate::media::info::Track;
 use crate::media::reader::Reader;
 
-/// SeekHead entries that are followed: ffprobe gives up at as many.
+/// Maximum of SeekHead entries that are followed, as in ffprobe.
 const MAX_SEEKS: usize = 64;
-/// Damaged bytes that are searched for the next known element.
+/// Maximum of damaged bytes that are searched for the next known element.
 const MAX_DAMAGE: u64 = 256 * 1024;
 /// Of Info and Tracks, bytes read at once.
 const PREFETCH: usize = 64 * 1024;
 
-/// A Segment's place and what was found in it.
+/// A Segment's place and contents.
 #[derive(Debug, Default)]
 pub(super) struct Segment {
-    /// Where its content begins: positions in SeekHeads count from here.
+    /// The offset of its content: positions in SeekHeads are relative to it.
     pub(super) start: u64,
-    /// Where it ends, as far as the file goes.
+    /// Its end, or that of the file if the file is shorter.
     pub(super) end: u64,
-    /// It says that it ends behind the file's end, or does not say where.
+    /// Its size is unknown, or exceeds the file.
     pub(super) is_open: bool,
     timestamp_scale: Option<u64>,
     /// In units of the timestamp scale.
     pub(super) duration: Option<f64>,
     pub(super) entries: Vec<TrackEntry>,
     pub(super) attachments: Vec<Track>,
-    /// Where the first Cluster is.
+    /// The offset of the first Cluster.
     pub(super) cluster: Option<u64>,
-    /// A SeekHead tells of Clusters: this may be the first segment of a stream (DASH), whose headers are whole.
+    /// A SeekHead lists Clusters: the file may be the initialization segment of a stream (DASH).
     pub(super) names_clusters: bool,
-    /// What was wrong first.
+    /// The first error.
     pub(super) damage: Option<Error>,
     seeks: VecDeque<(u32, u64)>,
-    /// Places of the elements that were read, and what they are.
+    /// Offsets and identifiers of the elements read.
     done: BTreeSet<u64>,
     kinds: BTreeSet<u32>,
 }
@@ -81,7 +81,8 @@ impl Segment {
         }
     }
 
-    /// Reads the element at `offset`; where the next one is, or `None` at the first Cluster and at the end.
+    /// Reads the element at `offset`; the offset of the next one, or `None` at the first Cluster
+    /// and at the end.
     fn next(&mut self, reader: &mut Reader<'_>, offset: u64) -> Result<Option<u64>, Error> {
         let Some(element) = Element::at(reader, offset, self.end)? else { return Ok(None) };
         if element.id == ids::CLUSTER {
@@ -96,7 +97,7 @@ impl Segment {
         }
     }
 
-    /// Reads one element of the top level; where it ended, if its size is unknown.
+    /// Reads one element of the top level; the offset of its end, if its size is unknown.
     fn element(&mut self, reader: &mut Reader<'_>, element: Element) -> Result<u64, Error> {
         self.done.insert(element.offset);
         self.kinds.insert(element.id);
@@ -151,7 +152,7 @@ impl Segment {
         Ok(children.position())
     }
 
-    /// Reads what only a SeekHead tells of; each place once, so that a cycle ends.
+    /// Reads elements that only a SeekHead lists, each offset once, so that cycles end.
     fn follow_seeks(&mut self, reader: &mut Reader<'_>) -> Result<(), Error> {
         for _ in 0..MAX_SEEKS {
             let Some((id, position)) = self.seeks.pop_front() else { break };
@@ -180,7 +181,7 @@ impl Segment {
         Ok(())
     }
 
-    /// What was found stands, if it is anything.
+    /// Keeps what was read, if there are tracks.
     fn give_up(&mut self, error: Error) -> Result<(), Error> {
         if self.entries.is_empty() {
             return Err(error);
@@ -190,7 +191,7 @@ impl Segment {
     }
 }
 
-/// Where the next known element of the top level begins.
+/// The offset of the next known element of the top level.
 fn resynchronise(reader: &mut Reader<'_>, from: u64, end: u64) -> Result<Option<u64>, Error> {
     const STEP: usize = 16 * 1024;
     let end = end.min(from.saturating_add(MAX_DAMAGE));

@@ -1,17 +1,17 @@
-//! `TrackEntry` (RFC 9559, 5.1.4): what a track says of itself, with the defaults of the format.
+//! `TrackEntry` (RFC 9559, 5.1.4): the headers of a track, with the defaults of the format.
 
 use super::ebml::{Children, Element};
 use super::ids;
 use crate::media::error::Error;
 use crate::media::reader::Reader;
 
-/// Bytes of `CodecPrivate` that are looked at: the headers of codecs are far shorter.
+/// Maximum of bytes read of `CodecPrivate`.
 const MAX_PRIVATE: usize = 16 * 1024;
 
-/// Tracks of one file: ffprobe refuses more streams.
+/// Maximum of tracks in one file, as in ffprobe.
 const MAX_TRACKS: usize = 1000;
 
-/// A track as the file has it.
+/// A track's headers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TrackEntry {
     pub(super) number: u64,
@@ -25,7 +25,7 @@ pub(super) struct TrackEntry {
     pub(super) is_forced: bool,
     /// Nanoseconds a frame.
     pub(super) default_duration: Option<u64>,
-    /// Of the clock's ticks: other than 1 only in old files.
+    /// A factor on the Segment's timestamp scale, other than 1 only in old files.
     pub(super) timestamp_scale: f64,
     pub(super) width: Option<u32>,
     pub(super) height: Option<u32>,
@@ -55,7 +55,7 @@ impl Default for TrackEntry {
     }
 }
 
-/// The track types that ffprobe knows.
+/// The track types that ffprobe reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TrackKind {
     Video,
@@ -75,7 +75,8 @@ impl TrackKind {
         })
     }
 
-    /// Whether a codec identifier's prefix (RFC 9559, 5.1.4.1.21) suits; ffprobe leaves a track out else.
+    /// Whether a codec identifier's prefix (RFC 9559, 5.1.4.1.21) fits the type. ffprobe ignores
+    /// other tracks.
     fn accepts(self, codec_id: &str) -> bool {
         let prefixes: &[u8] = match self {
             Self::Video => b"V",
@@ -86,7 +87,7 @@ impl TrackKind {
     }
 }
 
-/// Reads the entries of `Tracks`, and keeps those that it has when one is damaged.
+/// Reads the entries of `Tracks`. On an error, `entries` keeps those before it.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     mut children: Children,
@@ -144,7 +145,7 @@ fn video(reader: &mut Reader<'_>, video: Element, entry: &mut TrackEntry) -> Res
         match child.id {
             ids::PIXEL_WIDTH => entry.width = child.small(reader)?,
             ids::PIXEL_HEIGHT => entry.height = child.small(reader)?,
-            // Withdrawn from the format, but alone in old files.
+            // Deprecated, but the only statement in some old files.
             ids::FRAME_RATE if entry.default_duration.is_none() => {
                 let rate = child.float(reader)?.filter(|rate| *rate > 0.0);
                 entry.default_duration = rate.and_then(nanoseconds);

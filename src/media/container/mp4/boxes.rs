@@ -1,11 +1,11 @@
-//! Boxes (QuickTime: atoms): size, type, payload. How they nest and where they lie, nothing of what they mean.
+//! Boxes (QuickTime: atoms): size, type, place in the file, nesting.
 
 use crate::media::bytes::{u32_at, u64_at};
 use crate::media::codec::fourcc::FourCc;
 use crate::media::error::Error;
 use crate::media::reader::Reader;
 
-/// One box: its type, and where its payload lies in the file.
+/// One box: its type and the place of its payload in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BoxHeader {
     pub(crate) kind: FourCc,
@@ -13,9 +13,9 @@ pub(crate) struct BoxHeader {
     pub(crate) offset: u64,
     /// The first byte of the payload.
     pub(crate) start: u64,
-    /// The first byte behind the payload.
+    /// The first byte after the payload.
     pub(crate) end: u64,
-    /// It claims more bytes than its parent, or the file, has for it.
+    /// Its size exceeds what its parent or the file has left.
     pub(crate) is_truncated: bool,
 }
 
@@ -25,12 +25,12 @@ impl BoxHeader {
         self.end.saturating_sub(self.start)
     }
 
-    /// The first bytes of the payload, at most `count`: fewer where the box, or the file, ends before.
+    /// The first bytes of the payload: `count`, or fewer if the box or the file is shorter.
     pub(crate) fn head<'r>(&self, reader: &'r mut Reader<'_>, count: usize) -> Result<&'r [u8], Error> {
         reader.at_most(self.start, usize::try_from(self.length()).unwrap_or(usize::MAX).min(count))
     }
 
-    /// The boxes in this one, the first of them `skip` bytes into the payload.
+    /// The boxes in the payload, after its first `skip` bytes.
     pub(crate) fn children(&self, skip: u64) -> Boxes {
         Boxes { at: self.start.saturating_add(skip), end: self.end }
     }
@@ -44,13 +44,13 @@ pub(crate) struct Boxes {
 }
 
 impl Boxes {
-    /// Those from `at` on, up to `end`.
+    /// The boxes from `at` to `end`.
     pub(crate) fn new(at: u64, end: u64) -> Self {
         Self { at, end }
     }
 
-    /// The next box; `None` at the end of the range, and at a size that cannot be: what follows is lost then.
-    /// A box that claims more than its parent holds ends with its parent.
+    /// The next box; `None` at the end of the range and at an impossible size, after which no box
+    /// can be found. A box that is larger than its parent ends with its parent.
     pub(crate) fn next(&mut self, reader: &mut Reader<'_>) -> Result<Option<BoxHeader>, Error> {
         let left = self.end.saturating_sub(self.at);
         if left < 8 {

@@ -1,19 +1,19 @@
-//! Elementary stream descriptors (`esds`): which codec an MPEG-4 stream holds, and its decoder's header.
+//! Elementary stream descriptors (`esds`): the codec of an MPEG-4 stream, and its decoder specific
+//! information.
 
 use crate::media::codec::audio::{AudioSpecificConfig, vorbis_channels};
 use crate::media::codec::quicktime;
 
-/// What a header tells.
+/// Codec and channels of an audio stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AudioConfig {
-    /// The codec, where it differs from what the sample entry's type says.
+    /// The codec, if known.
     pub(crate) codec: Option<&'static str>,
     /// Channels that a decoder puts out.
     pub(crate) channels: Option<u32>,
 }
 
-/// What the `esds` box tells (ISO/IEC 14496-1, 7.2.6; 14496-14, 3.1): the codec by its object type, and its
-/// decoder specific information.
+/// Contents of the `esds` box (ISO/IEC 14496-1, 7.2.6; 14496-14, 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ElementaryStream<'a> {
     pub(crate) object_type: u8,
@@ -38,7 +38,7 @@ impl<'a> ElementaryStream<'a> {
                 body = body.get(2..)?;
             }
         } else {
-            // QuickTime leaves out the outermost descriptor: only its identifier is there.
+            // QuickTime omits the outermost descriptor but for its identifier.
             body = body.get(2..)?;
         }
         let (tag, config) = descriptor(body)?;
@@ -67,7 +67,7 @@ impl<'a> ElementaryStream<'a> {
     }
 }
 
-/// A descriptor's tag and body, cut where the slice ends.
+/// A descriptor's tag and body, truncated at the end of the slice.
 fn descriptor(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let tag = *bytes.first()?;
     let mut length = 0;

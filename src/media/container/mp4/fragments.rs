@@ -1,7 +1,9 @@
-//! Movie fragments: when the tracks of a fragmented file begin and end, and the times of the first frames.
+//! Movie fragments: start and end of the tracks of a fragmented file, and the times of the first
+//! frames.
 //!
-//! The first fragments are read for their frames. Where the file ends is told by a segment index that covers
-//! it, else by the last fragment that the random access table (`mfra`) names, else by `mehd`, else by a walk.
+//! The first fragments are read for their frames. The end is taken from a segment index that covers
+//! the file, else from the last fragments in the random access table (`mfra`), else from `mehd`,
+//! else from a walk.
 
 use super::boxes::{BoxHeader, Boxes};
 use super::movie::{Fragments, Movie, MovieTrack};
@@ -13,20 +15,21 @@ use crate::media::frame_rate::FRAMES;
 use crate::media::info::TrackType;
 use crate::media::reader::Reader;
 
-/// Fragments of a track from the start that are read in any case.
+/// Fragments of a track at the start that are always read.
 const FIRST: u32 = 4;
-/// Fragments that are read rather than to trust `mehd`, which live recordings leave wrong.
+/// A file with fewer fragments is read to its end, because `mehd` is often wrong in live
+/// recordings.
 const SHORT: u32 = 16;
-/// Reads that a walk to the end may take.
+/// Maximum of reads in a walk to the end.
 const MAX_READS: u32 = 600;
-/// Bytes at the end of the file in which the last fragments are searched: few, then more.
+/// Bytes at the end of the file that are searched for the last fragments, in increasing steps.
 const TAILS: [usize; 3] = [32 * 1024, 128 * 1024, 512 * 1024];
-/// Bytes of one run's entries that are read: more than a fragment of any sane length has.
+/// Maximum of bytes read of one run's entries.
 const MAX_RUN: usize = 128 * 1024;
-/// Boxes of `mfra` that are looked at: a `tfra` for each track, and `mfro`.
+/// Maximum of boxes read in `mfra`: a `tfra` for each track, and `mfro`.
 const MAX_INDEX_BOXES: u32 = 64;
 
-/// What a track's fragments tell; times are in units of the track.
+/// Contents of a track's fragments; times are in units of the track.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fragmented {
     pub(crate) id: u32,
@@ -34,12 +37,12 @@ pub(crate) struct Fragmented {
     pub(crate) times: Vec<i64>,
     /// When the first frame would be shown without `delay`.
     first: Option<i64>,
-    /// The largest negative composition offset: ffprobe takes all frames to be shown so much later, so that none
-    /// is shown before it is decoded.
+    /// The largest negative composition offset: ffprobe takes all frames to be shown so much later,
+    /// so that none is shown before it is decoded.
     delay: i64,
-    /// Those that were read.
+    /// Number of fragments read.
     fragments: u32,
-    /// Where the last frame ends.
+    /// The end of the last frame.
     end: i64,
     /// How much earlier than the media the presentation begins.
     shift: i64,
@@ -50,7 +53,7 @@ pub(crate) struct Fragmented {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timeline {
     pub(crate) tracks: Vec<Fragmented>,
-    /// Where the walk did not get to the end: what `mehd` says, in units of the movie.
+    /// The duration by `mehd`, in units of the movie, if the walk did not reach the end.
     pub(crate) stated: Option<u64>,
 }
 
@@ -92,7 +95,7 @@ pub(crate) fn read(
             _ => {}
         }
         if reader.usage().reads >= MAX_READS {
-            // Longer than anything that is left without an index; what was found so far would be a lie.
+            // The walk did not reach the end, so the ends found so far are wrong.
             timeline.clear_ends();
             break;
         }
@@ -114,7 +117,7 @@ impl Timeline {
         Self { tracks: movie.tracks().map(track).collect(), stated: None }
     }
 
-    /// Whether enough frames are known to tell each video's rate.
+    /// Whether enough frames are known for the rate of each video.
     fn has_frames(&self, movie: &Movie) -> bool {
         movie
             .tracks()
@@ -157,7 +160,7 @@ impl Timeline {
         Ok(position == length || position < length && position == length - random_access_size(reader)?)
     }
 
-    /// An index of one track tells of the others, too.
+    /// Applies the index of one track to those without one.
     fn spread_index(&mut self, movie: &Movie) {
         let timescales: Vec<u32> = movie.tracks().map(|track| track.timescale).collect();
         let indexed = self.tracks.iter().zip(&timescales).find(|(track, _)| track.has_index);
@@ -169,7 +172,7 @@ impl Timeline {
         }
     }
 
-    /// Reads the last fragment of each track that `mfra` knows of; whether there is such a table.
+    /// Reads the last fragment of each track in `mfra`; whether there is such a table.
     fn last_fragments(&mut self, reader: &mut Reader<'_>, fragments: &Fragments) -> Result<bool, Error> {
         let length = reader.length();
         let size = random_access_size(reader)?;
@@ -185,7 +188,8 @@ impl Timeline {
         }
         let mut is_found = false;
         for entry in last {
-            // Behind the last fragment with a key frame of its own there may be more of the same track.
+            // After the last fragment that begins with a key frame, there may be more of the same
+            // track.
             let mut boxes = Boxes::new(entry.fragment, start);
             let mut time = Some(entry);
             while let Some(found) = boxes.next(reader)? {
@@ -200,7 +204,8 @@ impl Timeline {
         Ok(is_found)
     }
 
-    /// Reads the last fragments of a file without an index, found by their look; whether there were any.
+    /// Searches the end of a file without an index for fragments and reads them; whether there were
+    /// any.
     fn search_tail(
         &mut self,
         reader: &mut Reader<'_>,
@@ -218,7 +223,7 @@ impl Timeline {
                 .filter(|(_, window)| looks(window))
                 .map(|(at, _)| at)
                 .collect();
-            // Each track may have fragments of its own.
+            // There may be separate fragments for each track.
             let enough = found.len().saturating_sub(2 * self.tracks.len());
             let Some(at) = found.drain(enough..).next() else { continue };
             let mut boxes = Boxes::new(start + at, length);
@@ -232,7 +237,7 @@ impl Timeline {
         Ok(false)
     }
 
-    /// Leaves no track's end where the walk stopped.
+    /// Clears the ends of all tracks.
     fn clear_ends(&mut self) {
         for track in &mut self.tracks {
             track.end = 0;
@@ -355,7 +360,7 @@ impl Fragmented {
             let durations: Vec<u32> = each.filter_map(|entry| u32_at(entry, 0)).collect();
             self.collect(time, durations.iter().copied());
             let sum: u64 = durations.iter().copied().map(u64::from).sum();
-            // Beyond what is read, the rest of a run lasts as long as its beginning.
+            // The entries that are not read are taken to be as long as those before.
             let read = u128::try_from(durations.len()).unwrap_or(1).max(1);
             u64::try_from(u128::from(sum) * u128::from(count).max(read) / read).unwrap_or(u64::MAX)
         } else {

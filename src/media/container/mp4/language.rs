@@ -16,7 +16,8 @@ fn packed(code: u16) -> String {
     [10, 5, 0].map(|shift| char::from(0x60 + (code >> shift & 0x1F).to_le_bytes()[0])).iter().collect()
 }
 
-/// Macintosh language codes (QuickTime File Format Specification, "Language Code Values"), as ISO 639.
+/// Macintosh language codes (QuickTime File Format Specification, "Language Code Values"), as ISO
+/// 639.
 fn macintosh(code: u16) -> Option<&'static str> {
     #[rustfmt::skip]
     const ROMAN: [&str; 95] = [

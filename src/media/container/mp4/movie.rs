@@ -14,45 +14,45 @@ use crate::media::error::Error;
 use crate::media::info::TrackType;
 use crate::media::reader::{MAX_ELEMENT, Reader};
 
-/// More tracks than any file has.
+/// Maximum of tracks and covers that are read.
 const MAX_TRACKS: usize = 1000;
-/// The most that a compressed movie box may become.
+/// Maximum size of an inflated movie box.
 const MAX_INFLATED: usize = 4 * 1024 * 1024;
-/// Edits that are read: the first two tell where a track begins, all of them how long it is.
+/// Maximum of edits that are read: the first two give the start of a track, all of them its length.
 const EDITS: usize = 8;
 
-/// What `moov` says.
+/// Contents of `moov`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Movie {
     /// Units of `duration` a second.
     pub(crate) timescale: u32,
     /// Length in units; `None` when not stated.
     pub(crate) duration: Option<u64>,
-    /// Tracks and covers, as they come.
+    /// Tracks and covers, in the order of the file.
     pub(crate) streams: Vec<MovieStream>,
-    /// Tracks may go on in fragments: the defaults for those, if so.
+    /// The defaults for fragments, if there may be fragments.
     pub(crate) fragments: Option<Fragments>,
     /// Tracks that hold the chapters' titles or pictures.
     pub(crate) chapters: Vec<u32>,
 }
 
-/// What `mvex` says.
+/// Contents of `mvex`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fragments {
     /// Length with all fragments, in units of the movie.
     pub(crate) duration: Option<u64>,
-    /// Per track identifier: how long a sample lasts unless a fragment says else.
+    /// Per track identifier: the duration of a sample, unless a fragment states another.
     pub(crate) sample_durations: Vec<(u32, u32)>,
 }
 
-/// What becomes a track of the result.
+/// A track or cover. Each becomes a track of the result.
 #[derive(Clone, Debug)]
 pub(crate) enum MovieStream {
     Track(Box<MovieTrack>),
     Cover(Cover),
 }
 
-/// What `trak` says.
+/// Contents of `trak`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MovieTrack {
     pub(crate) id: u32,
@@ -85,7 +85,8 @@ impl MovieTrack {
         self.entry.kind.unwrap_or(track_type_of_handler(self.handler))
     }
 
-    /// How much earlier than the media itself the track's presentation begins, in units of the media.
+    /// How much earlier than the media itself the track's presentation begins, in units of the
+    /// media.
     pub(crate) fn shift(&self, movie_timescale: u32) -> i64 {
         let (pause, rest) = match self.edits.as_slice() {
             [first, rest @ ..] if first.media_time == -1 => (first.duration, rest),
@@ -96,7 +97,8 @@ impl MovieTrack {
         start.saturating_sub(i64::try_from(scaled).unwrap_or(i64::MAX))
     }
 
-    /// How long the track's samples outside of fragments last, in its units: its edits may show less of them.
+    /// The duration of the samples outside of fragments, in units of the track, as far as the edits
+    /// show them.
     pub(crate) fn shown(&self, movie_timescale: u32) -> u64 {
         let whole = self.duration.unwrap_or(0);
         let edited: u128 = self.edits.iter().map(|edit| u128::from(edit.duration)).sum();
@@ -109,7 +111,7 @@ impl MovieTrack {
     }
 }
 
-/// Which kind of track a handler stands for, unless its format tells better.
+/// The type of a track by its handler; the sample entry's format may override it.
 fn track_type_of_handler(handler: FourCc) -> TrackType {
     match &handler {
         b"vide" => TrackType::Video,
@@ -127,8 +129,8 @@ pub(crate) fn parse(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: boo
     }
 }
 
-/// A movie box that lies compressed in the real one (QuickTime File Format Specification, "Compressed Movie
-/// Resources"); it holds nothing but the tables, and so no more than other movie boxes.
+/// Reads a compressed movie box (QuickTime File Format Specification, "Compressed Movie
+/// Resources").
 fn compressed_movie(reader: &mut Reader<'_>, cmov: &BoxHeader) -> Result<Movie, Error> {
     let malformed = |what| Error::Malformed { offset: cmov.offset, what };
     let scheme = cmov.children(0).find(reader, *b"dcom")?;
@@ -158,7 +160,7 @@ fn uncompressed_movie(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: b
     while let Some(found) = boxes.next(reader)? {
         match &found.kind {
             b"mvhd" => movie.header(found.head(reader, 32)?),
-            // The tables of a track are cut: ffprobe refuses such a file, too.
+            // The tables of a track are truncated. ffprobe refuses such a file, too.
             b"trak" if moov.is_truncated && found.is_truncated => return Err(truncated),
             b"trak" if movie.streams.len() < MAX_TRACKS => movie.track(reader, &found, is_quicktime)?,
             b"mvex" => movie.fragments(reader, &found)?,
@@ -171,7 +173,7 @@ fn uncompressed_movie(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: b
             _ => {}
         }
     }
-    // Where the file ends behind the tracks, only tags and covers are lost.
+    // If the file ends after the tracks, only tags and covers are missing.
     if moov.is_truncated && movie.tracks().all(|track| track.entry.kind.is_none()) {
         return Err(truncated);
     }
@@ -179,7 +181,7 @@ fn uncompressed_movie(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: b
 }
 
 impl Movie {
-    /// Adds the covers in a `meta` box, which lies in `moov`, in its user data, or beside it.
+    /// Adds the covers in a `meta` box.
     pub(crate) fn covers(&mut self, reader: &mut Reader<'_>, meta: &BoxHeader) -> Result<(), Error> {
         let room = MAX_TRACKS.saturating_sub(self.streams.len());
         self.streams.extend(metadata::covers(reader, meta)?.into_iter().take(room).map(MovieStream::Cover));
@@ -304,9 +306,9 @@ impl MovieTrack {
         self.language = u16_at(payload, at).and_then(language::name);
     }
 
-    /// ISO/IEC 14496-12, 8.5.1: only the sample description and the head of the durations are of use, and what
-    /// comes behind both is not even looked at, because the tables of a long film are far apart. The exception
-    /// is audio of which only a frame tells the channels.
+    /// Reads the sample description and the head of the durations (ISO/IEC 14496-12, 8.5.1), and no
+    /// table after both: those of a long film are large. The exception is audio whose channels are
+    /// known only from a frame.
     fn sample_table(
         &mut self,
         reader: &mut Reader<'_>,
@@ -362,7 +364,7 @@ fn timescale_and_duration(payload: &[u8]) -> (u32, Option<u64>) {
         let duration = u32_at(payload, 16).filter(|duration| *duration != u32::MAX);
         (u32_at(payload, 12), duration.map(u64::from))
     };
-    // A timescale of zero, or one that others would read as negative, cannot be divided by.
+    // A timescale of zero, or one that is negative as a signed number, is invalid.
     let timescale = timescale.filter(|timescale| i32::try_from(*timescale).is_ok_and(|scale| scale > 0));
     (timescale.unwrap_or(1), duration)
 }

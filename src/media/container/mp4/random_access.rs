@@ -10,7 +10,7 @@ use crate::media::reader::Reader;
 pub(crate) struct IndexEntry {
     pub(crate) id: u32,
     pub(crate) time: i64,
-    /// Where its fragment begins.
+    /// The offset of its fragment.
     pub(crate) fragment: u64,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn last_entry(reader: &mut Reader<'_>, tfra: &BoxHeader) -> Result<Op
     }))
 }
 
-/// What the file's last four bytes say of the size of `mfra`, which they end; 0 when it cannot be.
+/// The size of `mfra` by the file's last four bytes, which end it; 0 if it is impossible.
 pub(crate) fn random_access_size(reader: &mut Reader<'_>) -> Result<u64, Error> {
     let length = reader.length();
     let Some(at) = length.checked_sub(4) else { return Ok(0) };

@@ -1,4 +1,4 @@
-//! Sample descriptions (`stsd`): which codec a track holds, and what its header says of it.
+//! Sample descriptions (`stsd`): the codec of a track, and the contents of its header.
 
 use super::boxes::{BoxHeader, Boxes};
 use super::elementary_stream::ElementaryStream;
@@ -12,12 +12,12 @@ use crate::media::error::Error;
 use crate::media::info::TrackType;
 use crate::media::reader::Reader;
 
-/// The most that is read of a codec's header; those of real files are far smaller.
+/// Maximum of bytes read of a codec's header.
 const MAX_CONFIG: usize = 64 * 1024;
-/// Entries in one `stsd` and boxes in one entry that are looked at.
+/// Maximum of boxes read in one entry.
 const MAX_BOXES: usize = 256;
 
-/// What the first sample entry of a track tells.
+/// Contents of the first sample entry of a track.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct SampleEntry {
     /// The entry's type, or the original one of an encrypted entry.
@@ -25,19 +25,20 @@ pub(crate) struct SampleEntry {
     pub(crate) kind: Option<TrackType>,
     pub(crate) codec: Option<&'static str>,
     pub(crate) channels: Option<u32>,
-    /// The channels are a codec header's word, not only the entry's.
+    /// The channels are from a codec's header, not only from the entry.
     has_channels: bool,
     pub(crate) size: Option<(u32, u32)>,
-    /// Frames a second that the codec's header claims.
+    /// Frames a second by the codec's header.
     pub(crate) claimed_rate: Option<(u32, u32)>,
-    /// An audio service for the impaired, a commentary or karaoke: ffprobe drops the other flags of such.
+    /// An audio service for the impaired, a commentary or karaoke. ffprobe clears the other flags
+    /// of these.
     pub(crate) is_associated_service: bool,
 }
 
-/// What a sample entry's meaning depends on outside of it.
+/// What determines the meaning of a sample entry from outside of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EntryContext {
-    /// By the handler: ffprobe lets the format overrule it, but for video and audio.
+    /// By the handler. As in ffprobe, the format overrides all types but video and audio.
     pub(crate) kind: TrackType,
     /// Sound descriptions have QuickTime's extensions.
     pub(crate) is_quicktime: bool,
@@ -71,7 +72,7 @@ pub(crate) fn parse(
 }
 
 impl SampleEntry {
-    /// Codec and kind by format, where the handler leaves the choice.
+    /// Sets codec and kind by the format, as far as the handler allows.
     fn identify(&mut self, kind: TrackType) {
         let format = self.format;
         self.kind = Some(kind);
@@ -105,8 +106,8 @@ impl SampleEntry {
         78
     }
 
-    /// The fixed part of an audio entry (ISO/IEC 14496-12, 12.2.3; QuickTime sound descriptions of version 1
-    /// and 2 are longer); the offset of the boxes in it.
+    /// The fixed part of an audio entry (ISO/IEC 14496-12, 12.2.3; QuickTime sound descriptions of
+    /// version 1 and 2 are longer); the offset of the boxes in it.
     fn audio(&mut self, fixed: &[u8], extended: bool) -> u64 {
         let mut channels = u32::from(u16_at(fixed, 16).unwrap_or(0));
         let mut bits = u32::from(u16_at(fixed, 18).unwrap_or(0));
@@ -135,7 +136,7 @@ impl SampleEntry {
         children
     }
 
-    /// The boxes behind the fixed part, and in those that only hold others.
+    /// Reads the boxes after the fixed part, and those nested in `wave` and `sinf`.
     fn configuration(
         &mut self,
         reader: &mut Reader<'_>,
@@ -162,14 +163,14 @@ impl SampleEntry {
         Ok(())
     }
 
-    /// What one box tells.
+    /// Applies one box.
     fn configure(&mut self, kind: FourCc, payload: &[u8]) {
         match &kind {
             b"frma" => self.original_format(payload),
             b"esds" => self.elementary_stream(payload),
             b"avcC" => self.apply_video(avc::parse(payload, self.size.unwrap_or_default())),
             b"hvcC" => {
-                // The type is shared with a DV codec.
+                // A DV codec uses the same type.
                 if self.format == *b"dvh1" {
                     self.codec = Some("hevc");
                 }
@@ -199,7 +200,7 @@ impl SampleEntry {
         }
     }
 
-    /// `frma`: what an encrypted entry held before. Elsewhere (QuickTime's `wave`) it says nothing new.
+    /// `frma`: the format before encryption. Elsewhere (QuickTime's `wave`) it repeats the format.
     fn original_format(&mut self, payload: &[u8]) {
         let (Some(kind), Some(original)) = (self.kind, four_cc_at(payload, 0)) else { return };
         if matches!(&self.format, b"encv" | b"enca") {
@@ -242,7 +243,8 @@ impl SampleEntry {
         self.is_associated_service = config.is_some_and(DolbyConfig::is_associated);
     }
 
-    /// Whether the first frame would tell more than the entry does: more than two channels are not made up.
+    /// Whether the channels are to be read from the first frame. An entry with more than two is
+    /// correct.
     pub(crate) fn needs_frame(&self) -> bool {
         self.kind == Some(TrackType::Audio)
             && !self.has_channels
@@ -250,14 +252,14 @@ impl SampleEntry {
             && self.codec.is_some_and(frame_header::is_needed)
     }
 
-    /// Takes the channels from a frame's header.
+    /// Sets the channels by a frame's header.
     pub(crate) fn apply_frame(&mut self, frame: &[u8]) {
         if let Some(codec) = self.codec {
             self.channels = frame_header::channels(codec, frame).or(self.channels);
         }
     }
 
-    /// What holds for a codec whatever its header says.
+    /// Applies what is fixed for a codec, whatever its header states.
     fn apply_codec_rules(&mut self) {
         match self.codec {
             Some("qcelp" | "amr_nb" | "amr_wb") => self.apply_channels(Some(1)),
@@ -269,7 +271,7 @@ impl SampleEntry {
     }
 }
 
-/// The boxes that [`SampleEntry::configure`] knows.
+/// The boxes that [`SampleEntry::configure`] handles.
 fn is_configuration(kind: FourCc) -> bool {
     matches!(
         &kind,

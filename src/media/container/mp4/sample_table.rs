@@ -1,4 +1,4 @@
-//! The sample table's head: how long the first frames last. Tables of millions of entries are never read.
+//! The head of the sample table: durations of the first frames. The rest of the table is not read.
 
 use super::boxes::BoxHeader;
 use crate::media::bytes::u32_at;
@@ -6,7 +6,7 @@ use crate::media::error::Error;
 use crate::media::frame_rate::FRAMES;
 use crate::media::reader::Reader;
 
-/// Runs of equal durations that are read: as many as there are frames, if each is of its own length.
+/// Maximum of runs that are read: one for each frame, if all durations differ.
 const RUNS: usize = FRAMES;
 
 /// The head of `stts` (ISO/IEC 14496-12, 8.6.1.2).
@@ -34,7 +34,7 @@ impl Durations {
         self.total == 0
     }
 
-    /// How long each frame lasts where all do equally, but perhaps the very last one.
+    /// The duration of each frame, if all are equal or only the last frame differs.
     pub(crate) fn constant(&self) -> Option<u32> {
         match (self.total, self.runs.as_slice()) {
             (1, [(_, duration)]) | (2, [(_, duration), (1, _)]) => Some(*duration),
@@ -51,7 +51,7 @@ impl Durations {
     }
 }
 
-/// The times of frames that last so long each, one after the other.
+/// The times of consecutive frames with these durations.
 pub(crate) fn accumulate(start: i64, durations: impl Iterator<Item = u32>) -> Vec<i64> {
     let mut time = start;
     durations

@@ -328,7 +328,8 @@ fn fragments_tell_rate_and_length() {
     assert_eq!(read(file).unwrap().duration_seconds, Some(80.0));
 }
 
-/// A fragmented file: the tracks, then one fragment for each pair of a track and the words of its run.
+/// A fragmented file: the tracks, then one fragment for each pair of a track and the words of its
+/// run.
 fn fragmented(traks: &[Trak], runs: &[(u32, u32, &[u32])]) -> Vec<u8> {
     let trex: Vec<u8> = (1..=2).flat_map(|id| atom(b"trex", &[&words(&[0, id, 1, 1000, 0, 0])])).collect();
     let traks: Vec<u8> = traks.iter().flat_map(Trak::build).collect();
