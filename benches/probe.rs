@@ -115,11 +115,10 @@ fn files(scratch: &Path) -> Vec<PathBuf> {
 fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
-        let extension =
-            path.extension().and_then(|name| name.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let name = path.extension().and_then(|name| name.to_str()).unwrap_or_default();
         if path.is_dir() {
             walk(&path, found);
-        } else if ["mkv", "webm", "mp4", "m4v", "mov", "avi"].contains(&extension.as_str()) {
+        } else if media::extensions().any(|extension| name.eq_ignore_ascii_case(extension)) {
             found.push(path);
         }
     }

@@ -1,104 +1,20 @@
-//! Bytes → [`MediaInfo`]: Matroska/WebM, ISO base media (MP4, M4V, MOV, fragmented) and AVI, found by
-//! content, never by extension. Pure but for a panic hook (`guard`): `Read + Seek` in, a value out; no SQL, no
-//! async, no logging, nothing of the crate. What is reported equals what ffprobe reports, through VPO's usual
+//! Reads video files into [`MediaInfo`]: Matroska/WebM, ISO base media (MP4, M4V, MOV, fragmented) and
+//! AVI, recognised by content, never by extension. `Read + Seek` in, a value out: no SQL, no async, no
+//! logging. The only side effect is a panic hook (`guard`). Results equal ffprobe's, through VPO's usual
 //! names.
 
-mod avi;
+mod bytes;
+mod codec;
+mod container;
 mod error;
 mod frame_rate;
 mod guard;
-mod image;
-mod matroska;
-mod mp4;
-mod names;
+mod info;
+mod language;
 mod probe;
 mod reader;
 
 pub use error::Error;
-pub use probe::{measure, open, probe, probe_file};
+pub use info::{MediaInfo, Track, TrackType};
+pub use probe::{extensions, measure, open, probe, probe_file};
 pub use reader::{Source, Usage};
-
-/// Bytes of a name that are kept: longer ones are no names.
-const MAX_TEXT: usize = 16 * 1024;
-
-/// What a container holds.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MediaInfo {
-    /// ffprobe's name of the family: `matroska,webm`, `mov,mp4,m4a,3gp,3g2,mj2` or `avi`.
-    pub container_format: &'static str,
-    /// Length in seconds, if the container tells.
-    pub duration_seconds: Option<f64>,
-    /// The tracks in ffprobe's stream order; `track_index` is the position.
-    pub tracks: Vec<Track>,
-}
-
-/// One track (ffprobe: stream).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Track {
-    /// What it carries.
-    pub track_type: TrackType,
-    /// ffprobe's codec name (`h264`, `aac`, `subrip`, …); `None` when unknown.
-    pub codec: Option<String>,
-    /// ISO 639-2/B code; `und` when absent.
-    pub language: Option<String>,
-    /// The track's name.
-    pub title: Option<String>,
-    /// Chosen by a player that has no preference.
-    pub is_default: bool,
-    /// Shown even when subtitles are off.
-    pub is_forced: bool,
-    /// Audio channels.
-    pub channels: Option<u32>,
-    /// `mono`, `stereo`, `quad`, `5.0`, `5.1`, `7.1`, else `Nch`.
-    pub channel_layout: Option<String>,
-    /// Pixels.
-    pub width: Option<u32>,
-    /// Pixels.
-    pub height: Option<u32>,
-    /// Frames a second as a fraction, `24000/1001`.
-    pub frame_rate: Option<String>,
-}
-
-impl Track {
-    /// A track of which nothing more is known.
-    fn new(track_type: TrackType) -> Self {
-        Self {
-            track_type,
-            codec: None,
-            language: Some(names::UNDETERMINED.to_owned()),
-            title: None,
-            is_default: false,
-            is_forced: false,
-            channels: None,
-            channel_layout: None,
-            width: None,
-            height: None,
-            frame_rate: None,
-        }
-    }
-}
-
-/// The kinds of track.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the kinds")]
-pub enum TrackType {
-    Video,
-    Audio,
-    Subtitle,
-    Attachment,
-    Other,
-}
-
-impl TrackType {
-    /// The name stored in the library.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Video => "video",
-            Self::Audio => "audio",
-            Self::Subtitle => "subtitle",
-            Self::Attachment => "attachment",
-            Self::Other => "other",
-        }
-    }
-}

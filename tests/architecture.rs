@@ -1,6 +1,6 @@
 //! Holds the arrows of docs/architecture.md: which part may name which.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What every part may name.
@@ -112,4 +112,121 @@ fn what_is_written_for_people_goes_through_few_doors() {
         }
     }
     assert_eq!(with_door, DOORS.map(str::to_owned).into());
+}
+
+/// Parts whose files name each other without a circle.
+const WITHOUT_CIRCLES: &[&str] = &["media"];
+
+/// The module that a file below `src/` holds.
+fn module(file: &str) -> String {
+    file.trim_end_matches(".rs").replace('/', "::")
+}
+
+/// What a file's code, without its unit tests, names by `crate::` and `super::`: `a::b` for `crate::a::b`.
+fn names_within(code: &str, module: &str) -> BTreeSet<String> {
+    let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap_or(code);
+    let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = code.join("\n");
+    let mut found = BTreeSet::new();
+    for (keyword, base) in [("crate::", ""), ("super::", parent(module))] {
+        for (at, _) in code.match_indices(keyword) {
+            let is_path_start = !code[..at].ends_with(|c: char| c.is_alphanumeric() || "_:$".contains(c));
+            if is_path_start {
+                expand(base, &code[at + keyword.len()..], &mut found);
+            }
+        }
+    }
+    found
+}
+
+fn parent(module: &str) -> &str {
+    module.rsplit_once("::").map_or("", |(parent, _)| parent)
+}
+
+/// Adds every path that a tree such as `a::{b, c::d}` holds; returns what follows the tree.
+fn expand<'a>(base: &str, tree: &'a str, found: &mut BTreeSet<String>) -> &'a str {
+    if let Some(mut rest) = tree.strip_prefix('{') {
+        loop {
+            rest = rest.trim_start();
+            if rest.is_empty() || rest.starts_with('}') {
+                return rest.get(1..).unwrap_or("");
+            }
+            // What stands between a path and the next one is `as` and a name.
+            rest = expand(base, rest, found).trim_start_matches(|c| c != ',' && c != '}');
+            rest = rest.strip_prefix(',').unwrap_or(rest);
+        }
+    }
+    let end = tree.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(tree.len());
+    let (name, rest) = tree.split_at(end);
+    let path = match name {
+        "self" | "" => base.to_owned(),
+        "super" => parent(base).to_owned(),
+        _ if base.is_empty() => name.to_owned(),
+        _ => format!("{base}::{name}"),
+    };
+    if let Some(next) = rest.strip_prefix("::") {
+        return expand(&path, next, found);
+    }
+    found.insert(path);
+    rest
+}
+
+/// The files of a part and what each names: paths below `src/`, without those of unit tests.
+fn part(name: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = vec![root.join(format!("{name}.rs"))];
+    sources(&root.join(name), &mut files);
+    let relative =
+        |file: &PathBuf| file.strip_prefix(&root).expect("below src").to_str().expect("UTF-8").to_owned();
+    let read = |file: &PathBuf| std::fs::read_to_string(file).expect("readable");
+    files.retain(|file| !file.ends_with("tests.rs"));
+    files.iter().map(|file| (relative(file), names_within(&read(file), &module(&relative(file))))).collect()
+}
+
+#[test]
+fn no_circle_runs_through_the_files_of_a_part() {
+    for name in WITHOUT_CIRCLES {
+        let mut left: BTreeMap<String, BTreeSet<String>> = part(name);
+        let modules: BTreeSet<String> = left.keys().map(|file| module(file)).collect();
+        for (file, named) in &mut left {
+            // A path belongs to the file of the longest module in it.
+            let own = module(file);
+            let file_of = |path: &String| {
+                let mut path = path.as_str();
+                while !modules.contains(path) && !path.is_empty() {
+                    path = parent(path);
+                }
+                path.to_owned()
+            };
+            *named = named.iter().map(file_of).filter(|named| !named.is_empty() && *named != own).collect();
+            named.extend(modules.iter().filter(|module| parent(module) == own).cloned());
+        }
+        // Removes, again and again, the files that name no other or that no other names.
+        let mut count = usize::MAX;
+        while left.len() < count {
+            count = left.len();
+            let modules: BTreeSet<String> = left.keys().map(|file| module(file)).collect();
+            let named: BTreeSet<String> = left.values().flatten().cloned().collect();
+            left.retain(|file, names| named.contains(&module(file)) && !names.is_disjoint(&modules));
+        }
+        assert!(left.is_empty(), "these files of src/{name} name each other in a circle: {left:#?}");
+    }
+}
+
+#[test]
+fn containers_stand_on_codecs_and_not_on_each_other() {
+    let mut broken = Vec::new();
+    for (file, named) in part("media") {
+        let may: &[&str] = match file.trim_end_matches(".rs").split('/').collect::<Vec<_>>()[..] {
+            ["media", "codec", ..] => &[],
+            ["media", "container", own, ..] => &[own, "format"],
+            _ => continue,
+        };
+        let is_broken = |path: &&String| {
+            path.strip_prefix("media::container")
+                .is_some_and(|rest| !may.contains(&rest.split("::").nth(1).unwrap_or("")))
+        };
+        broken.extend(named.iter().filter(is_broken).map(|path| format!("src/{file} names {path}")));
+    }
+    assert!(broken.is_empty(), "containers are named:\n{}", broken.join("\n"));
 }

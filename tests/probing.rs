@@ -10,9 +10,11 @@ mod mp4;
 mod truth;
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use vpo::media::{self, Error};
 
 use crate::harness::Sandbox;
 use corpus::Recipe;
@@ -80,6 +82,28 @@ fn matroska_fields_equal_mkvmerges() {
 /// The real files, where they are.
 pub(crate) fn real_files() -> Vec<PathBuf> {
     corpus::real()
+}
+
+#[test]
+fn every_format_is_among_the_default_extensions_and_in_the_docs() {
+    let output = Sandbox::new().run(["config"]);
+    let shown = String::from_utf8(output.stdout).expect("UTF-8");
+    let (_, default) = shown.split_once("extensions = ").expect("the key");
+    let (default, _) = default.split_once(" # default\n").expect("its origin");
+    let mut default: Vec<&str> = serde_json::from_str(default).expect("a list of strings");
+    let mut of_formats: Vec<&str> = media::extensions().collect();
+    default.sort_unstable();
+    of_formats.sort_unstable();
+    assert_eq!(default, of_formats, "what `library.extensions` is without a word of the user");
+
+    let Err(Error::NotAVideo { supported, .. }) = media::probe(Cursor::new(b"text")) else {
+        panic!("text is a video")
+    };
+    let headings: String =
+        include_str!("../docs/probing.md").lines().filter(|line| line.starts_with("## ")).collect();
+    for format in supported.split(", ").flat_map(|formats| formats.split(" or ")) {
+        assert!(headings.contains(format), "docs/probing.md has no section on {format}");
+    }
 }
 
 /// `vpo inspect --json` of all files in one run; those that it refuses are missing.

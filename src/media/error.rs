@@ -1,4 +1,5 @@
-//! Why a file gave no [`MediaInfo`](super::MediaInfo): each message is one line that a user can act on.
+//! Why a file gave no [`MediaInfo`](super::info::MediaInfo): each message is one line that a user
+//! can act on.
 
 use std::io;
 
@@ -11,12 +12,14 @@ pub enum Error {
     #[error("the file is empty")]
     Empty,
     /// The content is of another kind; `found` names it where it is a well-known one.
-    #[error("not a Matroska, WebM, MP4, MOV or AVI video: it {found}")]
+    #[error("not a {supported} video: it {found}")]
     NotAVideo {
+        /// The names of the formats that are read: "A, B or C".
+        supported: String,
         /// Completes the sentence "it …": "is a JPEG image".
         found: &'static str,
     },
-    /// Something that the container announces lies, at least in part, behind the end of the file.
+    /// The file ends before data that the container announces.
     #[error("truncated: the file ends at byte {length}, within its {what}")]
     Truncated {
         /// What was being read.
@@ -24,7 +27,7 @@ pub enum Error {
         /// The file's size in bytes.
         length: u64,
     },
-    /// The bytes contradict the container's format.
+    /// The bytes violate the container's format.
     #[error("malformed at byte {offset}: {what}")]
     Malformed {
         /// Where in the file.
@@ -32,10 +35,10 @@ pub enum Error {
         /// What is wrong there.
         what: &'static str,
     },
-    /// A whole and well-formed container that holds no track.
+    /// A well-formed container without tracks.
     #[error("the container holds no tracks")]
     NoTracks,
-    /// The headers are larger, deeper or more scattered than any real file's: see [`super::reader`].
+    /// The headers exceed a limit of [`super::reader`].
     #[error("gave up on headers that exceed {limit}")]
     Excessive {
         /// The limit, in words.
@@ -47,10 +50,10 @@ pub enum Error {
         /// What it is, with its article.
         kind: &'static str,
     },
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
-    /// A parser panicked, which is a bug of ours; the daemon goes on with the next file.
+    /// A parser panicked, which is a bug. A scan continues with the next file.
     #[error("the prober failed ({message}): please report this file")]
     Panicked {
         /// The panic's message and place.

@@ -1,9 +1,78 @@
-//! The frame rate from decoding times, as ffprobe estimates `r_frame_rate`: the lowest rate at which all
-//! times can be represented, else the standard rate that fits best.
+//! Frame rates as fractions, and the estimate of ffprobe's `r_frame_rate` from decoding times: the
+//! lowest rate at which all times can be represented, else the standard rate that fits best.
 
-use crate::media::names::{Rate, gcd};
+use std::fmt;
 
-/// What a track tells of its frames.
+/// Frames a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rate {
+    pub(crate) numerator: u64,
+    pub(crate) denominator: u64,
+}
+
+impl Rate {
+    /// The fraction in lowest terms; `None` if either part is 0.
+    pub(crate) fn new(numerator: u64, denominator: u64) -> Option<Self> {
+        Self::approximate(numerator, denominator, u64::MAX)
+    }
+
+    /// The fraction nearest to `numerator / denominator` of which neither part exceeds `limit`:
+    /// durations in whole nanoseconds become the intended rate (41,708,333 ns → 24000/1001).
+    pub(crate) fn approximate(numerator: u64, denominator: u64, limit: u64) -> Option<Self> {
+        if numerator == 0 || denominator == 0 {
+            return None;
+        }
+        let common = gcd(numerator, denominator);
+        let (mut rest, mut divisor) = (u128::from(numerator / common), u128::from(denominator / common));
+        let limit = u128::from(limit);
+        if rest <= limit && divisor <= limit {
+            return Self::in_range(rest, divisor);
+        }
+        // Convergents of the continued fraction, and at the end the best semiconvergent.
+        let (mut before, mut best) = ((0, 1), (1, 0));
+        while divisor != 0 {
+            let mut digit = rest / divisor;
+            let remainder = rest - divisor * digit;
+            let next = (digit * best.0 + before.0, digit * best.1 + before.1);
+            if next.0 > limit || next.1 > limit {
+                let room = |before: u128, best: u128| (limit - before).checked_div(best);
+                digit = room(before.0, best.0).unwrap_or(digit);
+                digit = digit.min(room(before.1, best.1).unwrap_or(digit));
+                if divisor * (2 * digit * best.1 + before.1) > rest * best.1 {
+                    best = (digit * best.0 + before.0, digit * best.1 + before.1);
+                }
+                break;
+            }
+            before = best;
+            best = next;
+            rest = divisor;
+            divisor = remainder;
+        }
+        Self::in_range(best.0, best.1)
+    }
+
+    fn in_range(numerator: u128, denominator: u128) -> Option<Self> {
+        let rate =
+            Self { numerator: u64::try_from(numerator).ok()?, denominator: u64::try_from(denominator).ok()? };
+        (rate.numerator != 0 && rate.denominator != 0).then_some(rate)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.numerator, self.denominator)
+    }
+}
+
+/// The greatest common divisor.
+pub(crate) fn gcd(mut one: u64, mut other: u64) -> u64 {
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one
+}
+
+/// What a track states about its frames.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing<'a> {
     /// A unit of the times is `tick / timescale` seconds.
@@ -13,28 +82,28 @@ pub(crate) struct Timing<'a> {
     pub(crate) times: &'a [i64],
     /// When the first of them is presented: the times may be shifted against those of other tracks.
     pub(crate) shift: i64,
-    /// Sum of the frames' stated durations; `None` = their times tell it, `Some(0)` = nothing is stated.
+    /// Sum of the frames' stated durations; `None` = use their times, `Some(0)` = none is stated.
     pub(crate) shown: Option<i64>,
-    /// The times come from a sample table, of which ffprobe looks at more.
+    /// The times come from a sample table, of which ffprobe uses more frames.
     pub(crate) is_table: bool,
-    /// Frames a second that the codec itself claims, a fraction.
+    /// Frames a second by the codec's header, a fraction.
     pub(crate) claimed: Option<(u32, u32)>,
     /// Whether the times may be finer than the rate, see [`is_fine`].
     pub(crate) is_fine: bool,
 }
 
-/// Whether ffprobe thinks a track's times finer than its rate: always with some codecs, else outside of a range
-/// of frames a second (a fraction).
+/// Whether ffprobe takes a track's times to be finer than its rate: always with some codecs, else
+/// for a rate (a fraction) outside of 5 to 101 frames a second.
 pub(crate) fn is_fine(codec: Option<&str>, (frames, seconds): (u32, u32)) -> bool {
     let (frames, seconds) = (u64::from(frames), u64::from(seconds));
     matches!(codec, Some("h264" | "hevc" | "mpeg2video" | "gif"))
         || !(seconds * 5..seconds * 101).contains(&frames)
 }
 
-/// Frames of a sample table that count.
+/// Frames of a sample table that are used.
 pub(crate) const FRAMES: usize = 99;
 
-/// Rates that a jittering video is likely to mean: all in 1001/12 of a frame a second.
+/// Standard rates for videos with jitter, in units of 1/(12 × 1001) frames a second.
 fn standard_rates() -> impl Iterator<Item = u32> {
     let twelfths = (1..=360).map(|twelfth| twelfth * 1001);
     let high = (31..=60).map(|rate| rate * 1001 * 12);
@@ -47,19 +116,19 @@ fn standard_rates() -> impl Iterator<Item = u32> {
 const UNIT: u32 = 12 * 1001;
 
 impl Timing<'_> {
-    /// How many differences ffprobe looks at: more where the times are coarse.
+    /// The number of differences that ffprobe uses: more where the times are coarse.
     fn sufficient(&self) -> usize {
         if u64::from(self.timescale) < u64::from(self.tick) * 2000 { 40 } else { 20 }
     }
 }
 
-/// The rate; the codec's claim and at last the timescale itself stand in where the times tell nothing.
+/// The rate by the times; without a result the codec's rate, then the timescale.
 pub(crate) fn estimate(timing: Timing<'_>) -> Option<Rate> {
     let measure = |is_table, shift, limit| {
-        let sample = Sample::of(&timing, shift, limit);
+        let sample = Sample::from_timing(&timing, shift, limit);
         sample.by_common_divisor().or_else(|| sample.by_standard_rate(is_table))
     };
-    // A sample table's word counts first, for any codec; then the frames as they are played.
+    // The sample table first, for any codec; then the frames in presentation order.
     let of_table = if timing.is_table { measure(true, 0, FRAMES) } else { None };
     let of_frames = || timing.is_fine.then(|| measure(false, timing.shift, timing.sufficient())).flatten();
     let (tick, timescale) = (u64::from(timing.tick), u64::from(timing.timescale));
@@ -84,13 +153,14 @@ struct Sample {
 /// A standard rate that may be meant.
 struct Candidate {
     rate: u32,
-    /// For a grid with a frame at zero and one shifted by half a frame: the sum of the errors and of their squares.
+    /// For a grid with a frame at zero and one shifted by half a frame: the sum of the errors and
+    /// of their squares.
     errors: [(f64, f64); 2],
 }
 
 impl Sample {
     #[expect(clippy::cast_precision_loss, reason = "times of the first seconds are far below 2^52")]
-    fn of(timing: &Timing<'_>, shift: i64, limit: usize) -> Self {
+    fn from_timing(timing: &Timing<'_>, shift: i64, limit: usize) -> Self {
         let mut sample = Self {
             tick: timing.tick,
             timescale: timing.timescale,
@@ -131,7 +201,7 @@ impl Sample {
         sample
     }
 
-    /// A rate that fits badly at any time is out, even if it should fit by chance later.
+    /// Removes rates with a large error. They are not considered again.
     #[expect(clippy::cast_precision_loss, reason = "a count of frames")]
     fn drop_misfits(&mut self) {
         let count = self.count as f64;
@@ -147,7 +217,7 @@ impl Sample {
         (self.count > 15 && self.divisor > finest).then(|| Rate::new(timescale, frame))?
     }
 
-    /// Slow rates count only where frames are seen as they are played.
+    /// Slow rates are considered only for frames in presentation order.
     #[expect(clippy::cast_precision_loss, reason = "sums of a few differences")]
     fn by_standard_rate(&self, is_table: bool) -> Option<Rate> {
         if self.count < 2 {
@@ -172,7 +242,7 @@ impl Sample {
             }
         }
         let rate = best.1?;
-        // A standard rate above what the times can hold is none.
+        // The times cannot represent a rate above their own resolution.
         let possible = f64::from(rate) / f64::from(UNIT) < 1.01 / unit;
         possible.then(|| Rate::new(u64::from(rate), u64::from(UNIT)))?
     }
@@ -232,5 +302,25 @@ mod tests {
         assert_eq!(estimate(Timing { timescale: 0, claimed: None, ..timing }), None);
         let negative: Vec<i64> = vec![i64::MAX, i64::MIN, 0, i64::MAX];
         let _ = rate(1, &negative);
+    }
+
+    #[test]
+    fn durations_in_nanoseconds_become_the_rate_that_was_meant() {
+        for (nanoseconds, rate) in [
+            (41_708_333, "24000/1001"),
+            (41_708_334, "24000/1001"),
+            (33_366_666, "30000/1001"),
+            (16_683_333, "19001/317"),
+            (40_000_000, "25/1"),
+            (20_000_000, "50/1"),
+        ] {
+            let found = Rate::approximate(1_000_000_000, nanoseconds, 30_000).unwrap();
+            assert_eq!(found.to_string(), rate, "{nanoseconds} ns");
+        }
+        assert_eq!(Rate::new(50, 2).unwrap().to_string(), "25/1");
+        assert_eq!(Rate::new(0, 1), None);
+        assert_eq!(Rate::new(1, 0), None);
+        assert!(Rate::approximate(u64::MAX, 1, 30_000).is_some());
+        assert_eq!(Rate::approximate(1, u64::MAX, 30_000), None);
     }
 }

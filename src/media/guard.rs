@@ -1,10 +1,10 @@
-//! Keeps a parser's panic to the file that caused it: caught, silent on stderr, and told as an error.
+//! Turns a panic of a parser into an error of that file, without output on stderr.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
-use super::Error;
+use super::error::Error;
 use crate::base::error::panic_message;
 use crate::base::text::Escaped;
 
@@ -14,17 +14,17 @@ thread_local! {
 }
 
 /// Runs `parse`; a panic in it becomes [`Error::Panicked`].
-pub(crate) fn guarded<T>(parse: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    hush_guarded_panics();
+pub(crate) fn catch_panics<T>(parse: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    install_hook();
     let outer = GUARDED.replace(true);
     let result = catch_unwind(AssertUnwindSafe(parse));
     GUARDED.set(outer);
     result.unwrap_or_else(|_| Err(Error::Panicked { message: MESSAGE.take() }))
 }
 
-/// The process's panic hook prints to stderr, which belongs to the log: where a panic is caught above,
-/// the hook only notes its message, and leaves all other panics to the hook before it.
-fn hush_guarded_panics() {
+/// Installs a panic hook that records the message of panics within [`catch_panics`] and passes all
+/// others to the previous hook, which prints to stderr.
+fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = take_hook();
@@ -50,8 +50,8 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_an_error_that_names_it() {
-        let error = guarded::<()>(|| panic!("index\nout of \u{202e}bounds")).unwrap_err().to_string();
+        let error = catch_panics::<()>(|| panic!("index\nout of \u{202e}bounds")).unwrap_err().to_string();
         assert!(error.contains(r"index\nout of \u{202e}bounds at src/media/guard.rs:"), "{error}");
-        assert_eq!(guarded(|| Ok(1)).unwrap(), 1);
+        assert_eq!(catch_panics(|| Ok(1)).unwrap(), 1);
     }
 }

@@ -1,15 +1,18 @@
-//! Which family a file is of, and the guarded call of its parser.
+//! Finds the format of a file and calls its parser.
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{Read, Seek};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::guard::guarded;
+use super::container::FORMATS;
+use super::container::format::HEAD;
+use super::error::Error;
+use super::guard::catch_panics;
+use super::info::MediaInfo;
 use super::reader::{Reader, Usage};
-use super::{Error, MediaInfo, avi, matroska, mp4};
 
-/// Reads what a video holds; the family is found by content.
+/// Reads a video's container and tracks. The format is recognised by content.
 ///
 /// # Errors
 ///
@@ -18,7 +21,7 @@ pub fn probe(source: impl Read + Seek) -> Result<MediaInfo, Error> {
     measure(source).0
 }
 
-/// As [`probe`], for a file by its path; a FIFO or device does not block.
+/// As [`probe`], for a file by its path. FIFOs and devices are refused without blocking.
 ///
 /// # Errors
 ///
@@ -27,10 +30,10 @@ pub fn probe_file(path: &Path) -> Result<MediaInfo, Error> {
     probe(open(path)?)
 }
 
-/// As [`probe`], and what it cost.
+/// As [`probe`], and its cost.
 pub fn measure(mut source: impl Read + Seek) -> (Result<MediaInfo, Error>, Usage) {
     let mut usage = Usage::default();
-    let info = guarded(|| {
+    let info = catch_panics(|| {
         let mut reader = Reader::new(&mut source)?;
         let info = parse(&mut reader);
         usage = reader.usage();
@@ -39,13 +42,14 @@ pub fn measure(mut source: impl Read + Seek) -> (Result<MediaInfo, Error>, Usage
     (info, usage)
 }
 
-/// Opens a regular file for reading, and nothing else.
+/// Opens a regular file for reading; refuses all others.
 ///
 /// # Errors
 ///
 /// [`Error::NotAFile`] and [`Error::Io`].
 pub fn open(path: &Path) -> Result<File, Error> {
-    // Asked before, because opening a device can have effects; and after, because it may have changed.
+    // Checked before, because opening a device can have effects, and after, because the file may
+    // have changed.
     regular(std::fs::metadata(path)?.file_type())?;
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
@@ -65,48 +69,29 @@ fn regular(kind: FileType) -> Result<(), Error> {
 }
 
 fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
-    let head = reader.at_most(0, 192)?;
-    match Family::of(head) {
-        Ok(Family::Matroska) => matroska::parse(reader),
-        Ok(Family::Mp4) => mp4::parse(reader),
-        Ok(Family::Avi) => avi::parse(reader),
-        Err(found) => Err(Error::NotAVideo { found }),
+    let head = reader.at_most(0, HEAD)?;
+    match FORMATS.iter().find(|format| (format.recognises)(head)) {
+        Some(format) => (format.parse)(reader),
+        None => Err(Error::NotAVideo { supported: supported(), found: describe_content(head) }),
     }
 }
 
-/// The families of containers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
-    Matroska,
-    Mp4,
-    Avi,
-}
-
-impl Family {
-    /// By a file's first bytes; else what it is, to complete the sentence "it …".
-    fn of(head: &[u8]) -> Result<Self, &'static str> {
-        if head.starts_with(&[0x1A, 0x45, 0xDF, 0xA3]) {
-            return Ok(Self::Matroska);
-        }
-        let four = |at: usize| head.get(at..at + 4).unwrap_or_default();
-        match (four(0), four(8)) {
-            (b"RIFF", b"AVI " | b"AVIX" | b"AVI\x19" | b"AMV ") | (b"ON2 ", b"ON2f") => return Ok(Self::Avi),
-            _ => {}
-        }
-        // Motion JPEG 2000 begins with the signature of JPEG 2000 (ISO/IEC 15444-3, 5.1).
-        if four(4) == b"jP  " && four(16) == b"ftyp" && four(20) == b"mjp2" {
-            return Ok(Self::Mp4);
-        }
-        match four(4) {
-            b"ftyp" | b"moov" | b"mdat" | b"moof" | b"styp" | b"sidx" | b"free" | b"skip" | b"wide"
-            | b"pnot" | b"uuid" | b"junk" | b"pict" | b"emsg" | b"prfl" => Ok(Self::Mp4),
-            _ => Err(familiar(head)),
-        }
+/// The names of all formats: `A, B or C`.
+fn supported() -> String {
+    let titles: Vec<&str> = FORMATS.iter().flat_map(|format| format.titles).copied().collect();
+    match titles.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => titles.concat(),
     }
 }
 
-/// What people find under a video's name.
-fn familiar(head: &[u8]) -> &'static str {
+/// The file name extensions of all formats: lower case, without the dot.
+pub fn extensions() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().flat_map(|format| format.extensions).copied()
+}
+
+/// The kind of a file that is no known video, to complete the sentence "it …".
+fn describe_content(head: &[u8]) -> &'static str {
     const KINDS: [(usize, &[u8], &str); 25] = [
         (0, b"\xFF\xD8\xFF", "is a JPEG image"),
         (0, b"\x89PNG\r\n\x1A\n", "is a PNG image"),

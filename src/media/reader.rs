@@ -1,26 +1,26 @@
-//! A window over a file that stays small: one 16 KiB read at the start, then short hops to what is needed.
+//! Buffered, bounded reads of a file: 16 KiB at the start, then 2 KiB wherever a parser continues.
 //!
-//! Every parser reads through [`Reader`], which holds the limits that keep a hostile or broken file cheap:
-//! bytes and reads in total, bytes of one element, and elements looked at. It knows no format.
+//! All parsers read through [`Reader`]. Its limits bound the cost of a hostile or damaged file:
+//! bytes and reads in total, bytes of one element, and the number of elements.
 
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
-use super::Error;
+use super::error::Error;
 
 /// The first read: it holds the whole header of nearly every file.
 const FIRST_READ: usize = 16 * 1024;
 /// A read at any other place, unless more is asked for.
 const HOP: usize = 2 * 1024;
-/// The most that [`Reader::bytes`] gives at once, and so the largest allocation.
+/// Maximum of bytes that one call of [`Reader::bytes`] returns, and so the largest allocation.
 pub(crate) const MAX_ELEMENT: usize = 1024 * 1024;
 /// Bytes read from one file.
 const MAX_BYTES: u64 = 4_000_000;
 /// Reads from one file: on a network share each costs a round trip.
 const MAX_READS: u32 = 1_500;
-/// Elements (boxes, chunks) looked at in one file.
+/// Elements (boxes, chunks) visited in one file.
 const MAX_VISITS: u32 = 200_000;
 
-/// Anything that bytes at a position can be had from.
+/// A source of bytes with random access.
 pub trait Source: Read + Seek {}
 impl<T: Read + Seek + ?Sized> Source for T {}
 
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`], or whatever the source's seek gives.
+    /// [`Error::Empty`], and errors of the source's seek.
     pub(crate) fn new(source: &'a mut dyn Source) -> Result<Self, Error> {
         let length = source.seek(SeekFrom::End(0))?;
         if length == 0 {
@@ -66,12 +66,12 @@ impl<'a> Reader<'a> {
         self.length
     }
 
-    /// What was read so far.
+    /// Bytes and reads so far.
     pub(crate) fn usage(&self) -> Usage {
         self.usage
     }
 
-    /// Counts one element; a parser calls it for each that it looks at, so that no loop is endless.
+    /// Counts one element. Parsers call it for each one, so that every loop ends.
     ///
     /// # Errors
     ///
@@ -88,7 +88,8 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] when the file ends before, [`Error::Excessive`] over a limit, [`Error::Io`].
+    /// [`Error::Truncated`] when the file ends before, [`Error::Excessive`] over a limit,
+    /// [`Error::Io`].
     pub(crate) fn bytes(&mut self, offset: u64, count: usize, what: &'static str) -> Result<&[u8], Error> {
         let length = self.length;
         let bytes = self.at_most(offset, count)?;
@@ -130,7 +131,8 @@ impl<'a> Reader<'a> {
         Ok(self.window.get(skip..end).unwrap_or(&[]))
     }
 
-    /// Makes the window start at `offset` and hold `count` bytes, keeping those that it already has.
+    /// Makes the window start at `offset` and hold `count` bytes, keeping those that it already
+    /// has.
     fn move_to(&mut self, offset: u64, count: usize, left: usize) -> Result<(), Error> {
         let kept = offset.checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok());
         match kept.filter(|skip| *skip < self.window.len()) {

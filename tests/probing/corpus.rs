@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use vpo::media;
+
 /// How a file is made: a shell script that leaves it under its name.
 pub(super) struct Recipe {
     pub(super) name: String,
@@ -78,9 +80,11 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
         let path = entry.path();
         if path.is_dir() {
             walk(&path, found);
-        } else if path.extension().and_then(|name| name.to_str()).is_some_and(|name| {
-            ["mkv", "webm", "mp4", "m4v", "mov", "avi"].contains(&name.to_ascii_lowercase().as_str())
-        }) {
+        } else if path
+            .extension()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| media::extensions().any(|extension| name.eq_ignore_ascii_case(extension)))
+        {
             found.push(path);
         }
     }

@@ -1,0 +1,224 @@
+//! Matroska and WebM (EBML, RFC 8794; Matroska, RFC 9559).
+
+mod attachments;
+mod cluster;
+mod codec_id;
+mod ebml;
+mod ids;
+mod segment;
+mod tracks;
+
+use cluster::Frame;
+use codec_id::Codec;
+use ebml::{Children, Element};
+use segment::Segment;
+use tracks::{TrackEntry, TrackKind};
+
+use super::format::ContainerFormat;
+use crate::media::error::Error;
+use crate::media::frame_rate::{self, Rate, Timing};
+use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
+use crate::media::language::{bibliographic, primary_subtag};
+use crate::media::reader::Reader;
+
+/// Frames whose times are read if a track does not state its rate. Frames are stored in decoding
+/// order, so some more are read than are used.
+const FRAMES: usize = 41 + REORDERED;
+const REORDERED: usize = 16;
+
+/// Matroska and WebM.
+pub(super) const FORMAT: ContainerFormat = ContainerFormat {
+    name: "matroska,webm",
+    titles: &["Matroska", "WebM"],
+    extensions: &["mkv", "webm"],
+    recognises: |head| head.starts_with(&ids::EBML.to_be_bytes()),
+    parse,
+};
+
+/// Reads a Matroska or WebM file's tracks and attachments.
+fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
+    let mut segment = find_segment(reader)?;
+    let entries = std::mem::take(&mut segment.entries).into_iter();
+    let with_codec = |entry| {
+        let codec = codec_id::identify(&entry);
+        (entry, codec)
+    };
+    let entries: Vec<(TrackEntry, Codec)> = entries.map(with_codec).collect();
+    let rates = rates(reader, &segment, &entries);
+    let mut tracks: Vec<Track> =
+        entries.into_iter().zip(rates).map(|((entry, codec), rate)| track(entry, codec, rate)).collect();
+    tracks.append(&mut segment.attachments);
+    if segment.cluster.is_none() && !segment.names_clusters {
+        return Err(if segment.is_open {
+            Error::Truncated { what: "headers", length: reader.length() }
+        } else {
+            Error::Malformed { offset: segment.end, what: "there is no Cluster: the file was never finished" }
+        });
+    }
+    if tracks.is_empty() {
+        return Err(segment.damage.unwrap_or(Error::NoTracks));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a scale is far below 2^52")]
+    let duration = segment.duration.map(|ticks| ticks * segment.timestamp_scale() as f64 / 1e9);
+    Ok(MediaInfo {
+        container_format: FORMAT.name,
+        duration_seconds: duration.filter(|seconds| seconds.is_finite() && *seconds > 0.0),
+        tracks,
+    })
+}
+
+/// Checks the EBML header and reads the first Segment after it.
+fn find_segment(reader: &mut Reader<'_>) -> Result<Segment, Error> {
+    let length = reader.length();
+    let mut offset = 0;
+    while let Some(element) = Element::at(reader, offset, length)? {
+        match element.id {
+            ids::EBML => header(reader, element.children(length, &[ids::SEGMENT]))?,
+            ids::SEGMENT => return Segment::read(reader, element),
+            _ => {}
+        }
+        offset = element.end.ok_or(Error::Malformed { offset, what: "an EBML header without size" })?;
+    }
+    Err(Error::Truncated { what: "EBML header", length })
+}
+
+fn header(reader: &mut Reader<'_>, mut children: Children) -> Result<(), Error> {
+    while let Some(child) = children.next(reader)? {
+        let limit = match child.id {
+            ids::EBML_READ_VERSION => 1,
+            ids::EBML_MAX_ID_LENGTH => 4,
+            ids::EBML_MAX_SIZE_LENGTH => 8,
+            _ => continue,
+        };
+        if child.unsigned(reader)?.is_some_and(|value| value > limit) {
+            return Err(Error::Malformed {
+                offset: child.offset,
+                what: "a version of EBML that nobody uses",
+            });
+        }
+    }
+    Ok(())
+}
+
+fn track(entry: TrackEntry, codec: Codec, rate: Option<Rate>) -> Track {
+    let is_subtitle = entry.kind == TrackKind::Subtitle || codec.name == Some("webvtt");
+    let track_type = match entry.kind {
+        TrackKind::Video => TrackType::Video,
+        TrackKind::Audio => TrackType::Audio,
+        _ if is_subtitle => TrackType::Subtitle,
+        _ => TrackType::Other,
+    };
+    let channels = codec.channels.unwrap_or(entry.channels);
+    let channels = Some(channels).filter(|channels| entry.kind == TrackKind::Audio && *channels > 0);
+    let size = codec.video.size.or(entry.width.zip(entry.height)).filter(|_| entry.kind == TrackKind::Video);
+    let code = match (&entry.language, &entry.language_bcp47) {
+        (Some(language), _) => language,
+        (None, Some(tag)) => primary_subtag(tag),
+        (None, None) => "eng",
+    };
+    Track {
+        track_type,
+        codec: codec.name.map(str::to_owned),
+        language: Some(bibliographic(code)),
+        title: entry.name,
+        is_default: entry.is_default,
+        is_forced: entry.is_forced,
+        channels,
+        channel_layout: channels.and_then(channel_layout),
+        width: size.map(|(width, _)| width).filter(|width| *width > 0),
+        height: size.map(|(_, height)| height).filter(|height| *height > 0),
+        frame_rate: rate.map(|rate| rate.to_string()),
+    }
+}
+
+/// The rate of each video track: the stated one, else estimated from the times of its first frames.
+fn rates(reader: &mut Reader<'_>, segment: &Segment, entries: &[(TrackEntry, Codec)]) -> Vec<Option<Rate>> {
+    let lacks_rate = |entry: &TrackEntry| entry.kind == TrackKind::Video && plausible_rate(entry).is_none();
+    let without_rate: Vec<u64> =
+        entries.iter().filter(|(entry, _)| lacks_rate(entry)).map(|(entry, _)| entry.number).collect();
+    let frames = match segment.cluster {
+        Some(first) if !without_rate.is_empty() => {
+            cluster::first_frames(reader, first, segment.end, &without_rate, FRAMES)
+        }
+        _ => Vec::new(),
+    };
+    let mut frames = frames.into_iter();
+    let mut rate = |(entry, codec): &(TrackEntry, Codec)| {
+        if lacks_rate(entry) {
+            estimated_rate(entry, codec, segment.timestamp_scale(), &frames.next().unwrap_or_default())
+        } else {
+            plausible_rate(entry).filter(|_| entry.kind == TrackKind::Video)
+        }
+    };
+    entries.iter().map(&mut rate).collect()
+}
+
+/// The stated rate. ffprobe ignores rates up to 5 and from 1000 frames a second on, and estimates
+/// them.
+fn plausible_rate(entry: &TrackEntry) -> Option<Rate> {
+    let rate = Rate::approximate(1_000_000_000, entry.default_duration?, 30_000)?;
+    let (numerator, denominator) = (u128::from(rate.numerator), u128::from(rate.denominator));
+    (numerator < denominator * 1000 && numerator > denominator * 5).then_some(rate)
+}
+
+fn estimated_rate(entry: &TrackEntry, codec: &Codec, scale: u64, frames: &[Frame]) -> Option<Rate> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a scale is a small positive number"
+    )]
+    let nanoseconds = (scale as f64 * entry.timestamp_scale) as u64;
+    let unit = Rate::new(1_000_000_000, nanoseconds)?;
+    let (timescale, tick) = (u32::try_from(unit.numerator).ok()?, u32::try_from(unit.denominator).ok()?);
+    // The duration of frames without a stated one: by the track, else by the codec.
+    let by_codec = |(frames, seconds): (u32, u32)| {
+        let (frames, seconds) = (u64::from(frames), u64::from(seconds));
+        let is_plausible = frames > 0 && frames < seconds * 1000;
+        is_plausible.then(|| unit.numerator * seconds / (frames * unit.denominator))
+    };
+    let usual = entry.default_duration.map(|duration| duration / scale);
+    let usual = usual.or_else(|| codec.video.rate.and_then(by_codec)).unwrap_or(0);
+    let usual = i64::try_from(usual).unwrap_or(0);
+    // As many as ffprobe uses, without the first two.
+    let shown = frames.iter().take(FRAMES - REORDERED).skip(2);
+    let shown = shown.map(|frame| if frame.duration > 0 { frame.duration } else { usual });
+    let shown = shown.fold(0, i64::saturating_add);
+    // Blocks are stored in decoding order, not in that of time.
+    let mut times: Vec<i64> = frames.iter().map(|frame| frame.time).collect();
+    times.sort_unstable();
+    times.dedup();
+    times.truncate(FRAMES - REORDERED);
+    // ffprobe's H.264 decoder uses the header only once it has a frame.
+    let claimed = codec.video.rate.filter(|_| codec.name != Some("h264") || !times.is_empty());
+    frame_rate::estimate(Timing {
+        tick,
+        timescale,
+        times: &times,
+        shift: 0,
+        is_table: false,
+        shown: Some(shown),
+        claimed,
+        is_fine: frame_rate::is_fine(codec.name, codec.video.rate.unwrap_or((timescale, tick))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::codec::video::VideoConfig;
+
+    #[test]
+    fn the_claim_of_h264_needs_a_frame() {
+        let video = VideoConfig { size: None, rate: Some((50, 2)) };
+        let entry = TrackEntry { kind: TrackKind::Video, ..TrackEntry::default() };
+        let rate = |name, frames: &[Frame]| {
+            let codec = Codec { name: Some(name), video, ..Codec::default() };
+            estimated_rate(&entry, &codec, 1_000_000, frames).unwrap().to_string()
+        };
+        let frame = Frame { time: 0, duration: 40 };
+        assert_eq!(rate("h264", &[]), "1000/1");
+        assert_eq!(rate("h264", &[frame]), "25/1");
+        assert_eq!(rate("hevc", &[]), "25/1");
+    }
+}

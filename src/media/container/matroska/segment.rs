@@ -1,0 +1,214 @@
+//! Reads a Segment (RFC 9559, 5.1): linearly up to the first Cluster, then what the SeekHeads list.
+//! After damage, reading continues at the next known element.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::ebml::{Children, Element};
+use super::tracks::{self, TrackEntry};
+use super::{attachments, ids};
+use crate::media::error::Error;
+use crate::media::info::Track;
+use crate::media::reader::Reader;
+
+/// Maximum of SeekHead entries that are followed, as in ffprobe.
+const MAX_SEEKS: usize = 64;
+/// Maximum of damaged bytes that are searched for the next known element.
+const MAX_DAMAGE: u64 = 256 * 1024;
+/// Of Info and Tracks, bytes read at once.
+const PREFETCH: usize = 64 * 1024;
+
+/// A Segment's place and contents.
+#[derive(Debug, Default)]
+pub(super) struct Segment {
+    /// The offset of its content: positions in SeekHeads are relative to it.
+    pub(super) start: u64,
+    /// Its end, or that of the file if the file is shorter.
+    pub(super) end: u64,
+    /// Its size is unknown, or exceeds the file.
+    pub(super) is_open: bool,
+    timestamp_scale: Option<u64>,
+    /// In units of the timestamp scale.
+    pub(super) duration: Option<f64>,
+    pub(super) entries: Vec<TrackEntry>,
+    pub(super) attachments: Vec<Track>,
+    /// The offset of the first Cluster.
+    pub(super) cluster: Option<u64>,
+    /// A SeekHead lists Clusters: the file may be the initialization segment of a stream (DASH).
+    pub(super) names_clusters: bool,
+    /// The first error.
+    pub(super) damage: Option<Error>,
+    seeks: VecDeque<(u32, u64)>,
+    /// Offsets and identifiers of the elements read.
+    done: BTreeSet<u64>,
+    kinds: BTreeSet<u32>,
+}
+
+impl Segment {
+    /// Reads the Segment `element`.
+    pub(super) fn read(reader: &mut Reader<'_>, element: Element) -> Result<Self, Error> {
+        let length = reader.length();
+        let mut segment = Self {
+            start: element.body,
+            end: element.end.unwrap_or(length).min(length),
+            is_open: element.end.is_none_or(|end| end > length),
+            ..Self::default()
+        };
+        segment.up_to_first_cluster(reader)?;
+        segment.follow_seeks(reader)?;
+        Ok(segment)
+    }
+
+    /// Nanoseconds a tick.
+    pub(super) fn timestamp_scale(&self) -> u64 {
+        self.timestamp_scale.filter(|scale| *scale > 0).unwrap_or(1_000_000)
+    }
+
+    fn up_to_first_cluster(&mut self, reader: &mut Reader<'_>) -> Result<(), Error> {
+        let mut offset = self.start;
+        loop {
+            match self.next(reader, offset) {
+                Ok(Some(next)) => offset = next,
+                Ok(None) => return Ok(()),
+                Err(error @ (Error::Io(_) | Error::Excessive { .. })) => return self.give_up(error),
+                Err(error) => {
+                    self.damage.get_or_insert(error);
+                    match resynchronise(reader, offset.saturating_add(1), self.end)? {
+                        Some(next) => offset = next,
+                        None => return Ok(()),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the element at `offset`; the offset of the next one, or `None` at the first Cluster
+    /// and at the end.
+    fn next(&mut self, reader: &mut Reader<'_>, offset: u64) -> Result<Option<u64>, Error> {
+        let Some(element) = Element::at(reader, offset, self.end)? else { return Ok(None) };
+        if element.id == ids::CLUSTER {
+            self.cluster = Some(offset);
+            return Ok(None);
+        }
+        let next = self.element(reader, element)?;
+        match element.end {
+            Some(end) => Ok(Some(end)),
+            None if ids::TOP_LEVEL.contains(&element.id) => Ok(Some(next)),
+            None => Err(Error::Malformed { offset, what: "an unknown element has no size" }),
+        }
+    }
+
+    /// Reads one element of the top level; the offset of its end, if its size is unknown.
+    fn element(&mut self, reader: &mut Reader<'_>, element: Element) -> Result<u64, Error> {
+        self.done.insert(element.offset);
+        self.kinds.insert(element.id);
+        let children = element.children(self.end, ids::TOP_LEVEL);
+        match element.id {
+            ids::INFO => {
+                element.head(reader, PREFETCH)?;
+                self.info(reader, children)
+            }
+            ids::TRACKS => {
+                element.head(reader, PREFETCH)?;
+                tracks::read(reader, children, &mut self.entries)
+            }
+            ids::ATTACHMENTS => attachments::read(reader, children, &mut self.attachments),
+            ids::SEEK_HEAD => self.seek_head(reader, children),
+            _ => Ok(element.body),
+        }
+    }
+
+    fn info(&mut self, reader: &mut Reader<'_>, mut children: Children) -> Result<u64, Error> {
+        while let Some(child) = children.next(reader)? {
+            match child.id {
+                ids::TIMESTAMP_SCALE => self.timestamp_scale = child.unsigned(reader)?,
+                ids::DURATION => self.duration = child.float(reader)?,
+                _ => {}
+            }
+        }
+        Ok(children.position())
+    }
+
+    fn seek_head(&mut self, reader: &mut Reader<'_>, mut children: Children) -> Result<u64, Error> {
+        while let Some(child) = children.next(reader)? {
+            if child.id != ids::SEEK {
+                continue;
+            }
+            let (mut id, mut position) = (None, None);
+            let mut inner = child.children(children.position(), &[]);
+            while let Some(child) = inner.next(reader)? {
+                match child.id {
+                    ids::SEEK_ID => id = child.small(reader)?,
+                    ids::SEEK_POSITION => position = child.unsigned(reader)?,
+                    _ => {}
+                }
+            }
+            self.names_clusters |= id == Some(ids::CLUSTER);
+            if let (Some(id), Some(position)) = (id, position)
+                && self.seeks.len() < MAX_SEEKS
+            {
+                self.seeks.push_back((id, position));
+            }
+        }
+        Ok(children.position())
+    }
+
+    /// Reads elements that only a SeekHead lists, each offset once, so that cycles end.
+    fn follow_seeks(&mut self, reader: &mut Reader<'_>) -> Result<(), Error> {
+        for _ in 0..MAX_SEEKS {
+            let Some((id, position)) = self.seeks.pop_front() else { break };
+            let Some(offset) = self.start.checked_add(position) else { continue };
+            let wanted = match id {
+                ids::SEEK_HEAD => true,
+                ids::INFO | ids::TRACKS | ids::ATTACHMENTS => !self.kinds.contains(&id),
+                _ => false,
+            };
+            if !wanted || self.done.contains(&offset) {
+                continue;
+            }
+            let found = match Element::at(reader, offset, self.end) {
+                Ok(Some(element)) if element.id == id => self.element(reader, element).map(|_| ()),
+                Ok(_) => Err(Error::Malformed { offset, what: "a SeekHead points to another element" }),
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(()) => {}
+                Err(error @ (Error::Io(_) | Error::Excessive { .. })) => return self.give_up(error),
+                Err(error) => {
+                    self.damage.get_or_insert(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what was read, if there are tracks.
+    fn give_up(&mut self, error: Error) -> Result<(), Error> {
+        if self.entries.is_empty() {
+            return Err(error);
+        }
+        self.damage.get_or_insert(error);
+        Ok(())
+    }
+}
+
+/// The offset of the next known element of the top level.
+fn resynchronise(reader: &mut Reader<'_>, from: u64, end: u64) -> Result<Option<u64>, Error> {
+    const STEP: usize = 16 * 1024;
+    let end = end.min(from.saturating_add(MAX_DAMAGE));
+    let mut offset = from;
+    while offset < end {
+        let bytes = reader.at_most(offset, STEP)?;
+        // All of them begin with a byte from 0x10 to 0x1F.
+        let found = bytes.windows(4).position(|four| {
+            matches!(*four, [a @ 0x10..=0x1F, b, c, d] if ids::TOP_LEVEL.contains(&u32::from_be_bytes([a, b, c, d])))
+        });
+        if let Some(skip) = found {
+            return Ok(Some(offset + skip as u64));
+        }
+        if bytes.len() < STEP {
+            break;
+        }
+        offset += (STEP - 3) as u64;
+    }
+    Ok(None)
+}

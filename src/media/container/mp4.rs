@@ -1,0 +1,270 @@
+//! ISO base media file format (ISO/IEC 14496-12) and QuickTime (QuickTime File Format
+//! Specification): MP4, M4V, MOV, 3GP, fragmented or not.
+//!
+//! The parser skips from box to box until `moov`, which is at either end of the file. It does not
+//! read `mdat`, nor sample tables beyond their head. Results equal ffprobe's; `docs/probing.md`
+//! lists the differences.
+
+mod boxes;
+mod elementary_stream;
+mod fragments;
+mod language;
+mod metadata;
+mod movie;
+mod random_access;
+mod sample_entry;
+mod sample_table;
+#[cfg(test)]
+mod tests;
+
+use boxes::{BoxHeader, Boxes};
+use fragments::{Fragmented, Timeline};
+use metadata::Cover;
+use movie::{Movie, MovieStream, MovieTrack};
+
+use super::format::ContainerFormat;
+use crate::media::codec::fourcc::four_cc_at;
+use crate::media::error::Error;
+use crate::media::frame_rate::{self, Rate, Timing};
+use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
+use crate::media::language::UNDETERMINED;
+use crate::media::reader::Reader;
+
+/// MP4 and its relatives.
+pub(super) const FORMAT: ContainerFormat = ContainerFormat {
+    name: "mov,mp4,m4a,3gp,3g2,mj2",
+    titles: &["MP4", "MOV"],
+    extensions: &["mp4", "m4v", "mov"],
+    recognises,
+    parse,
+};
+
+/// By the type of the first box. Motion JPEG 2000 begins with the signature of JPEG 2000 (ISO/IEC
+/// 15444-3, 5.1).
+fn recognises(head: &[u8]) -> bool {
+    let four = |at: usize| head.get(at..at + 4).unwrap_or_default();
+    match four(4) {
+        b"jP  " => four(16) == b"ftyp" && four(20) == b"mjp2",
+        kind => matches!(
+            kind,
+            b"ftyp"
+                | b"moov"
+                | b"mdat"
+                | b"moof"
+                | b"styp"
+                | b"sidx"
+                | b"free"
+                | b"skip"
+                | b"wide"
+                | b"pnot"
+                | b"uuid"
+                | b"junk"
+                | b"pict"
+                | b"emsg"
+                | b"prfl"
+        ),
+    }
+}
+
+/// Reads an ISO base media file's tracks.
+///
+/// # Errors
+///
+/// [`Error::Truncated`] when the file ends before `moov` or within its tracks, [`Error::Malformed`]
+/// when there is none, [`Error::NoTracks`], and those of the reader.
+fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
+    let (movie, boxes) = find_movie(reader)?;
+    let timeline = match &movie.fragments {
+        Some(fragments) => Some(fragments::read(reader, &movie, fragments, boxes)?),
+        None => None,
+    };
+    let mut of_track = timeline.iter().flat_map(|timeline| &timeline.tracks);
+    let tracks: Vec<Track> = movie
+        .streams
+        .iter()
+        .map(|stream| match stream {
+            MovieStream::Track(track) => describe(&movie, track, of_track.next()),
+            MovieStream::Cover(cover) => describe_cover(*cover),
+        })
+        .collect();
+    if tracks.is_empty() {
+        return Err(Error::NoTracks);
+    }
+    let duration_seconds = match &timeline {
+        Some(timeline) => fragmented_duration(&movie, timeline),
+        None => duration(&movie),
+    };
+    Ok(MediaInfo { container_format: FORMAT.name, duration_seconds, tracks })
+}
+
+/// Finds and reads `moov`; also returns the boxes after it.
+fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
+    let length = reader.length();
+    let mut boxes = Boxes::new(0, length);
+    let mut is_quicktime = true;
+    let (mut end, mut is_truncated) = (0, false);
+    let mut freed = None;
+    while let Some(found) = boxes.next(reader)? {
+        end = found.end;
+        match &found.kind {
+            b"ftyp" => {
+                let brands = found.head(reader, 256)?;
+                let is_brand = |brand: &[u8]| brand == b"qt  ";
+                is_quicktime = brands.get(..4).is_some_and(is_brand)
+                    || brands.get(8..).unwrap_or_default().chunks_exact(4).any(is_brand);
+            }
+            b"moov" => return Ok((movie::parse(reader, &found, is_quicktime)?, boxes)),
+            // Some files keep it in a box of this type.
+            b"hoov" if holds_movie(reader, &found)? => {
+                return Ok((movie::parse(reader, &found, is_quicktime)?, boxes));
+            }
+            // Tag editors leave the former movie box in one, so it is used only if there is no
+            // other.
+            b"free" if freed.is_none() && holds_movie(reader, &found)? => freed = Some((found, boxes)),
+            _ => is_truncated = found.is_truncated,
+        }
+    }
+    match freed {
+        Some((found, behind)) => Ok((movie::parse(reader, &found, is_quicktime)?, behind)),
+        None if is_truncated => Err(Error::Truncated { what: "media data", length }),
+        None => Err(Error::Malformed {
+            offset: end,
+            what: "there is no movie box (moov): the file was never finished",
+        }),
+    }
+}
+
+/// Whether a box begins as a movie box does.
+fn holds_movie(reader: &mut Reader<'_>, found: &BoxHeader) -> Result<bool, Error> {
+    let first = four_cc_at(found.head(reader, 8)?, 4);
+    Ok(first.is_some_and(|kind| matches!(&kind, b"mvhd" | b"cmov")))
+}
+
+fn describe(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) -> Track {
+    let entry = &track.entry;
+    let mut track_type = track.kind();
+    let mut codec = entry.codec;
+    let is_chapters = movie.chapters.contains(&track.id);
+    if is_chapters && track_type != TrackType::Video {
+        track_type = TrackType::Other;
+        codec = Some("bin_data");
+    }
+    let is_video = track_type == TrackType::Video;
+    let size = entry.size.filter(|_| is_video);
+    let channels = (track_type == TrackType::Audio).then(|| entry.channels.unwrap_or(0));
+    // The pictures of chapters are still images.
+    let rate = if is_video && !is_chapters { frame_rate(movie, track, fragmented) } else { None };
+    Track {
+        track_type,
+        codec: codec.map(str::to_owned),
+        language: Some(track.language.clone().unwrap_or_else(|| UNDETERMINED.to_owned())),
+        title: None,
+        is_default: track.is_enabled && !entry.is_associated_service,
+        is_forced: track.is_forced && !entry.is_associated_service,
+        channels,
+        channel_layout: channels.and_then(channel_layout),
+        width: size.map(|(width, _)| width),
+        height: size.map(|(_, height)| height),
+        frame_rate: rate.map(|rate| rate.to_string()),
+    }
+}
+
+fn describe_cover(cover: Cover) -> Track {
+    // ffprobe reports 0 for an unknown size.
+    let (width, height) = cover.size.unwrap_or_default();
+    Track {
+        codec: Some(cover.codec.to_owned()),
+        width: Some(width),
+        height: Some(height),
+        ..Track::new(TrackType::Video)
+    }
+}
+
+/// Constant if the sample table states so, else estimated from the times of the first frames.
+fn frame_rate(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) -> Option<Rate> {
+    if let Some(duration) = track.durations.constant() {
+        return Rate::new(u64::from(track.timescale), u64::from(duration));
+    }
+    let of_fragments = fragmented.filter(|_| track.durations.is_empty());
+    let times = of_fragments.map_or_else(|| track.durations.times(), |fragmented| fragmented.times.clone());
+    let is_fine = track.entry.format == *b"mp4v"
+        || frame_rate::is_fine(track.entry.codec, track.entry.claimed_rate.unwrap_or((track.timescale, 1)));
+    frame_rate::estimate(Timing {
+        tick: 1,
+        timescale: track.timescale,
+        times: &times,
+        shift: track.shift(movie.timescale),
+        shown: None,
+        is_table: of_fragments.is_none(),
+        // Unlike others, ffprobe's H.264 decoder uses the header only once it has a frame.
+        claimed: track.entry.claimed_rate.filter(|_| track.entry.codec != Some("h264") || !times.is_empty()),
+        is_fine,
+    })
+}
+
+/// The duration in the movie header, else that of the longest track.
+fn duration(movie: &Movie) -> Option<f64> {
+    let of_tracks = || {
+        let lengths = movie.tracks().filter_map(|track| Some(seconds(track.duration?, track.timescale)));
+        lengths.reduce(f64::max)
+    };
+    movie.duration.map(|duration| seconds(duration, movie.timescale)).or_else(of_tracks)
+}
+
+/// From the first frame to the end of the last one, over the tracks that ffprobe measures.
+fn fragmented_duration(movie: &Movie, timeline: &Timeline) -> Option<f64> {
+    if let Some(stated) = timeline.stated {
+        return Some(seconds(stated, movie.timescale));
+    }
+    let (mut played, mut text) = (Coverage::default(), Coverage::default());
+    for (track, fragmented) in movie.tracks().zip(&timeline.tracks) {
+        let length = seconds(fragmented.length(track, movie.timescale), track.timescale);
+        let begin = fragmented
+            .start()
+            .map(|start| seconds(start.unsigned_abs(), track.timescale) * if start < 0 { -1.0 } else { 1.0 });
+        match track.kind() {
+            TrackType::Video | TrackType::Audio => played.add(begin, length),
+            _ => text.add(begin, length),
+        }
+    }
+    let lead = outermost(played.lead, text.lead);
+    let shown = lead.zip(outermost(played.end, text.end)).map_or(0.0, |(lead, end)| lead + end);
+    let longest = outermost(played.longest, text.longest).unwrap_or(0.0);
+    Some(longest.max(shown)).filter(|duration| *duration > 0.0)
+}
+
+/// The time that tracks of one sort cover, in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Coverage {
+    longest: Option<f64>,
+    /// How long before zero the first track begins.
+    lead: Option<f64>,
+    end: Option<f64>,
+}
+
+impl Coverage {
+    fn add(&mut self, begin: Option<f64>, length: f64) {
+        let most = |known: Option<f64>, value: f64| Some(known.map_or(value, |known| known.max(value)));
+        self.longest = most(self.longest, length);
+        if let Some(begin) = begin {
+            self.lead = most(self.lead, -begin);
+            self.end = most(self.end, begin + length);
+        }
+    }
+}
+
+/// The end of video and audio. That of texts and data counts if it is less than a second later, or
+/// the only one.
+fn outermost(played: Option<f64>, text: Option<f64>) -> Option<f64> {
+    match (played, text) {
+        (Some(played), Some(text)) if (0.0..1.0).contains(&(text - played)) => Some(text),
+        _ => played.or(text),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a length beyond 2^53 units is no length")]
+fn seconds(units: u64, timescale: u32) -> f64 {
+    let microseconds =
+        (u128::from(units) * 1_000_000 + u128::from(timescale) / 2) / u128::from(timescale.max(1));
+    microseconds as f64 / 1e6
+}

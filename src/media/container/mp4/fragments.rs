@@ -1,0 +1,380 @@
+//! Movie fragments: start and end of the tracks of a fragmented file, and the times of the first
+//! frames.
+//!
+//! The first fragments are read for their frames. The end is taken from a segment index that covers
+//! the file, else from the last fragments in the random access table (`mfra`), else from `mehd`,
+//! else from a walk.
+
+use super::boxes::{BoxHeader, Boxes};
+use super::movie::{Fragments, Movie, MovieTrack};
+use super::random_access::{IndexEntry, last_entry, random_access_size};
+use super::sample_table::accumulate;
+use crate::media::bytes::{u16_at, u32_at, u64_at};
+use crate::media::error::Error;
+use crate::media::frame_rate::FRAMES;
+use crate::media::info::TrackType;
+use crate::media::reader::Reader;
+
+/// Fragments of a track at the start that are always read.
+const FIRST: u32 = 4;
+/// A file with fewer fragments is read to its end, because `mehd` is often wrong in live
+/// recordings.
+const SHORT: u32 = 16;
+/// Maximum of reads in a walk to the end.
+const MAX_READS: u32 = 600;
+/// Bytes at the end of the file that are searched for the last fragments, in increasing steps.
+const TAILS: [usize; 3] = [32 * 1024, 128 * 1024, 512 * 1024];
+/// Maximum of bytes read of one run's entries.
+const MAX_RUN: usize = 128 * 1024;
+/// Maximum of boxes read in `mfra`: a `tfra` for each track, and `mfro`.
+const MAX_INDEX_BOXES: u32 = 64;
+
+/// Contents of a track's fragments; times are in units of the track.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fragmented {
+    pub(crate) id: u32,
+    /// Decoding times of the first frames.
+    pub(crate) times: Vec<i64>,
+    /// When the first frame would be shown without `delay`.
+    first: Option<i64>,
+    /// The largest negative composition offset: ffprobe takes all frames to be shown so much later,
+    /// so that none is shown before it is decoded.
+    delay: i64,
+    /// Number of fragments read.
+    fragments: u32,
+    /// The end of the last frame.
+    end: i64,
+    /// How much earlier than the media the presentation begins.
+    shift: i64,
+    has_index: bool,
+}
+
+/// The tracks' times, in the order of the movie's tracks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timeline {
+    pub(crate) tracks: Vec<Fragmented>,
+    /// The duration by `mehd`, in units of the movie, if the walk did not reach the end.
+    pub(crate) stated: Option<u64>,
+}
+
+/// Reads the fragments of a movie; `boxes` are those that follow the movie box.
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+    movie: &Movie,
+    fragments: &Fragments,
+    mut boxes: Boxes,
+) -> Result<Timeline, Error> {
+    let mut timeline = Timeline::from_movie(movie);
+    let mut count = 0;
+    let (mut is_indexed, mut is_looked_up) = (false, false);
+    while let Some(found) = boxes.next(reader)? {
+        match &found.kind {
+            b"sidx" => is_indexed |= timeline.segment_index(reader, &found)?,
+            b"moof" => {
+                count += 1;
+                timeline.fragment(reader, &found, fragments, None)?;
+                let is_begun = count == SHORT || timeline.tracks.iter().any(|track| track.fragments >= FIRST);
+                let is_enough = is_begun || timeline.has_frames(movie);
+                if is_enough && is_indexed {
+                    timeline.spread_index(movie);
+                    break;
+                }
+                if is_begun && !is_looked_up {
+                    is_looked_up = true;
+                    if timeline.last_fragments(reader, fragments)? {
+                        break;
+                    }
+                }
+                if count == SHORT {
+                    timeline.stated = fragments.duration.filter(|duration| *duration > 0);
+                    if timeline.stated.is_some() || timeline.search_tail(reader, fragments, found.end)? {
+                        break;
+                    }
+                }
+            }
+            _ => {}
+        }
+        if reader.usage().reads >= MAX_READS {
+            // The walk did not reach the end, so the ends found so far are wrong.
+            timeline.clear_ends();
+            break;
+        }
+    }
+    Ok(timeline)
+}
+
+impl Timeline {
+    fn from_movie(movie: &Movie) -> Self {
+        let track = |track: &MovieTrack| {
+            let sampled = if track.durations.is_empty() { 0 } else { track.duration.unwrap_or(0) };
+            Fragmented {
+                id: track.id,
+                end: i64::try_from(sampled).unwrap_or(i64::MAX),
+                shift: track.shift(movie.timescale),
+                ..Fragmented::default()
+            }
+        };
+        Self { tracks: movie.tracks().map(track).collect(), stated: None }
+    }
+
+    /// Whether enough frames are known for the rate of each video.
+    fn has_frames(&self, movie: &Movie) -> bool {
+        movie
+            .tracks()
+            .zip(&self.tracks)
+            .all(|(track, found)| track.kind() != TrackType::Video || found.times.len() > FRAMES / 3)
+    }
+
+    /// ISO/IEC 14496-12, 8.16.3; whether the index reaches to the end of the file.
+    fn segment_index(&mut self, reader: &mut Reader<'_>, sidx: &BoxHeader) -> Result<bool, Error> {
+        let head = sidx.head(reader, 32)?;
+        let long = head.first() == Some(&1);
+        let entries = if long { 32 } else { 24 };
+        let times = if long {
+            u64_at(head, 12).zip(u64_at(head, 20))
+        } else {
+            u32_at(head, 12).map(u64::from).zip(u32_at(head, 16).map(u64::from))
+        };
+        let (Some(id), Some((mut time, first)), Some(count)) =
+            (u32_at(head, 4), times, u16_at(head, entries - 2))
+        else {
+            return Ok(false);
+        };
+        let mut position = sidx.end.saturating_add(first);
+        let size = usize::from(count) * 12;
+        let Some(references) = sidx.head(reader, entries + size)?.get(entries..) else { return Ok(false) };
+        // Of the last one, the file's end may cut what is not needed.
+        for reference in references.chunks(12) {
+            let (Some(size), Some(duration)) = (u32_at(reference, 0), u32_at(reference, 4)) else { break };
+            if size >> 31 == 1 {
+                return Ok(false); // an index of indexes
+            }
+            position = position.saturating_add(u64::from(size));
+            time = time.saturating_add(u64::from(duration));
+        }
+        if let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) {
+            track.end = i64::try_from(time).unwrap_or(i64::MAX);
+            track.has_index = true;
+        }
+        let length = reader.length();
+        Ok(position == length || position < length && position == length - random_access_size(reader)?)
+    }
+
+    /// Applies the index of one track to those without one.
+    fn spread_index(&mut self, movie: &Movie) {
+        let timescales: Vec<u32> = movie.tracks().map(|track| track.timescale).collect();
+        let indexed = self.tracks.iter().zip(&timescales).find(|(track, _)| track.has_index);
+        let Some((end, from)) = indexed.map(|(track, timescale)| (track.end, *timescale)) else { return };
+        for (track, to) in self.tracks.iter_mut().zip(timescales).filter(|(track, _)| !track.has_index) {
+            let scaled = i128::from(end) * i128::from(to) / i128::from(from.max(1));
+            track.end = i64::try_from(scaled).unwrap_or(i64::MAX);
+            track.has_index = true;
+        }
+    }
+
+    /// Reads the last fragment of each track in `mfra`; whether there is such a table.
+    fn last_fragments(&mut self, reader: &mut Reader<'_>, fragments: &Fragments) -> Result<bool, Error> {
+        let length = reader.length();
+        let size = random_access_size(reader)?;
+        let Some(start) = length.checked_sub(size).filter(|_| size > 0) else { return Ok(false) };
+        let Some(table) = Boxes::new(start, length).find(reader, *b"mfra")? else { return Ok(false) };
+        let mut boxes = table.children(0);
+        let mut last = Vec::new();
+        for _ in 0..MAX_INDEX_BOXES {
+            let Some(found) = boxes.next(reader)? else { break };
+            if found.kind == *b"tfra" {
+                last.extend(last_entry(reader, &found)?);
+            }
+        }
+        let mut is_found = false;
+        for entry in last {
+            // After the last fragment that begins with a key frame, there may be more of the same
+            // track.
+            let mut boxes = Boxes::new(entry.fragment, start);
+            let mut time = Some(entry);
+            while let Some(found) = boxes.next(reader)? {
+                match &found.kind {
+                    b"moof" => self.fragment(reader, &found, fragments, time.take())?,
+                    b"mdat" | b"styp" | b"sidx" | b"emsg" | b"free" | b"prft" => continue,
+                    _ => break,
+                }
+                is_found = true;
+            }
+        }
+        Ok(is_found)
+    }
+
+    /// Searches the end of a file without an index for fragments and reads them; whether there were
+    /// any.
+    fn search_tail(
+        &mut self,
+        reader: &mut Reader<'_>,
+        fragments: &Fragments,
+        behind: u64,
+    ) -> Result<bool, Error> {
+        let length = reader.length();
+        for tail in TAILS {
+            let start = length.saturating_sub(tail as u64).max(behind);
+            let bytes = reader.at_most(start, tail)?;
+            let looks =
+                |window: &[u8]| window.get(4..8) == Some(b"moof") && window.get(12..16) == Some(b"mfhd");
+            let mut found: Vec<u64> = (0_u64..)
+                .zip(bytes.windows(16))
+                .filter(|(_, window)| looks(window))
+                .map(|(at, _)| at)
+                .collect();
+            // There may be separate fragments for each track.
+            let enough = found.len().saturating_sub(2 * self.tracks.len());
+            let Some(at) = found.drain(enough..).next() else { continue };
+            let mut boxes = Boxes::new(start + at, length);
+            while let Some(found) = boxes.next(reader)? {
+                if found.kind == *b"moof" {
+                    self.fragment(reader, &found, fragments, None)?;
+                }
+            }
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Clears the ends of all tracks.
+    fn clear_ends(&mut self) {
+        for track in &mut self.tracks {
+            track.end = 0;
+            track.first = None;
+            track.has_index = false;
+        }
+    }
+
+    /// ISO/IEC 14496-12, 8.8.4 to 8.8.8 and 8.8.12.
+    fn fragment(
+        &mut self,
+        reader: &mut Reader<'_>,
+        moof: &BoxHeader,
+        fragments: &Fragments,
+        known: Option<IndexEntry>,
+    ) -> Result<(), Error> {
+        let mut boxes = moof.children(0);
+        while let Some(found) = boxes.next(reader)? {
+            if found.kind == *b"traf" {
+                self.track_fragment(reader, &found, fragments, known)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn track_fragment(
+        &mut self,
+        reader: &mut Reader<'_>,
+        traf: &BoxHeader,
+        fragments: &Fragments,
+        known: Option<IndexEntry>,
+    ) -> Result<(), Error> {
+        let mut boxes = traf.children(0);
+        let mut current = None;
+        while let Some(found) = boxes.next(reader)? {
+            match &found.kind {
+                b"tfhd" => {
+                    let head = found.head(reader, 24)?;
+                    let (Some(flags), Some(id)) = (u32_at(head, 0), u32_at(head, 4)) else { return Ok(()) };
+                    let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) else {
+                        return Ok(());
+                    };
+                    track.fragments += 1;
+                    let at = 8 + if flags & 1 == 1 { 8 } else { 0 } + if flags & 2 == 2 { 4 } else { 0 };
+                    let stated = if flags & 8 == 8 { u32_at(head, at) } else { None };
+                    let default = fragments.sample_durations.iter().find(|(known, _)| *known == id);
+                    let duration = stated.or(default.map(|(_, duration)| *duration)).unwrap_or(0);
+                    let indexed = known.filter(|entry| entry.id == id).map(|entry| entry.time);
+                    let time = indexed.unwrap_or(track.end);
+                    current = Some((track, duration, time));
+                }
+                b"tfdt" => {
+                    let head = found.head(reader, 12)?;
+                    let time = match head.first() {
+                        Some(1) => u64_at(head, 4).map(u64::cast_signed),
+                        _ => u32_at(head, 4).map(i64::from),
+                    };
+                    if let (Some((_, _, now)), Some(time)) = (&mut current, time) {
+                        *now = time;
+                    }
+                }
+                b"trun" => {
+                    if let Some((track, duration, now)) = &mut current {
+                        *now = track.run(reader, &found, *duration, *now)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Fragmented {
+    /// When the first frame is shown.
+    pub(crate) fn start(&self) -> Option<i64> {
+        self.first.map(|first| first.saturating_add(self.delay))
+    }
+
+    /// How long the track is, in its units: an index overrules what the track's header states.
+    pub(crate) fn length(&self, track: &MovieTrack, movie_timescale: u32) -> u64 {
+        let end = u64::try_from(self.end).unwrap_or(0);
+        match self.first {
+            _ if self.has_index => end,
+            Some(_) => end.max(track.duration.unwrap_or(0)),
+            None => track.shown(movie_timescale),
+        }
+    }
+
+    /// One run of samples, the first of which is decoded at `time`; where the last one ends.
+    fn run(
+        &mut self,
+        reader: &mut Reader<'_>,
+        trun: &BoxHeader,
+        default: u32,
+        time: i64,
+    ) -> Result<i64, Error> {
+        let head = trun.head(reader, MAX_RUN.min(8 + 8 + FRAMES * 16))?;
+        let (Some(flags), Some(count)) = (u32_at(head, 0), u32_at(head, 4)) else { return Ok(time) };
+        if count == 0 {
+            return Ok(time);
+        }
+        let has = |flag: u32| flags & flag == flag;
+        let entries = 8 + 4 * [0x1, 0x4].into_iter().filter(|flag| has(*flag)).count();
+        let entry = 4 * [0x100, 0x200, 0x400, 0x800].into_iter().filter(|flag| has(*flag)).count();
+        let offset = entry.saturating_sub(4);
+        let mut offset_of_first = 0;
+        if has(0x800) {
+            let each = head.get(entries..).unwrap_or_default().chunks_exact(entry);
+            let offsets =
+                each.filter_map(|entry| u32_at(entry, offset)).map(|by| i64::from(by.cast_signed()));
+            offset_of_first = offsets.clone().next().unwrap_or(0);
+            self.delay = offsets.fold(self.delay, |delay, by| delay.max(-by));
+        }
+        self.first.get_or_insert(time.saturating_sub(self.shift).saturating_add(offset_of_first));
+        let end = if has(0x100) {
+            let size = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(entry);
+            let payload = trun.head(reader, size.saturating_add(entries).min(MAX_RUN))?;
+            let each = payload.get(entries..).unwrap_or_default().chunks_exact(entry);
+            let durations: Vec<u32> = each.filter_map(|entry| u32_at(entry, 0)).collect();
+            self.collect(time, durations.iter().copied());
+            let sum: u64 = durations.iter().copied().map(u64::from).sum();
+            // The entries that are not read are taken to be as long as those before.
+            let read = u128::try_from(durations.len()).unwrap_or(1).max(1);
+            u64::try_from(u128::from(sum) * u128::from(count).max(read) / read).unwrap_or(u64::MAX)
+        } else {
+            let frames = usize::try_from(count).unwrap_or(FRAMES).min(FRAMES);
+            self.collect(time, std::iter::repeat_n(default, frames));
+            u64::from(default).saturating_mul(u64::from(count))
+        };
+        let end = time.saturating_add(i64::try_from(end).unwrap_or(i64::MAX));
+        self.end = self.end.max(end);
+        Ok(end)
+    }
+
+    fn collect(&mut self, time: i64, durations: impl Iterator<Item = u32>) {
+        let room = FRAMES.saturating_sub(self.times.len());
+        self.times.extend(accumulate(time, durations.take(room)));
+    }
+}
