@@ -19,6 +19,7 @@ mod integrity;
 pub mod jobs;
 mod lenient;
 pub mod lock;
+mod log;
 pub mod open;
 mod overwrites;
 mod path;

@@ -19,6 +19,7 @@ use super::connection::{self, Reader};
 use super::identity::{Change, Known, Row, Stamp, judge};
 use super::lock::LockError;
 use super::lock::notes::Record;
+use super::log;
 use super::schema::{self, Mismatch};
 use super::{Library, SHORTEST, diagnose, integrity, is_busy, path, session};
 use crate::base::error::chain;
@@ -214,13 +215,17 @@ impl Library {
             && stamp != self.state().known.stamp
             && path::companion(&self.path, "-wal").exists()
             && !self.is_in_use();
-        let seen = examine(&self.reader, &self.path, &found, is_alone);
+        let mut seen = examine(&self.reader, &self.path, &found, is_alone);
+        if is_alone && seen.as_ref().is_err_and(|fault| fault.reason == Reason::Corrupt) {
+            // Or a checkpoint into it was cut short: the disk was full.
+            seen = examine(&self.reader, &self.path, &found, false).or(seen);
+        }
         if is_alone && seen.is_err() && Stamp::at(&self.path) != Some(stamp) {
             // Another program is just bringing its log in.
             return Ok(Look::Fine);
         }
         drop(turn);
-        let (row, frames, is_anew) = match seen {
+        let seen = match seen {
             Ok(seen) => seen,
             // A log that was left on a full disk cannot be read there. The scanner warns of the disk.
             Err(fault) if fault.for_lack => return Ok(Look::Fine),
@@ -233,10 +238,10 @@ impl Library {
         }
         if let Some(fault) = self.known_fault(stamp) {
             // Nothing of the damaged content is left where the log has all pages.
-            let is_gone = is_anew && fault.reason != Reason::IoError;
-            return if is_gone { self.adopt(stamp, row) } else { Err(fault) };
+            let is_gone = seen.is_anew && fault.reason != Reason::IoError;
+            return if is_gone { self.adopt(stamp, seen.row) } else { Err(fault) };
         }
-        self.conclude(stamp, row, frames)
+        self.conclude(stamp, seen)
     }
 
     /// What is known against this content.
@@ -272,7 +277,8 @@ impl Library {
     }
 
     /// Draws the conclusion from a sound content.
-    fn conclude(&self, stamp: Stamp, row: Option<Row>, frames: Option<Frames>) -> Result<Look, Fault> {
+    fn conclude(&self, stamp: Stamp, seen: Seen) -> Result<Look, Fault> {
+        let Seen { row, frames, has_foreign_log, .. } = seen;
         let mut state = self.state();
         let has_checkpointed = frames.is_none() || state.frames != frames;
         state.frames = frames;
@@ -305,7 +311,8 @@ impl Library {
             // Where we write the row, none is there only until our first write: what came meanwhile cannot be told apart. And
             // a new file may have the inode of one that was removed.
             Change::Cooperative
-                if state.let_go.is_none()
+                if !has_foreign_log
+                    && state.let_go.is_none()
                     && !is_copied_again
                     && (stamp.is_same_content(&state.known.stamp)
                         || (state.lost != Some(Reason::Missing) && (row.is_some() || !self.writes()))) =>
@@ -471,27 +478,34 @@ fn stat(path: &Path) -> Result<Metadata, Fault> {
     Ok(found)
 }
 
-/// Opens, reads, closes. Tells, too, whether the log has been written with all pages (`.restore`).
-fn examine(
-    reader: &Reader,
-    path: &Path,
-    found: &Metadata,
-    is_alone: bool,
-) -> Result<(Option<Row>, Option<Frames>, bool), Fault> {
+/// A sound content.
+struct Seen {
+    row: Option<Row>,
+    frames: Option<Frames>,
+    /// The log has been written with all pages (`.restore`).
+    is_anew: bool,
+    /// A log lies beside it that cannot belong to it.
+    has_foreign_log: bool,
+}
+
+/// Opens, reads, closes.
+fn examine(reader: &Reader, path: &Path, found: &Metadata, is_alone: bool) -> Result<Seen, Fault> {
     let look = |connection: &mut Connection| {
         Ok(match read(connection)? {
             Ok((extent, row)) => {
                 let frames = frames(connection);
                 let is_anew =
                     frames.is_some_and(|(log, _)| u64::try_from(log).is_ok_and(|log| log >= extent.pages));
-                Sight::Library { cut: cut(frames, path, found.len(), &extent), row, frames, is_anew }
+                let has_foreign_log = is_alone && log::is_of_other_size(path, extent.pages);
+                let seen = Seen { row, frames, is_anew, has_foreign_log };
+                Sight::Library { cut: cut(frames, path, found.len(), &extent), seen }
             }
             Err(mismatch) => Sight::Other(mismatch),
         })
     };
     let sight = if is_alone { reader.read_as_it_is(look) } else { reader.read(BUSY, look) };
     match sight.map_err(|error| sqlite_fault(path, &error))? {
-        Sight::Library { cut: None, row, frames, is_anew } => Ok((row, frames, is_anew)),
+        Sight::Library { cut: None, seen } => Ok(seen),
         Sight::Library { cut: Some(detail), .. } => Err(Fault::new(Reason::Corrupt, detail)),
         Sight::Other(mismatch) => {
             Err(Fault::new(Reason::WrongSchema, format!("{} {mismatch}", path.display())))
@@ -501,7 +515,7 @@ fn examine(
 
 /// What a look through SQLite shows.
 enum Sight {
-    Library { cut: Option<String>, row: Option<Row>, frames: Option<Frames>, is_anew: bool },
+    Library { cut: Option<String>, seen: Seen },
     Other(Mismatch),
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Stamp {
     pub(super) length: u64,
     /// Seconds and nanoseconds.
     modified: (i64, i64),
-    changed: (i64, i64),
+    pub(super) changed: (i64, i64),
 }
 
 impl Stamp {

@@ -31,6 +31,7 @@ use super::identity::{Known, Ownership, Row, Stamp, owner_of_log};
 use super::integrity::Evidence;
 use super::lock::notes::Record;
 use super::lock::{self, Lock, LockError};
+use super::log::{self, Relation};
 use super::overwrites::Overwrites;
 use super::path::{companion, directory};
 use super::session::Ended;
@@ -275,22 +276,35 @@ impl Library {
             self.state().evidence.hold();
             return Ok(());
         }
+        let relation = log::compare(&self.path).unwrap_or(Relation::Adds);
+        if relation == Relation::AddsNothing {
+            return Ok(());
+        }
         // It is not as the daemon has left it. That a checkpoint was cut short cannot be told from the row that the log builds
         // on: a backup may have that row, and other rows of other programs. Such a checkpoint left pages that do not fit.
         let is_partial = record.is_none();
         let main = self.reader.read_as_it_is(|connection| Row::read(connection));
         let log = self.reader.read(SLICE, |connection| Row::read(connection));
-        let belongs = match (main, log) {
-            (Ok(main), Ok(log)) => {
-                owner_of_log(main.as_ref(), log.as_ref(), is_partial) == Ownership::Belongs
-            }
-            _ => false,
+        let (belongs, is_same_row) = match (main, log) {
+            (Ok(main), Ok(log)) => (
+                owner_of_log(main.as_ref(), log.as_ref(), is_partial) == Ownership::Belongs,
+                Row::is_same(main.as_ref(), log.as_ref()),
+            ),
+            _ => (false, false),
         };
         // Or another layout of pages (`VACUUM INTO`).
         let is_sound_alone = self.reader.read_as_it_is(is_sound).unwrap_or(false);
-        let is_sound_with_log = self.reader.read(SLICE, is_sound).unwrap_or(false);
+        let is_sound_with_log =
+            relation != Relation::Foreign && self.reader.read(SLICE, is_sound).unwrap_or(false);
+        // A log without our row, of another program or of a scan that was queued: it says nothing of the file it was written
+        // for. No checkpoint of ours explains that the file changed after it.
+        let changed = |path: &Path| Stamp::at(path).map(|stamp| stamp.changed);
+        let is_unknown = is_same_row
+            && record.is_some_and(|record| !record.begun)
+            && changed(&self.path) > changed(&companion(&self.path, "-wal"));
         self.state().evidence.hold();
         match (belongs, is_sound_alone, is_sound_with_log) {
+            (true, true, true) if is_unknown => Err(OpenError::Undecided { path: self.path.clone() }),
             (true, _, true) | (false, false, true) => Ok(()),
             (_, true, _) if self.set_log_aside() => Ok(()),
             _ => Err(OpenError::Undecided { path: self.path.clone() }),

@@ -102,6 +102,7 @@ impl Library {
                 overwrites.forget();
                 known.stamp = stamp;
                 self.state().known.stamp = stamp;
+                self.note(Record::new(false, stamp));
             }
         }
         match self.transact(&connection, &known, work) {

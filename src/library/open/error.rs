@@ -115,8 +115,8 @@ pub enum OpenError {
     },
     /// A log lies beside it that may or may not belong to it.
     #[error(
-        "error[database-undecided]: {0} was overwritten while a killed vpo saved to it, and is damaged without its log \
-         {0}-wal. Restore a backup with `vpo restore`; nothing was changed",
+        "error[database-undecided]: {0} was changed while no vpo used it, and it cannot be told whether {0}-wal belongs to \
+         it. Restore a backup with `vpo restore`, or move the -wal away to use the file without it; nothing was changed",
         path.display()
     )]
     Undecided {

@@ -1,0 +1,182 @@
+//! Whether a write-ahead log can belong to the main file beside it, read from both without SQLite.
+//!
+//! SQLite replays whatever log lies beside a database, also beside a backup that was copied over it: pages of the two are then
+//! mixed, and `integrity_check` may pass. Two facts decide. A commit states how many pages the database has, and so does its
+//! first page. And a log whose pages are all in the main file already adds nothing, whoever wrote it.
+//!
+//! Formats: <https://www.sqlite.org/fileformat2.html>, sections 1.3 and 4.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::path::companion;
+
+const LOG_HEADER: usize = 32;
+const FRAME_HEADER: u64 = 24;
+const LARGEST_PAGE: u32 = 65_536;
+
+/// What a log means for the main file beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relation {
+    /// Nothing: the main file holds all of it already, or no transaction is in it.
+    AddsNothing,
+    /// It may belong to the file, or to an earlier content of it.
+    Adds,
+    /// It is of a database of another size.
+    Foreign,
+}
+
+/// Whether the log beside the database at `path` is of a database of another size than the main file, which has `pages` by
+/// its first page. Opens the log alone, on which SQLite holds no locks.
+pub(super) fn is_of_other_size(path: &Path, pages: u64) -> bool {
+    let read = || {
+        let log = File::open(companion(path, "-wal"))?;
+        let Some(committed) = Committed::read(&log)? else { return Ok(false) };
+        let first =
+            committed.frames.get(&1).map(|frame| read_header(&log, frame + FRAME_HEADER)).transpose()?;
+        let pages = first.map_or(Some(pages), |first| stated_pages(&first).map(u64::from));
+        Ok::<_, io::Error>(pages.is_some_and(|pages| pages != u64::from(committed.pages)))
+    };
+    read().unwrap_or(false)
+}
+
+/// Compares the log beside the database at `path` with the main file. Reads the log's frame headers, and pages until one
+/// differs. Only for a database that nothing of this process has open: closing a descriptor of the main file would drop
+/// SQLite's locks.
+///
+/// # Errors
+/// Of the system.
+pub(super) fn compare(path: &Path) -> io::Result<Relation> {
+    let (main, log) = (File::open(path)?, File::open(companion(path, "-wal"))?);
+    let Some(committed) = Committed::read(&log)? else { return Ok(Relation::AddsNothing) };
+    let first = match committed.frames.get(&1) {
+        Some(frame) => read_header(&log, frame + FRAME_HEADER)?,
+        None => read_header(&main, 0)?,
+    };
+    if stated_pages(&first).is_some_and(|pages| pages != committed.pages) {
+        return Ok(Relation::Foreign);
+    }
+    let size = committed.page_size as usize;
+    let (mut in_main, mut in_log) = (vec![0; size], vec![0; size]);
+    for (page, frame) in &committed.frames {
+        log.read_exact_at(&mut in_log, frame + FRAME_HEADER)?;
+        let at = u64::from(page - 1) * u64::from(committed.page_size);
+        let is_same = main.read_exact_at(&mut in_main, at).is_ok() && in_main == in_log;
+        if !is_same {
+            return Ok(Relation::Adds);
+        }
+    }
+    Ok(Relation::AddsNothing)
+}
+
+/// What the transactions of a log have written.
+struct Committed {
+    /// In bytes.
+    page_size: u32,
+    /// Pages of the database after the last one.
+    pages: u32,
+    /// Where the last version of each page begins, its frame header included.
+    frames: BTreeMap<u32, u64>,
+}
+
+impl Committed {
+    /// `None` where there is none. A frame counts where its salt is the header's; its checksum is not looked at.
+    fn read(log: &File) -> io::Result<Option<Self>> {
+        let mut header = [0; LOG_HEADER];
+        if log.metadata()?.len() < LOG_HEADER as u64 {
+            return Ok(None);
+        }
+        log.read_exact_at(&mut header, 0)?;
+        let page_size = number(&header, 8);
+        if !(512..=LARGEST_PAGE).contains(&page_size) {
+            return Ok(None);
+        }
+        let (mut at, end) = (LOG_HEADER as u64, log.metadata()?.len());
+        let (mut pages, mut frames, mut pending) = (0, BTreeMap::new(), BTreeMap::new());
+        while at + FRAME_HEADER + u64::from(page_size) <= end {
+            let mut frame = [0; FRAME_HEADER as usize];
+            log.read_exact_at(&mut frame, at)?;
+            if frame[8..16] != header[16..24] || number(&frame, 0) == 0 {
+                break;
+            }
+            pending.insert(number(&frame, 0), at);
+            if number(&frame, 4) > 0 {
+                pages = number(&frame, 4);
+                frames.append(&mut pending);
+            }
+            at += FRAME_HEADER + u64::from(page_size);
+        }
+        frames.retain(|page, _| *page <= pages);
+        Ok((pages > 0).then_some(Self { page_size, pages, frames }))
+    }
+}
+
+fn read_header(file: &File, at: u64) -> io::Result<[u8; 100]> {
+    let mut header = [0; 100];
+    file.read_exact_at(&mut header, at)?;
+    Ok(header)
+}
+
+/// How many pages a database has by its first page; `None` where that does not hold (an old program has written it).
+fn stated_pages(header: &[u8]) -> Option<u32> {
+    let pages = number(header, 28);
+    (pages > 0 && number(header, 24) == number(header, 92)).then_some(pages)
+}
+
+fn number(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rusqlite::Connection;
+    use rusqlite::config::DbConfig;
+
+    use super::*;
+
+    /// A database of `rows` rows, copied with its log to `to` while it is open.
+    fn leave_log(dir: &Path, name: &str, rows: u32) -> std::path::PathBuf {
+        let path = dir.join(format!("{name}.db"));
+        let connection = Connection::open(&path).expect("open");
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("set");
+        connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)").expect("made");
+        connection
+            .execute("INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) SELECT randomblob(1000) FROM n", [rows])
+            .expect("filled");
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("checkpointed");
+        fs::copy(&path, dir.join(format!("{name}.backup"))).expect("copied");
+        connection.execute("UPDATE t SET x = 1 WHERE rowid = 1", []).expect("changed");
+        path
+    }
+
+    #[test]
+    fn a_log_beside_its_own_file_is_told_from_one_beside_another() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (one, other) = (leave_log(dir.path(), "one", 100), leave_log(dir.path(), "other", 300));
+        assert_eq!(compare(&one).expect("readable"), Relation::Adds);
+        let pages = |path: &Path| fs::metadata(path).expect("there").len() / 4096;
+        assert!(!is_of_other_size(&one, pages(&one)));
+        fs::copy(dir.path().join("other.backup"), &one).expect("copied");
+        assert_eq!(compare(&one).expect("readable"), Relation::Foreign);
+        assert!(is_of_other_size(&one, pages(&one)));
+        let connection = Connection::open(&other).expect("open");
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).expect("checkpointed");
+        assert_eq!(compare(&other).expect("readable"), Relation::AddsNothing);
+    }
+
+    #[test]
+    fn what_is_no_log_adds_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("library.db");
+        fs::write(&path, [0; 4096]).expect("written");
+        for content in [vec![], vec![7; 31], vec![0; 40], vec![255; 5000]] {
+            fs::write(dir.path().join("library.db-wal"), content).expect("written");
+            assert_eq!(compare(&path).expect("readable"), Relation::AddsNothing);
+        }
+    }
+}
