@@ -15,7 +15,7 @@ use std::path::Path;
 use super::path::companion;
 
 const LOG_HEADER: usize = 32;
-const FRAME_HEADER: u64 = 24;
+const FRAME_HEADER: usize = 24;
 const LARGEST_PAGE: u32 = 65_536;
 
 /// What a log means for the main file beside it.
@@ -35,8 +35,11 @@ pub(super) fn is_of_other_size(path: &Path, pages: u64) -> bool {
     let read = || {
         let log = File::open(companion(path, "-wal"))?;
         let Some(committed) = Committed::read(&log)? else { return Ok(false) };
-        let first =
-            committed.frames.get(&1).map(|frame| read_header(&log, frame + FRAME_HEADER)).transpose()?;
+        let first = committed
+            .frames
+            .get(&1)
+            .map(|frame| read_header(&log, frame + FRAME_HEADER as u64))
+            .transpose()?;
         let pages = first.map_or(Some(pages), |first| stated_pages(&first).map(u64::from));
         Ok::<_, io::Error>(pages.is_some_and(|pages| pages != u64::from(committed.pages)))
     };
@@ -53,7 +56,7 @@ pub(super) fn compare(path: &Path) -> io::Result<Relation> {
     let (main, log) = (File::open(path)?, File::open(companion(path, "-wal"))?);
     let Some(committed) = Committed::read(&log)? else { return Ok(Relation::AddsNothing) };
     let first = match committed.frames.get(&1) {
-        Some(frame) => read_header(&log, frame + FRAME_HEADER)?,
+        Some(frame) => read_header(&log, frame + FRAME_HEADER as u64)?,
         None => read_header(&main, 0)?,
     };
     if stated_pages(&first).is_some_and(|pages| pages != committed.pages) {
@@ -62,7 +65,7 @@ pub(super) fn compare(path: &Path) -> io::Result<Relation> {
     let size = committed.page_size as usize;
     let (mut in_main, mut in_log) = (vec![0; size], vec![0; size]);
     for (page, frame) in &committed.frames {
-        log.read_exact_at(&mut in_log, frame + FRAME_HEADER)?;
+        log.read_exact_at(&mut in_log, frame + FRAME_HEADER as u64)?;
         let at = u64::from(page - 1) * u64::from(committed.page_size);
         let is_same = main.read_exact_at(&mut in_main, at).is_ok() && in_main == in_log;
         if !is_same {
@@ -96,8 +99,8 @@ impl Committed {
         }
         let (mut at, end) = (LOG_HEADER as u64, log.metadata()?.len());
         let (mut pages, mut frames, mut pending) = (0, BTreeMap::new(), BTreeMap::new());
-        while at + FRAME_HEADER + u64::from(page_size) <= end {
-            let mut frame = [0; FRAME_HEADER as usize];
+        while at + FRAME_HEADER as u64 + u64::from(page_size) <= end {
+            let mut frame = [0; FRAME_HEADER];
             log.read_exact_at(&mut frame, at)?;
             if frame[8..16] != header[16..24] || number(&frame, 0) == 0 {
                 break;
@@ -107,7 +110,7 @@ impl Committed {
                 pages = number(&frame, 4);
                 frames.append(&mut pending);
             }
-            at += FRAME_HEADER + u64::from(page_size);
+            at += FRAME_HEADER as u64 + u64::from(page_size);
         }
         frames.retain(|page, _| *page <= pages);
         Ok((pages > 0).then_some(Self { page_size, pages, frames }))

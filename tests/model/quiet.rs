@@ -117,7 +117,8 @@ impl World {
             newest == jobs || newest[1..] == jobs[..newest.len() - 1],
             "jobs over HTTP {newest:?}, in their order {jobs:?}"
         );
-        assert_eq!(daemon.get("/api/v1/library").status, 200);
+        let totals = daemon.get("/api/v1/library");
+        assert_eq!(totals.status, 200, "{}", totals.body);
     }
 
     /// Every answer of `/health` so far was allowed.
