@@ -43,7 +43,8 @@ use cli::Parsed;
 use commands::output;
 
 /// Runs `vpo` with the given argv (program name first) and returns the code to exit with:
-/// 0 done, 1 failed at run time, 64 usage (`EX_USAGE`), 78 configuration (`EX_CONFIG`), as in sysexits.h.
+/// 0 done, 1 failed at run time, 64 usage (`EX_USAGE`), 65 damaged database (`EX_DATAERR`), 78 configuration (`EX_CONFIG`),
+/// as in sysexits.h.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     telemetry::report_panics();
     match cli::parse(args) {

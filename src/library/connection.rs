@@ -197,7 +197,7 @@ impl Reader {
 
     /// A connection that writes, each try of which waits at most [`SLICE`] for a lock; the file must be there.
     ///
-    /// Closing it leaves the log and the main file as they are, unless [`Self::close_clean`] does it: a checkpoint at the close
+    /// Closing it leaves the log and the main file as they are, unless [`close_clean`] does it: a checkpoint at the close
     /// would write into whatever content lies at the path by then.
     pub(super) fn open_writer(&self) -> rusqlite::Result<Connection> {
         let connection = self.open_untouched()?;

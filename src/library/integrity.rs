@@ -94,7 +94,8 @@ impl Evidence {
         self.fault.as_ref().is_some_and(|fault| fault.reason == Reason::CopyCollided)
     }
 
-    /// Why nothing may be written.
+    /// Why nothing may be written, also while the file is being changed: only the check finds that other content has taken its
+    /// place, or that it was repaired.
     pub(super) fn damage(&self) -> Option<String> {
         self.fault.as_ref().map(|fault| fault.detail.clone())
     }
