@@ -43,7 +43,7 @@ pub use integrity::{Integrity, SHARE};
 pub use lock::Lock;
 pub use open::{OpenError, Options};
 use overwrites::Overwrites;
-use session::Ended;
+use session::{Ended, LetGo};
 
 /// The schema version that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = 7;
@@ -155,7 +155,7 @@ struct State {
     /// What the log held at the last look, where another program has the library open.
     frames: Option<check::Frames>,
     /// Why the last session was given up: until the next check has looked, nothing is written.
-    let_go: Option<&'static str>,
+    let_go: Option<LetGo>,
     evidence: Evidence,
 }
 

@@ -292,7 +292,7 @@ impl Library {
             return Ok(Look::Fine);
         }
         let is_back = change == Change::Cooperative && stamp.is_same_content(&state.known.stamp);
-        if is_back && state.let_go.is_some_and(|why| why != session::COMPANIONS) {
+        if is_back && state.let_go.is_some_and(|let_go| let_go.why != session::COMPANIONS) {
             state.let_go = None;
             state.lost = Some(Reason::Missing);
         }
@@ -350,7 +350,10 @@ impl Library {
             )
         })?;
         // Where the file is as we left it the other content lies in the log, and nowhere else (`.restore`).
-        let is_in_log = self.state().known.stamp == stamp && self.state().let_go.is_none();
+        let is_in_log = {
+            let state = self.state();
+            state.known.stamp == stamp && state.let_go.is_none_or(|let_go| let_go.is_log_aside)
+        };
         let is_complete = !is_in_log && self.set_log_aside();
         if Stamp::at(&self.path) != Some(stamp) {
             return Ok(Look::Pending);
@@ -381,7 +384,7 @@ impl Library {
             }
         }
         let mut state = self.state();
-        let why = state.let_go.take();
+        let why = state.let_go.take().map(|let_go| let_go.why);
         let is_other = !Row::is_same(state.known.row.as_ref(), row.as_ref());
         let is_other_file = !state.known.stamp.is_same_file(&stamp);
         let is_other = is_other || is_other_file;

@@ -29,6 +29,14 @@ pub(super) const COLLIDED: &str = "another program wrote to the file while the d
 /// Why a session was given up: nothing happened to the main file.
 pub(super) const COMPANIONS: &str = "its -wal or -shm was removed or replaced";
 
+/// A session that was given up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LetGo {
+    pub(super) why: &'static str,
+    /// Its log was set aside: what lies beside the file by now is another program's.
+    pub(super) is_log_aside: bool,
+}
+
 /// How a session ends that could not do its work.
 pub(super) enum Ended {
     /// It may go better in a moment.
@@ -232,8 +240,8 @@ impl Library {
         overwrites.closed();
         let Some(after) = after.filter(|after| after.is_same_file(&known.stamp)) else {
             // Renamed or removed: our pages went into the old file.
-            self.state().let_go = Some("it was replaced during a checkpoint");
-            self.set_log_aside();
+            let is_log_aside = self.set_log_aside();
+            self.state().let_go = Some(LetGo { why: "it was replaced during a checkpoint", is_log_aside });
             return Err(Ended::Failed(Error::Replaced(self.path.clone())));
         };
         let mut collided = false;
@@ -343,8 +351,8 @@ impl Library {
     fn let_go(&self, connection: Connection, why: &'static str) -> Ended {
         // The connection does not checkpoint at its close: the file stays as it is, byte for byte.
         drop(connection);
-        self.state().let_go = Some(why);
-        self.set_log_aside();
+        let is_log_aside = self.set_log_aside();
+        self.state().let_go = Some(LetGo { why, is_log_aside });
         info!(path = %self.path.display(), why, "nothing was written to the database: it was changed by another program");
         Ended::Failed(Error::Replaced(self.path.clone()))
     }
