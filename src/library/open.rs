@@ -297,11 +297,10 @@ impl Library {
         let is_sound_with_log =
             relation != Relation::Foreign && self.reader.read(SLICE, is_sound).unwrap_or(false);
         // A log without our row, of another program or of a scan that was queued: it says nothing of the file it was written
-        // for. No checkpoint of ours explains that the file changed after it.
+        // for, which changed after it. A checkpoint of ours that was cut short had our row in its last pages.
         let changed = |path: &Path| Stamp::at(path).map(|stamp| stamp.changed);
-        let is_unknown = is_same_row
-            && record.is_some_and(|record| !record.begun)
-            && changed(&self.path) > changed(&companion(&self.path, "-wal"));
+        let is_unknown =
+            is_same_row && record.is_some() && changed(&self.path) > changed(&companion(&self.path, "-wal"));
         self.state().evidence.hold();
         match (belongs, is_sound_alone, is_sound_with_log) {
             (true, true, true) if is_unknown => Err(OpenError::Undecided { path: self.path.clone() }),
