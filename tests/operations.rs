@@ -227,3 +227,24 @@ fn a_typo_saved_while_the_daemon_runs_is_no_illness() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(sandbox.run(["config", "--check"]).status.code(), Some(78));
 }
+
+#[test]
+fn every_file_states_the_version_of_the_package() {
+    let version = env!("CARGO_PKG_VERSION");
+    let read = |file: &str| std::fs::read_to_string(repository().join(file)).expect("readable");
+    for (file, before, after, times) in [
+        ("Containerfile", "image.version=\"", '"', 1),
+        ("docs/openapi.yaml", "  version: ", '\n', 3),
+        ("docs/operations.md", "\"version\":\"", '"', 1),
+        ("README.md", "\"version\":\"", '"', 1),
+        ("fuzz/Cargo.lock", "\nname = \"vpo\"\nversion = \"", '"', 1),
+    ] {
+        let text = read(file);
+        let stated = text.split(before).skip(1).filter_map(|rest| rest.split(after).next());
+        let stated: Vec<_> = stated.filter(|stated| !stated.starts_with('{')).collect(); // a type in the contract
+        assert_eq!(stated, vec![version; times], "{file}");
+    }
+    let changes = read("CHANGELOG.md");
+    let mut releases = changes.split("\n## [").skip(1).filter_map(|rest| rest.split(']').next());
+    assert_eq!((releases.next(), releases.next()), (Some("Unreleased"), Some(version)), "CHANGELOG.md");
+}
