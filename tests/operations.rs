@@ -1,6 +1,8 @@
 //! `docs/operations.md` says what the code does: every reason, metric, exit code and refusal is in it.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::harness::Sandbox;
@@ -146,6 +148,8 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
 
     let sandbox = Sandbox::new();
     drop(sandbox.serve::<&str>([]));
+    // Also where the tests run as the owner of the file.
+    std::fs::set_permissions(sandbox.library(), Permissions::from_mode(0o444)).expect("set");
     let output = sandbox.vpo_as_nobody(["serve", "--library", "/videos"]).output().expect("vpo runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("can be read but not written") && said.contains("--userns=keep-id"), "{said}");
