@@ -1,6 +1,8 @@
 //! `docs/operations.md` says what the code does: every reason, metric, exit code and refusal is in it.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::harness::Sandbox;
@@ -146,6 +148,8 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
 
     let sandbox = Sandbox::new();
     drop(sandbox.serve::<&str>([]));
+    // Also where the tests run as the owner of the file.
+    std::fs::set_permissions(sandbox.library(), Permissions::from_mode(0o444)).expect("set");
     let output = sandbox.vpo_as_nobody(["serve", "--library", "/videos"]).output().expect("vpo runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("can be read but not written") && said.contains("--userns=keep-id"), "{said}");
@@ -226,4 +230,25 @@ fn a_typo_saved_while_the_daemon_runs_is_no_illness() {
     let output = sandbox.run(["healthcheck"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(sandbox.run(["config", "--check"]).status.code(), Some(78));
+}
+
+#[test]
+fn every_file_states_the_version_of_the_package() {
+    let version = env!("CARGO_PKG_VERSION");
+    let read = |file: &str| std::fs::read_to_string(repository().join(file)).expect("readable");
+    for (file, before, after, times) in [
+        ("Containerfile", "image.version=\"", '"', 1),
+        ("docs/openapi.yaml", "  version: ", '\n', 3),
+        ("docs/operations.md", "\"version\":\"", '"', 1),
+        ("README.md", "\"version\":\"", '"', 1),
+        ("fuzz/Cargo.lock", "\nname = \"vpo\"\nversion = \"", '"', 1),
+    ] {
+        let text = read(file);
+        let stated = text.split(before).skip(1).filter_map(|rest| rest.split(after).next());
+        let stated: Vec<_> = stated.filter(|stated| !stated.starts_with('{')).collect(); // a type in the contract
+        assert_eq!(stated, vec![version; times], "{file}");
+    }
+    let changes = read("CHANGELOG.md");
+    let mut releases = changes.split("\n## [").skip(1).filter_map(|rest| rest.split(']').next());
+    assert_eq!((releases.next(), releases.next()), (Some("Unreleased"), Some(version)), "CHANGELOG.md");
 }

@@ -1,4 +1,6 @@
 # compose.yaml, run by podman-compose.
+# shellcheck disable=SC2034  # variables of one file are read in another
+# shellcheck source=container.bash
 . /root/cases/container.bash
 NAME=vpo_vpo_1 VOLUME=vpo_data LIMIT=5
 CASES=("${SHARED[@]}" every_line_of_the_log_is_json a_dependent_service_waits_until_it_is_healthy
@@ -9,7 +11,6 @@ compose() { (cd "$FILES" && podman-compose -p vpo -f compose.yaml -f "$FILES/cas
 wipe() { clear_engine; }
 
 override() {
-    local variable
     printf 'services:\n  vpo:\n    command: [%s]\n    healthcheck:\n      interval: %ss\n      retries: 1\n' \
         "$(IFS=,; echo "${ARGS[*]}")" "$PROBE_EVERY"
     echo "    environment: {VPO_LIBRARY_ROOTS: /videos$(printf ', %s' "${ENV[@]/=/: }" | sed 's/, $//')}"

@@ -1,4 +1,5 @@
 # What the four managers that run a container share. A suite sets NAME, the container's.
+# shellcheck disable=SC2034  # variables of one file are read in another
 UIDS='65532 65532 65532'
 WRITE_FIX=':U'
 

@@ -1,4 +1,5 @@
 # The files that ship, held against the programs that read them.
+# shellcheck disable=SC2034  # variables of one file are read in another
 CASES=(systemd_analyze_verify_is_silent systemd_analyze_security_is_at_most_1_5 quadlet_takes_the_units
     quadlet_takes_the_rootless_units compose_files_are_valid kubernetes_manifest_has_its_probes)
 
@@ -15,7 +16,7 @@ systemd_analyze_security_is_at_most_1_5() {
 }
 
 quadlet() { # quadlet DIR [--user]: the units it generates; what it says goes to a file
-    QUADLET_UNIT_DIRS=$1 /usr/lib/systemd/system-generators/podman-system-generator ${2:-} --dryrun 2> "$TMP/said"
+    QUADLET_UNIT_DIRS=$1 /usr/lib/systemd/system-generators/podman-system-generator "${@:2}" --dryrun 2> "$TMP/said"
     ! grep -v 'Loading source unit file' "$TMP/said"
 }
 

@@ -1,4 +1,6 @@
 # systemd/kube.yaml, run by `podman kube play`.
+# shellcheck disable=SC2034  # variables of one file are read in another
+# shellcheck source=container.bash
 . /root/cases/container.bash
 NAME=vpo-vpo VOLUME=vpo LIMIT=
 CASES=("${SHARED[@]}" every_line_of_the_log_is_json a_wedged_daemon_is_restarted_by_the_liveness_probe

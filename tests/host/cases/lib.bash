@@ -1,5 +1,6 @@
 # What every suite is written with. A suite is a file that says how one service manager is told to start and stop VPO,
 # and names its cases; a case is a function whose name states the behaviour.
+# shellcheck disable=SC2034  # variables of one file are read in another
 
 URL=http://127.0.0.1:8321
 VIDEOS=/srv/videos
@@ -68,7 +69,7 @@ runs() {
     local commands
     commands=$(documented "$@")
     (
-        cd "$FILES"
+        cd "$FILES" || exit
         podman() { [ "$1" = build ] || command podman "$@"; }
         eval "$commands"
     )

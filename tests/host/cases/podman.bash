@@ -1,4 +1,6 @@
 # `podman run`, with the Containerfile's own HEALTHCHECK.
+# shellcheck disable=SC2034  # variables of one file are read in another
+# shellcheck source=container.bash
 . /root/cases/container.bash
 NAME=vpo VOLUME=vpo
 CASES=("${SHARED[@]}" every_line_of_the_log_is_json a_backup_taken_online_restores a_share_mounted_later_is_seen_inside

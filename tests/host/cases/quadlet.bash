@@ -1,4 +1,6 @@
 # systemd/vpo.container and vpo.volume under systemd.
+# shellcheck disable=SC2034  # variables of one file are read in another
+# shellcheck source=container.bash
 . /root/cases/container.bash
 NAME=vpo VOLUME=vpo
 CASES=("${SHARED[@]}" every_line_of_the_log_is_json health_on_failure_kills_and_the_unit_waits_for_the_library

@@ -1,4 +1,6 @@
 # systemd/user/vpo.container: a user's own containers under the user's own systemd.
+# shellcheck disable=SC2034  # variables of one file are read in another
+# shellcheck source=container.bash
 . /root/cases/container.bash
 NAME=vpo VOLUME=vpo
 CASES=(

@@ -1,4 +1,5 @@
 # systemd/vpo.service and vpo.socket with the bare binary.
+# shellcheck disable=SC2034  # variables of one file are read in another
 CASES=("${SHARED[@]}" the_journal_has_lines_with_their_priorities a_backup_taken_online_restores kill_segv_restarts_it
     a_wedged_daemon_is_restarted_by_the_watchdog a_restart_behind_the_socket_refuses_no_connection
     what_is_documented_works)

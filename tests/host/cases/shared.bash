@@ -1,5 +1,6 @@
 # What must hold under every service manager. A suite gives: wipe (nothing left, no data either), up, down, main_pid,
 # data (the library's directory out here), messages, healthy and unhealthy (the manager's own verdict).
+# shellcheck disable=SC2034  # variables of one file are read in another
 
 SHARED=(
     first_start_on_an_empty_volume_is_healthy_and_not_before
@@ -73,9 +74,9 @@ freeze_with_requests() {
 stop_signal_came() {
     local mask
     [ "$(state_of "$1")" = T ] || return 0
-    for mask in $(awk '/^(SigPnd|ShdPnd):/ { print $2 }' "/proc/$1/status"); do
+    while read -r mask; do
         [ $((16#$mask >> 14 & 1)) -eq 1 ] && return 0
-    done
+    done < <(awk '/^(SigPnd|ShdPnd):/ { print $2 }' "/proc/$1/status")
     return 1
 }
 
@@ -192,12 +193,12 @@ the_probe_follows_the_port() {
 
 fifty_stops_and_starts_leave_nothing_behind() {
     fresh
-    local before i
+    local before
     before=$(find "$(data)" -printf '%P\n' | grep -vE -- '-(wal|shm)$' | sort)
     down
     local locks files
     locks=$(wc -l < /proc/locks) files=$(leftovers)
-    for i in $(seq 50); do
+    for _ in $(seq 50); do
         up
         within 10 answers health 200
         down
