@@ -140,7 +140,7 @@ impl Config {
     /// Puts the layers together: `flags` over the environment over the file over the defaults.
     ///
     /// # Errors
-    /// Every problem of every layer, or the first twenty.
+    /// Every problem of every layer, or the first [`MOST_PROBLEMS`](error::MOST_PROBLEMS).
     pub fn resolve(flags: &Layer, environment: &Environment) -> Result<Resolved, ConfigError> {
         resolve::resolve(flags, environment, true)
     }
