@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use environment::Environment;
-pub use error::{ConfigError, Finding, Subject};
+pub use error::{ConfigError, Finding};
 pub use layer::Layer;
 pub use origin::{Origin, Origins};
 pub use value::{Format, Level, Output, Secret};

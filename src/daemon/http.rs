@@ -34,7 +34,6 @@ mod socket;
 pub use auth::{Policy, Token};
 pub use counters::Counters;
 pub use exposition::exposition;
-pub use hosts::Hosts;
 pub use listener::{Address, BindError, Listener};
-pub use routes::{nothing, routes};
+pub use routes::routes;
 pub use server::{Limits, ServeError, serve};

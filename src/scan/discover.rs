@@ -38,8 +38,6 @@ pub struct Found<'a> {
     pub path: &'a str,
     /// Its path for the kernel.
     pub raw: &'a [u8],
-    /// The extension, lower case, without the dot.
-    pub extension: &'a str,
     /// Bytes.
     pub size: u64,
     /// Its mtime.
@@ -232,10 +230,7 @@ impl Walk<'_, '_> {
                 Ok(Some(next)) => next,
                 Ok(None) => return ControlFlow::Continue(()),
                 Err(Errno::NOTDIR | Errno::LOOP) if names.peek().is_none() => {
-                    return match name::video(name.to_bytes(), self.rules.extensions) {
-                        Some(extension) => self.file(directory.as_fd(), &name, extension),
-                        None => ControlFlow::Continue(()),
-                    };
+                    return self.file(directory.as_fd(), &name);
                 }
                 Err(error) => return self.not_opened(error),
             };
@@ -278,10 +273,7 @@ impl Walk<'_, '_> {
                     Err(error) => self.not_opened(error),
                 }
             } else {
-                match name::video(name.raw.to_bytes(), self.rules.extensions) {
-                    Some(extension) => self.file(directory, name.raw, extension),
-                    None => ControlFlow::Continue(()),
-                }
+                self.file(directory, name.raw)
             };
             self.path.truncate(path_length);
             self.raw.truncate(raw_length);
@@ -315,7 +307,10 @@ impl Walk<'_, '_> {
         Ok(Some(directory))
     }
 
-    fn file(&mut self, parent: BorrowedFd<'_>, name: &CStr, extension: &str) -> ControlFlow<()> {
+    fn file(&mut self, parent: BorrowedFd<'_>, name: &CStr) -> ControlFlow<()> {
+        if !name::is_video(name.to_bytes(), self.rules.extensions) {
+            return ControlFlow::Continue(());
+        }
         let found = match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) => found,
             Err(Errno::NOENT) => return ControlFlow::Continue(()),
@@ -335,7 +330,6 @@ impl Walk<'_, '_> {
         (self.visit)(Some(Found {
             path: &self.path,
             raw: &self.raw,
-            extension,
             size: u64::try_from(found.st_size).unwrap_or_default(),
             modified: modified(&found),
         }))

@@ -33,7 +33,7 @@ use crate::library::jobs::{self, End, Queued, history};
 use crate::library::{self, Library, Patience};
 
 pub(crate) use moves::Move;
-pub use preview::{Preview, dry_run};
+pub use preview::dry_run;
 pub use summary::Summary;
 
 /// Most rows changed in one transaction.

@@ -44,16 +44,15 @@ fn is_partial(name: &[u8]) -> bool {
     PARTIAL.iter().any(|ending| last.eq_ignore_ascii_case(ending) || before.eq_ignore_ascii_case(ending))
 }
 
-/// The extension among `extensions` (lower case, without the dot) that a name has, in any case.
-fn extension<'a>(name: &[u8], extensions: &'a [String]) -> Option<&'a str> {
-    let dot = name.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0)?;
-    let ending = &name[dot + 1..];
-    extensions.iter().find(|known| known.as_bytes().eq_ignore_ascii_case(ending)).map(String::as_str)
+/// Whether a name has one of `extensions` (lower case, without the dot), in any case.
+fn has_extension(name: &[u8], extensions: &[String]) -> bool {
+    let Some(dot) = name.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0) else { return false };
+    extensions.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(&name[dot + 1..]))
 }
 
-/// The extension of a video's name: one of `extensions`, and the file is finished.
-pub(crate) fn video<'a>(name: &[u8], extensions: &'a [String]) -> Option<&'a str> {
-    extension(name, extensions).filter(|_| !is_partial(name))
+/// Whether a name is that of a finished video with one of `extensions`.
+pub(crate) fn is_video(name: &[u8], extensions: &[String]) -> bool {
+    has_extension(name, extensions) && !is_partial(name)
 }
 
 /// A name as the library stores it: itself when it is UTF-8, else with `%XX` for each byte that is not part
@@ -161,8 +160,8 @@ mod tests {
             assert!(!is_partial(name.as_bytes()), "{name}");
         }
         let known = ["mkv".to_owned(), "mp4".to_owned()];
-        assert_eq!(extension(b"a.MKV", &known), Some("mkv"));
-        assert_eq!(extension(b".mkv", &known), None);
-        assert_eq!(extension(b"mkv", &known), None);
+        assert!(is_video(b"a.MKV", &known));
+        assert!(!is_video(b".mkv", &known));
+        assert!(!is_video(b"mkv", &known));
     }
 }

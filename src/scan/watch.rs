@@ -323,7 +323,7 @@ fn hint(mut event: Event, root: &Path, extensions: &[String]) -> Option<Hint> {
 }
 
 fn is_video(path: &Path, extensions: &[String]) -> bool {
-    name::video(path.file_name().unwrap_or_default().as_bytes(), extensions).is_some()
+    name::is_video(path.file_name().unwrap_or_default().as_bytes(), extensions)
 }
 
 fn refusal(error: &notify::Error) -> WatchError {

@@ -71,7 +71,7 @@ impl Names {
             };
             match kind {
                 FileType::Directory => names.push(name, true),
-                FileType::RegularFile if name::video(bytes, extensions).is_some() => names.push(name, false),
+                FileType::RegularFile if name::is_video(bytes, extensions) => names.push(name, false),
                 FileType::Symlink => names.symlinks += 1,
                 _ => {}
             }
