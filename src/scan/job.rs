@@ -1,11 +1,16 @@
 //! One scan of one root, from its row in `jobs` to the end: compare → read → store → missing.
 //!
-//! Here is the order of things, the job's row, and how the library is asked. The steps know nothing of each other:
-//! [`guard`] refuses what looks like an accident, [`moves`] recognises files elsewhere, [`reading`] reads and
-//! stores, [`missing`] records what is gone. No step asks a disk within a transaction: a share that hangs would keep
-//! the library locked for everyone.
+//! This file holds the order of the steps, the job's row, and the access to the library. Each step is a file whose
+//! methods extend [`Run`]: [`guard`] refuses what looks like an accident, [`reading`] reads files and stores what they
+//! hold, [`missing`] records what is gone. `guard` and `reading` call [`moves`], which recognises moved files. `guard`
+//! and `moves` share the limit of [`mass_deletion`]. No other file of a step calls another one. [`preview`] calls the
+//! steps that only read.
+//!
+//! No step reads a video or a directory within a transaction: a share that hangs would keep the library locked for
+//! everyone.
 
 mod guard;
+mod mass_deletion;
 mod missing;
 mod moves;
 mod preview;

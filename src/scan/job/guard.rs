@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
+use super::mass_deletion::is_mass_deletion;
 use super::{BATCH, Run, Summary};
 use crate::library::files;
 use crate::scan::compare::{Plan, Vanished};
@@ -15,16 +16,8 @@ use crate::scan::progress::Phase;
 use crate::scan::root::{self, Look, Offline, Witness};
 use crate::scan::{Error, discover, read};
 
-/// From this many files on, and this share of the root's, going missing at once is no accident.
-const MASS: usize = 10;
-const MASS_PERCENT: u64 = 30;
-
 /// How many of the first and of the last vanished files are later looked at for having come back.
 const WITNESSES: usize = 5;
-
-pub(super) fn is_mass(gone: usize, known: u64) -> bool {
-    gone >= MASS && gone as u64 * 100 > known * MASS_PERCENT
-}
 
 impl Run<'_> {
     /// Looks that tell a root that is not what it was, before anything is changed.
@@ -51,7 +44,7 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         let (known, mut gone) = (plan.known, vanished.len());
         let excused = self.task.job.options.accept_missing || plan.walked.error_count > 0;
-        if excused || !is_mass(gone, known) {
+        if excused || !is_mass_deletion(gone, known) {
             return Ok(());
         }
         self.context.progress.enter(Phase::Hashing);
@@ -62,9 +55,9 @@ impl Run<'_> {
         loop {
             self.find_moved_of(&plan, &sizes, &mut |id| {
                 gone -= usize::from(rows.remove(&id));
-                is_mass(gone, known)
+                is_mass_deletion(gone, known)
             })?;
-            if !is_mass(gone, known) {
+            if !is_mass_deletion(gone, known) {
                 return Ok(());
             }
             // What did not fit into the plan may be where they went.

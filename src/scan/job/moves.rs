@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tracing::warn;
 
 use super::Run;
-use super::guard::is_mass;
+use super::mass_deletion::is_mass_deletion;
 use crate::library::files::{self, Span, Status, Twin};
 use crate::scan::compare::{Plan, Vanished};
 use crate::scan::hash::ContentHash;
@@ -162,7 +162,7 @@ impl<'a> Run<'a> {
                 gone += usize::from(!is_lost && root::is_gone(root, &row.path) == Ok(true));
             }
         }
-        let too_much = is_mass(gone, known);
+        let too_much = is_mass_deletion(gone, known);
         if too_much {
             warn!(
                 root = %root.display(),
