@@ -36,11 +36,7 @@ pub struct Hashed {
 /// Of the library; a file that cannot be read is left for the next pass.
 pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Error> {
     let start = Instant::now();
-    // Asked for each row, and every 100 ms while the library is locked: a sign of life.
-    let cancelled = || {
-        context.progress.alive();
-        context.stop.is_cancelled()
-    };
+    let cancelled = while_locked(context);
     let mut hashed = Hashed::default();
     let mut after = 0;
     context.progress.enter(Phase::Hashing);
@@ -52,7 +48,8 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
         let mut batch: Vec<(&Unhashed, String)> = Vec::new();
         let mut oldest = Instant::now();
         for row in &rows {
-            if cancelled() {
+            context.progress.alive();
+            if context.stop.is_cancelled() {
                 break;
             }
             // Roots are UTF-8, and so written alike.
@@ -70,12 +67,21 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
             }
         }
         hashed.files += store(context, &mut batch)?;
-        if cancelled() {
+        if context.stop.is_cancelled() {
             return Err(Error::Cancelled);
         }
     }
     hashed.seconds = start.elapsed().as_secs_f64();
     Ok(hashed)
+}
+
+/// What the library calls every 100 ms while another program has it locked: it bumps the heartbeat, and returns whether
+/// the wait is to end.
+fn while_locked(context: &Context) -> impl Fn() -> bool {
+    || {
+        context.progress.alive();
+        context.stop.is_cancelled()
+    }
 }
 
 /// The hash of a row's file, if it still is the file that the row describes.
@@ -97,10 +103,7 @@ fn store(context: &Context, batch: &mut Vec<(&Unhashed, String)>) -> Result<u64,
         return Ok(0);
     }
     // Even when told to stop: what was read is kept, if the library is free.
-    let cancelled = || {
-        context.progress.alive();
-        context.stop.is_cancelled()
-    };
+    let cancelled = while_locked(context);
     context.library.write(Patience::endless(&cancelled), |tx| {
         let mut writer = Writer::new(tx)?;
         batch.iter().try_for_each(|(row, hash)| writer.set_hash(row, hash))

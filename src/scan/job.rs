@@ -142,6 +142,21 @@ fn finish(context: &Context, id: &str, end: &End, summary: &Summary) -> Result<(
     })
 }
 
+/// What the library calls every 100 ms while another program has it locked. Returns whether the wait is to end.
+fn while_locked(context: &Context) -> impl Fn() -> bool {
+    || {
+        note_library_busy(&context.progress);
+        context.stop.is_cancelled()
+    }
+}
+
+/// Records that the library is locked by another program, and bumps the heartbeat.
+fn note_library_busy(progress: &Progress) {
+    if !progress.set_library_busy(true) {
+        debug!("the library is locked by another program; the scan waits");
+    }
+}
+
 struct Run<'a> {
     context: &'a Context,
     task: &'a Task,
@@ -197,7 +212,7 @@ impl<'a> Run<'a> {
         let mut whole = targets == [root];
         self.context.progress.enter(Phase::Walking);
         let mut plan = self.compare(&targets, &before.mounts, None)?;
-        if !whole && (!plan.vanished.is_empty() || self.may_have_moved_here(&plan)?) {
+        if !whole && (!plan.vanished.is_empty() || self.find_moved_here(&plan)?) {
             // Whether files are gone can be said only after a walk of the whole root.
             (whole, targets) = (true, vec![root.to_owned()]);
             plan = self.compare(&targets, &before.mounts, None)?;
@@ -312,7 +327,7 @@ impl<'a> Run<'a> {
             }
             if self.check().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let cancelled = || self.is_cancelled();
+        let cancelled = while_locked(self.context);
         let plan = compare(&Scope {
             library: &self.context.library,
             patience: Patience::endless(&cancelled),
@@ -356,21 +371,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Asked by the library every 100 ms while it is locked by somebody else.
-    fn is_cancelled(&self) -> bool {
-        if !self.context.progress.library_busy(true) {
-            debug!("the library is locked by another program; the scan waits");
-        }
-        self.context.stop.is_cancelled()
-    }
-
     fn read_library<T>(
         &self,
         work: impl FnMut(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
-        let cancelled = || self.is_cancelled();
+        let cancelled = while_locked(self.context);
         let value = self.context.library.read(Patience::endless(&cancelled), work)?;
-        self.context.progress.library_busy(false);
+        self.context.progress.set_library_busy(false);
         Ok(value)
     }
 
@@ -379,10 +386,10 @@ impl<'a> Run<'a> {
         work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
         let start = Instant::now();
-        let cancelled = || self.is_cancelled();
+        let cancelled = while_locked(self.context);
         let patience = Patience::endless(&cancelled).for_generation(self.generation);
         let value = self.context.library.write(patience, work)?;
-        if self.context.progress.library_busy(false) && start.elapsed() > Duration::from_secs(1) {
+        if self.context.progress.set_library_busy(false) && start.elapsed() > Duration::from_secs(1) {
             info!(
                 seconds = start.elapsed().as_secs(),
                 "the library was locked by another program; the scan goes on"

@@ -319,7 +319,9 @@ impl Scheduler {
             self.unrecorded.remove(0);
         }
         for running in &mut self.running {
-            if !running.is_newly_stuck() {
+            let was_stuck = running.is_stuck();
+            running.check_heartbeat();
+            if was_stuck || !running.is_stuck() {
                 continue;
             }
             match &running.work {

@@ -234,7 +234,7 @@ impl<T: Fn(Seen)> Follower<T> {
             // Which directories came and went is not known: only new watches are surely the right ones.
             if is_overflow {
                 drop(tree);
-                if !self.is_released() {
+                if !self.wait_for_release() {
                     return;
                 }
                 match self.tree() {
@@ -259,8 +259,8 @@ impl<T: Fn(Seen)> Follower<T> {
         kept
     }
 
-    /// Waits until the watches are given back and some time is over; not when told to stop.
-    fn is_released(&self) -> bool {
+    /// Waits until the watches are given back and some time is over. Returns `false` when told to stop.
+    fn wait_for_release(&self) -> bool {
         loop {
             match self.messages.recv() {
                 Ok(Message::Released) => break,

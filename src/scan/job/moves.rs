@@ -46,8 +46,9 @@ impl<'a> Run<'a> {
         Ok(sizes)
     }
 
-    /// Whether a new file of a part of the root may be one that is gone from the rest of it, by its size alone.
-    pub(super) fn may_have_moved_here(&self, plan: &Plan) -> Result<bool, Error> {
+    /// Looks for a row of the rest of the root whose file is gone and may, by its size alone, be one of the new files of
+    /// this part.
+    pub(super) fn find_moved_here(&self, plan: &Plan) -> Result<bool, Error> {
         let new = plan.changes.iter().filter(|change| change.is_new);
         let sizes: HashSet<u64> = new.map(|change| change.size).collect();
         if sizes.is_empty() {
@@ -76,7 +77,7 @@ impl<'a> Run<'a> {
             let mut gone = Vec::new();
             if twins.len() < TWINS as usize {
                 for twin in twins {
-                    if self.is_gone(&twin, &mut doubts)? {
+                    if self.check_gone(&twin, &mut doubts)? {
                         gone.push(Move { id: twin.id, from: twin.path });
                     }
                 }
@@ -91,9 +92,9 @@ impl<'a> Run<'a> {
         self.read_library(|tx| files::twins(tx, &contents, TWINS))
     }
 
-    /// Whether the file of a row is gone for good from where it was. A row that is called missing was held to all
-    /// guards when it became so.
-    fn is_gone(&mut self, twin: &Twin, doubts: &mut HashMap<PathBuf, Doubts>) -> Result<bool, Error> {
+    /// Finds out whether the file of a row is gone for good from where it was, and keeps what it learns of the root in
+    /// `doubts`. A row that is called missing was held to all guards when it became so.
+    fn check_gone(&mut self, twin: &Twin, doubts: &mut HashMap<PathBuf, Doubts>) -> Result<bool, Error> {
         let Some(root) = self.root_of(&twin.path) else { return Ok(false) };
         self.context.progress.alive();
         if self.context.unreachable.iter().any(|other| other == root)
@@ -134,18 +135,34 @@ impl<'a> Run<'a> {
         }
         let lost = before.mounts.iter().filter(|mount| !root::is_mounted(Path::new(mount)));
         let lost: Vec<_> = lost.map(|mount| Span::below(mount)).collect();
-        let is_whole = root == self.task.root || !self.lacks_too_much(root, &lost)?;
+        let is_whole = root == self.task.root || !self.check_missing_limit(root, &lost)?;
         Ok(is_whole.then_some(lost))
     }
 
-    /// Whether another root lacks so much that a scan of it would refuse: a copy of what a swapped disk had must not
-    /// take its rows. Told once a scan, because every row is looked at, and because rows that go with their files are
-    /// no longer counted.
-    fn lacks_too_much(&mut self, root: &Path, lost: &[Span]) -> Result<bool, Error> {
+    /// Finds out whether another root lacks so much that a scan of it would refuse: a copy of what a swapped disk had
+    /// must not take its rows. Done once a scan, because every row is looked at, and because rows that go with their
+    /// files are no longer counted.
+    fn check_missing_limit(&mut self, root: &Path, lost: &[Span]) -> Result<bool, Error> {
         if let Some(told) = self.lacking.get(root) {
             return Ok(*told);
         }
-        let (mut known, mut gone) = (0, 0);
+        let (gone, known) = self.count_gone(root, lost)?;
+        let too_much = is_mass_deletion(gone, known);
+        if too_much {
+            warn!(
+                root = %root.display(),
+                gone,
+                known,
+                "so much is gone from this root at once that none of it is taken for moved elsewhere"
+            );
+        }
+        self.lacking.insert(root.to_owned(), too_much);
+        Ok(too_much)
+    }
+
+    /// How many files of a root are gone, those of its lost mounts left out, and how many it had.
+    fn count_gone(&mut self, root: &Path, lost: &[Span]) -> Result<(usize, u64), Error> {
+        let (mut gone, mut known) = (0, 0);
         let mut rest = Some(Span::below(&discover::stored(root)));
         while let Some(span) = rest {
             let rows = self.read_library(|tx| files::known(tx, &span, PAGE))?;
@@ -162,16 +179,6 @@ impl<'a> Run<'a> {
                 gone += usize::from(!is_lost && root::is_gone(root, &row.path) == Ok(true));
             }
         }
-        let too_much = is_mass_deletion(gone, known);
-        if too_much {
-            warn!(
-                root = %root.display(),
-                gone,
-                known,
-                "so much is gone from this root at once that none of it is taken for moved elsewhere"
-            );
-        }
-        self.lacking.insert(root.to_owned(), too_much);
-        Ok(too_much)
+        Ok((gone, known))
     }
 }
