@@ -6,6 +6,7 @@
 //! it decides when what is scanned, and publishes a [`state::ScanState`].
 
 mod compare;
+pub mod debounce;
 pub mod discover;
 pub mod hash;
 pub mod hashing;
@@ -17,7 +18,6 @@ mod read;
 pub mod root;
 mod scanner;
 mod scheduler;
-pub mod settle;
 pub mod state;
 mod store;
 pub mod watch;

@@ -5,16 +5,16 @@
 //! at every interval, when it comes back or looks different, and when `vpo scan` asks for it; a part of it
 //! when the watch has seen something there, or a file was still being written.
 //!
-//! Here is the thread's loop and what it knows. [`roots`] keeps what is known of each root, with its [`watching`] and its
-//! [`trouble`]; [`requests`] takes what others ask for, [`begin`] starts what is due, [`ends`] draws the conclusions, [`upkeep`] counts
-//! and deletes old rows.
+//! This file holds the thread's loop and its state. [`roots`] holds the state of each root, with its [`watching`] and its
+//! [`issue`]. [`requests`] takes queued jobs, [`dispatch`] starts what is due, [`completion`] handles what has ended, and
+//! [`upkeep`] counts files and deletes old rows.
 
-mod begin;
-mod ends;
+mod completion;
+mod dispatch;
+mod issue;
 mod requests;
 mod roots;
 mod running;
-mod trouble;
 mod upkeep;
 mod watching;
 

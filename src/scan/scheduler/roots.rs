@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::Event;
+use super::issue::Trouble;
 use super::running::Running;
-use super::trouble::Trouble;
 use super::watching::Watch;
 use crate::library::jobs::{Options, Queued, Reason};
 use crate::library::timestamp::Timestamp;
@@ -20,7 +20,7 @@ use crate::scan::overlap::Place;
 use crate::scan::root::{self, Look, Offline, Witness};
 use crate::scan::state::{Problem, RootState};
 use crate::scan::watch::{Seen, WatchError, Watching};
-use crate::scan::{Error, chain, discover, new_job_id, settle};
+use crate::scan::{Error, chain, debounce, discover, new_job_id};
 
 /// Time between two looks at a root, and how long one may take before the root is called silent.
 const LOOK: Duration = Duration::from_secs(10);
@@ -189,7 +189,7 @@ impl Root {
     pub(super) fn scanned(&mut self, report: Report, whole: bool, interval: Option<Duration>) {
         let now = Instant::now();
         if !report.unsettled.is_empty() {
-            self.ask_paths(report.unsettled, now + settle::QUIET);
+            self.ask_paths(report.unsettled, now + debounce::DEBOUNCE);
         }
         // A look at a part, or one that did not come to an end, says nothing of what troubled the whole.
         if whole || matches!(report.error, Some(Error::Offline { .. } | Error::Mass { .. })) {

@@ -1,4 +1,4 @@
-//! The scan beside a running daemon: a job is queued for it, and its row followed to the end.
+//! A scan by the running daemon: queues a job and follows its row to the end.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::show::{Bar, Ended};
+use super::report::{Bar, Ended};
 use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, listen, output};
 use crate::cli::ScanArgs;
 use crate::config::Config;

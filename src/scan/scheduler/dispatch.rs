@@ -1,5 +1,5 @@
-//! Beginning what is due: which scan is next, and the threads that scans and passes of hashes run on. Each tells of its
-//! end by an event; what comes of it is not known here.
+//! Starts what is due: chooses the next scan, and starts the threads of scans and hashing passes. Each thread reports its
+//! end by an event, which `completion` handles.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is wrong with a root, from the scan or the look that found it to the words that are shown.
+//! An issue of a root: what is wrong with it, when that is over, and how it is reported.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What comes of scans and passes of hashes that have ended: figures, log lines, and what is to be tried again.
+//! Handles scans and hashing passes that have ended: figures, log lines, and retries.
 
 use std::path::Path;
 use std::time::Instant;
