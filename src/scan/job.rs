@@ -32,7 +32,7 @@ use super::Error;
 use super::compare::{Plan, Scope, compare};
 use super::discover::{self, Rules};
 use super::progress::{Phase, Progress};
-use super::root::{self, Look, Offline, Witness};
+use super::root::{self, Look, Offline, RecoverySignal};
 use crate::library::files::{self, Span};
 use crate::library::jobs::{self, End, Queued, history};
 use crate::library::{self, Library, Patience};
@@ -86,8 +86,8 @@ pub struct Report {
     pub summary: Summary,
     /// To be looked at again once they are quiet.
     pub unsettled: Vec<PathBuf>,
-    /// What would show that the trouble it met is over.
-    pub witnesses: Vec<Witness>,
+    /// What would show that an issue it met is over.
+    pub signals: Vec<RecoverySignal>,
     /// Why it ended early.
     pub error: Option<Error>,
     /// There was nothing to do and no row was left.
@@ -114,7 +114,7 @@ pub fn run(context: &Context, task: &Task) -> Report {
         Some(reason) => End::Failed(super::chain(reason)),
     };
     let unsettled = std::mem::take(&mut run.unsettled);
-    let witnesses = std::mem::take(&mut run.witnesses);
+    let signals = std::mem::take(&mut run.signals);
     let (begun, seconds) = (run.begun, run.start.elapsed().as_secs_f64());
     let mut summary = run.summary;
     summary.seconds = seconds;
@@ -127,7 +127,7 @@ pub fn run(context: &Context, task: &Task) -> Report {
         warn!(error = super::chain(&failure), "the end of the scan could not be recorded yet");
         unrecorded = Some(end);
     }
-    Report { summary, unsettled, witnesses, error, idle: !begun, unrecorded }
+    Report { summary, unsettled, signals, error, idle: !begun, unrecorded }
 }
 
 /// Records how a job ended. Waits a moment for the library, but not for long: this may be the way out.
@@ -163,7 +163,7 @@ struct Run<'a> {
     summary: Summary,
     unsettled: Vec<PathBuf>,
     put_off_count: u64,
-    witnesses: Vec<Witness>,
+    signals: Vec<RecoverySignal>,
     /// Sizes of files that a new one may be: one of such a size is hashed at once.
     sizes: Arc<HashSet<u64>>,
     /// Rows that followed their files.
@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
             summary: Summary::default(),
             unsettled: Vec::new(),
             put_off_count: 0,
-            witnesses: Vec::new(),
+            signals: Vec::new(),
             sizes: Arc::default(),
             moved: HashSet::new(),
             lacking: HashMap::new(),
@@ -350,7 +350,7 @@ impl<'a> Run<'a> {
         self.summary.walk_errors = walked.error_count;
         self.summary.walk_error_examples.clone_from(&walked.errors);
         self.summary.mounts.clone_from(&walked.mounts);
-        self.witnesses = walked.places.iter().cloned().map(Witness::Place).collect();
+        self.signals = walked.places.iter().cloned().map(RecoverySignal::Place).collect();
         if let Some(first) = walked.errors.first() {
             warn!(
                 root = %self.task.root.display(),

@@ -158,19 +158,19 @@ pub(crate) fn is_mounted(path: &Path) -> bool {
     look(path).is_ok_and(|look| look.identity.mount_point)
 }
 
-/// What shows that the trouble which a scan met is over.
+/// What shows that an issue that a scan met is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Witness {
+pub enum RecoverySignal {
     /// A file that was gone, or a place that could not be read.
     Place(PathBuf),
     /// A mount that was gone.
     Mount(PathBuf),
 }
 
-impl Witness {
+impl RecoverySignal {
     /// Whether it shows so now. Blocks for as long as its file system does.
     #[must_use]
-    pub fn is_well(&self) -> bool {
+    pub fn has_recovered(&self) -> bool {
         match self {
             Self::Place(path) => {
                 let is_directory = |found: rustix::fs::Stat| {

@@ -69,7 +69,7 @@ pub(super) enum Event {
         took: Duration,
         expired: Option<Result<usize, library::Error>>,
     },
-    /// A look at a root, where it really is, and whether what troubled it is over.
+    /// A look at a root, where it really is, and whether its issue is over.
     Looked { root: PathBuf, look: Result<Look, Offline>, place: Option<Place>, healed: bool },
     /// A watch was set up, or not.
     Watched { root: PathBuf, attempt: u64, outcome: Result<Watching, WatchError> },
@@ -289,7 +289,7 @@ impl Scheduler {
                 let is_brief = matches!(failure, library::Error::Busy { .. } | library::Error::Unsettled(_))
                     && self.abandoned_since.elapsed() < library::BUSY_LIMIT;
                 if !is_brief {
-                    self.trouble(&failure.into());
+                    self.record_problem(&failure.into());
                 }
             }
         }

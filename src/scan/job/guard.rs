@@ -13,11 +13,11 @@ use crate::library::files;
 use crate::scan::compare::{Plan, Vanished};
 use crate::scan::hash::ContentHash;
 use crate::scan::progress::Phase;
-use crate::scan::root::{self, Look, Offline, Witness};
+use crate::scan::root::{self, Look, Offline, RecoverySignal};
 use crate::scan::{Error, discover, read};
 
 /// How many of the first and of the last vanished files are later looked at for having come back.
-const WITNESSES: usize = 5;
+const SIGNALS: usize = 5;
 
 impl Run<'_> {
     /// Looks that tell a root that is not what it was, before anything is changed.
@@ -64,7 +64,7 @@ impl Run<'_> {
             let Some(resume) = plan.resume.clone() else { break };
             plan = Arc::new(self.compare(targets, &[], Some(&resume))?);
         }
-        self.witnesses.extend(self.some_of(vanished)?);
+        self.signals.extend(self.some_of(vanished)?);
         Err(Error::Mass { root: self.task.root.clone(), gone: gone as u64, known })
     }
 
@@ -116,12 +116,12 @@ impl Run<'_> {
     }
 
     /// The first and the last of what is gone: when one of them is back, so may be the others.
-    fn some_of(&self, vanished: &[Vanished]) -> Result<Vec<Witness>, Error> {
-        let some = vanished.iter().take(WITNESSES).chain(vanished.iter().rev().take(WITNESSES));
+    fn some_of(&self, vanished: &[Vanished]) -> Result<Vec<RecoverySignal>, Error> {
+        let some = vanished.iter().take(SIGNALS).chain(vanished.iter().rev().take(SIGNALS));
         let ids: Vec<_> = some.map(|row| row.id).collect();
         let mut places = Vec::new();
         for path in self.read_library(|tx| files::paths(tx, &ids))?.iter().flatten() {
-            places.extend(discover::spellings(path).map(Witness::Place));
+            places.extend(discover::spellings(path).map(RecoverySignal::Place));
         }
         Ok(places)
     }

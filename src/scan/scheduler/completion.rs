@@ -61,7 +61,7 @@ impl Scheduler {
                     warn!(job_id, root = %path.display(), "scan failed: {}", chain(failure));
                 }
                 if !matches!(failure, Error::Offline { .. } | Error::Mass { .. } | Error::Unknown(_)) {
-                    self.trouble(failure);
+                    self.record_problem(failure);
                 }
             }
         }
@@ -97,14 +97,14 @@ impl Scheduler {
                     debug!(error = chain(&failure), "hashing will be tried again");
                 } else {
                     warn!("hashing failed and is tried again in {LIBRARY_PAUSE:?}: {}", chain(&failure));
-                    self.trouble(&failure);
+                    self.record_problem(&failure);
                 }
             }
         }
     }
 
-    /// Something that is not one root's trouble.
-    pub(super) fn trouble(&mut self, failure: &Error) {
+    /// Records a problem that is not an issue of one root.
+    pub(super) fn record_problem(&mut self, failure: &Error) {
         self.problem = Some(Problem { code: failure.code(), detail: chain(failure) });
     }
 }

@@ -93,7 +93,7 @@ impl Scheduler {
         match thread {
             Ok(_) => self.running.push(running),
             Err(failure) => {
-                self.trouble(&Error::Threads(failure));
+                self.record_problem(&Error::Threads(failure));
                 if let Some(root) = self.root_mut(&root) {
                     root.ask_whole(Reason::Again, Instant::now() + LIBRARY_PAUSE);
                 }
@@ -120,7 +120,7 @@ impl Scheduler {
         });
         match thread {
             Ok(_) => self.running.push(running),
-            Err(failure) => self.trouble(&Error::Threads(failure)),
+            Err(failure) => self.record_problem(&Error::Threads(failure)),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::scan::state::Problem;
 
 /// What is wrong with a root.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum RootIssue {
     /// It is not what it should be.
     Offline(Offline),
     /// Too many of its files would have gone missing at once; in words.
@@ -19,9 +19,9 @@ pub(super) enum Trouble {
     MountBelowGone(String),
 }
 
-impl Trouble {
-    /// What a completed scan leaves to be told.
-    pub(super) fn left_by(summary: &Summary) -> Option<Self> {
+impl RootIssue {
+    /// The issue that a completed scan leaves.
+    pub(super) fn from_summary(summary: &Summary) -> Option<Self> {
         if summary.walk_errors > 0 {
             let first = summary.walk_error_examples.first().map_or("", String::as_str);
             return Some(Self::WalkErrors(format!(

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::Event;
-use super::issue::Trouble;
+use super::issue::RootIssue;
 use super::running::Running;
 use super::watching::Watch;
 use crate::library::jobs::{Options, Queued, Reason};
@@ -17,7 +17,7 @@ use crate::library::timestamp::Timestamp;
 use crate::library::{self};
 use crate::scan::job::{Report, Summary, Task};
 use crate::scan::overlap::Place;
-use crate::scan::root::{self, Look, Offline, Witness};
+use crate::scan::root::{self, Look, Offline, RecoverySignal};
 use crate::scan::state::{Problem, RootState};
 use crate::scan::watch::{Seen, WatchError, Watching};
 use crate::scan::{Error, chain, debounce, discover, new_job_id};
@@ -55,11 +55,11 @@ pub(super) struct Root {
     looked: Instant,
     looking: bool,
     look_soon: bool,
-    trouble: Option<Trouble>,
-    /// Places or mounts whose return suggests that `trouble` is over.
-    witnesses: Arc<[Witness]>,
-    /// The witnesses that prompted the scan now due or running.
-    believed: Vec<Witness>,
+    issue: Option<RootIssue>,
+    /// Places or mounts whose return suggests that `issue` is over.
+    signals: Arc<[RecoverySignal]>,
+    /// The signals that prompted the scan now due or running.
+    pending_signals: Vec<RecoverySignal>,
     last_success: Option<Timestamp>,
     last_summary: Option<Summary>,
     pub(super) watch: Watch,
@@ -79,9 +79,9 @@ impl Root {
             looked: Instant::now(),
             looking: false,
             look_soon: false,
-            trouble: None,
-            witnesses: [].into(),
-            believed: Vec::new(),
+            issue: None,
+            signals: [].into(),
+            pending_signals: Vec::new(),
             last_success,
             last_summary: None,
             watch: Watch::new(),
@@ -191,17 +191,17 @@ impl Root {
         if !report.unsettled.is_empty() {
             self.ask_paths(report.unsettled, now + debounce::DEBOUNCE);
         }
-        // A look at a part, or one that did not come to an end, says nothing of what troubled the whole.
+        // A scan of a part, or one that did not complete, does not show whether an issue of the whole root is over.
         if whole || matches!(report.error, Some(Error::Offline { .. } | Error::Mass { .. })) {
-            // If that scan ends with the same witnesses they prove nothing: without this they would start one scan after
+            // If that scan ends with the same signals they prove nothing: without this they would start one scan after
             // another.
-            let is_news = report.witnesses != std::mem::take(&mut self.believed);
-            self.witnesses = if is_news { report.witnesses.into() } else { [].into() };
+            let is_news = report.signals != std::mem::take(&mut self.pending_signals);
+            self.signals = if is_news { report.signals.into() } else { [].into() };
         }
         match report.error {
             None if whole => {
                 self.last_success = Some(Timestamp::now());
-                self.trouble = Trouble::left_by(&report.summary);
+                self.issue = RootIssue::from_summary(&report.summary);
                 let before = self.last_summary.replace(report.summary.clone());
                 let has_other_mounts = before.is_some_and(|before| before.mounts != report.summary.mounts);
                 self.watch.walked(&self.path, has_other_mounts);
@@ -210,8 +210,8 @@ impl Root {
             Some(Error::Cancelled | Error::Library(library::Error::Replaced(_))) => {
                 self.ask_whole(Reason::Again, now + Duration::from_secs(1));
             }
-            Some(Error::Offline { why, .. }) => self.trouble = Some(Trouble::Offline(why)),
-            Some(ref error @ Error::Mass { .. }) => self.trouble = Some(Trouble::Mass(chain(error))),
+            Some(Error::Offline { why, .. }) => self.issue = Some(RootIssue::Offline(why)),
+            Some(ref error @ Error::Mass { .. }) => self.issue = Some(RootIssue::Mass(chain(error))),
             Some(_) => self.ask_whole(Reason::Again, now + super::LIBRARY_PAUSE),
         }
         if self.interval_due.is_none_or(|due| due <= now) {
@@ -232,11 +232,11 @@ impl Root {
         }
         self.look_soon = false;
         self.looked = Instant::now();
-        let (path, events, witnesses) = (self.path.clone(), events.clone(), Arc::clone(&self.witnesses));
+        let (path, events, signals) = (self.path.clone(), events.clone(), Arc::clone(&self.signals));
         let thread = std::thread::Builder::new().name("look".into()).spawn(move || {
             let look = root::look(&path);
             let place = look.is_ok().then(|| Place::of(&path)).flatten();
-            let healed = look.is_ok() && witnesses.iter().any(Witness::is_well);
+            let healed = look.is_ok() && signals.iter().any(RecoverySignal::has_recovered);
             let _ = events.send(Event::Looked { root: path, look, place, healed });
         });
         self.looking = thread.is_ok();
@@ -247,17 +247,17 @@ impl Root {
         self.place = place.or(self.place.take());
         self.looked = Instant::now();
         self.take_look(look);
-        if healed && !self.witnesses.is_empty() {
+        if healed && !self.signals.is_empty() {
             // Whether all is well again, only a scan can tell.
-            self.believed = self.witnesses.to_vec();
-            self.witnesses = [].into();
+            self.pending_signals = self.signals.to_vec();
+            self.signals = [].into();
             self.ask_whole(Reason::RootChanged, Instant::now());
         }
     }
 
     /// A scan of another root found files that had been elsewhere: perhaps those that this one misses.
     pub(super) fn something_moved(&mut self) {
-        if matches!(self.trouble, Some(Trouble::Mass(_))) {
+        if matches!(self.issue, Some(RootIssue::Mass(_))) {
             self.ask_whole(Reason::RootChanged, Instant::now());
         }
     }
@@ -265,16 +265,16 @@ impl Root {
     fn take_look(&mut self, look: Result<Look, Offline>) {
         let differs = self.look.as_ref() != Some(&look);
         if let Ok(now) = &look
-            && self.trouble.as_ref().is_some_and(|trouble| trouble.is_over(now))
+            && self.issue.as_ref().is_some_and(|issue| issue.is_over(now))
         {
-            self.trouble = None;
+            self.issue = None;
         } else if !differs {
             return;
         }
         let before = self.look.replace(look.clone());
         match look {
             Err(why) => {
-                self.trouble = Some(Trouble::Offline(why));
+                self.issue = Some(RootIssue::Offline(why));
                 self.watch.lose();
             }
             Ok(_) => {
@@ -344,7 +344,7 @@ impl Root {
                 _ if self.covered_by.is_some() => {
                     self.overlap().map(|error| Problem { code: error.code(), detail: chain(&error) })
                 }
-                _ => self.trouble.as_ref().map(|trouble| trouble.problem(&self.path)),
+                _ => self.issue.as_ref().map(|issue| issue.problem(&self.path)),
             },
             last_success: self.last_success,
             last_summary: self.last_summary.clone(),
