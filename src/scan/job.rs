@@ -169,7 +169,7 @@ struct Run<'a> {
     /// Rows that followed their files.
     moved: HashSet<i64>,
     /// Of other roots, whether so much is gone that none of it is taken for moved.
-    lacking: HashMap<PathBuf, bool>,
+    mass_missing_roots: HashMap<PathBuf, bool>,
     /// There is a row.
     begun: bool,
     /// Another program has set the row to something else than running: it wants the scan to end.
@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
             signals: Vec::new(),
             sizes: Arc::default(),
             moved: HashSet::new(),
-            lacking: HashMap::new(),
+            mass_missing_roots: HashMap::new(),
             begun: false,
             ended_by_another: Cell::new(false),
             heartbeat: Instant::now(),

@@ -16,7 +16,7 @@ use crate::scan::hash::ContentHash;
 use crate::scan::{Error, discover, root};
 
 /// Rows of one content that are looked at; of more, none is told to be the one.
-const TWINS: u32 = 64;
+const SAME_CONTENT_LIMIT: u32 = 64;
 
 /// Rows of another root that are asked for at a time.
 const PAGE: u32 = 1000;
@@ -31,7 +31,7 @@ pub(crate) struct Move {
 }
 
 /// Spans in which an absent file proves nothing, because a mount is gone; `None` = the whole root.
-type Doubts = Option<Vec<Span>>;
+type UntrustedSpans = Option<Vec<Span>>;
 
 impl<'a> Run<'a> {
     /// Sizes worth a hash: of files gone from this root, of files missing, and of those that other roots have
@@ -70,14 +70,14 @@ impl<'a> Run<'a> {
         if hashes.is_empty() {
             return Ok(Vec::new());
         }
-        let mut doubts: HashMap<PathBuf, Doubts> = HashMap::new();
+        let mut untrusted: HashMap<PathBuf, UntrustedSpans> = HashMap::new();
         let mut found = Vec::with_capacity(hashes.len());
-        for twins in self.twins(hashes)? {
+        for twins in self.same_content(hashes)? {
             self.check()?;
             let mut gone = Vec::new();
-            if twins.len() < TWINS as usize {
+            if twins.len() < SAME_CONTENT_LIMIT as usize {
                 for twin in twins {
-                    if self.check_gone(&twin, &mut doubts)? {
+                    if self.check_gone(&twin, &mut untrusted)? {
                         gone.push(Move { id: twin.id, from: twin.path });
                     }
                 }
@@ -87,14 +87,18 @@ impl<'a> Run<'a> {
         Ok(found)
     }
 
-    fn twins(&self, hashes: &[ContentHash]) -> Result<Vec<Vec<Twin>>, Error> {
+    fn same_content(&self, hashes: &[ContentHash]) -> Result<Vec<Vec<Twin>>, Error> {
         let contents: Vec<_> = hashes.iter().map(|hash| (hash.to_string(), hash.size())).collect();
-        self.read_library(|tx| files::twins(tx, &contents, TWINS))
+        self.read_library(|tx| files::twins(tx, &contents, SAME_CONTENT_LIMIT))
     }
 
     /// Finds out whether the file of a row is gone for good from where it was, and keeps what it learns of the root in
-    /// `doubts`. A row that is called missing was held to all guards when it became so.
-    fn check_gone(&mut self, twin: &Twin, doubts: &mut HashMap<PathBuf, Doubts>) -> Result<bool, Error> {
+    /// `untrusted`. A row that is called missing was held to all guards when it became so.
+    fn check_gone(
+        &mut self,
+        twin: &Twin,
+        untrusted: &mut HashMap<PathBuf, UntrustedSpans>,
+    ) -> Result<bool, Error> {
         let Some(root) = self.root_of(&twin.path) else { return Ok(false) };
         self.context.progress.alive();
         if self.context.unreachable.iter().any(|other| other == root)
@@ -106,10 +110,10 @@ impl<'a> Run<'a> {
             return Ok(true);
         }
         // After the look at the file: had its share gone before that, the root shows it now.
-        if !doubts.contains_key(root) {
-            doubts.insert(root.to_owned(), self.doubts(root)?);
+        if !untrusted.contains_key(root) {
+            untrusted.insert(root.to_owned(), self.untrusted_spans(root)?);
         }
-        let places = doubts.get(root).and_then(Option::as_ref);
+        let places = untrusted.get(root).and_then(Option::as_ref);
         Ok(places.is_some_and(|places| !places.iter().any(|span| span.contains(&twin.path))))
     }
 
@@ -122,7 +126,7 @@ impl<'a> Run<'a> {
     }
 
     /// What the last completed scan of a root and a look at it now say.
-    fn doubts(&mut self, root: &Path) -> Result<Doubts, Error> {
+    fn untrusted_spans(&mut self, root: &Path) -> Result<UntrustedSpans, Error> {
         if root == self.task.root && self.task.job.options.accept_missing {
             return Ok(Some(Vec::new()));
         }
@@ -143,7 +147,7 @@ impl<'a> Run<'a> {
     /// must not take its rows. Done once a scan, because every row is looked at, and because rows that go with their
     /// files are no longer counted.
     fn check_missing_limit(&mut self, root: &Path, lost: &[Span]) -> Result<bool, Error> {
-        if let Some(told) = self.lacking.get(root) {
+        if let Some(told) = self.mass_missing_roots.get(root) {
             return Ok(*told);
         }
         let (gone, known) = self.count_gone(root, lost)?;
@@ -156,7 +160,7 @@ impl<'a> Run<'a> {
                 "so much is gone from this root at once that none of it is taken for moved elsewhere"
             );
         }
-        self.lacking.insert(root.to_owned(), too_much);
+        self.mass_missing_roots.insert(root.to_owned(), too_much);
         Ok(too_much)
     }
 
