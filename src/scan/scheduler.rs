@@ -223,7 +223,7 @@ impl Scheduler {
                 root.watch.begin(path, settings.watch, &settings.extensions, &self.events);
             }
             if others && !is_new {
-                root.ask_whole(Reason::Settings, Instant::now());
+                root.request_full_scan(Reason::Settings, Instant::now());
             }
             root.interval_due = match settings.rescan_interval {
                 // The interval begins with the end of its first scan.
@@ -266,7 +266,7 @@ impl Scheduler {
         let mut root = Root::new(path.to_owned(), walk.and_then(|walk| walk.completed));
         // The watch first: what changes during the walk must be seen by one of the two.
         let patience = if watch { WATCH_PATIENCE } else { Duration::ZERO };
-        root.ask_whole(Reason::Start, Instant::now() + patience);
+        root.request_full_scan(Reason::Start, Instant::now() + patience);
         root
     }
 
@@ -351,7 +351,7 @@ impl Scheduler {
         self.problem = None;
         (self.abandoned_closed, self.abandoned_since) = (false, Instant::now());
         for root in &mut self.roots {
-            root.ask_whole(Reason::LibraryReplaced, Instant::now());
+            root.request_full_scan(Reason::LibraryReplaced, Instant::now());
         }
     }
 

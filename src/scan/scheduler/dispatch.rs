@@ -95,7 +95,7 @@ impl Scheduler {
             Err(failure) => {
                 self.record_problem(&Error::Threads(failure));
                 if let Some(root) = self.root_mut(&root) {
-                    root.ask_whole(Reason::Again, Instant::now() + LIBRARY_PAUSE);
+                    root.request_full_scan(Reason::Again, Instant::now() + LIBRARY_PAUSE);
                 }
             }
         }

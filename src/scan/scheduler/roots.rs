@@ -88,28 +88,29 @@ impl Root {
         }
     }
 
-    /// Asks for a scan of all of it.
-    pub(super) fn ask_whole(&mut self, reason: Reason, when: Instant) {
+    /// Requests a scan of the whole root at `when`; an earlier request keeps its reason.
+    pub(super) fn request_full_scan(&mut self, reason: Reason, when: Instant) {
         self.whole = match self.whole {
             Some((due, earlier)) => Some((due.min(when), earlier)),
             None => Some((when, reason)),
         };
     }
 
-    /// Nothing is to be waited for any more before a scan that is already asked for.
-    fn hasten(&mut self) {
+    /// Makes a requested scan of the whole root due now.
+    fn run_now(&mut self) {
         if let Some((due, _)) = &mut self.whole {
             *due = Instant::now();
         }
     }
 
-    fn ask_paths(&mut self, paths: impl IntoIterator<Item = PathBuf>, when: Instant) {
+    /// Requests a scan of `paths` at `when`, or of the whole root where they are too many.
+    fn request_partial_scan(&mut self, paths: impl IntoIterator<Item = PathBuf>, when: Instant) {
         let (due, changed) = self.changed.get_or_insert_with(|| (when, BTreeSet::new()));
         *due = (*due).min(when);
         changed.extend(paths);
         if changed.len() > PATHS {
             self.changed = None;
-            self.ask_whole(Reason::Watch, when);
+            self.request_full_scan(Reason::Watch, when);
         }
     }
 
@@ -189,7 +190,7 @@ impl Root {
     pub(super) fn scanned(&mut self, report: Report, whole: bool, interval: Option<Duration>) {
         let now = Instant::now();
         if !report.unsettled.is_empty() {
-            self.ask_paths(report.unsettled, now + debounce::DEBOUNCE);
+            self.request_partial_scan(report.unsettled, now + debounce::DEBOUNCE);
         }
         // A scan of a part, or one that did not complete, does not show whether an issue of the whole root is over.
         if whole || matches!(report.error, Some(Error::Offline { .. } | Error::Mass { .. })) {
@@ -208,11 +209,11 @@ impl Root {
             }
             None | Some(Error::Taken(_) | Error::Unknown(_)) => {}
             Some(Error::Cancelled | Error::Library(library::Error::Replaced(_))) => {
-                self.ask_whole(Reason::Again, now + Duration::from_secs(1));
+                self.request_full_scan(Reason::Again, now + Duration::from_secs(1));
             }
             Some(Error::Offline { why, .. }) => self.issue = Some(RootIssue::Offline(why)),
             Some(ref error @ Error::Mass { .. }) => self.issue = Some(RootIssue::Mass(chain(error))),
-            Some(_) => self.ask_whole(Reason::Again, now + super::LIBRARY_PAUSE),
+            Some(_) => self.request_full_scan(Reason::Again, now + super::LIBRARY_PAUSE),
         }
         if self.interval_due.is_none_or(|due| due <= now) {
             self.interval_due = interval.map(|interval| now + interval);
@@ -251,14 +252,14 @@ impl Root {
             // Whether all is well again, only a scan can tell.
             self.pending_signals = self.signals.to_vec();
             self.signals = [].into();
-            self.ask_whole(Reason::RootChanged, Instant::now());
+            self.request_full_scan(Reason::RootChanged, Instant::now());
         }
     }
 
     /// A scan of another root found files that had been elsewhere: perhaps those that this one misses.
     pub(super) fn something_moved(&mut self) {
         if matches!(self.issue, Some(RootIssue::Mass(_))) {
-            self.ask_whole(Reason::RootChanged, Instant::now());
+            self.request_full_scan(Reason::RootChanged, Instant::now());
         }
     }
 
@@ -280,7 +281,7 @@ impl Root {
             Ok(_) => {
                 if before.is_some() {
                     info!(root = %self.path.display(), "the root looks different: it is scanned");
-                    self.ask_whole(Reason::RootChanged, Instant::now());
+                    self.request_full_scan(Reason::RootChanged, Instant::now());
                     self.watch.begin_again(&self.path);
                 }
             }
@@ -291,12 +292,12 @@ impl Root {
         if !self.watch.is_current(attempt) {
             return;
         }
-        self.hasten();
+        self.run_now();
         match outcome {
             Ok(watching) => {
                 self.watch.succeed(watching);
                 // What changed between the last walk and now was seen by nobody.
-                self.ask_whole(Reason::Watch, Instant::now());
+                self.request_full_scan(Reason::Watch, Instant::now());
             }
             Err(why) => self.watch.fail(&self.path, &why, self.may_scan()),
         }
@@ -313,7 +314,7 @@ impl Root {
                     // It may be another directory by now, which nobody watches: a look tells.
                     self.look_soon = true;
                 }
-                self.ask_paths(paths, now + GATHER);
+                self.request_partial_scan(paths, now + GATHER);
             }
             Seen::Overflow => {
                 // A scan itself makes events: without a pause, each could lead to the next.
@@ -324,7 +325,7 @@ impl Root {
                     None => now,
                 };
                 self.overflowed = Some(next);
-                self.ask_whole(Reason::Watch, next + GATHER);
+                self.request_full_scan(Reason::Watch, next + GATHER);
             }
             Seen::Lost(why) => self.watched(attempt, Err(why)),
         }
