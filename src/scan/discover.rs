@@ -130,10 +130,9 @@ pub fn walk(
     walk.seen
 }
 
-/// Whether no scan takes notice of a path, given from the root on: it is hidden or the system's, or something above it
-/// is.
-pub(crate) fn is_passed_over(below: &Path) -> bool {
-    below.components().any(|part| name::is_passed_over(part.as_os_str().as_bytes()))
+/// Whether scans ignore a path, given from the root on: it is hidden or the system's, or something above it is.
+pub(crate) fn is_ignored(below: &Path) -> bool {
+    below.components().any(|part| name::is_ignored(part.as_os_str().as_bytes()))
 }
 
 /// The kernel's bytes of a path as the library stores them.
@@ -149,8 +148,8 @@ pub fn stored(path: &Path) -> String {
 }
 
 /// The paths that a stored one may stand for.
-pub(crate) fn spellings(stored: &str) -> impl Iterator<Item = PathBuf> {
-    name::spellings(stored).into_iter().map(|raw| PathBuf::from(OsString::from_vec(raw)))
+pub(crate) fn path_candidates(stored: &str) -> impl Iterator<Item = PathBuf> {
+    name::path_candidates(stored).into_iter().map(|raw| PathBuf::from(OsString::from_vec(raw)))
 }
 
 /// Whether an open directory is the top of a mount; by `statx` where the kernel tells, else by its device.
@@ -207,7 +206,7 @@ impl Walk<'_, '_> {
     /// From the root to what was asked for, a name at a time.
     fn target(&mut self, target: &Path) -> ControlFlow<()> {
         let Ok(below) = target.strip_prefix(self.rules.root) else { return ControlFlow::Continue(()) };
-        if is_passed_over(below) {
+        if is_ignored(below) {
             return ControlFlow::Continue(());
         }
         let mut directory = match open_directory(CWD, self.rules.root, true) {

@@ -113,7 +113,7 @@ pub fn look(root: &Path) -> Result<Look, Offline> {
                 Some(entry) => {
                     let entry = entry?;
                     let name = entry.file_name().to_bytes();
-                    if !name::is_passed_over(name) {
+                    if !name::is_ignored(name) {
                         break false;
                     }
                 }

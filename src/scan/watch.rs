@@ -251,7 +251,7 @@ impl<T: Fn(Seen)> Follower<T> {
         let (kept, path) = match hint {
             Hint::Changed(path) => (tree.add(&path), path),
             Hint::File(path) => (Ok(()), path),
-            Hint::Touched(path) if tree.is_shut(&path) => (tree.add(&path), path),
+            Hint::Touched(path) if tree.is_unreadable(&path) => (tree.add(&path), path),
             Hint::Touched(path) if is_video(&path, &self.extensions) => (Ok(()), path),
             Hint::Touched(_) => return Ok(()),
         };
@@ -306,7 +306,7 @@ impl<T: Fn(Seen)> Follower<T> {
 /// who watches a film.
 fn hint(mut event: Event, root: &Path, extensions: &[String]) -> Option<Hint> {
     let path = event.paths.pop()?;
-    if path.strip_prefix(root).map_or(true, discover::is_passed_over) {
+    if path.strip_prefix(root).map_or(true, discover::is_ignored) {
         return None;
     }
     match event.kind {

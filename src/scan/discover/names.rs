@@ -57,7 +57,7 @@ impl Names {
             let entry = entry?;
             let name = entry.file_name();
             let bytes = name.to_bytes();
-            if name::is_passed_over(bytes) {
+            if name::is_ignored(bytes) {
                 continue;
             }
             let kind = match entry.file_type() {

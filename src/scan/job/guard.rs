@@ -121,7 +121,7 @@ impl Run<'_> {
         let ids: Vec<_> = some.map(|row| row.id).collect();
         let mut places = Vec::new();
         for path in self.read_library(|tx| files::paths(tx, &ids))?.iter().flatten() {
-            places.extend(discover::spellings(path).map(RecoverySignal::Place));
+            places.extend(discover::path_candidates(path).map(RecoverySignal::Place));
         }
         Ok(places)
     }
