@@ -75,7 +75,7 @@ pub enum Error {
          Mount or restore what belongs there; if they are really gone, confirm with `vpo scan --accept-missing`",
         root.display()
     )]
-    Mass {
+    MassDeletion {
         /// The root.
         root: PathBuf,
         /// Files that are gone.
@@ -103,7 +103,7 @@ pub enum Error {
     Cancelled,
     /// The job's row is no longer there to take.
     #[error("the job {0} was taken or cancelled by another program")]
-    Taken(String),
+    JobClaimed(String),
     /// A bug of ours.
     #[error("the scanner has crashed; please report this as a bug")]
     Crashed,
@@ -116,7 +116,7 @@ impl Error {
         match self {
             Self::Offline { why, .. } => why.code(),
             Self::Overlaps { .. } => "overlaps",
-            Self::Mass { .. } => "mass_missing",
+            Self::MassDeletion { .. } => "mass_missing",
             Self::Unknown(_) => "unknown_path",
             Self::Library(library::Error::Sqlite { source, .. }) => match source.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::DiskFull) => "disk_full",
@@ -125,7 +125,7 @@ impl Error {
             Self::Library(_) => "library",
             Self::Threads(_) => "threads",
             Self::Random(_) => "random",
-            Self::Cancelled | Self::Taken(_) => "cancelled",
+            Self::Cancelled | Self::JobClaimed(_) => "cancelled",
             Self::Crashed => "crashed",
         }
     }

@@ -269,7 +269,7 @@ impl<'a> Run<'a> {
         let (job, queued) = (&self.task.job, self.task.queued);
         self.begun = self.write(|tx| jobs::begin(tx, job, queued, std::process::id()))?;
         if !self.begun {
-            return Err(Error::Taken(job.id.clone()));
+            return Err(Error::JobClaimed(job.id.clone()));
         }
         debug!(root = %self.task.root.display(), reason = job.options.reason, "scan begins");
         Ok(())
@@ -365,7 +365,7 @@ impl<'a> Run<'a> {
         if self.context.stop.is_cancelled() {
             Err(Error::Cancelled)
         } else if self.ended_by_another.get() {
-            Err(Error::Taken(self.task.job.id.clone()))
+            Err(Error::JobClaimed(self.task.job.id.clone()))
         } else {
             Ok(())
         }

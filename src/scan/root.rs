@@ -80,7 +80,7 @@ pub enum Offline {
     },
     /// Gave no answer.
     #[error("does not answer (a dead network share?): nothing can be said of its files until it does")]
-    Silent,
+    Unresponsive,
 }
 
 impl Offline {
@@ -92,7 +92,7 @@ impl Offline {
             Self::Empty => "empty",
             Self::Unmounted => "unmounted",
             Self::Changed { .. } => "filesystem_changed",
-            Self::Silent => "silent",
+            Self::Unresponsive => "silent",
         }
     }
 }

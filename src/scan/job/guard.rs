@@ -65,7 +65,7 @@ impl Run<'_> {
             plan = Arc::new(self.compare(targets, &[], Some(&resume))?);
         }
         self.signals.extend(self.some_of(vanished)?);
-        Err(Error::Mass { root: self.task.root.clone(), gone: gone as u64, known })
+        Err(Error::MassDeletion { root: self.task.root.clone(), gone: gone as u64, known })
     }
 
     /// Hashes the plan's new files and calls `tell` with the id of each row that one of them is; ends when it returns

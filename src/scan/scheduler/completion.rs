@@ -52,7 +52,7 @@ impl Scheduler {
                     );
                 }
             }
-            Some(Error::Cancelled | Error::Library(library::Error::Replaced(_)) | Error::Taken(_)) => {
+            Some(Error::Cancelled | Error::Library(library::Error::Replaced(_)) | Error::JobClaimed(_)) => {
                 self.counts.cancelled += u64::from(!report.idle);
             }
             Some(failure) => {
@@ -60,7 +60,8 @@ impl Scheduler {
                     self.counts.failed += 1;
                     warn!(job_id, root = %path.display(), "scan failed: {}", chain(failure));
                 }
-                if !matches!(failure, Error::Offline { .. } | Error::Mass { .. } | Error::Unknown(_)) {
+                if !matches!(failure, Error::Offline { .. } | Error::MassDeletion { .. } | Error::Unknown(_))
+                {
                     self.record_problem(failure);
                 }
             }

@@ -12,7 +12,7 @@ pub(super) enum RootIssue {
     /// It is not what it should be.
     Offline(Offline),
     /// Too many of its files would have gone missing at once; in words.
-    Mass(String),
+    MassDeletion(String),
     /// Places in it could not be read; in words.
     WalkErrors(String),
     /// It has lost a mount below it, and files with it; in words.
@@ -41,11 +41,11 @@ impl RootIssue {
     /// Whether a look at the root shows that it is over.
     pub(super) fn is_over(&self, look: &Look) -> bool {
         match self {
-            Self::Offline(Offline::Unreadable(_) | Offline::Silent) => true,
+            Self::Offline(Offline::Unreadable(_) | Offline::Unresponsive) => true,
             Self::Offline(Offline::Empty) => !look.empty,
             Self::Offline(Offline::Unmounted) => look.identity.mount_point,
             Self::Offline(Offline::Changed { .. })
-            | Self::Mass(_)
+            | Self::MassDeletion(_)
             | Self::WalkErrors(_)
             | Self::MountBelowGone(_) => false,
         }
@@ -55,7 +55,7 @@ impl RootIssue {
     pub(super) fn problem(&self, root: &Path) -> Problem {
         let (code, detail) = match self {
             Self::Offline(why) => (why.code(), format!("the root {} {why}", root.display())),
-            Self::Mass(detail) => ("mass_missing", detail.clone()),
+            Self::MassDeletion(detail) => ("mass_missing", detail.clone()),
             Self::WalkErrors(detail) => ("walk_errors", detail.clone()),
             Self::MountBelowGone(detail) => ("mount_below_gone", detail.clone()),
         };

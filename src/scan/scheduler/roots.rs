@@ -193,7 +193,7 @@ impl Root {
             self.request_partial_scan(report.unsettled, now + debounce::DEBOUNCE);
         }
         // A scan of a part, or one that did not complete, does not show whether an issue of the whole root is over.
-        if whole || matches!(report.error, Some(Error::Offline { .. } | Error::Mass { .. })) {
+        if whole || matches!(report.error, Some(Error::Offline { .. } | Error::MassDeletion { .. })) {
             // If that scan ends with the same signals they prove nothing: without this they would start one scan after
             // another.
             let is_news = report.signals != std::mem::take(&mut self.pending_signals);
@@ -207,12 +207,14 @@ impl Root {
                 let has_other_mounts = before.is_some_and(|before| before.mounts != report.summary.mounts);
                 self.watch.walked(&self.path, has_other_mounts);
             }
-            None | Some(Error::Taken(_) | Error::Unknown(_)) => {}
+            None | Some(Error::JobClaimed(_) | Error::Unknown(_)) => {}
             Some(Error::Cancelled | Error::Library(library::Error::Replaced(_))) => {
                 self.request_full_scan(Reason::Again, now + Duration::from_secs(1));
             }
             Some(Error::Offline { why, .. }) => self.issue = Some(RootIssue::Offline(why)),
-            Some(ref error @ Error::Mass { .. }) => self.issue = Some(RootIssue::Mass(chain(error))),
+            Some(ref error @ Error::MassDeletion { .. }) => {
+                self.issue = Some(RootIssue::MassDeletion(chain(error)));
+            }
             Some(_) => self.request_full_scan(Reason::Again, now + super::LIBRARY_PAUSE),
         }
         if self.interval_due.is_none_or(|due| due <= now) {
@@ -224,7 +226,7 @@ impl Root {
     pub(super) fn look_if_due(&mut self, events: &SyncSender<Event>) {
         if self.looking {
             if self.looked.elapsed() > LOOK {
-                self.take_look(Err(Offline::Silent));
+                self.take_look(Err(Offline::Unresponsive));
             }
             return;
         }
@@ -258,7 +260,7 @@ impl Root {
 
     /// A scan of another root found files that had been elsewhere: perhaps those that this one misses.
     pub(super) fn something_moved(&mut self) {
-        if matches!(self.issue, Some(RootIssue::Mass(_))) {
+        if matches!(self.issue, Some(RootIssue::MassDeletion(_))) {
             self.request_full_scan(Reason::RootChanged, Instant::now());
         }
     }
