@@ -56,7 +56,8 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
             let above = roots.iter().map(AsRef::as_ref).filter(|root| Path::new(&row.path).starts_with(root));
             let Some(root) = above.max_by_key(|root| root.as_os_str().len()) else { continue };
             let paths = root::present(root, &row.path).unwrap_or_default();
-            if let Some(hash) = paths.iter().find_map(|path| of(Path::new(OsStr::from_bytes(path)), row)) {
+            if let Some(hash) = paths.iter().find_map(|path| hash_of(Path::new(OsStr::from_bytes(path)), row))
+            {
                 if batch.is_empty() {
                     oldest = Instant::now();
                 }
@@ -85,7 +86,7 @@ fn while_locked(context: &Context) -> impl Fn() -> bool {
 }
 
 /// The hash of a row's file, if it still is the file that the row describes.
-fn of(path: &Path, row: &Unhashed) -> Option<ContentHash> {
+fn hash_of(path: &Path, row: &Unhashed) -> Option<ContentHash> {
     let file = File::from(read::open(path).ok()?);
     let before = rustix::fs::fstat(&file).ok()?;
     let same_size = u64::try_from(before.st_size).ok() == Some(row.size);
@@ -93,7 +94,7 @@ fn of(path: &Path, row: &Unhashed) -> Option<ContentHash> {
     if !same_size || distance > SAME_TIME {
         return None;
     }
-    let hash = ContentHash::of(&file, row.size).ok()?;
+    let hash = ContentHash::from_file(&file, row.size).ok()?;
     let after = rustix::fs::fstat(&file).ok()?;
     read::same(&before, &after).then_some(hash)
 }

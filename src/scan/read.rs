@@ -160,7 +160,7 @@ fn read_open(
         Err(error) => Outcome::Broken(error.to_string()),
     };
     if hash_wanted(reading.size) {
-        reading.hash = ContentHash::of(&file, reading.size).ok();
+        reading.hash = ContentHash::from_file(&file, reading.size).ok();
     }
     let after = rustix::fs::fstat(&file)?;
     Ok(if same(&before, &after) { outcome } else { Outcome::Unsettled })

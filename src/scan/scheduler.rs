@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::job::Report;
-use super::overlap::Place;
+use super::overlap::ResolvedRoot;
 use super::root::{Look, Offline};
 use super::state::{Counts, Problem, ScanState};
 use super::watch::{Seen, WatchError, Watching};
@@ -70,7 +70,7 @@ pub(super) enum Event {
         expired: Option<Result<usize, library::Error>>,
     },
     /// A look at a root, where it really is, and whether its issue is over.
-    Looked { root: PathBuf, look: Result<Look, Offline>, place: Option<Place>, healed: bool },
+    Looked { root: PathBuf, look: Result<Look, Offline>, resolved: Option<ResolvedRoot>, healed: bool },
     /// A watch was set up, or not.
     Watched { root: PathBuf, attempt: u64, outcome: Result<Watching, WatchError> },
     /// A watch saw something.
@@ -179,9 +179,9 @@ impl Scheduler {
             Event::Scanned { root, id, report } => self.scanned(&root, id, *report),
             Event::Hashed { id, outcome } => self.hashed(id, outcome),
             Event::KeptUp { totals, took, expired } => self.kept_up(totals, took, expired),
-            Event::Looked { root, look, place, healed } => {
+            Event::Looked { root, look, resolved, healed } => {
                 if let Some(root) = self.root_mut(&root) {
-                    root.looked(look, place, healed);
+                    root.looked(look, resolved, healed);
                 }
                 self.find_overlaps();
             }
@@ -253,9 +253,9 @@ impl Scheduler {
 
     /// Which roots lead to where another one has all of it already.
     fn find_overlaps(&mut self) {
-        let places: Vec<_> = self.roots.iter().map(Root::place).collect();
+        let resolved: Vec<_> = self.roots.iter().map(Root::resolved).collect();
         for (at, root) in self.roots.iter_mut().enumerate() {
-            root.set_covered_by(overlap::covered_by(&places, at).map(Path::to_owned));
+            root.set_covered_by(overlap::covered_by(&resolved, at).map(Path::to_owned));
         }
     }
 

@@ -86,7 +86,7 @@ impl Run<'_> {
             let change = plan.changes.get(index)?;
             let is_wanted = change.is_new && sizes.contains(&change.size);
             let file = is_wanted.then(|| read::open(plan.path(change)).ok()).flatten()?;
-            ContentHash::of(&file.into(), change.size).ok()
+            ContentHash::from_file(&file.into(), change.size).ok()
         })
         .map_err(Error::Threads)?;
         let mut batch = Vec::new();

@@ -16,7 +16,7 @@ use crate::library::jobs::{Options, Queued, Reason};
 use crate::library::timestamp::Timestamp;
 use crate::library::{self};
 use crate::scan::job::{Report, Summary, Task};
-use crate::scan::overlap::Place;
+use crate::scan::overlap::ResolvedRoot;
 use crate::scan::root::{self, Look, Offline, RecoverySignal};
 use crate::scan::state::{Problem, RootState};
 use crate::scan::watch::{Seen, WatchError, Watching};
@@ -49,7 +49,7 @@ pub(super) struct Root {
     overflowed: Option<Instant>,
     look: Option<Result<Look, Offline>>,
     /// Where it really was when it was last there.
-    place: Option<Place>,
+    resolved: Option<ResolvedRoot>,
     /// Another root that covers it.
     covered_by: Option<PathBuf>,
     looked: Instant,
@@ -74,7 +74,7 @@ impl Root {
             changed: None,
             overflowed: None,
             look: None,
-            place: None,
+            resolved: None,
             covered_by: None,
             looked: Instant::now(),
             looking: false,
@@ -135,8 +135,8 @@ impl Root {
         self.look.is_some()
     }
 
-    pub(super) fn place(&self) -> Option<Place> {
-        self.place.clone()
+    pub(super) fn resolved(&self) -> Option<ResolvedRoot> {
+        self.resolved.clone()
     }
 
     pub(super) fn set_covered_by(&mut self, other: Option<PathBuf>) {
@@ -238,16 +238,21 @@ impl Root {
         let (path, events, signals) = (self.path.clone(), events.clone(), Arc::clone(&self.signals));
         let thread = std::thread::Builder::new().name("look".into()).spawn(move || {
             let look = root::look(&path);
-            let place = look.is_ok().then(|| Place::of(&path)).flatten();
+            let resolved = look.is_ok().then(|| ResolvedRoot::resolve(&path)).flatten();
             let healed = look.is_ok() && signals.iter().any(RecoverySignal::has_recovered);
-            let _ = events.send(Event::Looked { root: path, look, place, healed });
+            let _ = events.send(Event::Looked { root: path, look, resolved, healed });
         });
         self.looking = thread.is_ok();
     }
 
-    pub(super) fn looked(&mut self, look: Result<Look, Offline>, place: Option<Place>, healed: bool) {
+    pub(super) fn looked(
+        &mut self,
+        look: Result<Look, Offline>,
+        resolved: Option<ResolvedRoot>,
+        healed: bool,
+    ) {
         self.looking = false;
-        self.place = place.or(self.place.take());
+        self.resolved = resolved.or(self.resolved.take());
         self.looked = Instant::now();
         self.take_look(look);
         if healed && !self.signals.is_empty() {
