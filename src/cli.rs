@@ -14,7 +14,7 @@ use argh::{ArgsInfo, FromArgValue, FromArgs};
 
 use crate::config::Layer;
 
-pub use parse::{Parsed, UsageError, parse};
+pub use parse::{Parsed, parse};
 
 /// Video Policy Orchestrator: watches over a home video library and never lies about how it is doing.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, PartialEq)]

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use environment::Environment;
-pub use error::{ConfigError, Finding, Subject};
+pub use error::{ConfigError, Finding};
 pub use layer::Layer;
 pub use origin::{Origin, Origins};
 pub use value::Secret;
@@ -142,7 +142,7 @@ impl Config {
     /// Puts the layers together: `flags` over the environment over the file over the defaults.
     ///
     /// # Errors
-    /// Every problem of every layer, or the first twenty.
+    /// Every problem of every layer, or the first [`MOST_PROBLEMS`](error::MOST_PROBLEMS).
     pub fn resolve(flags: &Layer, environment: &Environment) -> Result<Resolved, ConfigError> {
         resolve::resolve(flags, environment, true)
     }

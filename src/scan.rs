@@ -6,6 +6,7 @@
 //! it decides when what is scanned, and publishes a [`state::ScanState`].
 
 mod compare;
+pub mod debounce;
 pub mod discover;
 pub mod hash;
 pub mod hashing;
@@ -17,7 +18,6 @@ mod read;
 pub mod root;
 mod scanner;
 mod scheduler;
-pub mod settle;
 pub mod state;
 mod store;
 pub mod watch;
@@ -76,7 +76,7 @@ pub enum Error {
          Mount or restore what belongs there; if they are really gone, confirm with `vpo scan --accept-missing`",
         root.display()
     )]
-    Mass {
+    MassDeletion {
         /// The root.
         root: PathBuf,
         /// Files that are gone.
@@ -104,7 +104,7 @@ pub enum Error {
     Cancelled,
     /// The job's row is no longer there to take.
     #[error("the job {0} was taken or cancelled by another program")]
-    Taken(String),
+    JobClaimed(String),
     /// A bug of ours.
     #[error("the scanner has crashed; please report this as a bug")]
     Crashed,
@@ -117,7 +117,7 @@ impl Error {
         match self {
             Self::Offline { why, .. } => why.code(),
             Self::Overlaps { .. } => "overlaps",
-            Self::Mass { .. } => "mass_missing",
+            Self::MassDeletion { .. } => "mass_missing",
             Self::Unknown(_) => "unknown_path",
             Self::Library(library::Error::Sqlite { source, .. }) => match source.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::DiskFull) => "disk_full",
@@ -126,7 +126,7 @@ impl Error {
             Self::Library(_) => "library",
             Self::Threads(_) => "threads",
             Self::Random(_) => "random",
-            Self::Cancelled | Self::Taken(_) => "cancelled",
+            Self::Cancelled | Self::JobClaimed(_) => "cancelled",
             Self::Crashed => "crashed",
         }
     }

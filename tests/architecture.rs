@@ -88,7 +88,7 @@ fn arrows_run_one_way() {
 /// progress bar. (`diagnose` duplicates standard error's descriptor to find out whether there is room for one.)
 const DOORS: [&str; 5] = [
     "commands/output.rs",
-    "commands/scan/show.rs",
+    "commands/scan/report.rs",
     "library/diagnose.rs",
     "telemetry.rs",
     "telemetry/writer.rs",

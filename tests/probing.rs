@@ -111,7 +111,8 @@ fn inspect(files: &[PathBuf]) -> BTreeMap<PathBuf, Value> {
     let sandbox = Sandbox::new();
     let mut command = sandbox.vpo(["inspect", "--json"]);
     let output = command.args(files).output().expect("vpo runs");
-    assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "a parser panicked");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!stderr.contains("the prober failed") && !stderr.contains("panic at "), "{stderr}");
     String::from_utf8(output.stdout)
         .expect("UTF-8")
         .lines()

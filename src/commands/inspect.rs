@@ -75,7 +75,7 @@ fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ExitCode {
         frame_rate: Option<&'a str>,
     }
     impl<'a> Row<'a> {
-        fn of((track_index, track): (usize, &'a Track)) -> Self {
+        fn new((track_index, track): (usize, &'a Track)) -> Self {
             Self {
                 track_index,
                 track_type: track.track_type.as_str(),
@@ -98,7 +98,7 @@ fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ExitCode {
         container_format: info.container_format,
         // Containers are no finer, and nobody wants to read 2.9666666666666663.
         duration_seconds: info.duration_seconds.map(|seconds| (seconds * 1e6).round() / 1e6),
-        tracks: info.tracks.iter().enumerate().map(Row::of).collect(),
+        tracks: info.tracks.iter().enumerate().map(Row::new).collect(),
     };
     output::print_json(&file)
 }

@@ -4,9 +4,9 @@
 //! is queued. A PATH below a configured root is looked at as a part of it; one that is under none is a root of
 //! its own for this one scan.
 
-mod beside;
 mod foreground;
-mod show;
+mod remote;
+mod report;
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -78,7 +78,7 @@ fn choose(args: &ScanArgs, config: &Config) -> ExitCode {
     match Library::open(&config.database.path, options, &|| false) {
         Ok(library) => foreground::scan(args, config, parts, library),
         Err(OpenError::Lock(LockError::Held { .. })) => {
-            beside::scan(args, config, &parts, environment.runtime_directory())
+            remote::scan(args, config, &parts, environment.runtime_directory())
         }
         Err(error) => output::fail(&error, EXIT_FAILURE),
     }

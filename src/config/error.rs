@@ -61,15 +61,15 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Problems that are told one by one: more than all keys can have in all layers. A file that is something else altogether
-/// has tens of thousands.
-pub(super) const MOST_PROBLEMS: usize = 100;
+/// The most problems that are reported one by one: more than all keys can have in all layers. A file that is something
+/// else altogether has tens of thousands.
+pub const MOST_PROBLEMS: usize = 100;
 
 /// Why there is no configuration: the problems of every layer, never empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", lines(.problems))]
 pub struct ConfigError {
-    /// What must be put right. After a hundred, the last one says how many more there are.
+    /// What must be put right. After [`MOST_PROBLEMS`], the last one says how many more there are.
     pub problems: Vec<Finding>,
     /// How many problems there are in all.
     pub total: usize,

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use report::{Disclosure, Report};
-pub use watch::{BUCKETS, Histogram, Snapshot};
+pub use watch::{BUCKETS, Snapshot};
 
 use watch::Watch;
 

@@ -36,5 +36,5 @@ pub use counters::Counters;
 pub use exposition::exposition;
 pub use hosts::Hosts;
 pub use listener::{BindError, Listener};
-pub use routes::{nothing, routes};
+pub use routes::routes;
 pub use server::{Limits, ServeError, serve};

@@ -16,11 +16,9 @@ use tracing::{debug, warn};
 
 use crate::base::error::{chain, panic_message};
 
-/// When a task is begun anew, and after how long.
+/// After how long a task that failed is restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Begin anew after an error or a panic.
-    pub restart: bool,
     /// Pause before the first restart; doubled with each failure that follows.
     pub backoff: Duration,
     /// The longest pause. A task that ran longer than this before it failed starts over at `backoff`.
@@ -30,10 +28,7 @@ pub struct Policy {
 impl Policy {
     /// Restarts after 1 s, 2 s, 4 s … up to a minute.
     pub const RESTART: Self =
-        Self { restart: true, backoff: Duration::from_secs(1), backoff_limit: Duration::from_secs(60) };
-
-    /// Runs once; a failure is final.
-    pub const ONCE: Self = Self { restart: false, ..Self::RESTART };
+        Self { backoff: Duration::from_secs(1), backoff_limit: Duration::from_secs(60) };
 }
 
 /// What a task is doing.
@@ -43,7 +38,7 @@ pub enum State {
     Running,
     /// Failed; waits for its restart.
     Restarting,
-    /// Failed for good ([`Policy::ONCE`]).
+    /// Failed while the daemon stopped.
     Failed,
     /// Came to its end.
     Finished,
@@ -99,7 +94,7 @@ impl Default for Supervisor {
 }
 
 impl Supervisor {
-    /// Runs what `make` makes, again after each failure if `policy` says so. The token is cancelled when
+    /// Runs what `make` makes, again after each failure and the pause of `policy`. The token is cancelled when
     /// the daemon stops: the task then returns as soon as it can. Must be called within a tokio runtime.
     pub fn spawn<M, F, E>(&self, name: impl Into<String>, policy: Policy, make: M)
     where
@@ -157,7 +152,7 @@ impl Supervisor {
     }
 }
 
-/// Runs a task, again after each failure if `policy` says so, and keeps its entry up to date.
+/// Runs a task, again after each failure and the pause of `policy`, and keeps its entry up to date.
 async fn supervise<M, F, E>(name: String, policy: Policy, mut make: M, entry: Entry, stop: CancellationToken)
 where
     M: FnMut(CancellationToken) -> F,
@@ -176,10 +171,6 @@ where
         };
         if stop.is_cancelled() {
             warn!(task = name, "task failed while stopping: {reason}");
-            return entry.fail(State::Failed, reason);
-        }
-        if !policy.restart {
-            debug!(task = name, "task failed for good: {reason}");
             return entry.fail(State::Failed, reason);
         }
         if begun.elapsed() > policy.backoff_limit {
@@ -238,7 +229,7 @@ mod tests {
     use super::*;
 
     const QUICK: Policy =
-        Policy { restart: true, backoff: Duration::from_millis(1), backoff_limit: Duration::from_millis(4) };
+        Policy { backoff: Duration::from_millis(1), backoff_limit: Duration::from_millis(4) };
 
     fn run<F: Future>(test: F) -> F::Output {
         tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(test)
@@ -272,13 +263,16 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_runs_once_fails_for_good() {
+    fn a_failure_during_the_stop_is_final() {
         run(async {
             let supervisor = Supervisor::default();
-            supervisor.spawn("once", Policy::ONCE, |_| async { Err(io::Error::other("no")) });
+            supervisor.spawn("late", QUICK, |stop| async move {
+                stop.cancelled().await;
+                Err(io::Error::other("no"))
+            });
+            assert!(supervisor.drain(Instant::now() + Duration::from_secs(10)).await.is_empty());
             let failed = reaches(&supervisor, |task| task.state == State::Failed).await;
-            assert_eq!(failed.restarts, 0);
-            assert!(supervisor.drain(Instant::now()).await.is_empty());
+            assert_eq!((failed.restarts, failed.last_error.as_deref()), (0, Some("no")));
         });
     }
 

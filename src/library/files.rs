@@ -148,30 +148,6 @@ const KNOWN: &str = "SELECT id, path, size_bytes, modified_at, scan_status, cont
         substr(coalesce(scan_error, ''), 1, length(?3)) = ?3
     FROM files WHERE path >= ?1 AND path < ?2 ORDER BY path";
 
-/// How many rows of `span` are not missing.
-///
-/// # Errors
-/// What SQLite reports.
-pub fn count_present(conn: &Connection, span: &Span) -> rusqlite::Result<u64> {
-    conn.query_one(
-        "SELECT count(*) FROM files WHERE path >= ?1 AND path < ?2 AND scan_status <> 'missing'",
-        params![span.from, span.to],
-        |row| Ok(unsigned(row, 0)),
-    )
-}
-
-/// Whether `span` has a row that is not missing.
-///
-/// # Errors
-/// What SQLite reports.
-pub fn any_present(conn: &Connection, span: &Span) -> rusqlite::Result<bool> {
-    conn.query_one(
-        "SELECT EXISTS (SELECT 1 FROM files WHERE path >= ?1 AND path < ?2 AND scan_status <> 'missing')",
-        params![span.from, span.to],
-        |row| row.get(0),
-    )
-}
-
 /// Sizes of hashed files that are missing or lie outside `span`: only a new file of such a size can have moved here.
 /// Reads the table once.
 ///

@@ -38,8 +38,6 @@ pub struct Found<'a> {
     pub path: &'a str,
     /// Its path for the kernel.
     pub raw: &'a [u8],
-    /// The extension, lower case, without the dot.
-    pub extension: &'a str,
     /// Bytes.
     pub size: u64,
     /// Its mtime.
@@ -132,10 +130,9 @@ pub fn walk(
     walk.seen
 }
 
-/// Whether no scan takes notice of a path, given from the root on: it is hidden or the system's, or something above it
-/// is.
-pub(crate) fn is_passed_over(below: &Path) -> bool {
-    below.components().any(|part| name::is_passed_over(part.as_os_str().as_bytes()))
+/// Whether scans ignore a path, given from the root on: it is hidden or the system's, or something above it is.
+pub(crate) fn is_ignored(below: &Path) -> bool {
+    below.components().any(|part| name::is_ignored(part.as_os_str().as_bytes()))
 }
 
 /// The kernel's bytes of a path as the library stores them.
@@ -151,8 +148,8 @@ pub fn stored(path: &Path) -> String {
 }
 
 /// The paths that a stored one may stand for.
-pub(crate) fn spellings(stored: &str) -> impl Iterator<Item = PathBuf> {
-    name::spellings(stored).into_iter().map(|raw| PathBuf::from(OsString::from_vec(raw)))
+pub(crate) fn path_candidates(stored: &str) -> impl Iterator<Item = PathBuf> {
+    name::path_candidates(stored).into_iter().map(|raw| PathBuf::from(OsString::from_vec(raw)))
 }
 
 /// Whether an open directory is the top of a mount; by `statx` where the kernel tells, else by its device.
@@ -209,7 +206,7 @@ impl Walk<'_, '_> {
     /// From the root to what was asked for, a name at a time.
     fn target(&mut self, target: &Path) -> ControlFlow<()> {
         let Ok(below) = target.strip_prefix(self.rules.root) else { return ControlFlow::Continue(()) };
-        if is_passed_over(below) {
+        if is_ignored(below) {
             return ControlFlow::Continue(());
         }
         let mut directory = match open_directory(CWD, self.rules.root, true) {
@@ -232,10 +229,7 @@ impl Walk<'_, '_> {
                 Ok(Some(next)) => next,
                 Ok(None) => return ControlFlow::Continue(()),
                 Err(Errno::NOTDIR | Errno::LOOP) if names.peek().is_none() => {
-                    return match name::video(name.to_bytes(), self.rules.extensions) {
-                        Some(extension) => self.file(directory.as_fd(), &name, extension),
-                        None => ControlFlow::Continue(()),
-                    };
+                    return self.file(directory.as_fd(), &name);
                 }
                 Err(error) => return self.not_opened(error),
             };
@@ -278,10 +272,7 @@ impl Walk<'_, '_> {
                     Err(error) => self.not_opened(error),
                 }
             } else {
-                match name::video(name.raw.to_bytes(), self.rules.extensions) {
-                    Some(extension) => self.file(directory, name.raw, extension),
-                    None => ControlFlow::Continue(()),
-                }
+                self.file(directory, name.raw)
             };
             self.path.truncate(path_length);
             self.raw.truncate(raw_length);
@@ -315,7 +306,10 @@ impl Walk<'_, '_> {
         Ok(Some(directory))
     }
 
-    fn file(&mut self, parent: BorrowedFd<'_>, name: &CStr, extension: &str) -> ControlFlow<()> {
+    fn file(&mut self, parent: BorrowedFd<'_>, name: &CStr) -> ControlFlow<()> {
+        if !name::is_video(name.to_bytes(), self.rules.extensions) {
+            return ControlFlow::Continue(());
+        }
         let found = match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) => found,
             Err(Errno::NOENT) => return ControlFlow::Continue(()),
@@ -335,7 +329,6 @@ impl Walk<'_, '_> {
         (self.visit)(Some(Found {
             path: &self.path,
             raw: &self.raw,
-            extension,
             size: u64::try_from(found.st_size).unwrap_or_default(),
             modified: modified(&found),
         }))

@@ -24,7 +24,7 @@ impl ContentHash {
     ///
     /// # Errors
     /// Of reading; `UnexpectedEof` when the file is shorter than `size`.
-    pub fn of(file: &File, size: u64) -> io::Result<Self> {
+    pub fn from_file(file: &File, size: u64) -> io::Result<Self> {
         if size < 2 * BLOCK as u64 {
             let mut whole = vec![0; usize::try_from(size).unwrap_or_default()];
             file.read_exact_at(&mut whole, 0)?;

@@ -36,11 +36,7 @@ pub struct Hashed {
 /// Of the library; a file that cannot be read is left for the next pass.
 pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Error> {
     let start = Instant::now();
-    // Asked for each row, and every 100 ms while the library is locked: a sign of life.
-    let cancelled = || {
-        context.progress.alive();
-        context.stop.is_cancelled()
-    };
+    let cancelled = while_locked(context);
     let mut hashed = Hashed::default();
     let mut after = 0;
     context.progress.enter(Phase::Hashing);
@@ -52,14 +48,16 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
         let mut batch: Vec<(&Unhashed, String)> = Vec::new();
         let mut oldest = Instant::now();
         for row in &rows {
-            if cancelled() {
+            context.progress.alive();
+            if context.stop.is_cancelled() {
                 break;
             }
             // Roots are UTF-8, and so written alike.
             let above = roots.iter().map(AsRef::as_ref).filter(|root| Path::new(&row.path).starts_with(root));
             let Some(root) = above.max_by_key(|root| root.as_os_str().len()) else { continue };
             let paths = root::present(root, &row.path).unwrap_or_default();
-            if let Some(hash) = paths.iter().find_map(|path| of(Path::new(OsStr::from_bytes(path)), row)) {
+            if let Some(hash) = paths.iter().find_map(|path| hash_of(Path::new(OsStr::from_bytes(path)), row))
+            {
                 if batch.is_empty() {
                     oldest = Instant::now();
                 }
@@ -70,7 +68,7 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
             }
         }
         hashed.files += store(context, &mut batch)?;
-        if cancelled() {
+        if context.stop.is_cancelled() {
             return Err(Error::Cancelled);
         }
     }
@@ -78,8 +76,17 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
     Ok(hashed)
 }
 
+/// What the library calls every 100 ms while another program has it locked: it bumps the heartbeat, and returns whether
+/// the wait is to end.
+fn while_locked(context: &Context) -> impl Fn() -> bool {
+    || {
+        context.progress.alive();
+        context.stop.is_cancelled()
+    }
+}
+
 /// The hash of a row's file, if it still is the file that the row describes.
-fn of(path: &Path, row: &Unhashed) -> Option<ContentHash> {
+fn hash_of(path: &Path, row: &Unhashed) -> Option<ContentHash> {
     let file = File::from(read::open(path).ok()?);
     let before = rustix::fs::fstat(&file).ok()?;
     let same_size = u64::try_from(before.st_size).ok() == Some(row.size);
@@ -87,7 +94,7 @@ fn of(path: &Path, row: &Unhashed) -> Option<ContentHash> {
     if !same_size || distance > SAME_TIME {
         return None;
     }
-    let hash = ContentHash::of(&file, row.size).ok()?;
+    let hash = ContentHash::from_file(&file, row.size).ok()?;
     let after = rustix::fs::fstat(&file).ok()?;
     read::same(&before, &after).then_some(hash)
 }
@@ -97,10 +104,7 @@ fn store(context: &Context, batch: &mut Vec<(&Unhashed, String)>) -> Result<u64,
         return Ok(0);
     }
     // Even when told to stop: what was read is kept, if the library is free.
-    let cancelled = || {
-        context.progress.alive();
-        context.stop.is_cancelled()
-    };
+    let cancelled = while_locked(context);
     context.library.write(Patience::endless(&cancelled), |tx| {
         let mut writer = Writer::new(tx)?;
         batch.iter().try_for_each(|(row, hash)| writer.set_hash(row, hash))

@@ -1,11 +1,16 @@
 //! One scan of one root, from its row in `jobs` to the end: compare → read → store → missing.
 //!
-//! Here is the order of things, the job's row, and how the library is asked. The steps know nothing of each other:
-//! [`guard`] refuses what looks like an accident, [`moves`] recognises files elsewhere, [`reading`] reads and
-//! stores, [`missing`] records what is gone. No step asks a disk within a transaction: a share that hangs would keep
-//! the library locked for everyone.
+//! This file holds the order of the steps, the job's row, and the access to the library. Each step is a file whose
+//! methods extend [`Run`]: [`guard`] refuses what looks like an accident, [`reading`] reads files and stores what they
+//! hold, [`missing`] records what is gone. `guard` and `reading` call [`moves`], which recognises moved files. `guard`
+//! and `moves` share the limit of [`mass_deletion`]. No other file of a step calls another one. [`preview`] calls the
+//! steps that only read.
+//!
+//! No step reads a video or a directory within a transaction: a share that hangs would keep the library locked for
+//! everyone.
 
 mod guard;
+mod mass_deletion;
 mod missing;
 mod moves;
 mod preview;
@@ -27,13 +32,13 @@ use super::Error;
 use super::compare::{Plan, Scope, compare};
 use super::discover::{self, Rules};
 use super::progress::{Phase, Progress};
-use super::root::{self, Look, Offline, Witness};
+use super::root::{self, Look, Offline, RecoverySignal};
 use crate::library::files::{self, Span};
 use crate::library::jobs::{self, End, Queued, history};
 use crate::library::{self, Library, Patience};
 
 pub(crate) use moves::Move;
-pub use preview::{Preview, dry_run};
+pub use preview::dry_run;
 pub use summary::Summary;
 
 /// Most rows changed in one transaction.
@@ -81,8 +86,8 @@ pub struct Report {
     pub summary: Summary,
     /// To be looked at again once they are quiet.
     pub unsettled: Vec<PathBuf>,
-    /// What would show that the trouble it met is over.
-    pub witnesses: Vec<Witness>,
+    /// What would show that an issue it met is over.
+    pub signals: Vec<RecoverySignal>,
     /// Why it ended early.
     pub error: Option<Error>,
     /// There was nothing to do and no row was left.
@@ -109,7 +114,7 @@ pub fn run(context: &Context, task: &Task) -> Report {
         Some(reason) => End::Failed(super::chain(reason)),
     };
     let unsettled = std::mem::take(&mut run.unsettled);
-    let witnesses = std::mem::take(&mut run.witnesses);
+    let signals = std::mem::take(&mut run.signals);
     let (begun, seconds) = (run.begun, run.start.elapsed().as_secs_f64());
     let mut summary = run.summary;
     summary.seconds = seconds;
@@ -122,7 +127,7 @@ pub fn run(context: &Context, task: &Task) -> Report {
         warn!(error = super::chain(&failure), "the end of the scan could not be recorded yet");
         unrecorded = Some(end);
     }
-    Report { summary, unsettled, witnesses, error, idle: !begun, unrecorded }
+    Report { summary, unsettled, signals, error, idle: !begun, unrecorded }
 }
 
 /// Records how a job ended. Waits a moment for the library, but not for long: this may be the way out.
@@ -137,19 +142,34 @@ fn finish(context: &Context, id: &str, end: &End, summary: &Summary) -> Result<(
     })
 }
 
+/// What the library calls every 100 ms while another program has it locked. Returns whether the wait is to end.
+fn while_locked(context: &Context) -> impl Fn() -> bool {
+    || {
+        note_library_busy(&context.progress);
+        context.stop.is_cancelled()
+    }
+}
+
+/// Records that the library is locked by another program, and bumps the heartbeat.
+fn note_library_busy(progress: &Progress) {
+    if !progress.set_library_busy(true) {
+        debug!("the library is locked by another program; the scan waits");
+    }
+}
+
 struct Run<'a> {
     context: &'a Context,
     task: &'a Task,
     summary: Summary,
     unsettled: Vec<PathBuf>,
     put_off_count: u64,
-    witnesses: Vec<Witness>,
+    signals: Vec<RecoverySignal>,
     /// Sizes of files that a new one may be: one of such a size is hashed at once.
     sizes: Arc<HashSet<u64>>,
     /// Rows that followed their files.
     moved: HashSet<i64>,
     /// Of other roots, whether so much is gone that none of it is taken for moved.
-    lacking: HashMap<PathBuf, bool>,
+    mass_missing_roots: HashMap<PathBuf, bool>,
     /// There is a row.
     begun: bool,
     /// Another program has set the row to something else than running: it wants the scan to end.
@@ -168,10 +188,10 @@ impl<'a> Run<'a> {
             summary: Summary::default(),
             unsettled: Vec::new(),
             put_off_count: 0,
-            witnesses: Vec::new(),
+            signals: Vec::new(),
             sizes: Arc::default(),
             moved: HashSet::new(),
-            lacking: HashMap::new(),
+            mass_missing_roots: HashMap::new(),
             begun: false,
             ended_by_another: Cell::new(false),
             heartbeat: Instant::now(),
@@ -192,7 +212,7 @@ impl<'a> Run<'a> {
         let mut whole = targets == [root];
         self.context.progress.enter(Phase::Walking);
         let mut plan = self.compare(&targets, &before.mounts, None)?;
-        if !whole && (!plan.vanished.is_empty() || self.may_have_moved_here(&plan)?) {
+        if !whole && (!plan.vanished.is_empty() || self.find_moved_here(&plan)?) {
             // Whether files are gone can be said only after a walk of the whole root.
             (whole, targets) = (true, vec![root.to_owned()]);
             plan = self.compare(&targets, &before.mounts, None)?;
@@ -249,7 +269,7 @@ impl<'a> Run<'a> {
         let (job, queued) = (&self.task.job, self.task.queued);
         self.begun = self.write(|tx| jobs::begin(tx, job, queued, std::process::id()))?;
         if !self.begun {
-            return Err(Error::Taken(job.id.clone()));
+            return Err(Error::JobClaimed(job.id.clone()));
         }
         debug!(root = %self.task.root.display(), reason = job.options.reason, "scan begins");
         Ok(())
@@ -307,7 +327,7 @@ impl<'a> Run<'a> {
             }
             if self.check().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let cancelled = || self.is_cancelled();
+        let cancelled = while_locked(self.context);
         let plan = compare(&Scope {
             library: &self.context.library,
             patience: Patience::endless(&cancelled),
@@ -330,7 +350,7 @@ impl<'a> Run<'a> {
         self.summary.walk_errors = walked.error_count;
         self.summary.walk_error_examples.clone_from(&walked.errors);
         self.summary.mounts.clone_from(&walked.mounts);
-        self.witnesses = walked.places.iter().cloned().map(Witness::Place).collect();
+        self.signals = walked.places.iter().cloned().map(RecoverySignal::Place).collect();
         if let Some(first) = walked.errors.first() {
             warn!(
                 root = %self.task.root.display(),
@@ -345,27 +365,19 @@ impl<'a> Run<'a> {
         if self.context.stop.is_cancelled() {
             Err(Error::Cancelled)
         } else if self.ended_by_another.get() {
-            Err(Error::Taken(self.task.job.id.clone()))
+            Err(Error::JobClaimed(self.task.job.id.clone()))
         } else {
             Ok(())
         }
-    }
-
-    /// Asked by the library every 100 ms while it is locked by somebody else.
-    fn is_cancelled(&self) -> bool {
-        if !self.context.progress.library_busy(true) {
-            debug!("the library is locked by another program; the scan waits");
-        }
-        self.context.stop.is_cancelled()
     }
 
     fn read_library<T>(
         &self,
         work: impl FnMut(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
-        let cancelled = || self.is_cancelled();
+        let cancelled = while_locked(self.context);
         let value = self.context.library.read(Patience::endless(&cancelled), work)?;
-        self.context.progress.library_busy(false);
+        self.context.progress.set_library_busy(false);
         Ok(value)
     }
 
@@ -374,10 +386,10 @@ impl<'a> Run<'a> {
         work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
         let start = Instant::now();
-        let cancelled = || self.is_cancelled();
+        let cancelled = while_locked(self.context);
         let patience = Patience::endless(&cancelled).for_generation(self.generation);
         let value = self.context.library.write(patience, work)?;
-        if self.context.progress.library_busy(false) && start.elapsed() > Duration::from_secs(1) {
+        if self.context.progress.set_library_busy(false) && start.elapsed() > Duration::from_secs(1) {
             info!(
                 seconds = start.elapsed().as_secs(),
                 "the library was locked by another program; the scan goes on"

@@ -30,8 +30,8 @@ fn is_system(name: &[u8]) -> bool {
     SYSTEM.contains(&name)
 }
 
-/// A file or directory of which no scan takes notice, with all below it.
-pub(crate) fn is_passed_over(name: &[u8]) -> bool {
+/// Whether scans ignore a file or directory of that name, with all below it.
+pub(crate) fn is_ignored(name: &[u8]) -> bool {
     is_hidden(name) || is_system(name)
 }
 
@@ -44,16 +44,15 @@ fn is_partial(name: &[u8]) -> bool {
     PARTIAL.iter().any(|ending| last.eq_ignore_ascii_case(ending) || before.eq_ignore_ascii_case(ending))
 }
 
-/// The extension among `extensions` (lower case, without the dot) that a name has, in any case.
-fn extension<'a>(name: &[u8], extensions: &'a [String]) -> Option<&'a str> {
-    let dot = name.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0)?;
-    let ending = &name[dot + 1..];
-    extensions.iter().find(|known| known.as_bytes().eq_ignore_ascii_case(ending)).map(String::as_str)
+/// Whether a name has one of `extensions` (lower case, without the dot), in any case.
+fn has_extension(name: &[u8], extensions: &[String]) -> bool {
+    let Some(dot) = name.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0) else { return false };
+    extensions.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(&name[dot + 1..]))
 }
 
-/// The extension of a video's name: one of `extensions`, and the file is finished.
-pub(crate) fn video<'a>(name: &[u8], extensions: &'a [String]) -> Option<&'a str> {
-    extension(name, extensions).filter(|_| !is_partial(name))
+/// Whether a name is that of a finished video with one of `extensions`.
+pub(crate) fn is_video(name: &[u8], extensions: &[String]) -> bool {
+    has_extension(name, extensions) && !is_partial(name)
 }
 
 /// A name as the library stores it: itself when it is UTF-8, else with `%XX` for each byte that is not part
@@ -73,33 +72,33 @@ pub(crate) fn encode(name: &[u8]) -> Cow<'_, str> {
 }
 
 /// Of a path that may stand for more than this many, not all are tried.
-const SPELLINGS: usize = 16;
+const CANDIDATES: usize = 16;
 
 /// What a stored path may stand for, in bytes for the kernel: itself, and with those parts decoded that [`encode`] can
 /// have written. A name that is UTF-8 may look just like that (`%E9.mkv`), so both are to be tried. Of too many, those
 /// with the last parts as they are written, and the one with all decoded, which is the likeliest.
-pub(crate) fn spellings(path: &str) -> Vec<Vec<u8>> {
-    let mut all = vec![Vec::with_capacity(path.len())];
+pub(crate) fn path_candidates(path: &str) -> Vec<Vec<u8>> {
+    let mut candidates = vec![Vec::with_capacity(path.len())];
     let mut likeliest = Vec::with_capacity(path.len());
-    let mut is_cut = false;
+    let mut is_truncated = false;
     for (number, part) in path.split('/').enumerate() {
         let decoded = decode(part);
-        let may_double = decoded.is_some() && all.len() < SPELLINGS;
-        is_cut |= decoded.is_some() && !may_double;
-        let mut others = if may_double { all.clone() } else { Vec::new() };
+        let may_double = decoded.is_some() && candidates.len() < CANDIDATES;
+        is_truncated |= decoded.is_some() && !may_double;
+        let mut others = if may_double { candidates.clone() } else { Vec::new() };
         let decoded = decoded.as_deref().unwrap_or(part.as_bytes());
-        let literal = all.iter_mut().map(|spelling| (spelling, part.as_bytes()));
-        let rest = others.iter_mut().chain([&mut likeliest]).map(|spelling| (spelling, decoded));
-        for (spelling, part) in literal.chain(rest) {
+        let literal = candidates.iter_mut().map(|candidate| (candidate, part.as_bytes()));
+        let rest = others.iter_mut().chain([&mut likeliest]).map(|candidate| (candidate, decoded));
+        for (candidate, part) in literal.chain(rest) {
             if number > 0 {
-                spelling.push(b'/');
+                candidate.push(b'/');
             }
-            spelling.extend_from_slice(part);
+            candidate.extend_from_slice(part);
         }
-        all.append(&mut others);
+        candidates.append(&mut others);
     }
-    all.extend(is_cut.then_some(likeliest));
-    all
+    candidates.extend(is_truncated.then_some(likeliest));
+    candidates
 }
 
 /// The name that is no UTF-8 and is stored as this.
@@ -131,7 +130,7 @@ mod tests {
             b"\xC3(.mkv",
         ] {
             let stored = encode(name).into_owned();
-            assert!(spellings(&stored).iter().any(|spelling| spelling == name), "{stored}");
+            assert!(path_candidates(&stored).iter().any(|candidate| candidate == name), "{stored}");
         }
         assert_eq!(encode(b"\xE9t\xC3\xA9 100%.mkv"), "%E9t\u{e9} 100%25.mkv");
         assert_eq!(encode(b"100%.mkv"), "100%.mkv");
@@ -139,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_stored_path_stands_for_itself_and_for_what_is_stored_so() {
-        let of = |path: &str| spellings(path);
+        let of = |path: &str| path_candidates(path);
         assert_eq!(of("/a/%E9.mkv"), [&b"/a/%E9.mkv"[..], b"/a/\xE9.mkv"]);
         assert_eq!(of("/%FF/%E9"), [&b"/%FF/%E9"[..], b"/\xFF/%E9", b"/%FF/\xE9", b"/\xFF/\xE9"]);
         // Nothing is ever stored like these but themselves.
@@ -161,8 +160,8 @@ mod tests {
             assert!(!is_partial(name.as_bytes()), "{name}");
         }
         let known = ["mkv".to_owned(), "mp4".to_owned()];
-        assert_eq!(extension(b"a.MKV", &known), Some("mkv"));
-        assert_eq!(extension(b".mkv", &known), None);
-        assert_eq!(extension(b"mkv", &known), None);
+        assert!(is_video(b"a.MKV", &known));
+        assert!(!is_video(b".mkv", &known));
+        assert!(!is_video(b"mkv", &known));
     }
 }

@@ -12,16 +12,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a root really is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ResolvedRoot {
     root: PathBuf,
     /// With all links followed.
     real: PathBuf,
 }
 
-impl Place {
+impl ResolvedRoot {
     /// Looks a root up; `None` where it is not there. Blocks for as long as its file system does.
     #[must_use]
-    pub fn of(root: &Path) -> Option<Self> {
+    pub fn resolve(root: &Path) -> Option<Self> {
         Some(Self { root: root.to_owned(), real: root.canonicalize().ok()? })
     }
 
@@ -38,33 +38,36 @@ impl Place {
 
 /// Looks roots up, each on a thread of its own; `None` where one is not there or does not answer in time.
 #[must_use]
-pub fn look_up(roots: &[PathBuf]) -> Vec<Option<Place>> {
+pub fn look_up(roots: &[PathBuf]) -> Vec<Option<ResolvedRoot>> {
     let (tell, told) = channel();
     for (number, root) in roots.iter().cloned().enumerate() {
         let tell = tell.clone();
         // That its links can be followed does not show that it answers.
-        let work = move || drop(tell.send((number, root::look(&root).ok().and_then(|_| Place::of(&root)))));
+        let work = move || {
+            let resolved = root::look(&root).ok().and_then(|_| ResolvedRoot::resolve(&root));
+            drop(tell.send((number, resolved)));
+        };
         // Without a thread the root counts as one that does not answer.
         drop(std::thread::Builder::new().name("look".into()).spawn(work));
     }
     drop(tell);
-    let mut places = vec![None; roots.len()];
+    let mut resolved = vec![None; roots.len()];
     let deadline = Instant::now() + PATIENCE;
-    while let Ok((number, place)) = told.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-        places[number] = place;
+    while let Ok((number, root)) = told.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        resolved[number] = root;
     }
-    places
+    resolved
 }
 
 /// The root that covers the one with the number `at`, if any does: that one must not be scanned.
 #[must_use]
-pub fn covered_by(places: &[Option<Place>], at: usize) -> Option<&Path> {
-    let inner = places.get(at)?.as_ref()?;
-    let others = places.iter().enumerate().filter(|(number, _)| *number != at);
+pub fn covered_by(roots: &[Option<ResolvedRoot>], at: usize) -> Option<&Path> {
+    let inner = roots.get(at)?.as_ref()?;
+    let others = roots.iter().enumerate().filter(|(number, _)| *number != at);
     others
-        .filter_map(|(number, place)| Some((number, place.as_ref()?)))
-        .find(|(number, place)| place.covers(inner, *number < at))
-        .map(|(_, place)| place.root.as_path())
+        .filter_map(|(number, root)| Some((number, root.as_ref()?)))
+        .find(|(number, root)| root.covers(inner, *number < at))
+        .map(|(_, root)| root.root.as_path())
 }
 
 #[cfg(test)]
@@ -74,10 +77,11 @@ mod tests {
     #[test]
     fn of_roots_that_lead_to_one_place_one_is_left() {
         let check = |roots: &[(&str, &str)], expected: &[Option<&str>]| {
-            let place = |(root, real): &(&str, &str)| Some(Place { root: root.into(), real: real.into() });
-            let places: Vec<_> = roots.iter().map(place).collect();
+            let resolve =
+                |(root, real): &(&str, &str)| Some(ResolvedRoot { root: root.into(), real: real.into() });
+            let resolved: Vec<_> = roots.iter().map(resolve).collect();
             let found: Vec<_> =
-                (0..roots.len()).map(|at| covered_by(&places, at).and_then(Path::to_str)).collect();
+                (0..roots.len()).map(|at| covered_by(&resolved, at).and_then(Path::to_str)).collect();
             assert_eq!(found, expected, "{roots:?}");
         };
         check(&[("/a", "/a"), ("/b", "/b"), ("/ab", "/ab")], &[None, None, None]);
@@ -89,6 +93,6 @@ mod tests {
         check(&[("/a", "/real/a"), ("/a/b", "/real/a/b")], &[None, None]);
         check(&[("/a", "/a"), ("/a/link", "/a/b")], &[None, Some("/a")]);
         // Of one that is not there nothing is known.
-        assert_eq!(covered_by(&[None, Place::of(Path::new("/"))], 0), None);
+        assert_eq!(covered_by(&[None, ResolvedRoot::resolve(Path::new("/"))], 0), None);
     }
 }

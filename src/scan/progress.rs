@@ -123,7 +123,8 @@ impl Progress {
         self.alive();
     }
 
-    pub(crate) fn library_busy(&self, busy: bool) -> bool {
+    /// Returns what it was before.
+    pub(crate) fn set_library_busy(&self, busy: bool) -> bool {
         self.alive();
         self.library_busy.swap(busy, Ordering::Relaxed)
     }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::compare::Plan;
 use super::hash::ContentHash;
 use super::progress::Progress;
-use super::{discover, settle};
+use super::{debounce, discover};
 use crate::base::timestamp::Timestamp;
 use crate::media::{self, MediaInfo};
 
@@ -151,7 +151,7 @@ fn read_open(
     }
     reading.size = u64::try_from(before.st_size).unwrap_or_default();
     reading.modified = discover::modified(&before);
-    if !settle::is_quiet(reading.modified, Timestamp::now()) {
+    if !debounce::is_quiet(reading.modified, Timestamp::now()) {
         return Ok(Outcome::Unsettled);
     }
     let outcome = match media::probe(&file) {
@@ -160,7 +160,7 @@ fn read_open(
         Err(error) => Outcome::Broken(error.to_string()),
     };
     if hash_wanted(reading.size) {
-        reading.hash = ContentHash::of(&file, reading.size).ok();
+        reading.hash = ContentHash::from_file(&file, reading.size).ok();
     }
     let after = rustix::fs::fstat(&file)?;
     Ok(if same(&before, &after) { outcome } else { Outcome::Unsettled })

@@ -80,7 +80,7 @@ pub enum Offline {
     },
     /// Gave no answer.
     #[error("does not answer (a dead network share?): nothing can be said of its files until it does")]
-    Silent,
+    Unresponsive,
 }
 
 impl Offline {
@@ -92,7 +92,7 @@ impl Offline {
             Self::Empty => "empty",
             Self::Unmounted => "unmounted",
             Self::Changed { .. } => "filesystem_changed",
-            Self::Silent => "silent",
+            Self::Unresponsive => "silent",
         }
     }
 }
@@ -113,7 +113,7 @@ pub fn look(root: &Path) -> Result<Look, Offline> {
                 Some(entry) => {
                     let entry = entry?;
                     let name = entry.file_name().to_bytes();
-                    if !name::is_passed_over(name) {
+                    if !name::is_ignored(name) {
                         break false;
                     }
                 }
@@ -158,19 +158,19 @@ pub(crate) fn is_mounted(path: &Path) -> bool {
     look(path).is_ok_and(|look| look.identity.mount_point)
 }
 
-/// What shows that the trouble which a scan met is over.
+/// What shows that an issue that a scan met is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Witness {
+pub enum RecoverySignal {
     /// A file that was gone, or a place that could not be read.
     Place(PathBuf),
     /// A mount that was gone.
     Mount(PathBuf),
 }
 
-impl Witness {
+impl RecoverySignal {
     /// Whether it shows so now. Blocks for as long as its file system does.
     #[must_use]
-    pub fn is_well(&self) -> bool {
+    pub fn has_recovered(&self) -> bool {
         match self {
             Self::Place(path) => {
                 let is_directory = |found: rustix::fs::Stat| {

@@ -5,16 +5,16 @@
 //! at every interval, when it comes back or looks different, and when `vpo scan` asks for it; a part of it
 //! when the watch has seen something there, or a file was still being written.
 //!
-//! Here is the thread's loop and what it knows. [`roots`] keeps what is known of each root, with its [`watching`] and its
-//! [`trouble`]; [`requests`] takes what others ask for, [`begin`] starts what is due, [`ends`] draws the conclusions, [`upkeep`] counts
-//! and deletes old rows.
+//! This file holds the thread's loop and its state. [`roots`] holds the state of each root, with its [`watching`] and its
+//! [`issue`]. [`requests`] takes queued jobs, [`dispatch`] starts what is due, [`completion`] handles what has ended, and
+//! [`upkeep`] counts files and deletes old rows.
 
-mod begin;
-mod ends;
+mod completion;
+mod dispatch;
+mod issue;
 mod requests;
 mod roots;
 mod running;
-mod trouble;
 mod upkeep;
 mod watching;
 
@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::job::Report;
-use super::overlap::Place;
+use super::overlap::ResolvedRoot;
 use super::root::{Look, Offline};
 use super::state::{Counts, Problem, ScanState};
 use super::watch::{Seen, WatchError, Watching};
@@ -69,8 +69,8 @@ pub(super) enum Event {
         took: Duration,
         expired: Option<Result<usize, library::Error>>,
     },
-    /// A look at a root, where it really is, and whether what troubled it is over.
-    Looked { root: PathBuf, look: Result<Look, Offline>, place: Option<Place>, healed: bool },
+    /// A look at a root, where it really is, and whether its issue is over.
+    Looked { root: PathBuf, look: Result<Look, Offline>, resolved: Option<ResolvedRoot>, healed: bool },
     /// A watch was set up, or not.
     Watched { root: PathBuf, attempt: u64, outcome: Result<Watching, WatchError> },
     /// A watch saw something.
@@ -179,9 +179,9 @@ impl Scheduler {
             Event::Scanned { root, id, report } => self.scanned(&root, id, *report),
             Event::Hashed { id, outcome } => self.hashed(id, outcome),
             Event::KeptUp { totals, took, expired } => self.kept_up(totals, took, expired),
-            Event::Looked { root, look, place, healed } => {
+            Event::Looked { root, look, resolved, healed } => {
                 if let Some(root) = self.root_mut(&root) {
-                    root.looked(look, place, healed);
+                    root.looked(look, resolved, healed);
                 }
                 self.find_overlaps();
             }
@@ -223,7 +223,7 @@ impl Scheduler {
                 root.watch.begin(path, settings.watch, &settings.extensions, &self.events);
             }
             if others && !is_new {
-                root.ask_whole(Reason::Settings, Instant::now());
+                root.request_full_scan(Reason::Settings, Instant::now());
             }
             root.interval_due = match settings.rescan_interval {
                 // The interval begins with the end of its first scan.
@@ -253,9 +253,9 @@ impl Scheduler {
 
     /// Which roots lead to where another one has all of it already.
     fn find_overlaps(&mut self) {
-        let places: Vec<_> = self.roots.iter().map(Root::place).collect();
+        let resolved: Vec<_> = self.roots.iter().map(Root::resolved).collect();
         for (at, root) in self.roots.iter_mut().enumerate() {
-            root.set_covered_by(overlap::covered_by(&places, at).map(Path::to_owned));
+            root.set_covered_by(overlap::covered_by(&resolved, at).map(Path::to_owned));
         }
     }
 
@@ -266,7 +266,7 @@ impl Scheduler {
         let mut root = Root::new(path.to_owned(), walk.and_then(|walk| walk.completed));
         // The watch first: what changes during the walk must be seen by one of the two.
         let patience = if watch { WATCH_PATIENCE } else { Duration::ZERO };
-        root.ask_whole(Reason::Start, Instant::now() + patience);
+        root.request_full_scan(Reason::Start, Instant::now() + patience);
         root
     }
 
@@ -289,7 +289,7 @@ impl Scheduler {
                 let is_brief = matches!(failure, library::Error::Busy { .. } | library::Error::Unsettled(_))
                     && self.abandoned_since.elapsed() < library::BUSY_LIMIT;
                 if !is_brief {
-                    self.trouble(&failure.into());
+                    self.record_problem(&failure.into());
                 }
             }
         }
@@ -319,7 +319,9 @@ impl Scheduler {
             self.unrecorded.remove(0);
         }
         for running in &mut self.running {
-            if !running.is_newly_stuck() {
+            let was_stuck = running.is_stuck();
+            running.check_heartbeat();
+            if was_stuck || !running.is_stuck() {
                 continue;
             }
             match &running.work {
@@ -349,7 +351,7 @@ impl Scheduler {
         self.problem = None;
         (self.abandoned_closed, self.abandoned_since) = (false, Instant::now());
         for root in &mut self.roots {
-            root.ask_whole(Reason::LibraryReplaced, Instant::now());
+            root.request_full_scan(Reason::LibraryReplaced, Instant::now());
         }
     }
 

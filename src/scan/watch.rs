@@ -234,7 +234,7 @@ impl<T: Fn(Seen)> Follower<T> {
             // Which directories came and went is not known: only new watches are surely the right ones.
             if is_overflow {
                 drop(tree);
-                if !self.is_released() {
+                if !self.wait_for_release() {
                     return;
                 }
                 match self.tree() {
@@ -251,7 +251,7 @@ impl<T: Fn(Seen)> Follower<T> {
         let (kept, path) = match hint {
             Hint::Changed(path) => (tree.add(&path), path),
             Hint::File(path) => (Ok(()), path),
-            Hint::Touched(path) if tree.is_shut(&path) => (tree.add(&path), path),
+            Hint::Touched(path) if tree.is_unreadable(&path) => (tree.add(&path), path),
             Hint::Touched(path) if is_video(&path, &self.extensions) => (Ok(()), path),
             Hint::Touched(_) => return Ok(()),
         };
@@ -259,8 +259,8 @@ impl<T: Fn(Seen)> Follower<T> {
         kept
     }
 
-    /// Waits until the watches are given back and some time is over; not when told to stop.
-    fn is_released(&self) -> bool {
+    /// Waits until the watches are given back and some time is over. Returns `false` when told to stop.
+    fn wait_for_release(&self) -> bool {
         loop {
             match self.messages.recv() {
                 Ok(Message::Released) => break,
@@ -306,7 +306,7 @@ impl<T: Fn(Seen)> Follower<T> {
 /// who watches a film.
 fn hint(mut event: Event, root: &Path, extensions: &[String]) -> Option<Hint> {
     let path = event.paths.pop()?;
-    if path.strip_prefix(root).map_or(true, discover::is_passed_over) {
+    if path.strip_prefix(root).map_or(true, discover::is_ignored) {
         return None;
     }
     match event.kind {
@@ -323,7 +323,7 @@ fn hint(mut event: Event, root: &Path, extensions: &[String]) -> Option<Hint> {
 }
 
 fn is_video(path: &Path, extensions: &[String]) -> bool {
-    name::video(path.file_name().unwrap_or_default().as_bytes(), extensions).is_some()
+    name::is_video(path.file_name().unwrap_or_default().as_bytes(), extensions)
 }
 
 fn refusal(error: &notify::Error) -> WatchError {

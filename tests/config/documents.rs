@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::{Said, Sandbox};
+use vpo::config::error::MOST_PROBLEMS;
 use vpo::config::keys::{KEYS, Key};
 use vpo::config::{Config, Environment, Layer, Resolved, Secret};
 
@@ -53,6 +54,16 @@ fn the_table_in_the_documentation_is_the_code() {
 
 fn is_live(key: &str) -> bool {
     key == "logging.level" || key.starts_with("library.") || key.starts_with("scan.")
+}
+
+#[test]
+fn the_documentation_says_how_many_problems_are_reported() {
+    let text = documentation("configuration.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = format!(
+        "more than {} problems, only the first {MOST_PROBLEMS} are reported, and the rest is counted",
+        MOST_PROBLEMS + 1
+    );
+    assert!(text.contains(&said), "{said:?} is not in docs/configuration.md");
 }
 
 #[test]

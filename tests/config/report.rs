@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::faults::{LEVEL, PORT, file};
 use super::{Said, Sandbox};
+use vpo::config::error::MOST_PROBLEMS;
 
 const QUOTES: &str = "correct it; text must be in quotes";
 
@@ -173,10 +174,13 @@ fn what_is_no_configuration_at_all_is_told_in_few_lines_and_soon() {
         let keys = (2..=last).map(|line| format!("x{line} = 1\n")).collect::<Vec<_>>().concat();
         format!("[server]\n{keys}")
     };
-    let mut told: Vec<String> = (2..=102).map(|line| unknown(line) + advice).collect();
-    file(&keys(102), &told.iter().map(String::as_str).collect::<Vec<_>>());
-    for (last, more) in [(103, 2), (60_000, 59_899)] {
-        told[100] = format!("and {more} more problems: @:102:1: correct those above first");
+    // One more is told, rather than that there is one more. The first stands on line 2.
+    let most = MOST_PROBLEMS + 2;
+    let mut told: Vec<String> = (2..=most).map(|line| unknown(line) + advice).collect();
+    file(&keys(most), &told.iter().map(String::as_str).collect::<Vec<_>>());
+    for last in [most + 1, 60_000] {
+        let more = last - MOST_PROBLEMS - 1;
+        told[MOST_PROBLEMS] = format!("and {more} more problems: @:{most}:1: correct those above first");
         file(&keys(last), &told.iter().map(String::as_str).collect::<Vec<_>>());
     }
     // A quadratic search would take minutes over these.

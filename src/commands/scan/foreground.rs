@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::show::{Bar, Ended, ended, plural};
+use super::report::{Bar, Ended, ended, plural};
 use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, Signals, listen, output};
 use crate::base::text::Text;
 use crate::cli::ScanArgs;

@@ -75,12 +75,6 @@ impl Rendered {
     }
 }
 
-/// No routes besides the core's.
-#[must_use]
-pub fn nothing() -> BoxedFilter<(Response,)> {
-    warp::any().and_then(|| ready(Err::<Response, _>(warp::reject::not_found()))).boxed()
-}
-
 /// Exactly one of these paths; warp's own path filters also take a trailing slash.
 fn at(
     paths: &'static [&'static str],

@@ -211,15 +211,15 @@ impl<R: Routes> Server<R> {
                 return Some(Purpose::Any);
             }
             if self.full_since.get_or_insert_with(Instant::now).elapsed() >= ROOM {
-                return self.has_room_for_a_probe().await.then_some(Purpose::Probe);
+                return self.wait_for_probe_room().await.then_some(Purpose::Probe);
             }
             sleep(PAUSE).await;
         }
     }
 
-    /// Whether one more of [`PROBES`] may be let in. Waits for one of them to end, for [`PROBE_TIME`] once and not
-    /// again until there has been room.
-    async fn has_room_for_a_probe(&mut self) -> bool {
+    /// Waits for one of [`PROBES`] to end, or closes one, for [`PROBE_TIME`] once and not again until there has been
+    /// room. Returns whether one more of them may be let in.
+    async fn wait_for_probe_room(&mut self) -> bool {
         let mut tries = 0;
         while self.registry.staying(Purpose::Probe) >= PROBES && !self.evict(Purpose::Probe).await {
             tries += 1;

@@ -183,14 +183,6 @@ pub enum OpenError {
     Library(#[from] Error),
 }
 
-impl OpenError {
-    /// The caller was told to stop while waiting: no failure.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Lock(LockError::Cancelled(_)) | Self::Library(Error::Cancelled))
-    }
-}
-
 fn is_lock(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "lock")
 }

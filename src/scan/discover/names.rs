@@ -57,7 +57,7 @@ impl Names {
             let entry = entry?;
             let name = entry.file_name();
             let bytes = name.to_bytes();
-            if name::is_passed_over(bytes) {
+            if name::is_ignored(bytes) {
                 continue;
             }
             let kind = match entry.file_type() {
@@ -71,7 +71,7 @@ impl Names {
             };
             match kind {
                 FileType::Directory => names.push(name, true),
-                FileType::RegularFile if name::video(bytes, extensions).is_some() => names.push(name, false),
+                FileType::RegularFile if name::is_video(bytes, extensions) => names.push(name, false),
                 FileType::Symlink => names.symlinks += 1,
                 _ => {}
             }

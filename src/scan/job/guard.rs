@@ -7,24 +7,17 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
+use super::mass_deletion::is_mass_deletion;
 use super::{BATCH, Run, Summary};
 use crate::library::files;
 use crate::scan::compare::{Plan, Vanished};
 use crate::scan::hash::ContentHash;
 use crate::scan::progress::Phase;
-use crate::scan::root::{self, Look, Offline, Witness};
+use crate::scan::root::{self, Look, Offline, RecoverySignal};
 use crate::scan::{Error, discover, read};
 
-/// From this many files on, and this share of the root's, going missing at once is no accident.
-const MASS: usize = 10;
-const MASS_PERCENT: u64 = 30;
-
 /// How many of the first and of the last vanished files are later looked at for having come back.
-const WITNESSES: usize = 5;
-
-pub(super) fn is_mass(gone: usize, known: u64) -> bool {
-    gone >= MASS && gone as u64 * 100 > known * MASS_PERCENT
-}
+const SIGNALS: usize = 5;
 
 impl Run<'_> {
     /// Looks that tell a root that is not what it was, before anything is changed.
@@ -51,7 +44,7 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         let (known, mut gone) = (plan.known, vanished.len());
         let excused = self.task.job.options.accept_missing || plan.walked.error_count > 0;
-        if excused || !is_mass(gone, known) {
+        if excused || !is_mass_deletion(gone, known) {
             return Ok(());
         }
         self.context.progress.enter(Phase::Hashing);
@@ -62,17 +55,17 @@ impl Run<'_> {
         loop {
             self.find_moved_of(&plan, &sizes, &mut |id| {
                 gone -= usize::from(rows.remove(&id));
-                is_mass(gone, known)
+                is_mass_deletion(gone, known)
             })?;
-            if !is_mass(gone, known) {
+            if !is_mass_deletion(gone, known) {
                 return Ok(());
             }
             // What did not fit into the plan may be where they went.
             let Some(resume) = plan.resume.clone() else { break };
             plan = Arc::new(self.compare(targets, &[], Some(&resume))?);
         }
-        self.witnesses.extend(self.some_of(vanished)?);
-        Err(Error::Mass { root: self.task.root.clone(), gone: gone as u64, known })
+        self.signals.extend(self.some_of(vanished)?);
+        Err(Error::MassDeletion { root: self.task.root.clone(), gone: gone as u64, known })
     }
 
     /// Hashes the plan's new files and calls `tell` with the id of each row that one of them is; ends when it returns
@@ -93,7 +86,7 @@ impl Run<'_> {
             let change = plan.changes.get(index)?;
             let is_wanted = change.is_new && sizes.contains(&change.size);
             let file = is_wanted.then(|| read::open(plan.path(change)).ok()).flatten()?;
-            ContentHash::of(&file.into(), change.size).ok()
+            ContentHash::from_file(&file.into(), change.size).ok()
         })
         .map_err(Error::Threads)?;
         let mut batch = Vec::new();
@@ -123,12 +116,12 @@ impl Run<'_> {
     }
 
     /// The first and the last of what is gone: when one of them is back, so may be the others.
-    fn some_of(&self, vanished: &[Vanished]) -> Result<Vec<Witness>, Error> {
-        let some = vanished.iter().take(WITNESSES).chain(vanished.iter().rev().take(WITNESSES));
+    fn some_of(&self, vanished: &[Vanished]) -> Result<Vec<RecoverySignal>, Error> {
+        let some = vanished.iter().take(SIGNALS).chain(vanished.iter().rev().take(SIGNALS));
         let ids: Vec<_> = some.map(|row| row.id).collect();
         let mut places = Vec::new();
         for path in self.read_library(|tx| files::paths(tx, &ids))?.iter().flatten() {
-            places.extend(discover::spellings(path).map(Witness::Place));
+            places.extend(discover::path_candidates(path).map(RecoverySignal::Place));
         }
         Ok(places)
     }

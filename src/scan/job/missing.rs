@@ -10,7 +10,7 @@ use crate::library::files::writer::Writer;
 use crate::scan::Error;
 use crate::scan::compare::Vanished;
 use crate::scan::progress::Phase;
-use crate::scan::root::{self, Look, Offline, Witness};
+use crate::scan::root::{self, Look, Offline, RecoverySignal};
 
 impl Run<'_> {
     /// Files that are gone with their mount are not missing, unless the user says so.
@@ -31,7 +31,7 @@ impl Run<'_> {
                  there, or confirm with `vpo scan --accept-missing`"
             );
             self.summary.unmounted += rows.len() as u64;
-            self.witnesses.push(Witness::Mount(PathBuf::from(&mount)));
+            self.signals.push(RecoverySignal::Mount(PathBuf::from(&mount)));
             // Remembered until it is back or confirmed.
             self.summary.mounts.push(mount);
         }

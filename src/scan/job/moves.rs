@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use tracing::warn;
 
 use super::Run;
-use super::guard::is_mass;
+use super::mass_deletion::is_mass_deletion;
 use crate::library::files::{self, Span, Status, Twin};
 use crate::scan::compare::{Plan, Vanished};
 use crate::scan::hash::ContentHash;
 use crate::scan::{Error, discover, root};
 
 /// Rows of one content that are looked at; of more, none is told to be the one.
-const TWINS: u32 = 64;
+const SAME_CONTENT_LIMIT: u32 = 64;
 
 /// Rows of another root that are asked for at a time.
 const PAGE: u32 = 1000;
@@ -31,7 +31,7 @@ pub(crate) struct Move {
 }
 
 /// Spans in which an absent file proves nothing, because a mount is gone; `None` = the whole root.
-type Doubts = Option<Vec<Span>>;
+type UntrustedSpans = Option<Vec<Span>>;
 
 impl<'a> Run<'a> {
     /// Sizes worth a hash: of files gone from this root, of files missing, and of those that other roots have
@@ -46,8 +46,9 @@ impl<'a> Run<'a> {
         Ok(sizes)
     }
 
-    /// Whether a new file of a part of the root may be one that is gone from the rest of it, by its size alone.
-    pub(super) fn may_have_moved_here(&self, plan: &Plan) -> Result<bool, Error> {
+    /// Looks for a row of the rest of the root whose file is gone and may, by its size alone, be one of the new files of
+    /// this part.
+    pub(super) fn find_moved_here(&self, plan: &Plan) -> Result<bool, Error> {
         let new = plan.changes.iter().filter(|change| change.is_new);
         let sizes: HashSet<u64> = new.map(|change| change.size).collect();
         if sizes.is_empty() {
@@ -69,14 +70,14 @@ impl<'a> Run<'a> {
         if hashes.is_empty() {
             return Ok(Vec::new());
         }
-        let mut doubts: HashMap<PathBuf, Doubts> = HashMap::new();
+        let mut untrusted: HashMap<PathBuf, UntrustedSpans> = HashMap::new();
         let mut found = Vec::with_capacity(hashes.len());
-        for twins in self.twins(hashes)? {
+        for twins in self.same_content(hashes)? {
             self.check()?;
             let mut gone = Vec::new();
-            if twins.len() < TWINS as usize {
+            if twins.len() < SAME_CONTENT_LIMIT as usize {
                 for twin in twins {
-                    if self.is_gone(&twin, &mut doubts)? {
+                    if self.check_gone(&twin, &mut untrusted)? {
                         gone.push(Move { id: twin.id, from: twin.path });
                     }
                 }
@@ -86,14 +87,18 @@ impl<'a> Run<'a> {
         Ok(found)
     }
 
-    fn twins(&self, hashes: &[ContentHash]) -> Result<Vec<Vec<Twin>>, Error> {
+    fn same_content(&self, hashes: &[ContentHash]) -> Result<Vec<Vec<Twin>>, Error> {
         let contents: Vec<_> = hashes.iter().map(|hash| (hash.to_string(), hash.size())).collect();
-        self.read_library(|tx| files::twins(tx, &contents, TWINS))
+        self.read_library(|tx| files::twins(tx, &contents, SAME_CONTENT_LIMIT))
     }
 
-    /// Whether the file of a row is gone for good from where it was. A row that is called missing was held to all
-    /// guards when it became so.
-    fn is_gone(&mut self, twin: &Twin, doubts: &mut HashMap<PathBuf, Doubts>) -> Result<bool, Error> {
+    /// Finds out whether the file of a row is gone for good from where it was, and keeps what it learns of the root in
+    /// `untrusted`. A row that is called missing was held to all guards when it became so.
+    fn check_gone(
+        &mut self,
+        twin: &Twin,
+        untrusted: &mut HashMap<PathBuf, UntrustedSpans>,
+    ) -> Result<bool, Error> {
         let Some(root) = self.root_of(&twin.path) else { return Ok(false) };
         self.context.progress.alive();
         if self.context.unreachable.iter().any(|other| other == root)
@@ -105,10 +110,10 @@ impl<'a> Run<'a> {
             return Ok(true);
         }
         // After the look at the file: had its share gone before that, the root shows it now.
-        if !doubts.contains_key(root) {
-            doubts.insert(root.to_owned(), self.doubts(root)?);
+        if !untrusted.contains_key(root) {
+            untrusted.insert(root.to_owned(), self.untrusted_spans(root)?);
         }
-        let places = doubts.get(root).and_then(Option::as_ref);
+        let places = untrusted.get(root).and_then(Option::as_ref);
         Ok(places.is_some_and(|places| !places.iter().any(|span| span.contains(&twin.path))))
     }
 
@@ -121,7 +126,7 @@ impl<'a> Run<'a> {
     }
 
     /// What the last completed scan of a root and a look at it now say.
-    fn doubts(&mut self, root: &Path) -> Result<Doubts, Error> {
+    fn untrusted_spans(&mut self, root: &Path) -> Result<UntrustedSpans, Error> {
         if root == self.task.root && self.task.job.options.accept_missing {
             return Ok(Some(Vec::new()));
         }
@@ -134,18 +139,34 @@ impl<'a> Run<'a> {
         }
         let lost = before.mounts.iter().filter(|mount| !root::is_mounted(Path::new(mount)));
         let lost: Vec<_> = lost.map(|mount| Span::below(mount)).collect();
-        let is_whole = root == self.task.root || !self.lacks_too_much(root, &lost)?;
+        let is_whole = root == self.task.root || !self.check_missing_limit(root, &lost)?;
         Ok(is_whole.then_some(lost))
     }
 
-    /// Whether another root lacks so much that a scan of it would refuse: a copy of what a swapped disk had must not
-    /// take its rows. Told once a scan, because every row is looked at, and because rows that go with their files are
-    /// no longer counted.
-    fn lacks_too_much(&mut self, root: &Path, lost: &[Span]) -> Result<bool, Error> {
-        if let Some(told) = self.lacking.get(root) {
+    /// Finds out whether another root lacks so much that a scan of it would refuse: a copy of what a swapped disk had
+    /// must not take its rows. Done once a scan, because every row is looked at, and because rows that go with their
+    /// files are no longer counted.
+    fn check_missing_limit(&mut self, root: &Path, lost: &[Span]) -> Result<bool, Error> {
+        if let Some(told) = self.mass_missing_roots.get(root) {
             return Ok(*told);
         }
-        let (mut known, mut gone) = (0, 0);
+        let (gone, known) = self.count_gone(root, lost)?;
+        let too_much = is_mass_deletion(gone, known);
+        if too_much {
+            warn!(
+                root = %root.display(),
+                gone,
+                known,
+                "so much is gone from this root at once that none of it is taken for moved elsewhere"
+            );
+        }
+        self.mass_missing_roots.insert(root.to_owned(), too_much);
+        Ok(too_much)
+    }
+
+    /// How many files of a root are gone, those of its lost mounts left out, and how many it had.
+    fn count_gone(&mut self, root: &Path, lost: &[Span]) -> Result<(usize, u64), Error> {
+        let (mut gone, mut known) = (0, 0);
         let mut rest = Some(Span::below(&discover::stored(root)));
         while let Some(span) = rest {
             let rows = self.read_library(|tx| files::known(tx, &span, PAGE))?;
@@ -162,16 +183,6 @@ impl<'a> Run<'a> {
                 gone += usize::from(!is_lost && root::is_gone(root, &row.path) == Ok(true));
             }
         }
-        let too_much = is_mass(gone, known);
-        if too_much {
-            warn!(
-                root = %root.display(),
-                gone,
-                known,
-                "so much is gone from this root at once that none of it is taken for moved elsewhere"
-            );
-        }
-        self.lacking.insert(root.to_owned(), too_much);
-        Ok(too_much)
+        Ok((gone, known))
     }
 }

@@ -35,7 +35,7 @@ pub fn dry_run(
     let mut preview = Preview { root: root.to_string_lossy().into_owned(), ..Preview::default() };
     let mut targets = run.targets(&look, &before);
     let mut plan = run.compare(&targets, &before.mounts, None)?;
-    if targets != [root] && (!plan.vanished.is_empty() || run.may_have_moved_here(&plan)?) {
+    if targets != [root] && (!plan.vanished.is_empty() || run.find_moved_here(&plan)?) {
         // As a scan does.
         targets = vec![root.to_owned()];
         plan = run.compare(&targets, &before.mounts, None)?;

@@ -14,7 +14,7 @@ use crate::scan::compare::Plan;
 use crate::scan::progress::Phase;
 use crate::scan::read::{self, Outcome, Reading};
 use crate::scan::store::{self, Stored};
-use crate::scan::{Error, settle};
+use crate::scan::{Error, debounce};
 
 /// The longest that a file read waits for its transaction.
 const BATCH_AGE: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ impl Run<'_> {
         let now = Timestamp::now();
         let (quiet, unquiet): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.changes)
             .into_iter()
-            .partition(|change| settle::is_quiet(change.modified, now));
+            .partition(|change| debounce::is_quiet(change.modified, now));
         plan.changes = quiet;
         plan.to_read -= unquiet.len() as u64;
         for change in &unquiet {
@@ -152,7 +152,7 @@ impl Run<'_> {
                     break;
                 }
                 self.context.progress.enter(Phase::Settling);
-                let until = Instant::now() + settle::QUIET + Duration::from_millis(50);
+                let until = Instant::now() + debounce::DEBOUNCE + Duration::from_millis(50);
                 while Instant::now() < until {
                     self.check()?;
                     self.beat_if_due();

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::scan::name;
 
-/// Of more spellings of a path that are all there, none is looked at.
+/// If more candidates of a path than this exist, none is used.
 const PRESENT: usize = 64;
 
 /// Whether there is no file of a stored path: `Ok(true)` only when the kernel says so plainly of all that it may
@@ -19,7 +19,7 @@ pub(crate) fn is_gone(root: &Path, stored: &str) -> Result<bool, Errno> {
     Ok(present(root, stored)?.is_empty())
 }
 
-/// The files that are there of all that a stored path may stand for ([`name::spellings`]), in the kernel's bytes. Part
+/// The files that are there of all that a stored path may stand for ([`name::path_candidates`]), in the kernel's bytes. Part
 /// by part: below what is no directory nothing is to be asked.
 pub(crate) fn present(root: &Path, stored: &str) -> Result<Vec<Vec<u8>>, Errno> {
     // Roots are UTF-8, and so written alike.

@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::Event;
+use super::issue::RootIssue;
 use super::running::Running;
-use super::trouble::Trouble;
 use super::watching::Watch;
 use crate::base::timestamp::Timestamp;
 use crate::library::jobs::{Options, Queued, Reason};
 use crate::library::{self};
 use crate::scan::job::{Report, Summary, Task};
-use crate::scan::overlap::Place;
-use crate::scan::root::{self, Look, Offline, Witness};
+use crate::scan::overlap::ResolvedRoot;
+use crate::scan::root::{self, Look, Offline, RecoverySignal};
 use crate::scan::state::{Problem, RootState};
 use crate::scan::watch::{Seen, WatchError, Watching};
-use crate::scan::{Error, chain, discover, new_job_id, settle};
+use crate::scan::{Error, chain, debounce, discover, new_job_id};
 
 /// Time between two looks at a root, and how long one may take before the root is called silent.
 const LOOK: Duration = Duration::from_secs(10);
@@ -49,17 +49,17 @@ pub(super) struct Root {
     overflowed: Option<Instant>,
     look: Option<Result<Look, Offline>>,
     /// Where it really was when it was last there.
-    place: Option<Place>,
+    resolved: Option<ResolvedRoot>,
     /// Another root that covers it.
     covered_by: Option<PathBuf>,
     looked: Instant,
     looking: bool,
     look_soon: bool,
-    trouble: Option<Trouble>,
-    /// Places or mounts whose return suggests that `trouble` is over.
-    witnesses: Arc<[Witness]>,
-    /// The witnesses that prompted the scan now due or running.
-    believed: Vec<Witness>,
+    issue: Option<RootIssue>,
+    /// Places or mounts whose return suggests that `issue` is over.
+    signals: Arc<[RecoverySignal]>,
+    /// The signals that prompted the scan now due or running.
+    pending_signals: Vec<RecoverySignal>,
     last_success: Option<Timestamp>,
     last_summary: Option<Summary>,
     pub(super) watch: Watch,
@@ -74,42 +74,43 @@ impl Root {
             changed: None,
             overflowed: None,
             look: None,
-            place: None,
+            resolved: None,
             covered_by: None,
             looked: Instant::now(),
             looking: false,
             look_soon: false,
-            trouble: None,
-            witnesses: [].into(),
-            believed: Vec::new(),
+            issue: None,
+            signals: [].into(),
+            pending_signals: Vec::new(),
             last_success,
             last_summary: None,
             watch: Watch::new(),
         }
     }
 
-    /// Asks for a scan of all of it.
-    pub(super) fn ask_whole(&mut self, reason: Reason, when: Instant) {
+    /// Requests a scan of the whole root at `when`; an earlier request keeps its reason.
+    pub(super) fn request_full_scan(&mut self, reason: Reason, when: Instant) {
         self.whole = match self.whole {
             Some((due, earlier)) => Some((due.min(when), earlier)),
             None => Some((when, reason)),
         };
     }
 
-    /// Nothing is to be waited for any more before a scan that is already asked for.
-    fn hasten(&mut self) {
+    /// Makes a requested scan of the whole root due now.
+    fn run_now(&mut self) {
         if let Some((due, _)) = &mut self.whole {
             *due = Instant::now();
         }
     }
 
-    fn ask_paths(&mut self, paths: impl IntoIterator<Item = PathBuf>, when: Instant) {
+    /// Requests a scan of `paths` at `when`, or of the whole root where they are too many.
+    fn request_partial_scan(&mut self, paths: impl IntoIterator<Item = PathBuf>, when: Instant) {
         let (due, changed) = self.changed.get_or_insert_with(|| (when, BTreeSet::new()));
         *due = (*due).min(when);
         changed.extend(paths);
         if changed.len() > PATHS {
             self.changed = None;
-            self.ask_whole(Reason::Watch, when);
+            self.request_full_scan(Reason::Watch, when);
         }
     }
 
@@ -134,8 +135,8 @@ impl Root {
         self.look.is_some()
     }
 
-    pub(super) fn place(&self) -> Option<Place> {
-        self.place.clone()
+    pub(super) fn resolved(&self) -> Option<ResolvedRoot> {
+        self.resolved.clone()
     }
 
     pub(super) fn set_covered_by(&mut self, other: Option<PathBuf>) {
@@ -189,30 +190,32 @@ impl Root {
     pub(super) fn scanned(&mut self, report: Report, whole: bool, interval: Option<Duration>) {
         let now = Instant::now();
         if !report.unsettled.is_empty() {
-            self.ask_paths(report.unsettled, now + settle::QUIET);
+            self.request_partial_scan(report.unsettled, now + debounce::DEBOUNCE);
         }
-        // A look at a part, or one that did not come to an end, says nothing of what troubled the whole.
-        if whole || matches!(report.error, Some(Error::Offline { .. } | Error::Mass { .. })) {
-            // If that scan ends with the same witnesses they prove nothing: without this they would start one scan after
+        // A scan of a part, or one that did not complete, does not show whether an issue of the whole root is over.
+        if whole || matches!(report.error, Some(Error::Offline { .. } | Error::MassDeletion { .. })) {
+            // If that scan ends with the same signals they prove nothing: without this they would start one scan after
             // another.
-            let is_news = report.witnesses != std::mem::take(&mut self.believed);
-            self.witnesses = if is_news { report.witnesses.into() } else { [].into() };
+            let is_news = report.signals != std::mem::take(&mut self.pending_signals);
+            self.signals = if is_news { report.signals.into() } else { [].into() };
         }
         match report.error {
             None if whole => {
                 self.last_success = Some(Timestamp::now());
-                self.trouble = Trouble::left_by(&report.summary);
+                self.issue = RootIssue::from_summary(&report.summary);
                 let before = self.last_summary.replace(report.summary.clone());
                 let has_other_mounts = before.is_some_and(|before| before.mounts != report.summary.mounts);
                 self.watch.walked(&self.path, has_other_mounts);
             }
-            None | Some(Error::Taken(_) | Error::Unknown(_)) => {}
+            None | Some(Error::JobClaimed(_) | Error::Unknown(_)) => {}
             Some(Error::Cancelled | Error::Library(library::Error::Replaced(_))) => {
-                self.ask_whole(Reason::Again, now + Duration::from_secs(1));
+                self.request_full_scan(Reason::Again, now + Duration::from_secs(1));
             }
-            Some(Error::Offline { why, .. }) => self.trouble = Some(Trouble::Offline(why)),
-            Some(ref error @ Error::Mass { .. }) => self.trouble = Some(Trouble::Mass(chain(error))),
-            Some(_) => self.ask_whole(Reason::Again, now + super::LIBRARY_PAUSE),
+            Some(Error::Offline { why, .. }) => self.issue = Some(RootIssue::Offline(why)),
+            Some(ref error @ Error::MassDeletion { .. }) => {
+                self.issue = Some(RootIssue::MassDeletion(chain(error)));
+            }
+            Some(_) => self.request_full_scan(Reason::Again, now + super::LIBRARY_PAUSE),
         }
         if self.interval_due.is_none_or(|due| due <= now) {
             self.interval_due = interval.map(|interval| now + interval);
@@ -223,7 +226,7 @@ impl Root {
     pub(super) fn look_if_due(&mut self, events: &SyncSender<Event>) {
         if self.looking {
             if self.looked.elapsed() > LOOK {
-                self.take_look(Err(Offline::Silent));
+                self.take_look(Err(Offline::Unresponsive));
             }
             return;
         }
@@ -232,55 +235,60 @@ impl Root {
         }
         self.look_soon = false;
         self.looked = Instant::now();
-        let (path, events, witnesses) = (self.path.clone(), events.clone(), Arc::clone(&self.witnesses));
+        let (path, events, signals) = (self.path.clone(), events.clone(), Arc::clone(&self.signals));
         let thread = std::thread::Builder::new().name("look".into()).spawn(move || {
             let look = root::look(&path);
-            let place = look.is_ok().then(|| Place::of(&path)).flatten();
-            let healed = look.is_ok() && witnesses.iter().any(Witness::is_well);
-            let _ = events.send(Event::Looked { root: path, look, place, healed });
+            let resolved = look.is_ok().then(|| ResolvedRoot::resolve(&path)).flatten();
+            let healed = look.is_ok() && signals.iter().any(RecoverySignal::has_recovered);
+            let _ = events.send(Event::Looked { root: path, look, resolved, healed });
         });
         self.looking = thread.is_ok();
     }
 
-    pub(super) fn looked(&mut self, look: Result<Look, Offline>, place: Option<Place>, healed: bool) {
+    pub(super) fn looked(
+        &mut self,
+        look: Result<Look, Offline>,
+        resolved: Option<ResolvedRoot>,
+        healed: bool,
+    ) {
         self.looking = false;
-        self.place = place.or(self.place.take());
+        self.resolved = resolved.or(self.resolved.take());
         self.looked = Instant::now();
         self.take_look(look);
-        if healed && !self.witnesses.is_empty() {
+        if healed && !self.signals.is_empty() {
             // Whether all is well again, only a scan can tell.
-            self.believed = self.witnesses.to_vec();
-            self.witnesses = [].into();
-            self.ask_whole(Reason::RootChanged, Instant::now());
+            self.pending_signals = self.signals.to_vec();
+            self.signals = [].into();
+            self.request_full_scan(Reason::RootChanged, Instant::now());
         }
     }
 
     /// A scan of another root found files that had been elsewhere: perhaps those that this one misses.
     pub(super) fn something_moved(&mut self) {
-        if matches!(self.trouble, Some(Trouble::Mass(_))) {
-            self.ask_whole(Reason::RootChanged, Instant::now());
+        if matches!(self.issue, Some(RootIssue::MassDeletion(_))) {
+            self.request_full_scan(Reason::RootChanged, Instant::now());
         }
     }
 
     fn take_look(&mut self, look: Result<Look, Offline>) {
         let differs = self.look.as_ref() != Some(&look);
         if let Ok(now) = &look
-            && self.trouble.as_ref().is_some_and(|trouble| trouble.is_over(now))
+            && self.issue.as_ref().is_some_and(|issue| issue.is_over(now))
         {
-            self.trouble = None;
+            self.issue = None;
         } else if !differs {
             return;
         }
         let before = self.look.replace(look.clone());
         match look {
             Err(why) => {
-                self.trouble = Some(Trouble::Offline(why));
+                self.issue = Some(RootIssue::Offline(why));
                 self.watch.lose();
             }
             Ok(_) => {
                 if before.is_some() {
                     info!(root = %self.path.display(), "the root looks different: it is scanned");
-                    self.ask_whole(Reason::RootChanged, Instant::now());
+                    self.request_full_scan(Reason::RootChanged, Instant::now());
                     self.watch.begin_again(&self.path);
                 }
             }
@@ -291,12 +299,12 @@ impl Root {
         if !self.watch.is_current(attempt) {
             return;
         }
-        self.hasten();
+        self.run_now();
         match outcome {
             Ok(watching) => {
                 self.watch.succeed(watching);
                 // What changed between the last walk and now was seen by nobody.
-                self.ask_whole(Reason::Watch, Instant::now());
+                self.request_full_scan(Reason::Watch, Instant::now());
             }
             Err(why) => self.watch.fail(&self.path, &why, self.may_scan()),
         }
@@ -313,7 +321,7 @@ impl Root {
                     // It may be another directory by now, which nobody watches: a look tells.
                     self.look_soon = true;
                 }
-                self.ask_paths(paths, now + GATHER);
+                self.request_partial_scan(paths, now + GATHER);
             }
             Seen::Overflow => {
                 // A scan itself makes events: without a pause, each could lead to the next.
@@ -324,7 +332,7 @@ impl Root {
                     None => now,
                 };
                 self.overflowed = Some(next);
-                self.ask_whole(Reason::Watch, next + GATHER);
+                self.request_full_scan(Reason::Watch, next + GATHER);
             }
             Seen::Lost(why) => self.watched(attempt, Err(why)),
         }
@@ -344,7 +352,7 @@ impl Root {
                 _ if self.covered_by.is_some() => {
                     self.overlap().map(|error| Problem { code: error.code(), detail: chain(&error) })
                 }
-                _ => self.trouble.as_ref().map(|trouble| trouble.problem(&self.path)),
+                _ => self.issue.as_ref().map(|issue| issue.problem(&self.path)),
             },
             last_success: self.last_success,
             last_summary: self.last_summary.clone(),

@@ -66,17 +66,16 @@ impl Running {
         matches!(self.work, Work::Scan { .. })
     }
 
-    /// Whether it has become stuck since the last time this was asked.
-    pub(super) fn is_newly_stuck(&mut self) -> bool {
+    /// Compares the heartbeat with the last one seen, and records whether it is stuck.
+    pub(super) fn check_heartbeat(&mut self) {
         let beat = self.progress.beat();
         if beat != self.beat {
-            (self.beat, self.alive, self.stuck) = (beat, Instant::now(), false);
-            return false;
+            (self.beat, self.alive) = (beat, Instant::now());
         }
-        let stuck = self.alive.elapsed() > STUCK;
-        stuck && !std::mem::replace(&mut self.stuck, stuck)
+        self.stuck = self.alive.elapsed() > STUCK;
     }
 
+    /// Whether the last check of the heartbeat found it stuck.
     pub(super) fn is_stuck(&self) -> bool {
         self.stuck
     }

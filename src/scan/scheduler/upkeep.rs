@@ -74,7 +74,7 @@ impl Scheduler {
         });
         if let Err(failure) = thread {
             self.kept_up(Err(library::Error::Cancelled), Duration::ZERO, None);
-            self.trouble(&Error::Threads(failure));
+            self.record_problem(&Error::Threads(failure));
         }
     }
 

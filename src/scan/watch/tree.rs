@@ -27,7 +27,7 @@ pub(super) struct Tree {
     root: PathBuf,
     watcher: RecommendedWatcher,
     /// Directories that may not be read or come to, until they may.
-    shut: BTreeSet<PathBuf>,
+    unreadable: BTreeSet<PathBuf>,
 }
 
 impl Tree {
@@ -36,7 +36,7 @@ impl Tree {
     /// # Errors
     /// Where watches or descriptors run out, or the root itself cannot be watched.
     pub(super) fn new(root: &Path, watcher: RecommendedWatcher) -> Result<Self, WatchError> {
-        let mut tree = Self { root: root.to_owned(), watcher, shut: BTreeSet::new() };
+        let mut tree = Self { root: root.to_owned(), watcher, unreadable: BTreeSet::new() };
         let directory = open_directory(CWD, root, true).map_err(other)?;
         tree.watcher.watch(root, RecursiveMode::NonRecursive).map_err(|error| refusal(&error))?;
         tree.below(directory.as_fd(), root, 0)?;
@@ -49,24 +49,24 @@ impl Tree {
     /// Where watches or descriptors run out.
     pub(super) fn add(&mut self, path: &Path) -> Result<(), WatchError> {
         let Ok(below) = path.strip_prefix(&self.root) else { return Ok(()) };
-        while let Some(shut) = self.first_shut(path).cloned() {
-            self.shut.remove(&shut);
+        while let Some(unreadable) = self.first_unreadable(path).cloned() {
+            self.unreadable.remove(&unreadable);
         }
         match self.open(below) {
             Ok(directory) => self.directory(directory.as_fd(), path, below.iter().count()),
-            Err(error) => self.pass_over(path, error),
+            Err(error) => self.note_unreadable(path, error),
         }
     }
 
     /// Whether `path` is a directory that could not be read, or one below it could not be.
-    pub(super) fn is_shut(&self, path: &Path) -> bool {
-        self.first_shut(path).is_some()
+    pub(super) fn is_unreadable(&self, path: &Path) -> bool {
+        self.first_unreadable(path).is_some()
     }
 
     /// In the order of paths a directory comes just before what is below it.
-    fn first_shut(&self, path: &Path) -> Option<&PathBuf> {
+    fn first_unreadable(&self, path: &Path) -> Option<&PathBuf> {
         let from = (Bound::Included(path), Bound::Unbounded);
-        self.shut.range::<Path, _>(from).next().filter(|shut| shut.starts_with(path))
+        self.unreadable.range::<Path, _>(from).next().filter(|unreadable| unreadable.starts_with(path))
     }
 
     /// Opens a directory below the root; no link is followed on the way.
@@ -92,7 +92,7 @@ impl Tree {
             Err(error) => match &error.kind {
                 notify::ErrorKind::MaxFilesWatch => Err(WatchError::watches()),
                 notify::ErrorKind::Io(io) => {
-                    self.pass_over(path, Errno::from_io_error(io).unwrap_or(Errno::IO))
+                    self.note_unreadable(path, Errno::from_io_error(io).unwrap_or(Errno::IO))
                 }
                 // Gone or renamed; then its new name is told.
                 _ => Ok(()),
@@ -103,25 +103,25 @@ impl Tree {
     fn below(&mut self, directory: BorrowedFd<'_>, path: &Path, depth: usize) -> Result<(), WatchError> {
         let names = match directories(directory) {
             Ok(names) => names,
-            Err(error) => return self.pass_over(path, error),
+            Err(error) => return self.note_unreadable(path, error),
         };
         for name in names {
             let path = path.join(OsStr::from_bytes(name.to_bytes()));
             match open_directory(directory, name.as_c_str(), false) {
                 Ok(next) => self.directory(next.as_fd(), &path, depth + 1)?,
-                Err(error) => self.pass_over(&path, error)?,
+                Err(error) => self.note_unreadable(&path, error)?,
             }
         }
         Ok(())
     }
 
     /// A directory that cannot be read is an error of each scan's walk, and no reason to leave the rest unwatched.
-    fn pass_over(&mut self, path: &Path, error: Errno) -> Result<(), WatchError> {
+    fn note_unreadable(&mut self, path: &Path, error: Errno) -> Result<(), WatchError> {
         if matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM) {
             return Err(other(error));
         }
         if !is_nothing(error) {
-            self.shut.insert(path.to_owned());
+            self.unreadable.insert(path.to_owned());
         }
         Ok(())
     }
@@ -137,7 +137,7 @@ fn directories(directory: BorrowedFd<'_>) -> Result<Vec<CString>, Errno> {
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
         let name = entry.file_name();
-        if name::is_passed_over(name.to_bytes()) {
+        if name::is_ignored(name.to_bytes()) {
             continue;
         }
         let is_directory = match entry.file_type() {

@@ -1,4 +1,4 @@
-//! What `vpo scan` shows: a progress bar on a terminal, a summary, JSON.
+//! The output of `vpo scan`: a progress bar on a terminal, a summary, JSON.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What comes of scans and passes of hashes that have ended: figures, log lines, and what is to be tried again.
+//! Handles scans and hashing passes that have ended: figures, log lines, and retries.
 
 use std::path::Path;
 use std::time::Instant;
@@ -52,7 +52,7 @@ impl Scheduler {
                     );
                 }
             }
-            Some(Error::Cancelled | Error::Library(library::Error::Replaced(_)) | Error::Taken(_)) => {
+            Some(Error::Cancelled | Error::Library(library::Error::Replaced(_)) | Error::JobClaimed(_)) => {
                 self.counts.cancelled += u64::from(!report.idle);
             }
             Some(failure) => {
@@ -60,8 +60,9 @@ impl Scheduler {
                     self.counts.failed += 1;
                     warn!(job_id, root = %path.display(), "scan failed: {}", chain(failure));
                 }
-                if !matches!(failure, Error::Offline { .. } | Error::Mass { .. } | Error::Unknown(_)) {
-                    self.trouble(failure);
+                if !matches!(failure, Error::Offline { .. } | Error::MassDeletion { .. } | Error::Unknown(_))
+                {
+                    self.record_problem(failure);
                 }
             }
         }
@@ -97,14 +98,14 @@ impl Scheduler {
                     debug!(error = chain(&failure), "hashing will be tried again");
                 } else {
                     warn!("hashing failed and is tried again in {LIBRARY_PAUSE:?}: {}", chain(&failure));
-                    self.trouble(&failure);
+                    self.record_problem(&failure);
                 }
             }
         }
     }
 
-    /// Something that is not one root's trouble.
-    pub(super) fn trouble(&mut self, failure: &Error) {
+    /// Records a problem that is not an issue of one root.
+    pub(super) fn record_problem(&mut self, failure: &Error) {
         self.problem = Some(Problem { code: failure.code(), detail: chain(failure) });
     }
 }

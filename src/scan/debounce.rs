@@ -1,4 +1,4 @@
-//! Is a file still being written?
+//! Decides whether a file is still being written.
 //!
 //! A download or a copy moves its mtime as it goes. A file is read once its mtime is 5 s old, and what was
 //! read counts only if size and mtime are the same after the read. An mtime in the future says nothing (a
@@ -9,10 +9,10 @@ use std::time::Duration;
 use crate::base::timestamp::Timestamp;
 
 /// How long a file must have been left alone, and how long until it is looked at again.
-pub const QUIET: Duration = Duration::from_secs(5);
+pub const DEBOUNCE: Duration = Duration::from_secs(5);
 
 /// Whether a file with this mtime has been left alone long enough.
 #[must_use]
 pub fn is_quiet(modified: Timestamp, now: Timestamp) -> bool {
-    modified.until(now).is_none_or(|age| age >= QUIET)
+    modified.until(now).is_none_or(|age| age >= DEBOUNCE)
 }

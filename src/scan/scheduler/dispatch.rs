@@ -1,5 +1,5 @@
-//! Beginning what is due: which scan is next, and the threads that scans and passes of hashes run on. Each tells of its
-//! end by an event; what comes of it is not known here.
+//! Starts what is due: chooses the next scan, and starts the threads of scans and hashing passes. Each thread reports its
+//! end by an event, which `completion` handles.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -93,9 +93,9 @@ impl Scheduler {
         match thread {
             Ok(_) => self.running.push(running),
             Err(failure) => {
-                self.trouble(&Error::Threads(failure));
+                self.record_problem(&Error::Threads(failure));
                 if let Some(root) = self.root_mut(&root) {
-                    root.ask_whole(Reason::Again, Instant::now() + LIBRARY_PAUSE);
+                    root.request_full_scan(Reason::Again, Instant::now() + LIBRARY_PAUSE);
                 }
             }
         }
@@ -120,7 +120,7 @@ impl Scheduler {
         });
         match thread {
             Ok(_) => self.running.push(running),
-            Err(failure) => self.trouble(&Error::Threads(failure)),
+            Err(failure) => self.record_problem(&Error::Threads(failure)),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The scan beside a running daemon: a job is queued for it, and its row followed to the end.
+//! A scan by the running daemon: queues a job and follows its row to the end.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::show::{Bar, Ended};
+use super::report::{Bar, Ended};
 use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, listen, output};
 use crate::cli::ScanArgs;
 use crate::config::Config;
@@ -143,7 +143,8 @@ fn follow(
             Ok(Found::Held(holder)) => holder.pid,
             _ => None,
         };
-        let busy = pulse.is_felt(running, pid, Instant::now());
+        pulse.update(running, Instant::now());
+        let busy = pulse.is_felt(pid, Instant::now());
         if takes_scans && (standing.status != Status::Queued || busy) {
             taken = Instant::now();
         }
@@ -167,12 +168,16 @@ struct Pulse {
 }
 
 impl Pulse {
-    /// Takes the rows that are `running` now and returns whether one of them makes progress: its last change is at most
-    /// [`SILENT`] ago, and, where the lock file names a pid, it belongs to that process.
-    fn is_felt(&mut self, running: Vec<Running>, holder: Option<u32>, now: Instant) -> bool {
+    /// Takes the rows that are `running` now.
+    fn update(&mut self, running: Vec<Running>, now: Instant) {
         let before = std::mem::take(&mut self.last);
         let since = |one: &Running| before.iter().find(|(other, _)| other == one).map_or(now, |(_, at)| *at);
         self.last = running.into_iter().map(|one| (since(&one), one)).map(|(at, one)| (one, at)).collect();
+    }
+
+    /// Whether one of the rows makes progress: its last change is at most [`SILENT`] ago, and, where the lock file
+    /// names a pid, it belongs to that process.
+    fn is_felt(&self, holder: Option<u32>, now: Instant) -> bool {
         self.last
             .iter()
             .any(|(one, at)| (holder.is_none() || one.pid == holder) && now.duration_since(*at) <= SILENT)
@@ -255,16 +260,21 @@ mod tests {
         };
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
+        let is_felt = |pulse: &mut Pulse, running, holder, now| {
+            pulse.update(running, now);
+            pulse.is_felt(holder, now)
+        };
         for times in [["1970", "1971", "1970"], ["2099", "2098", "2099"]] {
             let mut pulse = Pulse::default();
             for (round, time) in times.into_iter().enumerate() {
                 let now = at(30 * round as u64);
-                assert!(pulse.is_felt(running(time), Some(7), now), "{time} in round {round}");
+                assert!(is_felt(&mut pulse, running(time), Some(7), now), "{time} in round {round}");
             }
-            assert!(pulse.is_felt(running(times[2]), None, at(90)), "silent for 30 s");
-            assert!(!pulse.is_felt(running(times[2]), None, at(91)), "silent for longer");
-            assert!(!pulse.is_felt(Vec::new(), None, at(92)));
+            assert!(is_felt(&mut pulse, running(times[2]), None, at(90)), "silent for 30 s");
+            assert!(!is_felt(&mut pulse, running(times[2]), None, at(91)), "silent for longer");
+            assert!(!is_felt(&mut pulse, Vec::new(), None, at(92)));
         }
-        assert!(!Pulse::default().is_felt(running("2099"), Some(8), start), "of a process that is gone");
+        let mut pulse = Pulse::default();
+        assert!(!is_felt(&mut pulse, running("2099"), Some(8), start), "of a process that is gone");
     }
 }
