@@ -238,8 +238,9 @@ impl Library {
         let is_complete = matches!(done, Ok(true)) && !self.has_log();
         let closed = close(connection, is_complete);
         overwrites.closed();
-        let Some(after) = after.filter(|after| after.is_same_file(&known.stamp)) else {
-            // Renamed or removed: our pages went into the old file.
+        let is_refused = done.as_ref().is_err_and(is_damage);
+        let Some(after) = after.filter(|after| after.is_same_file(&known.stamp) && !is_refused) else {
+            // Renamed or removed: our pages went into the old file. Or copied over: to SQLite the log does not fit it.
             let is_log_aside = self.set_log_aside();
             self.state().let_go = Some(LetGo { why: "it was replaced during a checkpoint", is_log_aside });
             return Err(Ended::Failed(Error::Replaced(self.path.clone())));
