@@ -169,8 +169,9 @@ impl Library {
                 return Ok((stamp, "wal".to_owned()));
             }
             let made = self.make_writable(stamp).map_err(|source| self.not_begun(source))?;
-            // Programs that have opened it in another mode opened no log.
-            self.overwrites().forget();
+            if made.0 != stamp {
+                self.overwrites().converted();
+            }
             let mut state = self.state();
             // What another program has changed meanwhile is not known yet, and stays for the next check.
             if state.known.stamp == stamp {

@@ -55,6 +55,8 @@ pub(super) struct Overwrites {
     /// Of them, those that were opened after our last checkpoint: what they write does not overlap it.
     late: u32,
     session: Session,
+    /// Descriptors that were opened before the database was in WAL mode, by SQLite or not.
+    unknown: u32,
     /// A stranger had the file open during our last checkpoint, and may have written.
     suspect: bool,
     /// When our last checkpoint ended.
@@ -82,6 +84,7 @@ impl Overwrites {
             others: 0,
             late: 0,
             session: Session::None,
+            unknown: 0,
             suspect: false,
             checkpointed: Instant::now(),
             closed: None,
@@ -104,8 +107,16 @@ impl Overwrites {
     /// Another file is in the main file's place: what is known of its descriptors is of the one before.
     pub(super) fn forget(&mut self) {
         self.drain();
-        (self.strangers, self.others, self.late) = (0, 0, 0);
+        (self.strangers, self.others, self.late, self.unknown) = (0, 0, 0, 0);
         (self.suspect, self.closed) = (false, None);
+    }
+
+    /// The database has just been put into WAL mode: SQLite programs that have it open opened no log.
+    pub(super) fn converted(&mut self) {
+        self.drain();
+        let unknown = self.strangers;
+        self.forget();
+        self.unknown = unknown;
     }
 
     /// A session of ours is about to open the main file, and nothing else of ours has it open. `false` while it is not known
@@ -183,11 +194,18 @@ impl Overwrites {
 
     /// A descriptor of the main file is no longer a stranger's, or no longer open.
     fn leave(&mut self) {
+        if self.strangers == 0 {
+            self.unknown = self.unknown.saturating_sub(1);
+        }
         self.strangers = self.strangers.saturating_sub(1);
         self.late = self.late.saturating_sub(1);
     }
 
     fn close_written_main(&mut self) {
+        if self.unknown > 0 {
+            self.unknown -= 1;
+            return;
+        }
         // Of SQLite's descriptors none is counted.
         let overlaps = self.suspect && self.strangers > self.late;
         if self.late > 0 || !overlaps {
@@ -331,5 +349,29 @@ mod tests {
         drop(reader);
         drop(copy);
         assert!(!overwrites.look(true), "the copy began after the checkpoint");
+    }
+
+    #[test]
+    fn program_that_has_it_open_since_before_wal_mode_is_no_copy() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("library.db");
+        let log = dir.path().join("library.db-wal");
+        std::fs::write(&path, "x").expect("a file");
+        let open = |path: &Path| {
+            OpenOptions::new().write(true).create(true).truncate(false).open(path).expect("open")
+        };
+        let mut overwrites = Overwrites::new(&path, Arc::default());
+        let before = open(&path);
+        overwrites.converted();
+        assert!(overwrites.begin());
+        let (main, wal) = (open(&path), open(&log));
+        let reader = File::open(&path).expect("open");
+        overwrites.checkpointed();
+        drop((wal, main));
+        overwrites.closed();
+        drop(before);
+        assert!(!overwrites.look(false), "the program from before");
+        drop(reader);
+        assert!(!overwrites.look(false), "the reader");
     }
 }

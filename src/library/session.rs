@@ -106,8 +106,7 @@ impl Library {
             // What was adopted may be in another mode, as `VACUUM INTO` makes it.
             let (stamp, _) = self.convert(&connection, known.stamp).map_err(|error| self.not_begun(error))?;
             if stamp != known.stamp {
-                // Programs that have opened it before opened no log.
-                overwrites.forget();
+                overwrites.converted();
                 known.stamp = stamp;
                 self.state().known.stamp = stamp;
                 self.note(Record::new(false, stamp));

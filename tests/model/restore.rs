@@ -115,16 +115,17 @@ impl World {
     /// Puts the backup `at` in place and waits until the daemon has adopted it.
     pub(super) fn put_back(&mut self, way: Way, at: usize, rng: &mut Rng) {
         self.close_other();
-        let must = way == Way::Rename || self.differs(at);
+        let must = self.differs(way, at);
         let (before, from) = (self.adopted(), Instant::now());
         self.place(way, at, rng);
         self.await_adoption(way, at, from, before, must, rng);
     }
 
-    /// Whether the daemon can tell the backup from what lies there by its row.
-    pub(super) fn differs(&self, at: usize) -> bool {
+    /// Whether the daemon can tell the backup from what lies there: by its row, or, before the daemon's first write, by the
+    /// file, which `.restore` leaves as it is.
+    pub(super) fn differs(&self, way: Way, at: usize) -> bool {
         let row = identity(&self.connect());
-        row.is_none() || row != self.backups[at].row
+        way == Way::Rename || row != self.backups[at].row || (row.is_none() && way != Way::Restore)
     }
 
     /// How often the daemon has adopted a database since its start.
@@ -214,7 +215,7 @@ impl World {
         let at = self.pick(rng);
         let way = rng.pick(WAYS);
         self.close_other();
-        let must = way == Way::Rename || self.differs(at);
+        let must = self.differs(way, at);
         let mut scan = self.begin_scan(rng);
         std::thread::sleep(Duration::from_micros(rng.below(20_000)));
         let (before, from) = (self.adopted(), Instant::now());
@@ -229,7 +230,7 @@ impl World {
         let at = self.pick(rng);
         let way = rng.pick(&[Way::Cp, Way::Cat, Way::Dd, Way::InPlace, Way::Rename]);
         self.close_other();
-        let must = way == Way::Rename || self.differs(at);
+        let must = self.differs(way, at);
         let mut scan = if rng.one_in(2) { Some(self.begin_scan(rng)) } else { None };
         let (before, from) = (self.adopted(), Instant::now());
         self.frozen(|world| {
