@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, geteuid};
 
+use super::content::open_still;
 use super::plan::{Kind, Rng, Step, Way};
-use super::restore::shell;
+use super::restore::{identity, shell};
 use super::table::State;
 use super::world::World;
 use crate::harness::within;
@@ -171,8 +172,18 @@ impl World {
         self.calm = false;
     }
 
+    /// Whether a restored database lies in the log alone: it goes with the log, and the one before is back.
+    fn is_restore_in_log(&self) -> bool {
+        let lineage = |row: Option<String>| row.and_then(|row| row.split(' ').next().map(str::to_owned));
+        lineage(identity(&open_still(&self.database))) != lineage(identity(&self.connect()))
+    }
+
     fn remove(&mut self, endings: &[&str]) {
         self.close_other();
+        if self.is_restore_in_log() {
+            self.skipped += 1;
+            return;
+        }
         let (from, mut is_any_gone) = (Instant::now(), false);
         for ending in endings {
             // A log that lies there may hold what the other program has just committed.
@@ -197,6 +208,10 @@ impl World {
 
     fn remove_while_scanning(&mut self, rng: &mut Rng) {
         self.close_other();
+        if self.is_restore_in_log() {
+            self.skipped += 1;
+            return;
+        }
         let from = Instant::now();
         let mut scan = self.begin_scan(rng);
         let begun = Instant::now();

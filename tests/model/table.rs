@@ -66,8 +66,9 @@ const TABLE: &[Row] = &[
     row(State::Replaced, &["replaced"]),
     row(State::PerhapsReplaced, &["healthy", "replaced"]),
     row(State::Missing, &["fail:missing"]),
-    row(State::Garbage, &["fail:not_a_database", "fail:corrupt"]),
-    row(State::Damaged, &["fail:corrupt", "fail:not_a_database", "fail:wrong_schema"]),
+    // What overwrites it may overlap a checkpoint.
+    row(State::Garbage, &["fail:not_a_database", "fail:corrupt", "fail:copy_collided"]),
+    row(State::Damaged, &["fail:corrupt", "fail:not_a_database", "fail:wrong_schema", "fail:copy_collided"]),
     row(State::Collided, &["fail:copy_collided", "fail:corrupt"]),
     // A copy at work shows any part of itself; `cat >` begins with an empty file.
     row(State::Overwriting, &["healthy", "replaced", "fail:*"]),
@@ -76,7 +77,8 @@ const TABLE: &[Row] = &[
     row(State::Locked, &["healthy", "replaced", "fail:locked", "fail:timeout"]),
     // The scanner's own check warns; the database can be read.
     row(State::FullDisk, &["healthy", "replaced"]),
-    row(State::ReadOnly, &["healthy", "replaced", "read_only", "lock_lost"]),
+    // Other content is not taken into use where it cannot be written.
+    row(State::ReadOnly, &["healthy", "replaced", "read_only", "lock_lost", "fail:permission_denied"]),
     row(State::Unlocked, &["healthy", "replaced", "lock_lost"]),
     row(State::Frozen, &["silent", "healthy", "replaced", "fail:timeout"]),
 ];
