@@ -17,6 +17,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use tracing::{debug, error, info};
 
 use super::check::Reason;
+use super::connection::is_damage;
 use super::identity::Stamp;
 use super::lock::notes::Fault;
 use super::{Library, SLICE, diagnose, path};
@@ -342,14 +343,16 @@ impl Library {
         });
         drop(turn);
         match found {
-            None => Err(Outcome::Interrupted),
+            None => {
+                debug!("integrity_check is interrupted: the file changed");
+                Err(Outcome::Interrupted)
+            }
             Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => Err(match error.sqlite_error_code() {
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    Outcome::Failed(error.to_string())
-                }
-                _ => Outcome::Interrupted,
-            }),
+            Some(Err(error)) if is_damage(&error) => Err(Outcome::Failed(error.to_string())),
+            Some(Err(error)) => {
+                debug!(%error, "integrity_check is interrupted");
+                Err(Outcome::Interrupted)
+            }
         }
     }
 }

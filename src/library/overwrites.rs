@@ -162,6 +162,11 @@ impl Overwrites {
         self.suspect
     }
 
+    /// As [`Self::is_suspect`], and also where nothing is watched.
+    pub(super) fn may_have_collided(&self) -> bool {
+        self.suspect || self.inotify.is_none()
+    }
+
     /// Looks at what has happened since. `true` when a stranger that had the file open during our last checkpoint has closed
     /// it after writing. `has_changed`: the file is not as that checkpoint left it.
     pub(super) fn look(&mut self, has_changed: bool) -> bool {

@@ -254,9 +254,10 @@ impl Library {
             };
             // Longer it may be: a smaller backup was put into a larger file (`dd conv=notrunc`).
             let is_whole = extent.map_or(true, |bytes| bytes <= after.length);
-            // What has changed it since, has written after our checkpoint.
+            // What has changed it since, has written after our checkpoint. Its stamp need not tell, where the kernel's clock has
+            // not ticked; then a SQLite program did it.
             let is_still = Stamp::at(&self.path) == Some(after);
-            collided = is_still && !(is_ours && is_whole);
+            collided = is_still && !(is_ours && is_whole) && overwrites.may_have_collided();
         }
         // Should the process be killed before it is known whether a copy overlapped, the next start checks the file.
         self.note(Record::new(overwrites.is_suspect(), after));
@@ -301,9 +302,12 @@ impl Library {
                 return Ok(());
             }
         }
+        // What is damaged, or may be, stays as it is. Before the gate, as in a session.
+        if self.may_write(None).is_err() {
+            return Ok(());
+        }
         let Some(_turn) = self.gate.write(SLICE) else { return Ok(()) };
         let mut overwrites = self.overwrites();
-        // What is damaged, or may be, stays as it is.
         let Ok(known) = self.may_write(None) else { return Ok(()) };
         if self.owns() && !overwrites.begin() {
             return Ok(());
