@@ -128,7 +128,7 @@ impl Overviews {
         let begins = self.state.send_if_modified(|state| {
             let is_due = state.is_due(generation, now);
             if is_due {
-                state.counting = Some(Instant::now());
+                (state.counting, state.failed) = (Some(Instant::now()), None);
             }
             is_due
         });

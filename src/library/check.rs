@@ -212,7 +212,7 @@ impl Library {
         // A log that nobody uses, beside a file that changed, may be of the content before: seen through it, any other
         // content looks damaged.
         let is_alone = self.owns()
-            && stamp != self.state().known.stamp
+            && !stamp.is_same_content(&self.state().known.stamp)
             && path::companion(&self.path, "-wal").exists()
             && !self.is_in_use();
         let mut seen = examine(&self.reader, &self.path, &found, is_alone);
@@ -352,7 +352,7 @@ impl Library {
         // Where the file is as we left it the other content lies in the log, and nowhere else (`.restore`).
         let is_in_log = {
             let state = self.state();
-            state.known.stamp == stamp && state.let_go.is_none_or(|let_go| let_go.is_log_aside)
+            stamp.is_same_content(&state.known.stamp) && state.let_go.is_none_or(|let_go| let_go.is_log_aside)
         };
         let is_complete = !is_in_log && self.set_log_aside();
         if Stamp::at(&self.path) != Some(stamp) {

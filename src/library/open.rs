@@ -269,8 +269,9 @@ impl Library {
             }
             return Ok(());
         }
-        if record.as_ref().is_some_and(|record| Some(record.stamp) == Stamp::at(&self.path)) {
-            // Nothing has been written to it since.
+        let now = Stamp::at(&self.path);
+        if record.as_ref().zip(now).is_some_and(|(record, now)| record.stamp.is_same_content(&now)) {
+            // Nothing has been written to it since; perhaps it was renamed and back.
             return Ok(());
         }
         if self.is_in_use() {

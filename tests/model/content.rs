@@ -151,7 +151,8 @@ impl Expected {
         let must = if self.weak { &self.safe } else { &self.others };
         assert!(must.is_subset(&found.others), "rows of the other program are gone when it has just written");
         let is_exact = self.weak || found.others.len() == self.others.len() + added;
-        assert!(is_exact, "{} rows, then {added} more, then {}", self.others.len(), found.others.len());
+        let new: Vec<_> = found.others.difference(&self.others).map(|row| cut(row)).collect();
+        assert!(is_exact, "{added} rows were written, {} are new: {:?}", new.len(), first(&new));
         self.others.clone_from(&found.others);
     }
 

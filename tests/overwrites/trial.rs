@@ -286,8 +286,9 @@ impl<'a> Trial<'a> {
             let is_up = latest == "healthy" || latest == "replaced";
             let since = if has_adopted { log.rfind(ADOPTED).unwrap_or(0) } else { 0 };
             let since = if has_adopted { since } else { begin };
-            let is_done =
-                scanned(&log[since..]) == ROOTS || (self.is_brief && has_adopted && latest == "replaced");
+            let is_sound = log[since..].contains("integrity_check passed");
+            let is_done = scanned(&log[since..]) == ROOTS
+                || (self.is_brief && has_adopted && is_sound && latest == "replaced");
             if is_up && (has_adopted || !must_adopt) && is_done {
                 // What a removal does, the next check finds.
                 let is_over = has_adopted || is_start || waited > Duration::from_millis(700);
