@@ -37,7 +37,8 @@ pub(super) struct Stamp {
     inode: u64,
     pub(super) length: u64,
     /// Seconds and nanoseconds.
-    modified: (i64, i64),
+    pub(super) modified: (i64, i64),
+    /// Of the status, as above.
     pub(super) changed: (i64, i64),
 }
 

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::{Connection, ErrorCode};
 use rustix::fs::Access;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use create::create;
 pub use error::OpenError;
@@ -275,11 +275,13 @@ impl Library {
             return Ok(());
         }
         if self.is_in_use() {
+            debug!("another program has the database and its log open");
             self.state().evidence.hold();
             return Ok(());
         }
         let relation = log::compare(&self.path).unwrap_or(Relation::Adds);
         if relation == Relation::AddsNothing {
+            debug!("the log that was left adds nothing to the database");
             return Ok(());
         }
         // It is not as the daemon has left it. That a checkpoint was cut short cannot be told from the row that the log builds
@@ -299,10 +301,16 @@ impl Library {
         let is_sound_with_log =
             relation != Relation::Foreign && self.reader.read(SLICE, is_sound).unwrap_or(false);
         // A log without our row, of another program or of a scan that was queued: it says nothing of the file it was written
-        // for, which changed after it. A checkpoint of ours that was cut short had our row in its last pages.
-        let changed = |path: &Path| Stamp::at(path).map(|stamp| stamp.changed);
-        let is_unknown =
-            is_same_row && record.is_some() && changed(&self.path) > changed(&companion(&self.path, "-wal"));
+        // for, which changed after it. A checkpoint of ours that was cut short had our row in its last pages. (SQLite sets the
+        // owner of a log that root opens, and with it the time of the last status change.)
+        let is_older = Stamp::at(&companion(&self.path, "-wal"))
+            .zip(now)
+            .is_some_and(|(log, main)| log.modified < main.changed);
+        let is_unknown = is_same_row && record.is_some() && is_older;
+        debug!(
+            ?relation,
+            belongs, is_sound_alone, is_sound_with_log, is_unknown, "a log that a killed program has left"
+        );
         self.state().evidence.hold();
         match (belongs, is_sound_alone, is_sound_with_log) {
             (true, true, true) if is_unknown => Err(OpenError::Undecided { path: self.path.clone() }),
