@@ -55,6 +55,8 @@ pub(super) struct Overwrites {
     /// Of them, those that were opened after our last checkpoint: what they write does not overlap it.
     late: u32,
     session: Session,
+    /// Descriptors of the log that were closed since the last session began, and the main file's of the same program not yet.
+    log_closes: u32,
     /// Descriptors that were opened before the database was in WAL mode, by SQLite or not.
     unknown: u32,
     /// A stranger had the file open during our last checkpoint, and may have written.
@@ -84,6 +86,7 @@ impl Overwrites {
             others: 0,
             late: 0,
             session: Session::None,
+            log_closes: 0,
             unknown: 0,
             suspect: false,
             checkpointed: Instant::now(),
@@ -130,7 +133,7 @@ impl Overwrites {
         if self.closed.is_some() {
             return false;
         }
-        (self.late, self.session) = (0, Session::OpensMain);
+        (self.late, self.log_closes, self.session) = (0, 0, Session::OpensMain);
         true
     }
 
@@ -227,7 +230,6 @@ impl Overwrites {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(&fd, &mut buffer);
         let mut is_lost = false;
-        let mut is_after_log = false;
         while let Ok(event) = events.next() {
             let what = event.events();
             is_lost |= what.intersects(ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED | ReadFlags::UNMOUNT);
@@ -238,15 +240,15 @@ impl Overwrites {
             } else if is_main && what.contains(ReadFlags::OPEN) {
                 self.openings += 1;
                 self.open_main();
+            } else if is_main && self.log_closes > 0 {
+                // SQLite's, which closes the log first, and has left when it opened that.
+                self.log_closes -= 1;
             } else if is_main && what.contains(ReadFlags::CLOSE_WRITE) {
-                // SQLite closes the log first.
-                if !is_after_log {
-                    self.close_written_main();
-                }
+                self.close_written_main();
             } else if is_main {
                 self.leave();
             }
-            is_after_log = is_log && what.contains(ReadFlags::CLOSE_WRITE);
+            self.log_closes += u32::from(is_log && what.contains(ReadFlags::CLOSE_WRITE));
         }
         if is_lost {
             // The directory is another one now, or nobody looked for long: begin again.
