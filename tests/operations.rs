@@ -5,6 +5,8 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
+
 use super::harness::Sandbox;
 
 fn repository() -> &'static Path {
@@ -185,14 +187,19 @@ fn what_a_damaged_database_is_refused_with_is_documented() {
         assert!(phrases.contains(phrase), "{phrase:?} is not in the documentation");
     };
 
-    // A daemon was killed, its log is unusable, and the database is damaged without it.
+    // A program was killed, and the database is damaged with its log and without it.
     let sandbox = Sandbox::new();
     assert!(sandbox.serve::<&str>([]).stop().success());
+    let writer = rusqlite::Connection::open(sandbox.library()).expect("opens");
+    writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("set");
+    writer
+        .execute_batch("PRAGMA journal_mode = WAL; INSERT INTO policies (name, definition, created_at, updated_at) VALUES ('a', 'b', 'c', 'd')")
+        .expect("written");
+    drop(writer);
     let sound = std::fs::read(sandbox.library()).expect("readable");
     let mut damaged = sound.clone();
     damaged[sound.len() / 2..].fill(0xAA);
     sandbox.write(".vpo/library.db", damaged);
-    sandbox.write(".vpo/library.db-wal", "x".repeat(100));
     sandbox.write(".vpo/library.db.lock", "");
     refused(&sandbox, vpo::commands::EXIT_FAILURE, "error[database-undecided]");
 

@@ -296,6 +296,8 @@ impl Library {
             state.let_go = None;
             state.lost = Some(Reason::Missing);
         }
+        // No SQLite program shows it so while it writes.
+        let was_torn = matches!(state.lost, Some(Reason::Missing | Reason::Corrupt | Reason::NotADatabase));
         // It was told to be copied again, and may have our row already.
         let is_copied_again = state.evidence.is_collided();
         match change {
@@ -315,7 +317,7 @@ impl Library {
                     && state.let_go.is_none()
                     && !is_copied_again
                     && (stamp.is_same_content(&state.known.stamp)
-                        || (state.lost != Some(Reason::Missing) && (row.is_some() || !self.writes()))) =>
+                        || (!was_torn && (row.is_some() || !self.writes()))) =>
             {
                 state.known.stamp = stamp;
                 state.generation += u64::from(state.lost.take().is_some());
