@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, ffi};
 use rustix::fs::Access;
 use tracing::{info, warn};
 
@@ -621,9 +621,14 @@ fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
             Fault { busy, ..Fault::new(reason, detail) }
         }
         _ => {
+            // SQLite has not found it by its name either.
+            if let Err(error) = std::fs::metadata(path) {
+                return io_fault(path, &error);
+            }
             let code = error.sqlite_extended_error_code().unwrap_or_default();
             let detail = format!("{}: {error} (SQLite code {code})", path.display());
-            Fault { for_lack: integrity::is_for_lack(path, error), ..Fault::new(Reason::IoError, detail) }
+            let for_lack = integrity::is_for_lack(path, error);
+            Fault { for_lack, busy: code == ffi::SQLITE_IOERR_FSTAT, ..Fault::new(Reason::IoError, detail) }
         }
     }
 }

@@ -66,8 +66,8 @@ const TABLE: &[Row] = &[
     row(State::Replaced, &["replaced"]),
     row(State::PerhapsReplaced, &["healthy", "replaced"]),
     row(State::Missing, &["fail:missing"]),
-    // What overwrites it may overlap a checkpoint.
-    row(State::Garbage, &["fail:not_a_database", "fail:corrupt", "fail:copy_collided"]),
+    // What overwrites it may overlap a checkpoint, or be looked at while it is empty.
+    row(State::Garbage, &["fail:not_a_database", "fail:corrupt", "fail:copy_collided", "fail:wrong_schema"]),
     row(State::Damaged, &["fail:corrupt", "fail:not_a_database", "fail:wrong_schema", "fail:copy_collided"]),
     row(State::Collided, &["fail:copy_collided", "fail:corrupt"]),
     // A copy at work shows any part of itself; `cat >` begins with an empty file.
