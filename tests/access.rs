@@ -492,3 +492,12 @@ fn a_log_on_a_read_only_mount_is_not_overlooked() {
     let output = serve(&sandbox, false).output().expect("runs");
     assert_refused(&output, &["library.db", "mounted read-only"]);
 }
+
+/// Another user who can open it can hold it, and so keep the daemon from starting.
+#[test]
+fn lock_file_is_for_its_owner_alone() {
+    let sandbox = Sandbox::new();
+    let _daemon = sandbox.serve::<&str>([]);
+    let mode = fs::metadata(sandbox.lock()).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}

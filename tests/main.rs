@@ -11,6 +11,7 @@ mod cli;
 mod clock;
 mod config;
 mod crowd;
+mod damage;
 mod faults;
 mod foreign_rows;
 mod harness;
