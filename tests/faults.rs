@@ -546,6 +546,15 @@ fn exclusive_locking_mode_in_wal_is_locked() {
     );
 }
 
+/// Sets a flag in the end.
+struct Finally<'a>(&'a AtomicBool);
+
+impl Drop for Finally<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Probes for three seconds while `work` goes on over and over.
 fn no_fault(kind: Kind, work: impl Fn(&Connection) + Sync) {
     attempts(&format!("{kind:?}"), || {
@@ -562,6 +571,8 @@ fn no_fault(kind: Kind, work: impl Fn(&Connection) + Sync) {
                 }
                 rounds
             });
+            // Also where an assertion fails: the neighbour would never end.
+            let end = Finally(done);
             let judged = (|| {
                 let start = Instant::now();
                 while start.elapsed() < Duration::from_secs(3) {
@@ -574,7 +585,7 @@ fn no_fault(kind: Kind, work: impl Fn(&Connection) + Sync) {
                 }
                 Ok(())
             })();
-            done.store(true, Ordering::Relaxed);
+            drop(end);
             let rounds = worker.join().expect("no panic");
             judged.map(|()| rounds)
         })?;

@@ -279,6 +279,10 @@ impl Library {
     /// Draws the conclusion from a sound content.
     fn conclude(&self, stamp: Stamp, seen: Seen) -> Result<Look, Fault> {
         let Seen { row, frames, has_foreign_log, .. } = seen;
+        // Found missing, or damaged where no SQLite program is at work: then none has made it so for a moment.
+        let lost = self.state().lost;
+        let was_torn = lost == Some(Reason::Missing)
+            || (matches!(lost, Some(Reason::Corrupt | Reason::NotADatabase)) && !self.is_in_use());
         let mut state = self.state();
         let has_checkpointed = frames.is_none() || state.frames != frames;
         state.frames = frames;
@@ -296,8 +300,6 @@ impl Library {
             state.let_go = None;
             state.lost = Some(Reason::Missing);
         }
-        // No SQLite program shows it so while it writes.
-        let was_torn = matches!(state.lost, Some(Reason::Missing | Reason::Corrupt | Reason::NotADatabase));
         // It was told to be copied again, and may have our row already.
         let is_copied_again = state.evidence.is_collided();
         match change {
