@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, ffi};
+use rusqlite::{Connection, ErrorCode};
 use rustix::fs::Access;
 use tracing::{info, warn};
 
@@ -279,10 +279,6 @@ impl Library {
     /// Draws the conclusion from a sound content.
     fn conclude(&self, stamp: Stamp, seen: Seen) -> Result<Look, Fault> {
         let Seen { row, frames, has_foreign_log, .. } = seen;
-        // Found missing, or damaged where no SQLite program is at work: then none has made it so for a moment.
-        let lost = self.state().lost;
-        let was_torn = lost == Some(Reason::Missing)
-            || (matches!(lost, Some(Reason::Corrupt | Reason::NotADatabase)) && !self.is_in_use());
         let mut state = self.state();
         let has_checkpointed = frames.is_none() || state.frames != frames;
         state.frames = frames;
@@ -319,7 +315,7 @@ impl Library {
                     && state.let_go.is_none()
                     && !is_copied_again
                     && (stamp.is_same_content(&state.known.stamp)
-                        || (!was_torn && (row.is_some() || !self.writes()))) =>
+                        || (state.lost != Some(Reason::Missing) && (row.is_some() || !self.writes()))) =>
             {
                 state.known.stamp = stamp;
                 state.generation += u64::from(state.lost.take().is_some());
@@ -623,14 +619,9 @@ fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
             Fault { busy, ..Fault::new(reason, detail) }
         }
         _ => {
-            // SQLite has not found it by its name either.
-            if let Err(error) = std::fs::metadata(path) {
-                return io_fault(path, &error);
-            }
             let code = error.sqlite_extended_error_code().unwrap_or_default();
             let detail = format!("{}: {error} (SQLite code {code})", path.display());
-            let for_lack = integrity::is_for_lack(path, error);
-            Fault { for_lack, busy: code == ffi::SQLITE_IOERR_FSTAT, ..Fault::new(Reason::IoError, detail) }
+            Fault { for_lack: integrity::is_for_lack(path, error), ..Fault::new(Reason::IoError, detail) }
         }
     }
 }
