@@ -2,7 +2,7 @@
 //!
 //! SQLite replays whatever log lies beside a database, also beside a backup that was copied over it: pages of the two are then
 //! mixed, and `integrity_check` may pass. Two facts decide. A commit states how many pages the database has, and so does its
-//! first page. And a log whose pages are all in the main file already adds nothing, whoever wrote it.
+//! first page. And a log whose pages are all in the main file already adds nothing, whichever program wrote it.
 //!
 //! Formats: <https://www.sqlite.org/fileformat2.html>, sections 1.3 and 4.
 
@@ -35,13 +35,11 @@ pub(super) fn is_of_other_size(path: &Path, pages: u64) -> bool {
     let read = || {
         let log = File::open(companion(path, "-wal"))?;
         let Some(committed) = Committed::read(&log)? else { return Ok(false) };
-        let first = committed
-            .frames
-            .get(&1)
-            .map(|frame| read_header(&log, frame + FRAME_HEADER as u64))
-            .transpose()?;
-        let pages = first.map_or(Some(pages), |first| stated_pages(&first).map(u64::from));
-        Ok::<_, io::Error>(pages.is_some_and(|pages| pages != u64::from(committed.pages)))
+        let first = committed.first_page(&log)?;
+        Ok::<_, io::Error>(match first {
+            Some(first) => committed.has_other_size(&first),
+            None => pages != u64::from(committed.pages),
+        })
     };
     read().unwrap_or(false)
 }
@@ -55,11 +53,11 @@ pub(super) fn is_of_other_size(path: &Path, pages: u64) -> bool {
 pub(super) fn compare(path: &Path) -> io::Result<Relation> {
     let (main, log) = (File::open(path)?, File::open(companion(path, "-wal"))?);
     let Some(committed) = Committed::read(&log)? else { return Ok(Relation::AddsNothing) };
-    let first = match committed.frames.get(&1) {
-        Some(frame) => read_header(&log, frame + FRAME_HEADER as u64)?,
+    let first = match committed.first_page(&log)? {
+        Some(first) => first,
         None => read_header(&main, 0)?,
     };
-    if stated_pages(&first).is_some_and(|pages| pages != committed.pages) {
+    if committed.has_other_size(&first) {
         return Ok(Relation::Foreign);
     }
     let size = committed.page_size as usize;
@@ -89,7 +87,8 @@ impl Committed {
     /// `None` where there is none. A frame counts where its salt is the header's; its checksum is not looked at.
     fn read(log: &File) -> io::Result<Option<Self>> {
         let mut header = [0; LOG_HEADER];
-        if log.metadata()?.len() < LOG_HEADER as u64 {
+        let end = log.metadata()?.len();
+        if end < LOG_HEADER as u64 {
             return Ok(None);
         }
         log.read_exact_at(&mut header, 0)?;
@@ -97,7 +96,7 @@ impl Committed {
         if !(512..=LARGEST_PAGE).contains(&page_size) {
             return Ok(None);
         }
-        let (mut at, end) = (LOG_HEADER as u64, log.metadata()?.len());
+        let mut at = LOG_HEADER as u64;
         let (mut pages, mut frames, mut pending) = (0, BTreeMap::new(), BTreeMap::new());
         while at + FRAME_HEADER as u64 + u64::from(page_size) <= end {
             let mut frame = [0; FRAME_HEADER];
@@ -114,6 +113,17 @@ impl Committed {
         }
         frames.retain(|page, _| *page <= pages);
         Ok((pages > 0).then_some(Self { page_size, pages, frames }))
+    }
+
+    /// The header of the database as of the last commit, where the log holds the first page.
+    fn first_page(&self, log: &File) -> io::Result<Option<[u8; 100]>> {
+        let frame = self.frames.get(&1);
+        frame.map(|frame| read_header(log, frame + FRAME_HEADER as u64)).transpose()
+    }
+
+    /// Whether the first page states another size of the database than the last commit.
+    fn has_other_size(&self, first: &[u8]) -> bool {
+        stated_pages(first).is_some_and(|pages| pages != self.pages)
     }
 }
 

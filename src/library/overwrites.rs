@@ -272,15 +272,22 @@ mod tests {
 
     use super::*;
 
+    /// A main file, and where its log goes.
+    fn files() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, log) = (dir.path().join("library.db"), dir.path().join("library.db-wal"));
+        std::fs::write(&path, "x").expect("a file");
+        (dir, path, log)
+    }
+
+    /// For writing, as a copy and SQLite open it.
+    fn open(path: &Path) -> File {
+        OpenOptions::new().write(true).create(true).truncate(false).open(path).expect("open")
+    }
+
     #[test]
     fn only_a_writer_that_is_not_sqlite_is_found() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("library.db");
-        let log = dir.path().join("library.db-wal");
-        std::fs::write(&path, "x").expect("a file");
-        let open = |path: &Path| {
-            OpenOptions::new().write(true).create(true).truncate(false).open(path).expect("open")
-        };
+        let (_dir, path, log) = files();
         for (who, expected) in [
             ("nobody", false),
             ("a reader", false),
@@ -333,12 +340,10 @@ mod tests {
             assert!(overwrites.begin(), "{who}");
         }
     }
+
     #[test]
     fn reading_of_ours_on_two_threads_is_no_overwrite() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("library.db");
-        let log = dir.path().join("library.db-wal");
-        std::fs::write(&path, "x").expect("a file");
+        let (dir, path, log) = files();
         std::fs::write(&log, "").expect("a file");
         let own = Arc::new(AtomicU32::new(0));
         let mut overwrites = Overwrites::new(&path, Arc::clone(&own));
@@ -353,7 +358,6 @@ mod tests {
         drop((one, other));
         assert!(overwrites.begin());
         own.fetch_add(1, Ordering::Relaxed);
-        let open = |path: &Path| OpenOptions::new().write(true).open(path).expect("open");
         let (main, wal) = (open(&path), open(&log));
         overwrites.checkpointed();
         drop((wal, main));
@@ -367,13 +371,7 @@ mod tests {
 
     #[test]
     fn program_that_has_it_open_since_before_wal_mode_is_no_copy() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("library.db");
-        let log = dir.path().join("library.db-wal");
-        std::fs::write(&path, "x").expect("a file");
-        let open = |path: &Path| {
-            OpenOptions::new().write(true).create(true).truncate(false).open(path).expect("open")
-        };
+        let (_dir, path, log) = files();
         let mut overwrites = Overwrites::new(&path, Arc::default());
         let before = open(&path);
         overwrites.converted();
