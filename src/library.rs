@@ -150,7 +150,7 @@ struct State {
     /// The log at the last call of [`Library::tidy`], and the one that it last tried to bring in.
     log_seen: Option<Stamp>,
     log_tried: Option<Stamp>,
-    /// Why the last look found it unusable: work that failed meanwhile begins anew once it is back.
+    /// Why the last look found it unusable: work that failed meanwhile begins again once it is back.
     lost: Option<Reason>,
     /// What the log held at the last look, where another program has the library open.
     frames: Option<check::Frames>,

@@ -1,6 +1,6 @@
 //! Tasks that outlive their mistakes: `spawn(name, policy, |token| async …)`. A panic or an error becomes a
 //! state and a restart with backoff, never the daemon's end; a stop tells every task through its token and
-//! waits for it. Imports [`crate::base`] alone, and does not know what a task does. Failures are told through
+//! waits for it. Imports [`crate::base`] alone, and does not know what a task does. Failures are reported through
 //! the list of tasks; whoever shows it as checks ([`Supervisor::subscribe`]) logs each change once.
 
 use std::error::Error;

@@ -296,7 +296,7 @@ impl Library {
             state.let_go = None;
             state.lost = Some(Reason::Missing);
         }
-        // It was told to be copied again, and may have our row already.
+        // The user was asked to copy it again, and the copy may have our row already.
         let is_copied_again = state.evidence.is_collided();
         match change {
             Change::None if state.let_go.is_none() => {
@@ -308,7 +308,7 @@ impl Library {
             }
             Change::Unsettled if is_other || is_copied_again => return Ok(Look::Pending),
             Change::Unsettled => return Ok(Look::Fine),
-            // Where we write the row, none is there only until our first write: what came meanwhile cannot be told apart. And
+            // Where we write the row, none is there only until our first write: what came meanwhile cannot be distinguished. And
             // a new file may have the inode of one that was removed.
             Change::Cooperative
                 if !has_foreign_log

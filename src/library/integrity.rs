@@ -191,7 +191,7 @@ impl Library {
 
     /// Begins an `integrity_check` on a thread of its own, where one is due: after the start, after a change or an error that
     /// calls for it, and `interval` after the last. It works one in `share` of the time: [`SHARE`] beside a daemon's other work,
-    /// 1 where somebody waits for nothing else.
+    /// 1 where the caller waits for nothing else.
     pub fn verify_if_due(self: &Arc<Self>, interval: Option<Duration>, share: u32) {
         {
             let mut state = self.state();

@@ -127,7 +127,7 @@ impl Library {
             }
             // `.restore` of another SQLite program: the log is all there is of it, so it is not set aside.
             Err(Stopped::OtherRow) => Err(Ended::Failed(Error::Replaced(self.path.clone()))),
-            // Nothing was written, so nothing is to be given up: the next check tells what it is.
+            // Nothing was written, so nothing is to be given up: the next check shows what it is.
             Err(Stopped::Overwritten) => {
                 drop(connection);
                 Err(match work {
@@ -249,12 +249,12 @@ impl Library {
             let alone = self.reader.read_as_it_is(|connection| Row::read(connection));
             let is_ours = match alone {
                 Ok(alone) => Row::is_same(alone.as_ref(), row.as_ref()),
-                // An error of the disk tells nothing of who wrote.
+                // An error of the disk does not show who wrote.
                 Err(error) => !is_damage(&error),
             };
             // Longer it may be: a smaller backup was put into a larger file (`dd conv=notrunc`).
             let is_whole = extent.map_or(true, |bytes| bytes <= after.length);
-            // What has changed it since, has written after our checkpoint. Its stamp need not tell, where the kernel's clock has
+            // What has changed it since, has written after our checkpoint. Its stamp may be the same where the kernel's clock has
             // not ticked; then a SQLite program did it.
             let is_still = Stamp::at(&self.path) == Some(after);
             collided = is_still && !(is_ours && is_whole) && overwrites.may_have_collided();

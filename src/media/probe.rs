@@ -90,7 +90,7 @@ pub fn extensions() -> impl Iterator<Item = &'static str> {
     FORMATS.iter().flat_map(|format| format.extensions).copied()
 }
 
-/// The kind of a file that is no known video, to complete the sentence "it …".
+/// The kind of a file that is not a known video, to complete the sentence "it …".
 fn describe_content(head: &[u8]) -> &'static str {
     const KINDS: [(usize, &[u8], &str); 25] = [
         (0, b"\xFF\xD8\xFF", "is a JPEG image"),

@@ -39,21 +39,21 @@ impl ResolvedRoot {
 /// Looks roots up, each on a thread of its own; `None` where one is not there or does not answer in time.
 #[must_use]
 pub fn look_up(roots: &[PathBuf]) -> Vec<Option<ResolvedRoot>> {
-    let (tell, told) = channel();
+    let (sender, receiver) = channel();
     for (number, root) in roots.iter().cloned().enumerate() {
-        let tell = tell.clone();
+        let sender = sender.clone();
         // That its links can be followed does not show that it answers.
         let work = move || {
             let resolved = root::look(&root).ok().and_then(|_| ResolvedRoot::resolve(&root));
-            drop(tell.send((number, resolved)));
+            drop(sender.send((number, resolved)));
         };
         // Without a thread the root counts as one that does not answer.
         drop(std::thread::Builder::new().name("look".into()).spawn(work));
     }
-    drop(tell);
+    drop(sender);
     let mut resolved = vec![None; roots.len()];
     let deadline = Instant::now() + PATIENCE;
-    while let Ok((number, root)) = told.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    while let Ok((number, root)) = receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         resolved[number] = root;
     }
     resolved

@@ -259,7 +259,7 @@ impl<T: Fn(Seen)> Follower<T> {
         kept
     }
 
-    /// Waits until the watches are given back and some time is over. Returns `false` when told to stop.
+    /// Waits until the watches are given back and some time is over. Returns `false` when asked to stop.
     fn wait_for_release(&self) -> bool {
         loop {
             match self.messages.recv() {

@@ -115,7 +115,7 @@ pub enum OpenError {
     },
     /// A log lies beside it that may or may not belong to it.
     #[error(
-        "error[database-undecided]: {0} was changed while no vpo used it, and it cannot be told whether {0}-wal belongs to \
+        "error[database-undecided]: {0} was changed while no vpo used it, and nothing shows whether {0}-wal belongs to \
          it. Restore a backup with `vpo restore`, or move the -wal away to use the file without it; nothing was changed",
         path.display()
     )]

@@ -147,8 +147,8 @@ impl<'a> Run<'a> {
     /// must not take its rows. Done once a scan, because every row is looked at, and because rows that go with their
     /// files are no longer counted.
     fn check_missing_limit(&mut self, root: &Path, lost: &[Span]) -> Result<bool, Error> {
-        if let Some(told) = self.mass_missing_roots.get(root) {
-            return Ok(*told);
+        if let Some(exceeds) = self.mass_missing_roots.get(root) {
+            return Ok(*exceeds);
         }
         let (gone, known) = self.count_gone(root, lost)?;
         let too_much = is_mass_deletion(gone, known);
