@@ -229,7 +229,7 @@ impl Overwrites {
         let Some(fd) = self.inotify.take() else { return };
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(&fd, &mut buffer);
-        let (mut is_lost, mut reads_closed) = (false, 0);
+        let mut is_lost = false;
         while let Ok(event) = events.next() {
             let what = event.events();
             is_lost |= what.intersects(ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED | ReadFlags::UNMOUNT);
@@ -240,22 +240,18 @@ impl Overwrites {
             } else if is_main && what.contains(ReadFlags::OPEN) {
                 self.openings += 1;
                 self.open_main();
-            } else if is_main && !what.contains(ReadFlags::CLOSE_WRITE) {
-                reads_closed += 1;
+            } else if is_main && !what.contains(ReadFlags::CLOSE_WRITE) && self.strangers > 0 {
+                // Between SQLite's two closes another may read and close.
+                self.leave();
             } else if is_main && self.log_closes > 0 {
                 // SQLite's, which closes the log first, and has left when it opened that.
                 self.log_closes -= 1;
-            } else if is_main {
+            } else if is_main && what.contains(ReadFlags::CLOSE_WRITE) {
                 self.close_written_main();
+            } else if is_main {
+                self.leave();
             }
             self.log_closes += u32::from(is_log && what.contains(ReadFlags::CLOSE_WRITE));
-        }
-        // Last: between SQLite's two closes another may read and close.
-        for _ in 0..reads_closed {
-            match self.log_closes.checked_sub(1) {
-                Some(left) => self.log_closes = left,
-                None => self.leave(),
-            }
         }
         if is_lost {
             // The directory is another one now, or nobody looked for long: begin again.
