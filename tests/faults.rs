@@ -560,6 +560,12 @@ fn no_fault(kind: Kind, work: impl Fn(&Connection) + Sync) {
     attempts(&format!("{kind:?}"), || {
         let scene = Scene::new(kind);
         let neighbour = open(&scene.library);
+        if kind == Roots {
+            // Until its first write the daemon cannot distinguish a neighbour's from other content.
+            eventually("the daemon has written", || {
+                neighbour.query_row("SELECT seq FROM daemon_state", [], |row| row.get::<_, i64>(0)).ok()
+            });
+        }
         let done = AtomicBool::new(false);
         let rounds = std::thread::scope(|scope| {
             let (work, done) = (&work, &done);
