@@ -201,7 +201,10 @@ impl Daemon {
     #[track_caller]
     pub(crate) fn wait_log(&self, text: &str) -> String {
         eventually(&format!("a log line with {text:?}"), || {
-            self.log().lines().find(|line| line.contains(text)).map(str::to_owned)
+            // A long line comes in pieces.
+            let log = self.log();
+            let mut lines = log.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+            lines.find(|line| line.contains(text)).map(str::to_owned)
         })
     }
 }
