@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, ffi};
 use rustix::fs::Access;
 use tracing::{info, warn};
 
@@ -317,6 +317,9 @@ impl Library {
                     && (stamp.is_same_content(&state.known.stamp)
                         || (state.lost != Some(Reason::Missing) && (row.is_some() || !self.writes()))) =>
             {
+                // A copy with the same row may have been at work, and a log come between.
+                let was_torn = matches!(state.lost, Some(Reason::Corrupt | Reason::NotADatabase))
+                    && !stamp.is_same_content(&state.known.stamp);
                 state.known.stamp = stamp;
                 state.generation += u64::from(state.lost.take().is_some());
                 let evidence = &mut state.evidence;
@@ -324,7 +327,7 @@ impl Library {
                     // Perhaps somebody has repaired it: the check tells.
                     fault.stamp = stamp;
                 }
-                if has_checkpointed {
+                if has_checkpointed && !was_torn {
                     evidence.ask();
                 } else {
                     // The file changed beside an open log whose checkpoints do not explain it.
@@ -619,9 +622,14 @@ fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
             Fault { busy, ..Fault::new(reason, detail) }
         }
         _ => {
+            // SQLite has not found it by its name either.
+            if let Err(error) = std::fs::metadata(path) {
+                return io_fault(path, &error);
+            }
             let code = error.sqlite_extended_error_code().unwrap_or_default();
             let detail = format!("{}: {error} (SQLite code {code})", path.display());
-            Fault { for_lack: integrity::is_for_lack(path, error), ..Fault::new(Reason::IoError, detail) }
+            let for_lack = integrity::is_for_lack(path, error);
+            Fault { for_lack, busy: code == ffi::SQLITE_IOERR_FSTAT, ..Fault::new(Reason::IoError, detail) }
         }
     }
 }
