@@ -188,8 +188,8 @@ impl Pulse {
 fn why_untaken(holder: &Result<Found, LockError>) -> String {
     match holder {
         Ok(Found::Held(holder)) if holder.address.is_some() => format!(
-            "{holder} did not take the scan: it has no library.roots. Give it roots (and reload it), or stop it and \
-             scan in the foreground"
+            "{holder} did not take the scan: it has no library.roots, or it does not write to the database now (`vpo \
+             healthcheck` says why). Give it roots (and reload it), or stop it and scan in the foreground"
         ),
         Ok(Found::Held(Holder { pid, .. })) => format!(
             "the process{} holds the library and does not take scans (another `vpo scan`): wait for it, and run the \
