@@ -101,12 +101,6 @@ impl Library {
         if !overwrites.begin() {
             return Err(Ended::Retry(self.unsettled()));
         }
-        if !self.owns()
-            && let Some(stamp) = Stamp::at(&self.path)
-        {
-            // The daemon writes too.
-            known.stamp = stamp;
-        }
         let connection = self.reader.open_writer().map_err(|error| self.not_begun(error))?;
         if self.owns() {
             // What was adopted may be in another mode, as `VACUUM INTO` makes it.
@@ -155,7 +149,7 @@ impl Library {
         known: &Known,
         work: &mut Option<impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>>,
     ) -> Result<Written<T>, Stopped> {
-        let is_same_file = || Stamp::at(&self.path) == Some(known.stamp);
+        let is_same_file = || !self.owns() || Stamp::at(&self.path) == Some(known.stamp);
         let transaction =
             Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(Stopped::Busy)?;
         let found = if self.owns() { Row::read(&transaction).ok() } else { Some(known.row.clone()) };
@@ -208,15 +202,11 @@ impl Library {
         companions: &Companions,
         overwrites: &mut Overwrites,
     ) -> Result<(), Ended> {
-        let is_same_log = Companions::at(&self.path) == *companions;
         if !self.owns() {
-            // A log that is left behind would be taken for part of a backup that is copied over the file now. What cannot be
-            // brought in yet, the daemon or our end does.
-            let is_same = is_same_log && Stamp::at(&self.path) == Some(known.stamp);
-            let is_done = is_same && checkpoint(&connection).unwrap_or(false);
-            return close(connection, is_done).map_err(|error| Ended::Failed(self.failed(error)));
+            // The daemon, whose lock it is, checkpoints what was left for it; so does our end.
+            return connection.close().map_err(|(_, error)| Ended::Failed(self.failed(error)));
         }
-        if !is_same_log {
+        if Companions::at(&self.path) != *companions {
             return Err(self.let_go(connection, COMPANIONS));
         }
         self.checkpoint_and_close(connection, known, row, overwrites)
