@@ -211,10 +211,19 @@ impl Library {
         self.look_for_collision(stamp);
         // A log that nobody uses, beside a file that changed, may be of the content before: seen through it, any other
         // content looks damaged.
-        let is_alone = self.owns()
+        let is_candidate = self.owns()
             && !stamp.is_same_content(&self.state().known.stamp)
-            && path::companion(&self.path, "-wal").exists()
-            && !self.is_in_use();
+            && path::companion(&self.path, "-wal").exists();
+        let turn = if is_candidate {
+            // Nothing else of ours may have the file open while its locks are tried and the log is compared.
+            drop(turn);
+            let Some(turn) = self.gate.write(BUSY) else { return Ok(Look::Fine) };
+            turn
+        } else {
+            turn
+        };
+        let is_alone = is_candidate && !self.is_in_use();
+        let has_foreign_log = is_alone && log::is_foreign(&self.path, stamp);
         let mut seen = examine(&self.reader, &self.path, &found, is_alone);
         if is_alone && seen.as_ref().is_err_and(|fault| fault.reason == Reason::Corrupt) {
             // Or a checkpoint into it was cut short: the disk was full.
@@ -241,7 +250,7 @@ impl Library {
             let is_gone = seen.is_anew && fault.reason != Reason::IoError;
             return if is_gone { self.adopt(stamp, seen.row) } else { Err(fault) };
         }
-        self.conclude(stamp, seen)
+        self.conclude(stamp, seen, has_foreign_log)
     }
 
     /// What is known against this content.
@@ -276,9 +285,9 @@ impl Library {
         }
     }
 
-    /// Draws the conclusion from a sound content.
-    fn conclude(&self, stamp: Stamp, seen: Seen) -> Result<Look, Fault> {
-        let Seen { row, frames, has_foreign_log, .. } = seen;
+    /// Draws the conclusion from a sound content. `has_foreign_log`: the log beside it was written for another.
+    fn conclude(&self, stamp: Stamp, seen: Seen, has_foreign_log: bool) -> Result<Look, Fault> {
+        let Seen { row, frames, .. } = seen;
         let mut state = self.state();
         let has_checkpointed = frames.is_none() || state.frames != frames;
         state.frames = frames;
@@ -490,8 +499,6 @@ struct Seen {
     frames: Option<Frames>,
     /// The log has been written with all pages (`.restore`).
     is_anew: bool,
-    /// A log lies beside it that cannot belong to it.
-    has_foreign_log: bool,
 }
 
 /// Opens, reads, closes.
@@ -502,8 +509,7 @@ fn examine(reader: &Reader, path: &Path, found: &Metadata, is_alone: bool) -> Re
                 let frames = frames(connection);
                 let is_anew =
                     frames.is_some_and(|(log, _)| u64::try_from(log).is_ok_and(|log| log >= extent.pages));
-                let has_foreign_log = is_alone && log::is_of_other_size(path, extent.pages);
-                let seen = Seen { row, frames, is_anew, has_foreign_log };
+                let seen = Seen { row, frames, is_anew };
                 Sight::Library { cut: cut(frames, path, found.len(), &extent), seen }
             }
             Err(mismatch) => Sight::Other(mismatch),

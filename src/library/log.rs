@@ -1,8 +1,9 @@
 //! Whether a write-ahead log can belong to the main file beside it, read from both without SQLite.
 //!
 //! SQLite replays whatever log lies beside a database, also beside a backup that was copied over it: pages of the two are then
-//! mixed, and `integrity_check` may pass. Two facts decide. A commit states how many pages the database has, and so does its
-//! first page. And a log whose pages are all in the main file already adds nothing, whichever program wrote it.
+//! mixed, and `integrity_check` may pass. Three facts decide. A commit states how many pages the database has, and so does its
+//! first page. A log whose pages are all in the main file already adds nothing, whichever program wrote it. And one of which
+//! some pages are there was written for this file: a checkpoint began, and was cut short or held up by a reader.
 //!
 //! Formats: <https://www.sqlite.org/fileformat2.html>, sections 1.3 and 4.
 
@@ -12,6 +13,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::identity::Stamp;
 use super::path::companion;
 
 const LOG_HEADER: usize = 32;
@@ -23,29 +25,31 @@ const LARGEST_PAGE: u32 = 65_536;
 pub(super) enum Relation {
     /// Nothing: the main file holds all of it already, or no transaction is in it.
     AddsNothing,
-    /// It may belong to the file, or to an earlier content of it.
+    /// Some of its pages are in the main file.
+    Continues,
+    /// None is: it may belong to the file, or to an earlier content of it.
     Adds,
     /// It is of a database of another size.
     Foreign,
 }
 
-/// Whether the log beside the database at `path` is of a database of another size than the main file, which has `pages` by
-/// its first page. Opens the log alone, on which SQLite holds no locks.
-pub(super) fn is_of_other_size(path: &Path, pages: u64) -> bool {
-    let read = || {
-        let log = File::open(companion(path, "-wal"))?;
-        let Some(committed) = Committed::read(&log)? else { return Ok(false) };
-        let first = committed.first_page(&log)?;
-        Ok::<_, io::Error>(match first {
-            Some(first) => committed.has_other_size(&first),
-            None => pages != u64::from(committed.pages),
-        })
-    };
-    read().unwrap_or(false)
+/// Whether the log beside the database at `path`, which changed to `main` without explanation, was written for an earlier
+/// content of it: it is of another size, or the main file changed after it and has none of its pages. As [`compare`].
+pub(super) fn is_foreign(path: &Path, main: Stamp) -> bool {
+    match compare(path) {
+        Ok(Relation::Foreign) => true,
+        Ok(Relation::Adds) => is_older(path, main),
+        Ok(Relation::AddsNothing | Relation::Continues) | Err(_) => false,
+    }
 }
 
-/// Compares the log beside the database at `path` with the main file. Reads the log's frame headers, and pages until one
-/// differs. Only for a database that nothing of this process has open: closing a descriptor of the main file would drop
+/// Whether the main file changed after the last write to the log. (SQLite sets the owner of a log that root opens, and with it
+/// the time of the last status change.)
+pub(super) fn is_older(path: &Path, main: Stamp) -> bool {
+    Stamp::at(&companion(path, "-wal")).is_some_and(|log| log.modified < main.changed)
+}
+
+/// Compares the log beside the database at `path` with the main file, page by page until it is clear. Only for a database that nothing of this process has open: closing a descriptor of the main file would drop
 /// SQLite's locks.
 ///
 /// # Errors
@@ -62,15 +66,23 @@ pub(super) fn compare(path: &Path) -> io::Result<Relation> {
     }
     let size = committed.page_size as usize;
     let (mut in_main, mut in_log) = (vec![0; size], vec![0; size]);
-    for (page, frame) in &committed.frames {
-        log.read_exact_at(&mut in_log, frame + FRAME_HEADER as u64)?;
+    let (mut has_some, mut lacks_some) = (false, false);
+    for (page, frames) in &committed.frames {
         let at = u64::from(page - 1) * u64::from(committed.page_size);
-        let is_same = main.read_exact_at(&mut in_main, at).is_ok() && in_main == in_log;
-        if !is_same {
-            return Ok(Relation::Adds);
+        let is_there = main.read_exact_at(&mut in_main, at).is_ok();
+        let mut is_last = true;
+        for frame in frames.iter().rev() {
+            log.read_exact_at(&mut in_log, frame + FRAME_HEADER as u64)?;
+            let is_same = is_there && in_main == in_log;
+            has_some |= is_same;
+            lacks_some |= is_last && !is_same;
+            is_last = false;
+        }
+        if has_some && lacks_some {
+            return Ok(Relation::Continues);
         }
     }
-    Ok(Relation::AddsNothing)
+    Ok(if lacks_some { Relation::Adds } else { Relation::AddsNothing })
 }
 
 /// What the transactions of a log have written.
@@ -79,8 +91,8 @@ struct Committed {
     page_size: u32,
     /// Pages of the database after the last one.
     pages: u32,
-    /// Where the last version of each page begins, its frame header included.
-    frames: BTreeMap<u32, u64>,
+    /// Where the versions of each page begin, their frame headers included.
+    frames: BTreeMap<u32, Vec<u64>>,
 }
 
 impl Committed {
@@ -97,17 +109,19 @@ impl Committed {
             return Ok(None);
         }
         let mut at = LOG_HEADER as u64;
-        let (mut pages, mut frames, mut pending) = (0, BTreeMap::new(), BTreeMap::new());
+        let (mut pages, mut frames, mut pending) = (0, BTreeMap::<_, Vec<_>>::new(), Vec::new());
         while at + FRAME_HEADER as u64 + u64::from(page_size) <= end {
             let mut frame = [0; FRAME_HEADER];
             log.read_exact_at(&mut frame, at)?;
             if frame[8..16] != header[16..24] || number(&frame, 0) == 0 {
                 break;
             }
-            pending.insert(number(&frame, 0), at);
+            pending.push((number(&frame, 0), at));
             if number(&frame, 4) > 0 {
                 pages = number(&frame, 4);
-                frames.append(&mut pending);
+                for (page, at) in pending.drain(..) {
+                    frames.entry(page).or_default().push(at);
+                }
             }
             at += FRAME_HEADER as u64 + u64::from(page_size);
         }
@@ -117,7 +131,7 @@ impl Committed {
 
     /// The header of the database as of the last commit, where the log holds the first page.
     fn first_page(&self, log: &File) -> io::Result<Option<[u8; 100]>> {
-        let frame = self.frames.get(&1);
+        let frame = self.frames.get(&1).and_then(|frames| frames.last());
         frame.map(|frame| read_header(log, frame + FRAME_HEADER as u64)).transpose()
     }
 
@@ -172,14 +186,29 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (one, other) = (leave_log(dir.path(), "one", 100), leave_log(dir.path(), "other", 300));
         assert_eq!(compare(&one).expect("readable"), Relation::Adds);
-        let pages = |path: &Path| fs::metadata(path).expect("there").len() / 4096;
-        assert!(!is_of_other_size(&one, pages(&one)));
+        let stamp = |path: &Path| Stamp::at(path).expect("there");
+        assert!(!is_foreign(&one, stamp(&one)), "the log is younger");
+        fs::copy(dir.path().join("one.backup"), &one).expect("copied");
+        assert!(is_foreign(&one, stamp(&one)), "a backup of the same size was copied over the file");
         fs::copy(dir.path().join("other.backup"), &one).expect("copied");
         assert_eq!(compare(&one).expect("readable"), Relation::Foreign);
-        assert!(is_of_other_size(&one, pages(&one)));
+        assert!(is_foreign(&one, stamp(&one)));
         let connection = Connection::open(&other).expect("open");
         connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).expect("checkpointed");
         assert_eq!(compare(&other).expect("readable"), Relation::AddsNothing);
+    }
+
+    #[test]
+    fn a_checkpoint_that_was_held_up_shows_in_the_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = leave_log(dir.path(), "one", 100);
+        let (reader, writer) =
+            (Connection::open(&path).expect("open"), Connection::open(&path).expect("open"));
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t").expect("read");
+        writer.execute("UPDATE t SET x = 2 WHERE rowid = 50", []).expect("changed");
+        writer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).expect("checkpointed");
+        assert_eq!(compare(&path).expect("readable"), Relation::Continues);
+        assert!(!is_foreign(&path, Stamp::at(&path).expect("there")));
     }
 
     #[test]

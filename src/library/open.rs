@@ -300,20 +300,16 @@ impl Library {
         let is_sound_alone = self.reader.read_as_it_is(is_sound).unwrap_or(false);
         let is_sound_with_log =
             relation != Relation::Foreign && self.reader.read(SLICE, is_sound).unwrap_or(false);
-        // A log without our row, of another program or of a scan that was queued: it says nothing of the file it was written
-        // for, which changed after it. A checkpoint of ours that was cut short had our row in its last pages. (SQLite sets the
-        // owner of a log that root opens, and with it the time of the last status change.)
-        let is_older = Stamp::at(&companion(&self.path, "-wal"))
-            .zip(now)
-            .is_some_and(|(log, main)| log.modified < main.changed);
-        let is_unknown = is_same_row && record.is_some() && is_older;
+        // A log without our row, of another program or of a scan that was queued, of which nothing is in the file: it says
+        // nothing of the file it was written for, which changed after it: most likely a backup was put there.
+        let is_older = now.is_some_and(|now| log::is_older(&self.path, now));
+        let is_foreign = is_same_row && record.is_some() && is_older && relation == Relation::Adds;
         debug!(
             ?relation,
-            belongs, is_sound_alone, is_sound_with_log, is_unknown, "a log that a killed program has left"
+            belongs, is_sound_alone, is_sound_with_log, is_foreign, "a log that a killed program has left"
         );
         self.state().evidence.hold();
-        match (belongs, is_sound_alone, is_sound_with_log) {
-            (true, true, true) if is_unknown => Err(OpenError::Undecided { path: self.path.clone() }),
+        match (belongs && !is_foreign, is_sound_alone, is_sound_with_log) {
             (true, _, true) | (false, false, true) => Ok(()),
             (_, true, _) if self.set_log_aside() => Ok(()),
             _ => Err(OpenError::Undecided { path: self.path.clone() }),

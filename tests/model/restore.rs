@@ -155,7 +155,8 @@ impl World {
                 self.note("a copy collided");
                 return self.copy_again(at, from, rng);
             }
-            if self.adopted() > before && latest == "replaced" {
+            let is_adopted = self.adopted() > before && latest == "replaced";
+            if is_adopted || (!must && !is_torn && end.elapsed() > Duration::from_millis(1200)) {
                 if let Err(error) = Snapshot::read(&self.connect(), &self.root) {
                     self.note(&format!("a copy collided, and was adopted: {error}"));
                     within(IN_BACKGROUND, "/health tells of the damage", || {
@@ -163,9 +164,6 @@ impl World {
                     });
                     return self.copy_again(at, from, rng);
                 }
-                return;
-            }
-            if !must && !is_torn && end.elapsed() > Duration::from_millis(1200) {
                 return;
             }
             assert!(
