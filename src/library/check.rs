@@ -196,12 +196,14 @@ impl Library {
         if self.is_closed() {
             return Ok(Look::Fine);
         }
-        let stamp = Stamp::of(&found);
         let Some(turn) = self.gate.read(BUSY) else {
             // A session of ours is at work, and compares for itself.
-            let is_same = self.state().known.stamp.is_same_file(&stamp);
+            let is_same = self.state().known.stamp.is_same_file(&Stamp::of(&found));
             return if is_same { Ok(Look::Fine) } else { Ok(Look::Pending) };
         };
+        // Again: a session of ours may have ended meanwhile.
+        let found = stat(&self.path)?;
+        let stamp = Stamp::of(&found);
         if !diagnose::readable(&self.path) {
             // Unless it has gone meanwhile.
             stat(&self.path)?;
@@ -217,8 +219,10 @@ impl Library {
         let turn = if is_candidate {
             // Nothing else of ours may have the file open while its locks are tried and the log is compared.
             drop(turn);
-            let Some(turn) = self.gate.write(BUSY) else { return Ok(Look::Fine) };
-            turn
+            match self.gate.write(BUSY) {
+                Some(turn) if Stamp::at(&self.path) == Some(stamp) => turn,
+                _ => return Ok(Look::Fine),
+            }
         } else {
             turn
         };
@@ -256,7 +260,9 @@ impl Library {
     /// What is known against this content.
     fn known_fault(&self, stamp: Stamp) -> Option<Fault> {
         let mut state = self.state();
-        if let Some(known) = state.evidence.fault.as_ref().filter(|fault| fault.stamp == stamp) {
+        // A session that was at work when it was found has given the same content another stamp.
+        let is_in_use = state.known.stamp == stamp;
+        if let Some(known) = state.evidence.fault.as_ref().filter(|fault| is_in_use || fault.stamp == stamp) {
             return Some(Fault::new(known.reason, format!("{}: {}", self.path.display(), known.detail)));
         }
         // Reported once: should it go on, it is found again.

@@ -240,8 +240,9 @@ impl Library {
                 evidence.last = Some((Instant::now(), true));
                 evidence.unverified = false;
                 // A copy that collided with a checkpoint may have left a sound file all the same: ours, not the copy.
-                let is_disproved =
-                    |fault: &Fault| fault.stamp == stamp && fault.reason != Reason::CopyCollided;
+                let is_disproved = |fault: &Fault| {
+                    (fault.stamp == stamp || known == stamp) && fault.reason != Reason::CopyCollided
+                };
                 let disproved = evidence.fault.take_if(|fault| is_disproved(fault)).is_some();
                 drop(state);
                 debug!(seconds, "integrity_check passed");
