@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use vpo::base::address::Address;
 use vpo::base::error::chain;
@@ -722,6 +723,59 @@ fn a_library_that_comes_back_after_something_else_is_written_again() {
     assert_well(&finding);
     write().expect("written");
     assert_eq!(opened.read(Patience::brief(NEVER), |tx| count(tx)).expect("read"), 2);
+}
+
+/// A program that leaves what it writes in the log.
+fn writer_that_leaves_its_log(path: &Path) -> Connection {
+    let connection = sqlite(path);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("set");
+    connection
+}
+
+fn logs_set_aside(sandbox: &Sandbox) -> usize {
+    let names = contents(&sandbox.path("")).into_keys();
+    names.filter(|path| path.to_string_lossy().contains("-wal.aside-")).count()
+}
+
+const POLICY: &str =
+    "INSERT INTO policies (name, definition, created_at, updated_at) VALUES (?1, '', '', '')";
+
+#[test]
+fn backup_with_our_row_is_not_mixed_with_the_log_of_another_program() {
+    let sandbox = Sandbox::new();
+    let path = library(&sandbox);
+    let opened = open(&path, WRITE).expect("opens");
+    opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])).expect("written");
+    let backup = sandbox.path("backup.db");
+    fs::copy(&path, &backup).expect("copied");
+    let plugin = "INSERT INTO plugin_acknowledgments (plugin_name, plugin_hash, acknowledged_at) VALUES ('backup', '', '')";
+    sqlite(&backup).execute(plugin, []).expect("written");
+    writer_that_leaves_its_log(&path).execute(POLICY, ["log"]).expect("written");
+    fs::copy(&backup, &path).expect("copied");
+    assert_eq!(check_until_generation(&opened, 1).reason, Some(Reason::Replaced));
+    let sql = "SELECT (SELECT count(*) FROM plugin_acknowledgments), (SELECT count(*) FROM policies)";
+    let counts: (i64, i64) =
+        sqlite(&path).query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("read");
+    assert_eq!((counts, logs_set_aside(&sandbox)), ((1, 0), 1));
+}
+
+#[test]
+fn log_of_a_checkpoint_that_a_reader_held_up_stays() {
+    let sandbox = Sandbox::new();
+    let path = library(&sandbox);
+    // Nothing of ours is written yet, so that the content has no row.
+    let opened = open(&path, WRITE).expect("opens");
+    let (writer, reader) = (writer_that_leaves_its_log(&path), writer_that_leaves_its_log(&path));
+    writer.execute(POLICY, ["one"]).expect("written");
+    reader.execute_batch("BEGIN; SELECT * FROM policies").expect("read");
+    let before = fs::read(&path).expect("readable");
+    writer.execute(FILE, []).expect("written");
+    writer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).expect("checkpointed");
+    assert_ne!(fs::read(&path).expect("readable"), before, "a part is in the file");
+    drop((reader, writer));
+    check_until_generation(&opened, 1);
+    assert_eq!(count(&sqlite(&path)).expect("read"), 1);
+    assert_eq!(logs_set_aside(&sandbox), 0);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::connection::{self, Reader};
 use super::identity::{Change, Known, Row, Stamp, judge};
 use super::lock::LockError;
 use super::lock::notes::Record;
-use super::log;
+use super::log::{self, Relation};
 use super::schema::{self, Mismatch};
 use super::{Library, SHORTEST, diagnose, integrity, is_busy, path, session};
 use crate::base::error::chain;
@@ -372,7 +372,8 @@ impl Library {
             let state = self.state();
             stamp.is_same_content(&state.known.stamp) && state.let_go.is_none_or(|let_go| let_go.is_log_aside)
         };
-        let is_complete = !is_in_log && self.set_log_aside();
+        let belongs = is_in_log || log::compare(&self.path).is_ok_and(|found| found == Relation::Continues);
+        let is_complete = !belongs && self.set_log_aside();
         if Stamp::at(&self.path) != Some(stamp) {
             return Ok(Look::Pending);
         }
