@@ -1,13 +1,13 @@
 //! The library's read-only routes (`/api/v1/…`) as warp filters. Knows [`crate::library`] and nothing else
 //! of the crate; `docs/openapi.yaml` is the contract.
 //!
-//! [`query`] reads parameters, [`desk`] lets a few readers at a time at the library and takes it away from who
-//! takes too long, [`overview`] keeps what is costly to count, [`mod@answer`] makes the answers.
+//! [`query`] reads parameters, [`read_pool`] limits the reads of the library in number and time, [`overview`] keeps
+//! what is costly to count, [`mod@answer`] makes the answers.
 
 mod answer;
-mod desk;
 mod overview;
 mod query;
+mod read_pool;
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -22,9 +22,9 @@ use crate::library::Library;
 use crate::library::files::listing as files;
 use crate::library::jobs::listing as jobs;
 use answer::Refusal;
-use desk::Desk;
 use overview::Overviews;
 use query::Parameters;
+use read_pool::ReadPool;
 
 /// A root as it stands, told by whoever scans it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,49 +50,49 @@ pub fn routes(
     library: Arc<Library>,
     roots: impl Fn() -> Vec<Root> + Send + Sync + 'static,
 ) -> BoxedFilter<(Response,)> {
-    let desk = Desk::new(library);
-    let overviews = Arc::new(Overviews::new(desk.clone(), roots));
+    let pool = ReadPool::new(library);
+    let overviews = Arc::new(Overviews::new(pool.clone(), roots));
     let base = warp::path!("api" / "v1" / ..);
     let overview = base
         .and(warp::path!("library"))
         .and(parameters())
         .then(move |parameters: Parameters| answer(overviews.clone().show(parameters)));
-    let list_files = base.and(warp::path!("files")).and(parameters()).and(with(&desk)).then(
-        |parameters: Parameters, desk: Desk| {
+    let list_files = base.and(warp::path!("files")).and(parameters()).and(with(&pool)).then(
+        |parameters: Parameters, pool: ReadPool| {
             answer(async move {
                 let (filter, after, limit) = query::files(parameters)?;
-                desk.read(move |tx| files::page(tx, &filter, after, limit)).await.and_then(answer::json)
+                pool.read(move |tx| files::page(tx, &filter, after, limit)).await.and_then(answer::json)
             })
         },
     );
-    let one_file = base.and(warp::path!("files" / i64)).and(parameters()).and(with(&desk)).then(
-        |id: i64, parameters: Parameters, desk: Desk| {
+    let one_file = base.and(warp::path!("files" / i64)).and(parameters()).and(with(&pool)).then(
+        |id: i64, parameters: Parameters, pool: ReadPool| {
             answer(async move {
                 query::none(&parameters)?;
-                let found = desk.read(move |tx| files::details(tx, id)).await?;
+                let found = pool.read(move |tx| files::details(tx, id)).await?;
                 answer::json(found.ok_or_else(|| Refusal::not_found(&format!("there is no file {id}")))?)
             })
         },
     );
-    let list_jobs = base.and(warp::path!("jobs")).and(parameters()).and(with(&desk)).then(
-        |parameters: Parameters, desk: Desk| {
+    let list_jobs = base.and(warp::path!("jobs")).and(parameters()).and(with(&pool)).then(
+        |parameters: Parameters, pool: ReadPool| {
             answer(async move {
                 let (filter, after, limit) = query::jobs(parameters)?;
                 let start = after.clone();
-                let page = desk.read(move |tx| jobs::page(tx, &filter, start.as_deref(), limit)).await?;
+                let page = pool.read(move |tx| jobs::page(tx, &filter, start.as_deref(), limit)).await?;
                 let unknown =
                     || Refusal::not_found(&format!("after: there is no job {}", after.unwrap_or_default()));
                 answer::json(page.ok_or_else(unknown)?)
             })
         },
     );
-    let one_job = base.and(warp::path!("jobs" / String)).and(parameters()).and(with(&desk)).then(
-        |id: String, parameters: Parameters, desk: Desk| {
+    let one_job = base.and(warp::path!("jobs" / String)).and(parameters()).and(with(&pool)).then(
+        |id: String, parameters: Parameters, pool: ReadPool| {
             answer(async move {
                 query::none(&parameters)?;
                 let id = query::decode_path(&id)?;
                 let wanted = id.clone();
-                let found = desk.read(move |tx| jobs::details(tx, &wanted)).await?;
+                let found = pool.read(move |tx| jobs::details(tx, &wanted)).await?;
                 answer::json(found.ok_or_else(|| Refusal::not_found(&format!("there is no job {id}")))?)
             })
         },
@@ -107,9 +107,11 @@ fn parameters() -> impl Filter<Extract = (Parameters,), Error = Rejection> + Clo
     method.and(raw).map(|raw: String| Parameters::parse(&raw))
 }
 
-fn with(desk: &Desk) -> impl Filter<Extract = (Desk,), Error = Infallible> + Clone + Send + Sync + 'static {
-    let desk = desk.clone();
-    warp::any().map(move || desk.clone())
+fn with(
+    pool: &ReadPool,
+) -> impl Filter<Extract = (ReadPool,), Error = Infallible> + Clone + Send + Sync + 'static {
+    let pool = pool.clone();
+    warp::any().map(move || pool.clone())
 }
 
 async fn answer(outcome: impl Future<Output = Result<Response, Refusal>>) -> Response {

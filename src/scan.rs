@@ -20,7 +20,7 @@ mod scanner;
 mod scheduler;
 pub mod state;
 mod store;
-pub mod watch;
+mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;

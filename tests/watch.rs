@@ -726,8 +726,7 @@ fn more_changes_than_can_be_followed_take_no_more_memory() {
     sandbox.film("films/a.mkv");
     // The deeper a path, the longer it takes to follow what happens there.
     let deep = sandbox.root().join(["directory"; 30].join("/"));
-    fs::create_dir_all(&deep).expect("directories");
-    fs::write(deep.join("one.txt"), "").expect("a file");
+    fs::create_dir_all(deep.join("one")).expect("directories");
     let mut daemon = serve(&sandbox);
     wait_status(&sandbox, "films/a.mkv", "ok");
     daemon.wait_watch(&sandbox.root(), "watching");
@@ -738,8 +737,8 @@ fn more_changes_than_can_be_followed_take_no_more_memory() {
     };
     let before = peak();
     for _ in 0..50_000 {
-        fs::rename(deep.join("one.txt"), deep.join("two.txt")).expect("renamed");
-        fs::rename(deep.join("two.txt"), deep.join("one.txt")).expect("renamed");
+        fs::rename(deep.join("one"), deep.join("two")).expect("renamed");
+        fs::rename(deep.join("two"), deep.join("one")).expect("renamed");
     }
     wait_for_film(&sandbox, "films/new/b.mkv");
     let grown = peak() - before;
@@ -793,6 +792,50 @@ fn root_that_is_away_does_not_count_as_watched() {
     fs::rename(sandbox.path("away"), sandbox.root()).expect("moved back");
     daemon.wait_watch(&sandbox.root(), "watching");
     wait_for_film(&sandbox, "films/b.mkv");
+    assert!(daemon.stop().success());
+}
+
+/// How many inotify watches the daemon holds, as the kernel counts them, and how many threads that follow them.
+fn count_watches(daemon: &Daemon) -> (usize, usize) {
+    let texts = |folder: &str, name: &str| {
+        let entries = fs::read_dir(format!("/proc/{}/{folder}", daemon.pid())).expect("it runs").flatten();
+        let paths = entries.map(|entry| if name.is_empty() { entry.path() } else { entry.path().join(name) });
+        // A descriptor or a thread may end meanwhile.
+        paths.filter_map(|path| fs::read_to_string(path).ok()).collect::<Vec<_>>()
+    };
+    let watches = texts("fdinfo", "").iter().map(|text| text.matches("inotify wd:").count()).sum();
+    let threads = texts("task", "comm").iter().filter(|name| name.trim() == "watch").count();
+    (watches, threads)
+}
+
+#[test]
+fn watches_end_with_their_directories_and_with_the_watch() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    fs::create_dir_all(sandbox.path("films/.hidden/deep")).expect("directories");
+    let config = |watch: bool| {
+        let library = format!("roots = [{:?}]\nwatch = {watch}", sandbox.root());
+        sandbox.write("vpo.toml", format!("[library]\n{library}\n"))
+    };
+    let mut daemon = sandbox.serve(["--config".as_ref(), config(true).as_os_str()]);
+    let wait = |what: &str, watches: usize, threads: usize| {
+        // One watch is of the database's directory.
+        eventually(what, || (count_watches(&daemon) == (1 + watches, threads)).then_some(()));
+    };
+    wait("the root is watched", 1, 1);
+    for top in ["moved", "hidden", "removed", "renamed"] {
+        fs::create_dir_all(sandbox.path(format!("films/{top}/sub/deep"))).expect("directories");
+    }
+    wait("four trees are watched too", 13, 1);
+    let rename = |from: &str, to: &str| fs::rename(sandbox.path(from), sandbox.path(to)).expect("renamed");
+    rename("films/moved", "moved");
+    rename("films/hidden", "films/.also_hidden");
+    rename("films/renamed", "films/again");
+    fs::remove_dir_all(sandbox.path("films/removed")).expect("removed");
+    wait("the root and the tree that is left are watched", 4, 1);
+    config(false);
+    daemon.signal(Signal::HUP);
+    wait("nothing is watched", 0, 0);
     assert!(daemon.stop().success());
 }
 
@@ -872,5 +915,28 @@ fn root_that_is_mounted_anew_is_watched_anew() {
     wait_status(&sandbox, "films/a.mkv", "ok");
     sandbox.film("disk/b.mkv");
     wait_status(&sandbox, "films/b.mkv", "ok");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+#[ignore = "needs root: mounts of its own"]
+fn disk_that_is_unmounted_and_mounted_at_once_is_watched() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    fs::create_dir(sandbox.path("films/disk")).expect("a directory");
+    let again = "until umount films/disk; do sleep 0.1; done; mount -t tmpfs none films/disk && rm go";
+    let mut daemon = serve_apart(&sandbox, "mount -t tmpfs none films/disk", again);
+    wait_status(&sandbox, "films/a.mkv", "ok");
+    daemon.wait_watch(&sandbox.root(), "watching");
+    sandbox.write("go", "");
+    eventually("another mount", || (!sandbox.path("go").exists()).then_some(()));
+    // The first one may be found by the scan that the lost watches lead to. Nothing but a watch leads to the second one.
+    for name in ["b.mkv", "c.mkv"] {
+        let path = sandbox.path(format!("films/disk/{name}"));
+        let path = format!("/proc/{}/root{}", daemon.pid(), path.display());
+        fs::write(&path, video::matroska(name, &["eng"])).expect("a film");
+        settled(Path::new(&path));
+        wait_status(&sandbox, &format!("films/disk/{name}"), "ok");
+    }
     assert!(daemon.stop().success());
 }

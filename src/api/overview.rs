@@ -13,8 +13,8 @@ use warp::reply::Response;
 
 use super::Root;
 use super::answer::{self, Refusal};
-use super::desk::{Desk, reason};
 use super::query::{self, Parameters};
+use super::read_pool::{ReadPool, reason};
 use crate::library::files::statistics::{Depth, Group, Overview};
 use crate::library::jobs::listing::{self as jobs, Job};
 use crate::library::totals::{self, Count};
@@ -35,7 +35,7 @@ const SCANS: u32 = 10;
 
 /// Keeps the last count.
 pub(super) struct Overviews {
-    desk: Desk,
+    pool: ReadPool,
     roots: Box<dyn Fn() -> Vec<Root> + Send + Sync>,
     state: watch::Sender<State>,
 }
@@ -85,16 +85,16 @@ impl fmt::Debug for Overviews {
 }
 
 impl Overviews {
-    pub(super) fn new(desk: Desk, roots: impl Fn() -> Vec<Root> + Send + Sync + 'static) -> Self {
-        Self { desk, roots: Box::new(roots), state: watch::Sender::default() }
+    pub(super) fn new(pool: ReadPool, roots: impl Fn() -> Vec<Root> + Send + Sync + 'static) -> Self {
+        Self { pool, roots: Box::new(roots), state: watch::Sender::default() }
     }
 
     pub(super) async fn show(self: Arc<Self>, parameters: Parameters) -> Result<Response, Refusal> {
         query::none(&parameters)?;
-        let deadline = Desk::deadline();
-        let (generation, now) = self.desk.state(deadline).await?;
+        let deadline = ReadPool::deadline();
+        let (generation, now) = self.pool.state(deadline).await?;
         self.count_if_due(generation, now);
-        let scans = self.desk.read_by(deadline, |tx| jobs::scans(tx, SCANS)).await?;
+        let scans = self.pool.read_by(deadline, |tx| jobs::scans(tx, SCANS)).await?;
         let mut state = self.state.subscribe();
         let since = state.borrow().counting;
         if let Some(since) = since {
@@ -135,7 +135,7 @@ impl Overviews {
         if !begins {
             return;
         }
-        let (counting, library) = (Counting { of: Arc::clone(self), generation }, self.desk.library());
+        let (counting, library) = (Counting { of: Arc::clone(self), generation }, self.pool.library());
         let thread = std::thread::Builder::new().name("count".into()).spawn(move || {
             // On Linux this is the thread's own niceness.
             let _ = rustix::process::nice(10);

@@ -32,7 +32,7 @@ use super::job::Report;
 use super::overlap::ResolvedRoot;
 use super::root::{Look, Offline};
 use super::state::{Counts, Problem, ScanState};
-use super::watch::{Seen, WatchError, Watching};
+use super::watch::WatchEvent;
 use super::{Error, Settings, chain, discover, hashing, overlap};
 use crate::library::files::statistics::Totals;
 use crate::library::jobs::{self, End, Queued, Reason, history};
@@ -71,10 +71,8 @@ pub(super) enum Event {
     },
     /// A look at a root, where it really is, and whether its issue is over.
     Looked { root: PathBuf, look: Result<Look, Offline>, resolved: Option<ResolvedRoot>, healed: bool },
-    /// A watch was set up, or not.
-    Watched { root: PathBuf, attempt: u64, outcome: Result<Watching, WatchError> },
-    /// A watch saw something.
-    Seen { root: PathBuf, attempt: u64, seen: Seen },
+    /// What the watch of a root reports.
+    Watch { root: PathBuf, attempt: u64, event: WatchEvent },
     /// The settings are others, or the daemon stops.
     Wake,
 }
@@ -185,14 +183,9 @@ impl Scheduler {
                 }
                 self.find_overlaps();
             }
-            Event::Watched { root, attempt, outcome } => {
+            Event::Watch { root, attempt, event } => {
                 if let Some(root) = self.root_mut(&root) {
-                    root.watched(attempt, outcome);
-                }
-            }
-            Event::Seen { root, attempt, seen } => {
-                if let Some(root) = self.root_mut(&root) {
-                    root.seen(attempt, seen);
+                    root.take_watch_event(attempt, event);
                 }
             }
             Event::Wake => {}

@@ -19,7 +19,7 @@ use crate::scan::job::{Report, Summary, Task};
 use crate::scan::overlap::ResolvedRoot;
 use crate::scan::root::{self, Look, Offline, RecoverySignal};
 use crate::scan::state::{Problem, RootState};
-use crate::scan::watch::{Seen, WatchError, Watching};
+use crate::scan::watch::WatchEvent;
 use crate::scan::{Error, chain, debounce, discover, new_job_id};
 
 /// Time between two looks at a root, and how long one may take before the root is called silent.
@@ -295,35 +295,29 @@ impl Root {
         }
     }
 
-    pub(super) fn watched(&mut self, attempt: u64, outcome: Result<Watching, WatchError>) {
-        if !self.watch.is_current(attempt) {
-            return;
-        }
-        self.run_now();
-        match outcome {
-            Ok(watching) => {
-                self.watch.succeed(watching);
-                // What changed between the last walk and now was seen by nobody.
-                self.request_full_scan(Reason::Watch, Instant::now());
-            }
-            Err(why) => self.watch.fail(&self.path, &why, self.may_scan()),
-        }
-    }
-
-    pub(super) fn seen(&mut self, attempt: u64, seen: Seen) {
+    pub(super) fn take_watch_event(&mut self, attempt: u64, event: WatchEvent) {
         if !self.watch.is_current(attempt) {
             return;
         }
         let now = Instant::now();
-        match seen {
-            Seen::Changed(paths) => {
+        match event {
+            WatchEvent::Started => {
+                self.watch.succeed();
+                // No watch has reported what changed between the last walk and now.
+                self.request_full_scan(Reason::Watch, now);
+            }
+            WatchEvent::Failed(error) => {
+                self.run_now();
+                self.watch.fail(&self.path, &error, self.may_scan());
+            }
+            WatchEvent::Changed(paths) => {
                 if paths.contains(&self.path) {
                     // It may be another directory by now, which nobody watches: a look tells.
                     self.look_soon = true;
                 }
                 self.request_partial_scan(paths, now + GATHER);
             }
-            Seen::Overflow => {
+            WatchEvent::Overflow => {
                 // A scan itself makes events: without a pause, each could lead to the next.
                 let next = match self.overflowed {
                     // Many overflows before that scan are one.
@@ -334,7 +328,6 @@ impl Root {
                 self.overflowed = Some(next);
                 self.request_full_scan(Reason::Watch, next + GATHER);
             }
-            Seen::Lost(why) => self.watched(attempt, Err(why)),
         }
     }
 

@@ -1,5 +1,4 @@
-//! The watch of one root: set up on a thread of its own, because that blocks for as long as a walk of the root, and begun
-//! anew when another directory is in its place.
+//! The watch of one root: when it starts and ends, and its state.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,33 +14,41 @@ use crate::scan::watch::{self, WatchError, Watching};
 #[derive(Debug)]
 pub(super) struct Watch {
     state: WatchState,
+    /// Starting, or watching.
     watching: Option<Watching>,
-    /// Counts the watches that were begun: what an earlier one tells no longer counts.
+    /// Counts the watches that were started: events of an earlier one are ignored.
     attempt: u64,
-    /// How to begin again; `None` while no watch is wanted.
+    /// What a start needs; `None` while no watch is wanted.
     again: Option<(Arc<[String]>, SyncSender<Event>)>,
-    /// The file system does not tell of changes: to begin again would help nothing.
-    untold: bool,
+    /// The file system does not report all changes: another start would not help.
+    is_remote: bool,
     /// Why the root cannot be watched, as last logged.
-    told: Option<String>,
+    logged: Option<String>,
 }
 
 impl Watch {
-    /// None as yet.
+    /// No watch yet.
     pub(super) fn new() -> Self {
-        Self { state: WatchState::Off, watching: None, attempt: 0, again: None, untold: false, told: None }
+        Self {
+            state: WatchState::Off,
+            watching: None,
+            attempt: 0,
+            again: None,
+            is_remote: false,
+            logged: None,
+        }
     }
 
     pub(super) fn state(&self) -> WatchState {
         self.state
     }
 
-    /// Whether what the watch of that number tells still counts.
+    /// Whether an event of the watch with that number counts.
     pub(super) fn is_current(&self, attempt: u64) -> bool {
         attempt == self.attempt
     }
 
-    /// Begins with other settings, or ends where it is not `wanted`.
+    /// Starts with other settings, or ends if it is not `wanted`.
     pub(super) fn begin(
         &mut self,
         root: &Path,
@@ -53,7 +60,7 @@ impl Watch {
         self.begin_again(root);
     }
 
-    /// Begins anew, where a watch is wanted at all.
+    /// Starts anew, if a watch is wanted.
     pub(super) fn begin_again(&mut self, root: &Path) {
         self.attempt += 1;
         self.watching = None;
@@ -61,21 +68,18 @@ impl Watch {
             self.state = WatchState::Off;
             return;
         };
-        (self.state, self.untold) = (WatchState::Starting, false);
-        let (root, attempt) = (root.to_owned(), self.attempt);
-        let thread = std::thread::Builder::new().name("watch".into()).spawn(move || {
-            let (path, teller) = (root.clone(), events.clone());
-            let outcome = watch::start(&root, extensions, move |seen| {
-                let _ = teller.send(Event::Seen { root: path.clone(), attempt, seen });
-            });
-            let _ = events.send(Event::Watched { root, attempt, outcome });
-        });
-        if thread.is_err() {
-            self.state = WatchState::Unavailable;
+        (self.state, self.is_remote) = (WatchState::Starting, false);
+        let (path, attempt) = (root.to_owned(), self.attempt);
+        let report = move |event| {
+            let _ = events.send(Event::Watch { root: path.clone(), attempt, event });
+        };
+        match watch::start(root, extensions, report) {
+            Ok(watching) => self.watching = Some(watching),
+            Err(error) => self.fail(root, &error, true),
         }
     }
 
-    /// What was watched is gone, and its watches with it. One that is being set up no longer counts.
+    /// The root is gone, and its watches with it.
     pub(super) fn lose(&mut self) {
         self.attempt += 1;
         self.watching = None;
@@ -84,33 +88,32 @@ impl Watch {
         }
     }
 
-    /// A scan has walked all of the root. What could not be watched is tried again, and where other mounts are below
-    /// than before, all is watched anew: an inotify watch is of a directory, not of what is mounted on it later.
+    /// A scan has walked the whole root. A watch that failed is started again. If other mounts are below than before, all
+    /// watches are set again: an inotify watch is of a directory, not of what is mounted on it later.
     pub(super) fn walked(&mut self, root: &Path, has_other_mounts: bool) {
         match &self.watching {
             Some(watching) if has_other_mounts => watching.renew(),
-            None if self.state == WatchState::Unavailable && !self.untold => self.begin_again(root),
+            None if self.state == WatchState::Unavailable && !self.is_remote => self.begin_again(root),
             _ => {}
         }
     }
 
-    /// It is set up.
-    pub(super) fn succeed(&mut self, watching: Watching) {
-        self.watching = Some(watching);
+    /// The root is watched.
+    pub(super) fn succeed(&mut self) {
         self.state = WatchState::Watching;
-        self.told = None;
+        self.logged = None;
     }
 
-    /// It cannot be set up, or goes on no longer. Said once, and not of a root that is not there (`is_there`): of that
-    /// enough is said.
-    pub(super) fn fail(&mut self, root: &Path, why: &WatchError, is_there: bool) {
+    /// The watch could not be started, or has ended. Logged once, and only if the root `is_there`: a missing root is
+    /// reported elsewhere.
+    pub(super) fn fail(&mut self, root: &Path, error: &WatchError, is_there: bool) {
         self.watching = None;
         self.state = WatchState::Unavailable;
-        self.untold = matches!(why, WatchError::Untold(_));
-        let text = why.to_string();
-        if is_there && self.told.as_ref() != Some(&text) {
+        self.is_remote = matches!(error, WatchError::Remote(_));
+        let text = error.to_string();
+        if is_there && self.logged.as_ref() != Some(&text) {
             warn!(root = %root.display(), "changes are not seen as they happen: {text}");
-            self.told = Some(text);
+            self.logged = Some(text);
         }
     }
 }

@@ -1,52 +1,83 @@
-//! The directories of one root that are watched: those that a scan enters.
+//! The watched directories of one root: those that a scan enters. Each has its own inotify watch.
 //!
-//! Each has a watch of its own. notify's recursion will not do: it gives up the whole root for one directory that may not
-//! be read, watches what no scan enters, and sees nothing below a root that is a link. notify still drops the watches of
-//! a directory that is renamed or removed with those of all below it; where one appears, under whatever name, this adds
-//! them again.
+//! inotify watches a directory, not a path. So the watches of a directory that is renamed are removed together with those
+//! below it, and [`Tree::add`] sets them again under the new path.
 //!
-//! All paths begin with the root as it is configured, and so do those of the events.
+//! All paths begin with the root as it is configured.
 
-use std::collections::BTreeSet;
-use std::ffi::{CString, OsStr};
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::{CStr, CString, OsStr};
+use std::mem::MaybeUninit;
 use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, RawMode};
 use rustix::io::Errno;
 
-use super::{WatchError, refusal};
+use super::WatchError;
 use crate::scan::discover::{DEEPEST, is_nothing, open_directory, open_way};
 use crate::scan::name;
+
+/// What can change the library. Opening and reading a file cannot.
+const WATCHED: WatchFlags = WatchFlags::ATTRIB
+    .union(WatchFlags::CREATE)
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::MODIFY)
+    .union(WatchFlags::CLOSE_WRITE)
+    .union(WatchFlags::MOVE)
+    .union(WatchFlags::DELETE_SELF)
+    .union(WatchFlags::MOVE_SELF);
+
+/// Events that are read at once. The kernel keeps the others, up to `max_queued_events`.
+const BATCH: usize = 4096;
+
+/// What a number of events mean for the library. Equal paths are one.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// Directories that were created, moved, removed, or may have become readable.
+    pub(super) directories: BTreeSet<PathBuf>,
+    /// Videos that were created, changed, moved or removed.
+    pub(super) files: BTreeSet<PathBuf>,
+    /// The kernel dropped events, or the watches of an unmounted file system.
+    pub(super) is_lost: bool,
+}
 
 /// The watches of a root.
 pub(super) struct Tree {
     root: PathBuf,
-    watcher: RecommendedWatcher,
-    /// Directories that may not be read or come to, until they may.
+    inotify: OwnedFd,
+    /// The path of each watched directory, by its watch descriptor.
+    watched: HashMap<i32, PathBuf>,
+    /// Directories that cannot be read or reached, until they can.
     unreadable: BTreeSet<PathBuf>,
 }
 
 impl Tree {
-    /// Watches the root with all below it.
+    /// Watches the root with all directories below it.
     ///
     /// # Errors
-    /// Where watches or descriptors run out, or the root itself cannot be watched.
-    pub(super) fn new(root: &Path, watcher: RecommendedWatcher) -> Result<Self, WatchError> {
-        let mut tree = Self { root: root.to_owned(), watcher, unreadable: BTreeSet::new() };
-        let directory = open_directory(CWD, root, true).map_err(other)?;
-        tree.watcher.watch(root, RecursiveMode::NonRecursive).map_err(|error| refusal(&error))?;
+    /// If instances, watches or descriptors run out, or the root itself cannot be watched.
+    pub(super) fn new(root: &Path) -> Result<Self, WatchError> {
+        let inotify =
+            inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(|error| match error {
+                Errno::MFILE => WatchError::Instances { limit: limit("max_user_instances") },
+                _ => failure(error),
+            })?;
+        let mut tree =
+            Self { root: root.to_owned(), inotify, watched: HashMap::new(), unreadable: BTreeSet::new() };
+        let directory = open_directory(CWD, root, true).map_err(failure)?;
+        tree.watch(directory.as_fd(), root).map_err(failure)?;
         tree.below(directory.as_fd(), root, 0)?;
         Ok(tree)
     }
 
-    /// Watches what appeared at `path`, if it is a directory, with all below it. It may be gone again.
+    /// Watches the directory at `path`, if there is one, with all directories below it.
     ///
     /// # Errors
-    /// Where watches or descriptors run out.
+    /// If watches or descriptors run out.
     pub(super) fn add(&mut self, path: &Path) -> Result<(), WatchError> {
         let Ok(below) = path.strip_prefix(&self.root) else { return Ok(()) };
         while let Some(unreadable) = self.first_unreadable(path).cloned() {
@@ -58,18 +89,68 @@ impl Tree {
         }
     }
 
-    /// Whether `path` is a directory that could not be read, or one below it could not be.
-    pub(super) fn is_unreadable(&self, path: &Path) -> bool {
-        self.first_unreadable(path).is_some()
+    /// Takes what the kernel has queued, and removes the watches of directories that were moved.
+    pub(super) fn read(&mut self, extensions: &[String]) -> Batch {
+        let mut batch = Batch::default();
+        let mut moved = BTreeSet::new();
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut events = inotify::Reader::new(&self.inotify, &mut buffer);
+        let mut count = 0;
+        while count < BATCH || !events.is_buffer_empty() {
+            count += 1;
+            let event = match events.next() {
+                Ok(event) => event,
+                Err(error) => {
+                    batch.is_lost |= error != Errno::AGAIN;
+                    break;
+                }
+            };
+            let what = event.events();
+            batch.is_lost |= what.intersects(ReadFlags::QUEUE_OVERFLOW | ReadFlags::UNMOUNT);
+            if what.contains(ReadFlags::IGNORED) {
+                self.watched.remove(&event.wd());
+            }
+            let Some(directory) = self.watched.get(&event.wd()) else { continue };
+            // Without a name the event is of the watched directory itself.
+            let name = event.file_name().map(CStr::to_bytes);
+            let is_directory = name.is_none() || what.contains(ReadFlags::ISDIR);
+            let is_wanted =
+                |name| !name::is_ignored(name) && (is_directory || name::is_video(name, extensions));
+            if !name.is_none_or(is_wanted) {
+                continue;
+            }
+            let path = name.map_or(directory.clone(), |name| directory.join(OsStr::from_bytes(name)));
+            if !is_directory {
+                batch.files.insert(path);
+            } else if !what.contains(ReadFlags::ATTRIB) || self.first_unreadable(&path).is_some() {
+                if what.contains(ReadFlags::MOVED_FROM) {
+                    moved.insert(path.clone());
+                }
+                batch.directories.insert(path);
+            }
+        }
+        if !moved.is_empty() {
+            self.remove(&moved);
+        }
+        batch
     }
 
-    /// In the order of paths a directory comes just before what is below it.
+    /// Removes the watches of these directories and of those below them.
+    fn remove(&mut self, moved: &BTreeSet<PathBuf>) {
+        let is_moved = |path: &Path| path.ancestors().any(|above| moved.contains(above));
+        for (watch, _) in self.watched.extract_if(|_, path| is_moved(path)) {
+            let _ = inotify::remove_watch(&self.inotify, watch);
+        }
+    }
+
+    /// The first directory at or below `path` that could not be read. In the order of paths a directory comes just before
+    /// what is below it.
     fn first_unreadable(&self, path: &Path) -> Option<&PathBuf> {
         let from = (Bound::Included(path), Bound::Unbounded);
         self.unreadable.range::<Path, _>(from).next().filter(|unreadable| unreadable.starts_with(path))
     }
 
-    /// Opens a directory below the root; no link is followed on the way.
+    /// Opens a directory below the root. No symbolic link below the root is followed.
     fn open(&self, below: &Path) -> Result<OwnedFd, Errno> {
         let mut directory = open_directory(CWD, &self.root, true)?;
         let mut names = below.iter().peekable();
@@ -82,22 +163,24 @@ impl Tree {
         Ok(directory)
     }
 
-    /// The watch comes before the names are read: what appears in between is seen by one of the two.
+    /// The watch is set before the names are read: what is created in between is found by one of the two.
     fn directory(&mut self, directory: BorrowedFd<'_>, path: &Path, depth: usize) -> Result<(), WatchError> {
         if depth > DEEPEST {
             return Ok(());
         }
-        match self.watcher.watch(path, RecursiveMode::NonRecursive) {
+        match self.watch(directory, path) {
             Ok(()) => self.below(directory, path, depth),
-            Err(error) => match &error.kind {
-                notify::ErrorKind::MaxFilesWatch => Err(WatchError::watches()),
-                notify::ErrorKind::Io(io) => {
-                    self.note_unreadable(path, Errno::from_io_error(io).unwrap_or(Errno::IO))
-                }
-                // Gone or renamed; then its new name is told.
-                _ => Ok(()),
-            },
+            Err(error) => self.note_unreadable(path, error),
         }
+    }
+
+    /// Watches the open directory, whatever is at `path` by now. The kernel knows one watch of each directory, so another
+    /// path replaces the one before.
+    fn watch(&mut self, directory: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
+        let opened = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        let watch = inotify::add_watch(&self.inotify, opened, WATCHED)?;
+        self.watched.insert(watch, path.to_owned());
+        Ok(())
     }
 
     fn below(&mut self, directory: BorrowedFd<'_>, path: &Path, depth: usize) -> Result<(), WatchError> {
@@ -115,10 +198,10 @@ impl Tree {
         Ok(())
     }
 
-    /// A directory that cannot be read is an error of each scan's walk, and no reason to leave the rest unwatched.
+    /// Each scan reports a directory that cannot be read. The rest of the root is watched nevertheless.
     fn note_unreadable(&mut self, path: &Path, error: Errno) -> Result<(), WatchError> {
-        if matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM) {
-            return Err(other(error));
+        if matches!(error, Errno::NOSPC | Errno::MFILE | Errno::NFILE | Errno::NOMEM) {
+            return Err(failure(error));
         }
         if !is_nothing(error) {
             self.unreadable.insert(path.to_owned());
@@ -127,8 +210,23 @@ impl Tree {
     }
 }
 
-fn other(error: Errno) -> WatchError {
-    WatchError::Other(std::io::Error::from(error).to_string())
+impl AsFd for Tree {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+}
+
+fn failure(error: Errno) -> WatchError {
+    match error {
+        Errno::NOSPC => WatchError::Watches { limit: limit("max_user_watches") },
+        _ => WatchError::Other(std::io::Error::from(error).to_string()),
+    }
+}
+
+/// A limit of inotify(7), as the kernel reports it.
+fn limit(name: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/sys/fs/inotify/{name}")).unwrap_or_default();
+    if text.trim().is_empty() { "unknown".to_owned() } else { text.trim().to_owned() }
 }
 
 /// The names of the directories that a scan enters.

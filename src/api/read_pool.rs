@@ -1,8 +1,7 @@
-//! Where requests read the library: a few at a time, each on a connection of its own that only reads, on a
-//! thread that may block, and none for long. So no request keeps a probe or a scan waiting.
+//! Limits the database reads of requests: a few at a time, each on its own read-only connection and a blocking thread,
+//! and interrupted after a few seconds. So no request delays a health check or a scan.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{InterruptHandle, Transaction};
@@ -18,62 +17,27 @@ use crate::library::{Error, Fingerprint, Library, Patience};
 /// Requests that read at once.
 const READERS: usize = 2;
 
-/// From this many on, requests do not wait for a turn where there has been none for [`STANDSTILL`]: on a disk that hangs
-/// they would only wait in vain, and hold a connection each.
+/// Requests that wait for a permit. Further ones are refused if no permit was granted or returned for [`STANDSTILL`]: on
+/// a disk that hangs they would wait in vain, and hold a connection each.
 const WAITING: usize = 32;
 
-/// On a healthy disk a turn takes milliseconds.
+/// On a healthy disk a permit is returned after milliseconds.
 const STANDSTILL: Duration = Duration::from_millis(100);
 
 /// How long a request may wait and read, both together.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// The desk; clones share it.
+/// The readers of the library; clones share them.
 #[derive(Clone, Debug)]
-pub(super) struct Desk {
+pub(super) struct ReadPool {
     library: Arc<Library>,
-    places: Arc<Semaphore>,
-    queue: Arc<Queue>,
+    permits: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    /// When a permit was last granted or returned.
+    moved: Arc<Mutex<Instant>>,
 }
 
-/// Those who wait for a place.
-#[derive(Debug)]
-struct Queue {
-    waiting: AtomicUsize,
-    /// When a place was last taken or given back.
-    moved: Mutex<Instant>,
-}
-
-impl Queue {
-    fn new() -> Self {
-        Self { waiting: AtomicUsize::new(0), moved: Mutex::new(Instant::now()) }
-    }
-
-    /// Stands in the queue until the result is dropped; `None` where it is long and does not move.
-    fn join(&self) -> Option<Waiting<'_>> {
-        let stands_still =
-            || self.moved.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > STANDSTILL;
-        if self.waiting.load(Ordering::Relaxed) >= WAITING && stands_still() {
-            return None;
-        }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        Some(Waiting(self))
-    }
-
-    fn moves(&self) {
-        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-}
-
-struct Waiting<'a>(&'a Queue);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Ends the query of a request that nobody waits for any more.
+/// Interrupts the query of a request whose client has gone or whose deadline has passed.
 struct Reader {
     stop: CancellationToken,
     /// Gives the handle once the query begins; `None` when it is done and nothing is left to interrupt.
@@ -90,9 +54,14 @@ impl Drop for Reader {
     }
 }
 
-impl Desk {
+impl ReadPool {
     pub(super) fn new(library: Arc<Library>) -> Self {
-        Self { library, places: Arc::new(Semaphore::new(READERS)), queue: Arc::new(Queue::new()) }
+        Self {
+            library,
+            permits: Arc::new(Semaphore::new(READERS)),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+            moved: Arc::new(Mutex::new(Instant::now())),
+        }
     }
 
     /// Until when a request that has just come may wait and read.
@@ -100,12 +69,12 @@ impl Desk {
         Instant::now() + LIMIT
     }
 
-    /// What a request is told whose deadline has come.
+    /// The answer after the deadline.
     fn late() -> Refusal {
         Refusal::unavailable(format!("not answered within {LIMIT:?}; try again later"))
     }
 
-    /// What a request is told when enough wait already.
+    /// The answer when enough requests wait already.
     fn crowded() -> Refusal {
         Refusal::unavailable(format!(
             "{WAITING} requests or more wait for the library, and none gets its turn: its disk is slow or hangs"
@@ -148,8 +117,8 @@ impl Desk {
         outcome.map_err(|error| refusal(&error))
     }
 
-    /// What tells one state of the library from another: its generation and its fingerprint. Asks the disk and so takes
-    /// a place, too.
+    /// What distinguishes one state of the library from another: its generation and its fingerprint. Reads the disk, and so
+    /// needs a permit too.
     pub(super) async fn state(&self, deadline: Instant) -> Result<(u64, Option<Fingerprint>), Refusal> {
         self.run(deadline, |library| (library.generation(), library.fingerprint())).await
     }
@@ -159,33 +128,40 @@ impl Desk {
         Arc::clone(&self.library)
     }
 
-    /// Runs `work`, which may block, on a thread of its own, as soon as there is a place for it. A disk that hangs
-    /// holds no more threads than there are places.
+    /// Runs `work`, which may block, on a thread of its own, as soon as it gets a permit. A disk that hangs holds no more
+    /// threads than there are permits.
     async fn run<T: Send + 'static>(
         &self,
         deadline: Instant,
         work: impl FnOnce(&Library) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         let late = |_| Self::late();
-        let waiting = self.queue.join().ok_or_else(Self::crowded)?;
-        let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned())
+        let waiting = self.waiting.try_acquire();
+        if waiting.is_err() && lock(&self.moved).elapsed() > STANDSTILL {
+            return Err(Self::crowded());
+        }
+        let permit = timeout_at(deadline, Arc::clone(&self.permits).acquire_owned())
             .await
             .map_err(late)?
             .map_err(|_| Refusal::unavailable("the daemon is stopping".to_owned()))?;
         drop(waiting);
-        self.queue.moves();
-        let (library, queue) = (Arc::clone(&self.library), Arc::clone(&self.queue));
+        *lock(&self.moved) = Instant::now();
+        let (library, moved) = (Arc::clone(&self.library), Arc::clone(&self.moved));
         let running = spawn_blocking(move || {
-            // The place is free again when the thread is, not when the client gives up.
-            let _place = place;
+            // The permit is returned when the thread ends, not when the client gives up.
+            let _permit = permit;
             let value = work(&library);
-            queue.moves();
+            *lock(&moved) = Instant::now();
             value
         });
         timeout_at(deadline, running).await.map_err(late)?.map_err(|_| {
             Refusal::unavailable("reading the library failed inside vpo; please report this".to_owned())
         })
     }
+}
+
+fn lock(moved: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
+    moved.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn refusal(error: &Error) -> Refusal {
