@@ -16,11 +16,9 @@ use warp::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use warp::reply::Response;
 
 use super::counters::{Counters, Route};
-use super::exchange::Exchange;
 use super::hosts::RequestHost;
-use super::registry::{Purpose, Stage};
-use super::reply::too_many;
 use super::socket::Socket;
+use super::state::{Connection, Stage};
 use crate::base::reply;
 
 /// warp's routes as a service.
@@ -69,13 +67,13 @@ impl Body for NoBody {
 /// One connection's service.
 pub(super) struct Service<R> {
     routes: R,
-    exchange: Arc<Exchange>,
+    connection: Arc<Connection>,
     counters: Arc<Counters>,
 }
 
 impl<R> Service<R> {
-    pub(super) fn new(routes: R, exchange: Arc<Exchange>, counters: Arc<Counters>) -> Self {
-        Self { routes, exchange, counters }
+    pub(super) fn new(routes: R, connection: Arc<Connection>, counters: Arc<Counters>) -> Self {
+        Self { routes, connection, counters }
     }
 }
 
@@ -124,32 +122,23 @@ impl<R: Routes> hyper::service::Service<Request<Incoming>> for Service<R> {
     type Future = Answer<R::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.exchange.connection.enter(Stage::Handling);
+        self.connection.enter(Stage::Handling);
         let (mut head, body) = request.into_parts();
-        let route = Route::of(head.uri.path());
+        let route = Route::from_path(head.uri.path());
         let has_body = !body.is_end_stream();
         if has_body {
-            self.exchange.overrun();
-        }
-        let crowded = self.exchange.connection.purpose == Purpose::Probe;
-        if crowded {
-            // Its one request: what follows is not read.
-            self.exchange.overrun();
+            self.connection.close_after_response();
         }
         let work = match admitted(&head, has_body) {
             Err(refusal) => Work::Refused { response: Some(refusal.into()) },
-            Ok(_) if crowded && !route.is_probe() => {
-                self.counters.refused();
-                Work::Refused { response: Some(too_many()) }
-            }
             Ok(host) => {
-                let is_unix = matches!(self.exchange.connection.socket, Socket::Unix(_));
+                let is_unix = matches!(self.connection.socket, Socket::Unix(_));
                 head.extensions.insert(if is_unix { RequestHost::Exempt } else { host });
                 // warp's service is always ready.
                 Work::Route { future: self.routes.clone().call(Request::from_parts(head, NoBody)) }
             }
         };
-        Answer { work, route, exchange: Arc::clone(&self.exchange), counters: Arc::clone(&self.counters) }
+        Answer { work, route, connection: Arc::clone(&self.connection), counters: Arc::clone(&self.counters) }
     }
 }
 
@@ -167,7 +156,7 @@ pin_project! {
         #[pin]
         work: Work<F>,
         route: Route,
-        exchange: Arc<Exchange>,
+        connection: Arc<Connection>,
         counters: Arc<Counters>,
     }
 }
@@ -185,13 +174,13 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
         };
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if this.exchange.is_last() {
+        if this.connection.is_last_response() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let status = response.status().as_u16();
         debug!(route = this.route.as_str(), status, "request");
-        this.counters.request(*this.route, status);
-        this.exchange.connection.enter(Stage::Answering);
+        let took = this.connection.enter(Stage::Answering);
+        this.counters.request(*this.route, status, took);
         Poll::Ready(Ok(response))
     }
 }
