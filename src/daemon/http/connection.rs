@@ -1,4 +1,4 @@
-//! One connection: hyper between our socket and our service, and what comes after hyper.
+//! One connection: hyper between our socket and our service, and the closing of the socket.
 //!
 //! hyper's `graceful_shutdown` drops requests that are still in the socket or behind the one being answered, so it
 //! is not used. `Io` hands hyper one request head at a time; once the daemon stops and nothing more has arrived, it
@@ -21,13 +21,12 @@ use super::reply;
 use super::service::{Routes, Service};
 use super::state::{Connection, Stage};
 
-/// One read: most requests are far smaller, and it lives on the stack.
+/// Size of one read. Most requests are far smaller, and the buffer is on the stack.
 const READ: usize = 2 * 1024;
-/// How long we go on reading after an answer that the client may not have waited for: closing with bytes
-/// unread would reset the connection, and the answer with it (RFC 9112, section 9.6).
+/// How long the socket is read after a response for which the client may not have waited. Closing it with unread bytes
+/// would reset the connection, and the client could lose the response (RFC 9112, section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
-/// When the daemon stops, a request that is half sent, or whose client has only just connected, still gets the
-/// time of a lost packet to become whole.
+/// When the daemon stops, a half-sent request and a new connection still get the time that a lost packet takes.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
 /// The most that [`discard`] reads once the daemon stops.
 const MOST_DISCARDED: usize = 1024 * 1024;
@@ -38,7 +37,7 @@ struct Io {
     framing: Framing,
     /// What was read behind the head that hyper has received.
     buffered: Vec<u8>,
-    /// Set instead of passing on what is too long.
+    /// Set when the head is too long; it is not passed on.
     refused: Option<Found>,
 }
 
@@ -62,7 +61,7 @@ pub(super) async fn run<R: Routes>(connection: Arc<Connection>, routes: R, count
         let mut stopped = std::pin::pin!(connection.stop.cancelled());
         let mut listening = false;
         std::future::poll_fn(|cx| {
-            // Asked once, so that the stop wakes this task; hyper's next read then sees it.
+            // Polled once, so that the stop wakes this task. hyper's next read then checks the token.
             if !listening {
                 listening = true;
                 let _ = stopped.as_mut().poll(cx);
@@ -93,7 +92,7 @@ pub(super) async fn run<R: Routes>(connection: Arc<Connection>, routes: R, count
     }
 }
 
-/// Reads until the client hangs up; when the daemon stops, only what is there.
+/// Reads until the client closes; when the daemon stops, only what is there.
 async fn discard(connection: &Connection) {
     let socket = &connection.socket;
     let mut space = [0; READ];
@@ -142,12 +141,12 @@ impl hyper::rt::Read for Io {
         let this = &mut *self;
         match this.connection.stage() {
             Stage::Idle | Stage::Receiving => {}
-            // Only a request's body would be read now, and there is none that we want.
+            // Only the body of a request could be read now, and bodies are not accepted.
             Stage::Handling | Stage::Answering | Stage::Stalled | Stage::Lingering => return Poll::Pending,
         }
         if !this.buffered.is_empty() {
             let buffered = std::mem::take(&mut this.buffered);
-            // hyper always has room for more than we ever keep.
+            // hyper always has room for more than this buffer holds.
             let count = buffered.len().min(buf.remaining());
             return Poll::Ready(this.hand_over(&buffered[..count], buf));
         }
@@ -157,8 +156,8 @@ impl hyper::rt::Read for Io {
         let count = match connection.socket.poll_read(cx, &mut space[..room]) {
             Poll::Ready(count) => count?,
             Poll::Pending if connection.stop.is_cancelled() => {
-                // Not even the kernel has anything: between two requests that is the end. A client that has only
-                // just connected, as all do that come out of the backlog, has yet to get its request here.
+                // If the kernel has no bytes either, the connection ends between two requests. The first request of
+                // a new connection, such as all from the backlog, may still be on the way.
                 match connection.socket.try_read(&mut space[..room])? {
                     Some(count) => count,
                     None if this.framing.partial() || connection.is_younger_than(GRACE) => {
@@ -186,7 +185,7 @@ impl hyper::rt::Write for Io {
         written
     }
 
-    /// Called when all that hyper has to write is written.
+    /// Called when hyper has written everything.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.connection.stage() == Stage::Answering {
             self.connection.enter(Stage::Idle);

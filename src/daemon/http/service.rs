@@ -1,5 +1,5 @@
-//! What every request must satisfy and every answer carries, whatever its route: exactly one Host, not from another web
-//! site, no body, `Cache-Control`, `Connection: close` on the last, and being counted.
+//! What applies to every route: a request needs exactly one Host, no body, and must not come from another web site. A
+//! response carries `Cache-Control`, the last one `Connection: close`, and is counted.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -40,7 +40,7 @@ impl<S> Routes for S where
 {
 }
 
-/// What every request that gets to a route has for a body. warp boxes bodies: one without size costs nothing.
+/// The empty body of every request that reaches a route. warp boxes bodies: a box of a type without size costs nothing.
 #[derive(Debug)]
 pub(super) struct NoBody;
 
@@ -77,7 +77,7 @@ impl<R> Service<R> {
     }
 }
 
-/// Why a request gets no further than here.
+/// Why a request is rejected before its route.
 struct Refusal {
     status: StatusCode,
     code: Option<&'static str>,
@@ -90,7 +90,7 @@ impl From<Refusal> for Response {
     }
 }
 
-/// The host that a request names, if it may go on to its route.
+/// The host that a request names, if the request may reach its route.
 fn admitted(head: &Parts, has_body: bool) -> Result<RequestHost, Refusal> {
     let refusal = |status, message| Refusal { status, code: None, message };
     // The authority form, which is for proxies (RFC 9112, section 3.2.3): warp's routes need a path to look at.
@@ -108,7 +108,7 @@ fn admitted(head: &Parts, has_body: bool) -> Result<RequestHost, Refusal> {
     Ok(host)
 }
 
-/// Whether a browser says that a page of another site makes the request, other than by a link (Fetch Metadata).
+/// Whether a page of another site makes the request, other than by a link, according to the browser (Fetch Metadata).
 fn is_from_another_site(headers: &HeaderMap) -> bool {
     let any = |name: &str, wanted: &str| {
         headers.get_all(name).iter().any(|value| value.as_bytes() == wanted.as_bytes())
@@ -151,7 +151,7 @@ pin_project! {
 }
 
 pin_project! {
-    /// An answer under way.
+    /// A response in progress.
     pub(super) struct Answer<F> {
         #[pin]
         work: Work<F>,
