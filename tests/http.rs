@@ -351,7 +351,8 @@ fn an_answer_after_the_limit_of_10_seconds_is_not_waited_for() {
     assert!(begun.elapsed() > Duration::from_secs(9));
     assert!(silent.closed());
     assert_eq!(idle.get("/livez").status, 200, "an idle connection may stay longer");
-    assert!(daemon.get("/metrics").body.contains("vpo_http_connections_timed_out_total 2\n"));
+    let name = "vpo_http_connections_closed_total{reason=\"timeout\"} 2\n";
+    assert!(daemon.get("/metrics").body.contains(name));
     assert_quiet(&mut daemon);
 }
 

@@ -48,6 +48,9 @@ fn figures_are_those_of_the_daemon() {
     assert!(value("vpo_phase{phase=\"running\"}") > 0.0);
     assert!(value("vpo_http_requests_total{route=\"/livez\",status=\"200\"}") >= 5.0);
     assert!(value("vpo_http_requests_total{route=\"other\",status=\"404\"}") >= 1.0);
+    assert!(value("vpo_http_request_duration_seconds_count") >= 6.0);
+    assert!(value("vpo_http_request_duration_seconds_sum") > 0.0);
+    assert!(value("vpo_http_connections_closed_total{reason=\"ended\"}") >= 1.0);
     assert!(value("vpo_http_connections_open") >= 1.0);
     assert!(value("vpo_http_connections_accepted_total") >= 7.0);
     assert!(value("vpo_database_check_status{status=\"pass\"}") > 0.0);

@@ -193,15 +193,8 @@ fn judge(answer: &[u8], address: &str, route: Route) -> Result<String, Unhealthy
     if status != "200" && status != "503" {
         return Err(foreign(format!("status {status}")));
     }
-    let Ok(health) = serde_json::from_str::<Health>(body) else {
-        // Turned away at the connection limit, the one other 503 that vpo gives.
-        return match serde_json::from_str::<serde_json::Value>(body) {
-            Ok(error) if status == "503" && error["error"].is_string() => {
-                Err(Unhealthy::Told(error["error"].as_str().unwrap_or_default().to_owned()))
-            }
-            _ => Err(foreign(format!("status {status}, but not the JSON of vpo"))),
-        };
-    };
+    let health = serde_json::from_str::<Health>(body)
+        .map_err(|_| foreign(format!("status {status}, but not the JSON of vpo")))?;
     let is_healthy = status == "200";
     let wanted = if is_healthy { "warn" } else { "fail" };
     let mut parts = Vec::new();

@@ -5,10 +5,11 @@
 //! connection limit, sleeps a second on any accept error and panics on a failed bind. What serves them:
 //!
 //! - [`listener`]: binds, or takes the socket that systemd passes; accepts.
-//! - [`server`]: the accept loop; what happens at the connection limit, and when the daemon stops.
-//! - [`registry`]: the open connections, and which of them may be closed in favour of a new one.
+//! - [`server`]: the accept loop: the connection limit, timeouts, the stop.
+//! - [`registry`]: the open connections, and which of them may be closed.
 //! - [`connection`]: one connection: hyper between our socket and our service.
-//! - [`socket`]: a connection's socket, TCP or Unix; [`exchange`]: what the socket's side and the service's share.
+//! - [`state`]: the socket and the stage of a connection, shared by its task, its service and the accept loop.
+//! - [`socket`]: a connection's socket, TCP or Unix.
 //! - [`framing`]: where one request's head ends, so that we know of every request that a client has sent.
 //! - [`service`]: what every request must satisfy, whatever its route.
 //! - [`auth`], [`hosts`], [`reply`]: the access token; the hosts that a request may name; answers, and what becomes of a
@@ -24,12 +25,12 @@ mod reply;
 pub mod routes;
 
 mod connection;
-mod exchange;
 mod framing;
 mod registry;
 mod server;
 mod service;
 mod socket;
+mod state;
 
 pub use auth::{Policy, Token};
 pub use counters::Counters;

@@ -1,4 +1,4 @@
-//! One connection: hyper between our socket and our service, and what comes after hyper.
+//! One connection: hyper between our socket and our service, and the closing of the socket.
 //!
 //! hyper's `graceful_shutdown` drops requests that are still in the socket or behind the one being answered, so it
 //! is not used. `Io` hands hyper one request head at a time; once the daemon stops and nothing more has arrived, it
@@ -13,64 +13,55 @@ use std::time::Duration;
 
 use hyper::rt::ReadBufCursor;
 use hyper::server::conn::http1;
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::counters::Counters;
-use super::exchange::Exchange;
 use super::framing::{Found, Framing, MAX_HEAD};
-use super::registry::{Place, Stage};
 use super::reply;
 use super::service::{Routes, Service};
+use super::state::{Connection, Stage};
 
-/// One read: most requests are far smaller, and it lives on the stack.
+/// Size of one read. Most requests are far smaller, and the buffer is on the stack.
 const READ: usize = 2 * 1024;
-/// How long we go on reading after an answer that the client may not have waited for: closing with bytes
-/// unread would reset the connection, and the answer with it (RFC 9112, section 9.6).
+/// How long the socket is read after a response for which the client may not have waited. Closing it with unread bytes
+/// would reset the connection, and the client could lose the response (RFC 9112, section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
-/// When the daemon stops, a request that is half sent, or whose client has only just connected, still gets the
-/// time of a lost packet to become whole.
+/// When the daemon stops, a half-sent request and a new connection still get the time that a lost packet takes.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
 /// The most that [`discard`] reads once the daemon stops.
 const MOST_DISCARDED: usize = 1024 * 1024;
 
 /// The socket as hyper sees it.
 struct Io {
-    exchange: Arc<Exchange>,
+    connection: Arc<Connection>,
     framing: Framing,
-    /// What was read behind the head that hyper has got.
-    behind: Vec<u8>,
-    /// Set instead of passing on what is too long.
+    /// What was read behind the head that hyper has received.
+    buffered: Vec<u8>,
+    /// Set when the head is too long; it is not passed on.
     refused: Option<Found>,
 }
 
 /// Serves one connection to its end.
-pub(super) async fn run<R: Routes>(
-    place: Place,
-    routes: R,
-    counters: Arc<Counters>,
-    stop: CancellationToken,
-) {
-    let exchange = Arc::new(Exchange::new(Arc::clone(&place.connection), stop));
+pub(super) async fn run<R: Routes>(connection: Arc<Connection>, routes: R, counters: Arc<Counters>) {
     let io = Io {
-        exchange: Arc::clone(&exchange),
+        connection: Arc::clone(&connection),
         framing: Framing::default(),
-        behind: Vec::new(),
+        buffered: Vec::new(),
         refused: None,
     };
-    let service = Service::new(routes, Arc::clone(&exchange), Arc::clone(&counters));
+    let service = Service::new(routes, Arc::clone(&connection), Arc::clone(&counters));
     let mut http = http1::Builder::new()
-        // Deadlines are kept by the accept loop, in one place for all stages of a connection.
+        // The accept loop checks the timeouts of all stages.
         .header_read_timeout(None)
         .max_buf_size(2 * MAX_HEAD)
         // A client may close its side after its request and still wants the answer.
         .half_close(true)
         .serve_connection(io, service);
     let ended = {
-        let mut stopped = std::pin::pin!(exchange.stop.cancelled());
+        let mut stopped = std::pin::pin!(connection.stop.cancelled());
         let mut listening = false;
         std::future::poll_fn(|cx| {
-            // Asked once, so that the stop wakes this task; hyper's next read then sees it.
+            // Polled once, so that the stop wakes this task. hyper's next read then checks the token.
             if !listening {
                 listening = true;
                 let _ = stopped.as_mut().poll(cx);
@@ -87,30 +78,29 @@ pub(super) async fn run<R: Routes>(
                 Found::LineTooLong => reply::URI_TOO_LONG,
                 _ => reply::HEAD_TOO_LONG,
             };
-            exchange.connection.socket.try_write(answer.as_bytes());
+            connection.socket.try_write(answer.as_bytes());
         }
         if error.is_parse() || io.refused.is_some() {
             counters.malformed();
-            exchange.overrun();
+            connection.close_after_response();
         }
     }
-    if exchange.is_overrun() || !io.behind.is_empty() {
-        exchange.connection.socket.close_write();
-        exchange.connection.enter(Stage::Lingering);
-        let _ = tokio::time::timeout(LINGER, discard(&exchange)).await;
+    if connection.closes_after_response() || !io.buffered.is_empty() {
+        connection.socket.close_write();
+        connection.enter(Stage::Lingering);
+        let _ = tokio::time::timeout(LINGER, discard(&connection)).await;
     }
-    drop(place);
 }
 
-/// Reads until the client hangs up; when the daemon stops, only what is there.
-async fn discard(exchange: &Exchange) {
-    let socket = &exchange.connection.socket;
+/// Reads until the client closes; when the daemon stops, only what is there.
+async fn discard(connection: &Connection) {
+    let socket = &connection.socket;
     let mut space = [0; READ];
-    while !exchange.stop.is_cancelled() {
+    while !connection.stop.is_cancelled() {
         let read = std::future::poll_fn(|cx| socket.poll_read(cx, &mut space));
         tokio::select! {
             read = read => if !matches!(read, Ok(1..)) { return },
-            () = exchange.stop.cancelled() => {}
+            () = connection.stop.cancelled() => {}
         }
     }
     for _ in 0..MOST_DISCARDED / READ {
@@ -131,12 +121,12 @@ impl Io {
                 return Err(io::ErrorKind::InvalidData.into());
             }
         };
-        let (head, behind) = bytes.split_at(count);
+        let (head, rest) = bytes.split_at(count);
         buf.put_slice(head);
-        self.behind.extend_from_slice(behind);
-        self.exchange.connection.set_behind(!self.behind.is_empty());
-        if self.framing.partial() && self.exchange.connection.stage() == Stage::Idle {
-            self.exchange.connection.enter(Stage::Receiving);
+        self.buffered.extend_from_slice(rest);
+        self.connection.set_buffered(!self.buffered.is_empty());
+        if self.framing.partial() && self.connection.stage() == Stage::Idle {
+            self.connection.enter(Stage::Receiving);
         }
         Ok(())
     }
@@ -149,28 +139,28 @@ impl hyper::rt::Read for Io {
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        match this.exchange.connection.stage() {
+        match this.connection.stage() {
             Stage::Idle | Stage::Receiving => {}
-            // Only a request's body would be read now, and there is none that we want.
+            // Only the body of a request could be read now, and bodies are not accepted.
             Stage::Handling | Stage::Answering | Stage::Stalled | Stage::Lingering => return Poll::Pending,
         }
-        if !this.behind.is_empty() {
-            let behind = std::mem::take(&mut this.behind);
-            // hyper always has room for more than we ever keep.
-            let count = behind.len().min(buf.remaining());
-            return Poll::Ready(this.hand_over(&behind[..count], buf));
+        if !this.buffered.is_empty() {
+            let buffered = std::mem::take(&mut this.buffered);
+            // hyper always has room for more than this buffer holds.
+            let count = buffered.len().min(buf.remaining());
+            return Poll::Ready(this.hand_over(&buffered[..count], buf));
         }
         let mut space = [0; READ];
         let room = READ.min(buf.remaining());
-        let exchange = Arc::clone(&this.exchange);
-        let count = match exchange.connection.socket.poll_read(cx, &mut space[..room]) {
+        let connection = Arc::clone(&this.connection);
+        let count = match connection.socket.poll_read(cx, &mut space[..room]) {
             Poll::Ready(count) => count?,
-            Poll::Pending if exchange.stop.is_cancelled() => {
-                // Not even the kernel has anything: between two requests that is the end. A client that has only
-                // just connected, as all do that come out of the backlog, has yet to get its request here.
-                match exchange.connection.socket.try_read(&mut space[..room])? {
+            Poll::Pending if connection.stop.is_cancelled() => {
+                // If the kernel has no bytes either, the connection ends between two requests. The first request of
+                // a new connection, such as all from the backlog, may still be on the way.
+                match connection.socket.try_read(&mut space[..room])? {
                     Some(count) => count,
-                    None if this.framing.partial() || exchange.connection.newer_than(GRACE) => {
+                    None if this.framing.partial() || connection.is_younger_than(GRACE) => {
                         return Poll::Pending;
                     }
                     None => 0,
@@ -184,26 +174,27 @@ impl hyper::rt::Read for Io {
 
 impl hyper::rt::Write for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let connection = &self.exchange.connection;
+        let connection = &self.connection;
         let written = connection.socket.poll_write(cx, bytes);
-        match (connection.stage(), &written) {
-            (Stage::Answering, Poll::Pending) => connection.enter(Stage::Stalled),
-            (Stage::Stalled, Poll::Ready(_)) => connection.enter(Stage::Answering),
-            _ => {}
-        }
+        let next = match (connection.stage(), &written) {
+            (Stage::Answering, Poll::Pending) => Some(Stage::Stalled),
+            (Stage::Stalled, Poll::Ready(_)) => Some(Stage::Answering),
+            _ => None,
+        };
+        next.map(|stage| connection.enter(stage));
         written
     }
 
-    /// Called when all that hyper has to write is written.
+    /// Called when hyper has written everything.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.exchange.connection.stage() == Stage::Answering {
-            self.exchange.connection.enter(Stage::Idle);
+        if self.connection.stage() == Stage::Answering {
+            self.connection.enter(Stage::Idle);
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.exchange.connection.socket.close_write();
+        self.connection.socket.close_write();
         Poll::Ready(Ok(()))
     }
 }

@@ -1,8 +1,10 @@
-//! What the HTTP side counts, for `/metrics`. Every label's values are known here, so that no client can
-//! make the list grow.
+//! The counters of the HTTP server, for `/metrics`. All values of all labels are fixed here, so that no client can add
+//! one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use super::listener::AcceptError;
 use crate::daemon::metrics::{Kind, Text};
 
 /// Routes as they are counted.
@@ -20,11 +22,6 @@ pub enum Route {
 impl Route {
     const NAMES: [&'static str; 6] = ["/health", "/readyz", "/livez", "/metrics", "/api/v1", "other"];
 
-    /// Whether it is a health probe's.
-    pub(super) fn is_probe(self) -> bool {
-        matches!(self, Self::Health | Self::Readyz | Self::Livez)
-    }
-
     /// The name that it is counted under.
     pub(super) fn as_str(self) -> &'static str {
         Self::NAMES[self as usize]
@@ -32,7 +29,7 @@ impl Route {
 
     /// The route that a path is counted under.
     #[must_use]
-    pub fn of(path: &str) -> Self {
+    pub fn from_path(path: &str) -> Self {
         match path {
             "/health" => Self::Health,
             "/readyz" => Self::Readyz,
@@ -52,18 +49,45 @@ fn status_index(status: u16) -> usize {
     STATUSES.iter().position(|counted| *counted == status).unwrap_or(STATUSES.len())
 }
 
+/// Why a connection was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CloseReason {
+    /// By the client, or after its last response.
+    Ended,
+    /// In favour of a new connection.
+    Evicted,
+    /// After a long time without a request.
+    Idle,
+    /// A request was not completed, or a response not read, in time.
+    Timeout,
+}
+
+impl CloseReason {
+    const NAMES: [&'static str; 4] = ["ended", "evicted", "idle", "timeout"];
+}
+
+/// The errors of accept(2) that are counted.
+const ACCEPT_ERRORS: [(AcceptError, &str); 3] = [
+    (AcceptError::Connection, "connection"),
+    (AcceptError::Descriptors, "descriptors"),
+    (AcceptError::Memory, "memory"),
+];
+
+/// Upper bounds of the buckets of the request durations, in seconds. A request of the API ends after 3 s.
+const DURATION_BOUNDS: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 3.0];
+
 /// The counters of one daemon.
 #[derive(Debug, Default)]
 pub struct Counters {
     requests: [[AtomicU64; STATUSES.len() + 1]; Route::NAMES.len()],
+    /// Requests by duration; the last bucket has no bound.
+    durations: [AtomicU64; DURATION_BOUNDS.len() + 1],
+    /// Nanoseconds in all.
+    duration_sum: AtomicU64,
     malformed: AtomicU64,
     accepted: AtomicU64,
-    closed: AtomicU64,
-    evicted: AtomicU64,
-    refused: AtomicU64,
-    timed_out: AtomicU64,
-    idle_closed: AtomicU64,
-    exhausted: AtomicU64,
+    closed: [AtomicU64; CloseReason::NAMES.len()],
+    accept_errors: [AtomicU64; ACCEPT_ERRORS.len()],
     limit: AtomicU64,
 }
 
@@ -76,8 +100,13 @@ fn get(counter: &AtomicU64) -> u64 {
 }
 
 impl Counters {
-    pub(super) fn request(&self, route: Route, status: u16) {
+    /// Counts a request and how long its response took.
+    pub(super) fn request(&self, route: Route, status: u16, took: Duration) {
         add(&self.requests[route as usize][status_index(status)], 1);
+        let seconds = took.as_secs_f64();
+        let bucket = DURATION_BOUNDS.iter().position(|bound| seconds <= *bound);
+        add(&self.durations[bucket.unwrap_or(DURATION_BOUNDS.len())], 1);
+        add(&self.duration_sum, u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     }
 
     pub(super) fn malformed(&self) {
@@ -88,28 +117,16 @@ impl Counters {
         add(&self.accepted, 1);
     }
 
-    pub(super) fn closed(&self) {
-        add(&self.closed, 1);
+    pub(super) fn closed(&self, reason: CloseReason) {
+        add(&self.closed[reason as usize], 1);
     }
 
-    pub(super) fn evicted(&self) {
-        add(&self.evicted, 1);
-    }
-
-    pub(super) fn refused(&self) {
-        add(&self.refused, 1);
-    }
-
-    pub(super) fn timed_out(&self, count: u64) {
-        add(&self.timed_out, count);
-    }
-
-    pub(super) fn idle_closed(&self, count: u64) {
-        add(&self.idle_closed, count);
-    }
-
-    pub(super) fn exhausted(&self) {
-        add(&self.exhausted, 1);
+    pub(super) fn accept_error(&self, error: AcceptError) {
+        for (count, (kind, _)) in self.accept_errors.iter().zip(ACCEPT_ERRORS) {
+            if kind == error {
+                add(count, 1);
+            }
+        }
     }
 
     pub(super) fn set_limit(&self, limit: usize) {
@@ -117,14 +134,13 @@ impl Counters {
     }
 
     /// Connections open now.
-    #[must_use]
-    pub fn open(&self) -> u64 {
-        // `closed` first: a connection that comes in between is not taken for one that was never there.
-        let closed = get(&self.closed);
+    fn open(&self) -> u64 {
+        // `closed` is read first: a connection that is accepted in between must not be missing from `accepted`.
+        let closed: u64 = self.closed.iter().map(get).sum();
         get(&self.accepted).saturating_sub(closed)
     }
 
-    /// Writes all of it as metrics.
+    /// Writes the metrics.
     pub fn collect(&self, text: &mut Text) {
         let mut requests = text.family(
             "vpo_http_requests_total",
@@ -141,37 +157,28 @@ impl Counters {
                 }
             }
         }
-        let counters = [
+        text.histogram(
+            "vpo_http_request_duration_seconds",
+            "Time from a complete request to its response.",
+            &DURATION_BOUNDS,
+            &self.durations.each_ref().map(get),
+            Duration::from_nanos(get(&self.duration_sum)).as_secs_f64(),
+        );
+        for (name, help, counter) in [
             ("vpo_http_malformed_requests_total", "Requests that could not be parsed.", &self.malformed),
             ("vpo_http_connections_accepted_total", "Connections accepted.", &self.accepted),
-            (
-                "vpo_http_connections_evicted_total",
-                "Connections without a complete request in progress that were closed to let a new one in.",
-                &self.evicted,
-            ),
-            (
-                "vpo_http_connections_refused_total",
-                "Connections turned away because every open one had a request in progress.",
-                &self.refused,
-            ),
-            (
-                "vpo_http_connections_timed_out_total",
-                "Connections closed because a request was not completed or an answer not read in time.",
-                &self.timed_out,
-            ),
-            (
-                "vpo_http_connections_idle_closed_total",
-                "Keep-alive connections closed after a long time without a request.",
-                &self.idle_closed,
-            ),
-            (
-                "vpo_http_accept_exhausted_total",
-                "Times that a connection had to wait because descriptors or memory had run out.",
-                &self.exhausted,
-            ),
-        ];
-        for (name, help, counter) in counters {
+        ] {
             text.family(name, Kind::Counter, help).sample(&[], get(counter));
+        }
+        let help = "Connections closed, by reason.";
+        let mut closed = text.family("vpo_http_connections_closed_total", Kind::Counter, help);
+        for (reason, count) in CloseReason::NAMES.iter().zip(&self.closed) {
+            closed.sample(&[("reason", reason)], get(count));
+        }
+        let help = "Errors of accept(2), by reason.";
+        let mut errors = text.family("vpo_http_accept_errors_total", Kind::Counter, help);
+        for ((_, reason), count) in ACCEPT_ERRORS.iter().zip(&self.accept_errors) {
+            errors.sample(&[("reason", reason)], get(count));
         }
         text.family("vpo_http_connections_open", Kind::Gauge, "Connections open now.")
             .sample(&[], self.open());

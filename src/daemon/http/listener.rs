@@ -11,21 +11,21 @@ use tokio::net::{TcpListener, UnixListener};
 use super::socket::Socket;
 use crate::base::address::Address;
 
-/// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+/// Most connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
 /// Why there is no listening socket.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The address cannot be had.
+    /// The address cannot be bound.
     #[error("cannot listen on {address}: {source}; {}", advice(source, *address))]
     Bind {
-        /// What was asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// What was passed is not a listening stream socket.
+    /// The passed descriptor is not a listening stream socket.
     #[error(
         "the socket passed by the service manager is {found}, not a listening TCP or Unix stream socket; check the Listen… lines of the .socket unit"
     )]
@@ -65,7 +65,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// [`BindError::Bind`] when the address cannot be had.
+    /// [`BindError::Bind`] when the address cannot be bound.
     pub fn bind(bind: IpAddr, port: u16) -> Result<Self, BindError> {
         let address = SocketAddr::new(bind, port);
         let failed = |source| BindError::Bind { address, source };
@@ -73,14 +73,14 @@ impl Listener {
         // A second listen(2) changes the backlog, which the standard library does not let us choose.
         rustix::net::listen(&listener, BACKLOG).map_err(|error| failed(error.into()))?;
         let bound = listener.local_addr().map_err(failed)?;
-        Self::of(listener.into(), Address::Tcp(bound)).map_err(failed)
+        Self::new(listener.into(), Address::Tcp(bound)).map_err(failed)
     }
 
     /// Takes a socket that the service manager passed, as it is.
     ///
     /// # Errors
     ///
-    /// [`BindError::NotListening`] when it is something else than a listening stream socket.
+    /// [`BindError::NotListening`] when it is not a listening stream socket.
     pub fn passed(fd: OwnedFd) -> Result<Self, BindError> {
         let not = |found| BindError::NotListening { found };
         match sockopt::socket_type(&fd) {
@@ -103,15 +103,15 @@ impl Listener {
             }
             _ => return Err(not("of another family")),
         };
-        Self::of(fd, address).map_err(BindError::Socket)
+        Self::new(fd, address).map_err(BindError::Socket)
     }
 
-    fn of(fd: OwnedFd, address: Address) -> io::Result<Self> {
+    fn new(fd: OwnedFd, address: Address) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
         Ok(Self { fd, address })
     }
 
-    /// Where it really listens.
+    /// The address on which it listens.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
@@ -145,8 +145,8 @@ impl Accepting {
         .inspect(no_delay)
     }
 
-    /// Takes it back from the runtime: what follows must ask the kernel itself who waits, since what the
-    /// runtime knows may be older than the signal that ends it all.
+    /// Takes it back from the runtime. At the stop the kernel itself must be asked whether connections wait, because
+    /// the readiness that the runtime knows may be older than the signal.
     pub(super) fn closing(self) -> io::Result<Closing> {
         Ok(match self {
             Self::Tcp(listener) => Closing { fd: listener.into_std()?.into(), socket: Socket::tcp },
@@ -155,8 +155,8 @@ impl Accepting {
     }
 }
 
-/// A listening socket that is about to be closed. Dropping it closes it and never shuts it down: a passed one
-/// lives on in the service manager, with all who wait there.
+/// A listening socket that is about to be closed. Dropping it closes the descriptor and does not shut the socket down: a
+/// passed one stays open in the service manager, with the connections that wait there.
 #[derive(Debug)]
 pub(super) struct Closing {
     fd: OwnedFd,
@@ -164,7 +164,7 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    /// Takes the next who waits; `WouldBlock` when there is nobody.
+    /// Accepts the next connection of the backlog; `WouldBlock` when it is empty.
     pub(super) fn accept(&self) -> io::Result<Socket> {
         (self.socket)(accept_nonblocking(&self.fd)?).inspect(no_delay)
     }
@@ -177,28 +177,31 @@ fn no_delay(socket: &Socket) {
     }
 }
 
-/// What to do about an error of accept(2).
+/// The errors of accept(2), by what to do about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AcceptError {
-    /// Nobody waits.
-    Nobody,
-    /// The connection is gone, or could not be had; the next may.
+    /// No connection waits.
+    BacklogEmpty,
+    /// The connection is lost; the next may be accepted.
     Connection,
-    /// Descriptors or memory have run out.
-    Exhausted,
+    /// Descriptors have run out.
+    Descriptors,
+    /// Memory has run out.
+    Memory,
     /// The listening socket itself is broken.
     Broken,
 }
 
-impl AcceptError {
-    pub(super) fn of(error: &io::Error) -> Self {
+impl From<&io::Error> for AcceptError {
+    fn from(error: &io::Error) -> Self {
         match Errno::from_io_error(error) {
-            Some(Errno::AGAIN) => Self::Nobody,
-            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Exhausted,
+            Some(Errno::AGAIN) => Self::BacklogEmpty,
+            Some(Errno::MFILE | Errno::NFILE) => Self::Descriptors,
+            Some(Errno::NOBUFS | Errno::NOMEM) => Self::Memory,
             Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::FAULT) => {
                 Self::Broken
             }
-            // accept(2): errors of the network that wait on the new connection come out here.
+            // accept(2): it also returns network errors that are pending on the new connection.
             _ => Self::Connection,
         }
     }

@@ -18,15 +18,6 @@ pub(super) const URI_TOO_LONG: &str = "HTTP/1.1 414 URI Too Long\r\nContent-Type
 pub(super) const HEAD_TOO_LONG: &str = "HTTP/1.1 431 Request Header Fields Too Large\r\n\
     Content-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: 41\r\nConnection: close\r\n\r\n\
     {\"error\":\"the request head is too large\"}";
-/// Written by hand to those for whom there is no room at all.
-pub(super) const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
-    Cache-Control: no-store\r\nRetry-After: 1\r\nContent-Length: 32\r\nConnection: close\r\n\r\n{\"error\":\"too many connections\"}";
-
-/// What [`TOO_MANY`] says, to whom there is room for a probe only.
-pub(super) fn too_many() -> Response {
-    error(StatusCode::SERVICE_UNAVAILABLE, "too many connections")
-}
-
 /// The method is not one that the route has.
 #[derive(Debug)]
 pub(super) struct MethodNotAllowed;
@@ -81,7 +72,7 @@ mod tests {
 
     #[test]
     fn handwritten_answers_are_as_long_as_they_say() {
-        for answer in [URI_TOO_LONG, HEAD_TOO_LONG, TOO_MANY] {
+        for answer in [URI_TOO_LONG, HEAD_TOO_LONG] {
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
             assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{answer}");
         }

@@ -1,80 +1,72 @@
-//! The accept loop: who gets in at the connection limit, who is closed for taking too long, and how it all
-//! stops.
+//! The accept loop: admission at the connection limit, timeouts, and the stop.
+//!
+//! At the limit the loop keeps one accepted connection waiting and accepts no other: the rest waits in the kernel's
+//! backlog. The waiting one is admitted as soon as a connection ends. The oldest connection that was inactive for
+//! [`EVICTION_AGE`] is closed for it.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use warp::Filter;
 use warp::reply::Response;
 
 use super::connection::{self, GRACE};
-use super::counters::Counters;
+use super::counters::{CloseReason, Counters};
 use super::listener::{AcceptError, Accepting, Closing, Listener};
-use super::registry::{Patience, Purpose, Registry};
-use super::reply;
+use super::registry::{Registry, StageTimeouts};
 use super::service::Routes;
 use super::socket::Socket;
+use super::state::Connection;
 
-/// Descriptors kept for everything that is no connection: library, log, roots, notifications.
-const RESERVE: u64 = 32;
-/// Connections beyond the limit, each for one health probe.
-const PROBES: usize = 8;
-/// How long connections may take, while the daemon runs.
-const RUNNING: Patience = Patience {
+/// Descriptors kept for everything else: database, log, roots, directories of a scan, notifications.
+const RESERVE: u64 = 128;
+/// How long a stage may last while the daemon runs.
+const RUNNING: StageTimeouts = StageTimeouts {
     idle: Duration::from_secs(75),
     receiving: Duration::from_secs(10),
     stalled: Duration::from_secs(10),
 };
 /// The same once it stops and [`connection::GRACE`] has passed.
-const STOPPING: Patience =
-    Patience { idle: Duration::ZERO, receiving: Duration::ZERO, stalled: Duration::from_secs(1) };
-/// How often patience is looked at.
-const SWEEP: Duration = Duration::from_millis(500);
-/// How long there may be no room before new connections no longer wait for it. With the 80 ms that a probe may
-/// have to wait for the database check it is answered within 100 ms.
-const ROOM: Duration = Duration::from_millis(15);
-/// How long new connections wait for one of [`PROBES`] to end; each is answered before.
-const PROBE_TIME: Duration = Duration::from_millis(90);
-/// Pause between two tries when there is no room and nobody can be closed.
-const PAUSE: Duration = Duration::from_millis(5);
-/// The same when descriptors or memory have run out.
+const STOPPING: StageTimeouts =
+    StageTimeouts { idle: Duration::ZERO, receiving: Duration::ZERO, stalled: Duration::from_secs(1) };
+/// How often the timeouts are checked.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a connection must have been inactive before it is closed in favour of a new one.
+const EVICTION_AGE: Duration = Duration::from_secs(1);
+/// Pause after accept(2) failed for lack of descriptors or memory: other threads may free some.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(10);
-/// Connections accepted at the end before others get their turn.
+/// Connections accepted from the backlog at the stop before other tasks run.
 const BURST: usize = 64;
 /// Time between two warnings about the same lack.
-const QUIET: Duration = Duration::from_secs(60);
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How much the HTTP side may hold.
+/// Limits of the HTTP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most connections open at once; a few more are let in for health probes when all of them are at work.
+    /// Most connections open at once.
     pub connections: usize,
 }
 
 impl Limits {
-    /// Fits `max_connections` to the limit of open files, which is raised as far as it may be, less a reserve.
+    /// Fits `max_connections` to the limit of open files, less a reserve. The limit is raised to the hard limit first.
     #[must_use]
     pub fn fitted(max_connections: usize) -> Self {
-        let wanted = u64::try_from(max_connections.saturating_add(PROBES)).unwrap_or(u64::MAX);
-        let wanted = wanted.saturating_add(RESERVE);
         let mut limit = getrlimit(Resource::Nofile);
-        if limit.current.is_some_and(|current| current < wanted) {
-            let raised = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
-            if setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum }).is_ok() {
-                limit.current = Some(raised);
-            }
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if limit.current != limit.maximum && setrlimit(Resource::Nofile, raised).is_ok() {
+            limit.current = limit.maximum;
         }
-        // With very few descriptors half of them are for connections, those for probes included.
+        // With very few descriptors half of them are for connections.
         let room = limit.current.map_or(u64::MAX, |current| current.saturating_sub(RESERVE).max(current / 2));
-        let room = usize::try_from(room).unwrap_or(usize::MAX).saturating_sub(PROBES);
-        let connections = max_connections.min(room).max(1);
+        let connections = max_connections.min(usize::try_from(room).unwrap_or(usize::MAX)).max(1);
         if connections < max_connections {
             warn!(
                 max_connections,
@@ -86,7 +78,7 @@ impl Limits {
     }
 }
 
-/// Why serving ended before it was stopped.
+/// Why the server ended before it was stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The listening socket cannot be used.
@@ -94,8 +86,8 @@ pub enum ServeError {
     Listener(#[from] io::Error),
 }
 
-/// Serves `routes` until `stop`; then accepts who already waits, closes the listening socket, answers every
-/// request that has arrived, and returns when the last connection is closed. Dropping the future closes them.
+/// Serves `routes` until `stop`. Then it accepts the connections in the backlog, closes the listening socket, answers
+/// every request that has arrived, and returns when the last connection is closed. Dropping the future closes them.
 ///
 /// # Errors
 ///
@@ -114,44 +106,37 @@ where
     let listener = listener.accepting()?;
     let mut server = Server {
         routes: warp::service(routes),
-        registry: Arc::new(Registry::new(Arc::clone(&counters))),
+        registry: Registry::new(Arc::clone(&counters)),
         stop,
         limits,
         counters,
-        full_since: None,
-        crowded_since: None,
+        newcomer: None,
+        paused_until: None,
         warned: None,
     };
     server.accept_until_stopped(&listener).await?;
-    // Whoever the kernel has let in is served too.
-    server.accept_the_rest(listener.closing()?).await?;
+    server.drain_backlog(listener.closing()?).await?;
     server.drain().await;
     Ok(())
 }
 
 struct Server<R> {
     routes: R,
-    registry: Arc<Registry>,
+    registry: Registry,
     stop: CancellationToken,
     limits: Limits,
     counters: Arc<Counters>,
-    /// Since when there has been no room for a connection, as far as new ones have shown.
-    full_since: Option<Instant>,
-    /// The same for one more probe.
-    crowded_since: Option<Instant>,
+    /// An accepted connection for which there is no room yet.
+    newcomer: Option<Socket>,
+    /// No connection is accepted before, unless one ends.
+    paused_until: Option<Instant>,
     /// When the lack of descriptors was last logged.
     warned: Option<Instant>,
 }
 
-impl<R> Drop for Server<R> {
-    fn drop(&mut self) {
-        self.registry.close_all();
-    }
-}
-
 impl<R: Routes> Server<R> {
     async fn accept_until_stopped(&mut self, listener: &Accepting) -> Result<(), ServeError> {
-        let mut sweep = interval(SWEEP);
+        let mut sweep = interval(SWEEP_INTERVAL);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stop = self.stop.clone();
         let mut stopped = pin!(stop.cancelled());
@@ -159,21 +144,73 @@ impl<R: Routes> Server<R> {
             tokio::select! {
                 biased;
                 () = &mut stopped => return Ok(()),
-                accepted = listener.accept() => match accepted {
-                    Ok(socket) => self.admit(socket).await,
-                    Err(error) => self.put_up_with(error).await?,
+                Some(()) = self.registry.ended() => self.paused_until = None,
+                _ = sweep.tick(), if !self.registry.is_empty() => self.registry.expire(RUNNING),
+                () = end_of(self.paused_until) => self.paused_until = None,
+                accepted = listener.accept(), if self.paused_until.is_none() => match accepted {
+                    Ok(socket) => self.newcomer = Some(socket),
+                    Err(error) => self.handle_accept_error(error)?,
                 },
-                _ = sweep.tick(), if self.registry.open() > 0 => self.expire(RUNNING),
+            }
+            if self.paused_until.is_none() {
+                self.admit_newcomer();
             }
         }
     }
 
-    async fn accept_the_rest(&mut self, listener: Closing) -> Result<(), ServeError> {
+    /// Serves the connection that was accepted, or makes room for it and pauses.
+    fn admit_newcomer(&mut self) {
+        if self.newcomer.is_some() && self.registry.len() >= self.limits.connections {
+            self.make_room();
+        } else if let Some(socket) = self.newcomer.take() {
+            self.serve(socket);
+        }
+    }
+
+    fn serve(&mut self, socket: Socket) {
+        let connection = Arc::new(Connection::new(socket, self.stop.clone()));
+        let serving =
+            connection::run(Arc::clone(&connection), self.routes.clone(), Arc::clone(&self.counters));
+        self.registry.spawn(connection, serving);
+    }
+
+    /// Closes the oldest connection that is inactive for [`EVICTION_AGE`]. Pauses until a connection ends, or the oldest
+    /// may be closed. Returns whether one was closed.
+    fn make_room(&mut self) -> bool {
+        let now = Instant::now();
+        let oldest = self.registry.oldest_inactive();
+        let closable = oldest.map_or(now, |(since, _)| since) + EVICTION_AGE;
+        match oldest {
+            Some((_, id)) if closable <= now => {
+                self.registry.close(id, CloseReason::Evicted);
+                self.paused_until = Some(now + EVICTION_AGE);
+                true
+            }
+            _ => {
+                self.paused_until = Some(closable);
+                false
+            }
+        }
+    }
+
+    /// Accepts all connections in the backlog, whatever the limit.
+    async fn drain_backlog(&mut self, listener: Closing) -> Result<(), ServeError> {
+        if let Some(socket) = self.newcomer.take() {
+            self.serve(socket);
+        }
         for count in 1.. {
             match listener.accept() {
-                Ok(socket) => self.admit(socket).await,
-                Err(error) if AcceptError::of(&error) == AcceptError::Nobody => break,
-                Err(error) => self.put_up_with(error).await?,
+                Ok(socket) => self.serve(socket),
+                Err(error) if AcceptError::from(&error) == AcceptError::BacklogEmpty => break,
+                Err(error) => {
+                    self.handle_accept_error(error)?;
+                    if let Some(paused_until) = self.paused_until.take() {
+                        tokio::select! {
+                            Some(()) = self.registry.ended() => {}
+                            () = sleep_until(paused_until) => {}
+                        }
+                    }
+                }
             }
             if count % BURST == 0 {
                 tokio::task::yield_now().await;
@@ -182,113 +219,48 @@ impl<R: Routes> Server<R> {
         Ok(())
     }
 
-    /// Serves the connection, or turns it away when there is no room even for a probe.
-    async fn admit(&mut self, socket: Socket) {
-        let Some(purpose) = self.room().await else {
-            socket.turn_away(reply::TOO_MANY.as_bytes());
-            self.counters.refused();
-            return;
-        };
-        self.counters.accepted();
-        let place = self.registry.admit(socket, purpose);
-        let (slot, connection) = (place.slot(), Arc::clone(&place.connection));
-        let serving =
-            connection::run(place, self.routes.clone(), Arc::clone(&self.counters), self.stop.clone());
-        let task = tokio::spawn(serving);
-        self.registry.served_by(slot, &connection, task.abort_handle());
-    }
-
-    /// What a new connection may be let in for; `None` when there is no room at all. Nobody else is accepted
-    /// while this waits, so it waits for [`ROOM`] once and not again until there has been room.
-    async fn room(&mut self) -> Option<Purpose> {
-        loop {
-            // Once the daemon stops, all who wait are let in: there will be no others.
-            if self.registry.staying(Purpose::Any) < self.limits.connections
-                || self.stop.is_cancelled()
-                || self.evict(Purpose::Any).await
-            {
-                self.full_since = None;
-                return Some(Purpose::Any);
-            }
-            if self.full_since.get_or_insert_with(Instant::now).elapsed() >= ROOM {
-                return self.wait_for_probe_room().await.then_some(Purpose::Probe);
-            }
-            sleep(PAUSE).await;
-        }
-    }
-
-    /// Waits for one of [`PROBES`] to end, or closes one, for [`PROBE_TIME`] once and not again until there has been
-    /// room. Returns whether one more of them may be let in.
-    async fn wait_for_probe_room(&mut self) -> bool {
-        let mut tries = 0;
-        while self.registry.staying(Purpose::Probe) >= PROBES && !self.evict(Purpose::Probe).await {
-            tries += 1;
-            // Most of them only have to be looked at to be done.
-            if tries < 4 {
-                tokio::task::yield_now().await;
-            } else if self.crowded_since.get_or_insert_with(Instant::now).elapsed() < PROBE_TIME {
-                sleep(PAUSE).await;
-            } else {
-                return false;
-            }
-        }
-        self.crowded_since = None;
-        true
-    }
-
-    /// Closes a connection of that purpose that has no complete request in progress; `false` when there is none.
-    async fn evict(&self, purpose: Purpose) -> bool {
-        let evicted = self.registry.evict(purpose);
-        if evicted {
-            self.counters.evicted();
-            // Its descriptor is closed before the next is taken.
-            tokio::task::yield_now().await;
-        }
-        evicted
-    }
-
-    /// Goes on after an error of accept(2), where that is possible.
-    async fn put_up_with(&mut self, error: io::Error) -> Result<(), ServeError> {
-        match AcceptError::of(&error) {
+    /// Continues after an error of accept(2), where that is possible.
+    fn handle_accept_error(&mut self, error: io::Error) -> Result<(), ServeError> {
+        let kind = AcceptError::from(&error);
+        self.counters.accept_error(kind);
+        match kind {
             AcceptError::Broken => return Err(error.into()),
-            AcceptError::Nobody => {}
-            AcceptError::Connection => {
-                debug!(%error, "a connection was lost before it was served");
-                tokio::task::yield_now().await;
-            }
-            AcceptError::Exhausted => {
-                self.counters.exhausted();
-                if self.evict(Purpose::Any).await || self.evict(Purpose::Probe).await {
-                    return Ok(());
+            AcceptError::BacklogEmpty => {}
+            AcceptError::Connection => debug!(%error, "a connection was lost before it was served"),
+            AcceptError::Descriptors | AcceptError::Memory => {
+                if !self.make_room() {
+                    self.warn_exhausted(&error);
                 }
-                self.warn_exhausted(&error);
-                sleep(EXHAUSTED_PAUSE).await;
+                let retry_at = Instant::now() + EXHAUSTED_PAUSE;
+                self.paused_until = self.paused_until.map(|until| until.min(retry_at));
             }
         }
         Ok(())
     }
 
     fn warn_exhausted(&mut self, error: &io::Error) {
-        if self.warned.is_none_or(|at| at.elapsed() > QUIET) {
+        if self.warned.is_none_or(|at| at.elapsed() > WARNING_INTERVAL) {
             self.warned = Some(Instant::now());
             warn!(%error, "cannot accept connections; raise the limit of open files (LimitNOFILE)");
         }
     }
 
-    fn expire(&self, patience: Patience) {
-        let expired = self.registry.expire(patience);
-        self.counters.idle_closed(expired.idle);
-        self.counters.timed_out(expired.others);
-    }
-
     /// Returns when the last connection is closed.
-    async fn drain(&self) {
+    async fn drain(&mut self) {
         let mut sweep = interval_at(Instant::now() + GRACE, GRACE);
-        while self.registry.open() > 0 {
+        loop {
             tokio::select! {
-                () = self.registry.left.notified() => {}
-                _ = sweep.tick() => self.expire(STOPPING),
+                ended = self.registry.ended() => if ended.is_none() { return },
+                _ = sweep.tick() => self.registry.expire(STOPPING),
             }
         }
+    }
+}
+
+/// Returns at the end of a pause; never if there is none.
+async fn end_of(pause: Option<Instant>) {
+    match pause {
+        Some(until) => sleep_until(until).await,
+        None => pending().await,
     }
 }

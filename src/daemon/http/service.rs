@@ -1,5 +1,5 @@
-//! What every request must satisfy and every answer carries, whatever its route: exactly one Host, not from another web
-//! site, no body, `Cache-Control`, `Connection: close` on the last, and being counted.
+//! What applies to every route: a request needs exactly one Host, no body, and must not come from another web site. A
+//! response carries `Cache-Control`, the last one `Connection: close`, and is counted.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,11 +16,9 @@ use warp::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use warp::reply::Response;
 
 use super::counters::{Counters, Route};
-use super::exchange::Exchange;
 use super::hosts::RequestHost;
-use super::registry::{Purpose, Stage};
-use super::reply::too_many;
 use super::socket::Socket;
+use super::state::{Connection, Stage};
 use crate::base::reply;
 
 /// warp's routes as a service.
@@ -42,7 +40,7 @@ impl<S> Routes for S where
 {
 }
 
-/// What every request that gets to a route has for a body. warp boxes bodies: one without size costs nothing.
+/// The empty body of every request that reaches a route. warp boxes bodies: a box of a type without size costs nothing.
 #[derive(Debug)]
 pub(super) struct NoBody;
 
@@ -69,17 +67,17 @@ impl Body for NoBody {
 /// One connection's service.
 pub(super) struct Service<R> {
     routes: R,
-    exchange: Arc<Exchange>,
+    connection: Arc<Connection>,
     counters: Arc<Counters>,
 }
 
 impl<R> Service<R> {
-    pub(super) fn new(routes: R, exchange: Arc<Exchange>, counters: Arc<Counters>) -> Self {
-        Self { routes, exchange, counters }
+    pub(super) fn new(routes: R, connection: Arc<Connection>, counters: Arc<Counters>) -> Self {
+        Self { routes, connection, counters }
     }
 }
 
-/// Why a request gets no further than here.
+/// Why a request is rejected before its route.
 struct Refusal {
     status: StatusCode,
     code: Option<&'static str>,
@@ -92,7 +90,7 @@ impl From<Refusal> for Response {
     }
 }
 
-/// The host that a request names, if it may go on to its route.
+/// The host that a request names, if the request may reach its route.
 fn admitted(head: &Parts, has_body: bool) -> Result<RequestHost, Refusal> {
     let refusal = |status, message| Refusal { status, code: None, message };
     // The authority form, which is for proxies (RFC 9112, section 3.2.3): warp's routes need a path to look at.
@@ -110,7 +108,7 @@ fn admitted(head: &Parts, has_body: bool) -> Result<RequestHost, Refusal> {
     Ok(host)
 }
 
-/// Whether a browser says that a page of another site makes the request, other than by a link (Fetch Metadata).
+/// Whether a page of another site makes the request, other than by a link, according to the browser (Fetch Metadata).
 fn is_from_another_site(headers: &HeaderMap) -> bool {
     let any = |name: &str, wanted: &str| {
         headers.get_all(name).iter().any(|value| value.as_bytes() == wanted.as_bytes())
@@ -124,32 +122,23 @@ impl<R: Routes> hyper::service::Service<Request<Incoming>> for Service<R> {
     type Future = Answer<R::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.exchange.connection.enter(Stage::Handling);
+        self.connection.enter(Stage::Handling);
         let (mut head, body) = request.into_parts();
-        let route = Route::of(head.uri.path());
+        let route = Route::from_path(head.uri.path());
         let has_body = !body.is_end_stream();
         if has_body {
-            self.exchange.overrun();
-        }
-        let crowded = self.exchange.connection.purpose == Purpose::Probe;
-        if crowded {
-            // Its one request: what follows is not read.
-            self.exchange.overrun();
+            self.connection.close_after_response();
         }
         let work = match admitted(&head, has_body) {
             Err(refusal) => Work::Refused { response: Some(refusal.into()) },
-            Ok(_) if crowded && !route.is_probe() => {
-                self.counters.refused();
-                Work::Refused { response: Some(too_many()) }
-            }
             Ok(host) => {
-                let is_unix = matches!(self.exchange.connection.socket, Socket::Unix(_));
+                let is_unix = matches!(self.connection.socket, Socket::Unix(_));
                 head.extensions.insert(if is_unix { RequestHost::Exempt } else { host });
                 // warp's service is always ready.
                 Work::Route { future: self.routes.clone().call(Request::from_parts(head, NoBody)) }
             }
         };
-        Answer { work, route, exchange: Arc::clone(&self.exchange), counters: Arc::clone(&self.counters) }
+        Answer { work, route, connection: Arc::clone(&self.connection), counters: Arc::clone(&self.counters) }
     }
 }
 
@@ -162,12 +151,12 @@ pin_project! {
 }
 
 pin_project! {
-    /// An answer under way.
+    /// A response in progress.
     pub(super) struct Answer<F> {
         #[pin]
         work: Work<F>,
         route: Route,
-        exchange: Arc<Exchange>,
+        connection: Arc<Connection>,
         counters: Arc<Counters>,
     }
 }
@@ -185,13 +174,13 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
         };
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if this.exchange.is_last() {
+        if this.connection.is_last_response() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let status = response.status().as_u16();
         debug!(route = this.route.as_str(), status, "request");
-        this.counters.request(*this.route, status);
-        this.exchange.connection.enter(Stage::Answering);
+        let took = this.connection.enter(Stage::Answering);
+        this.counters.request(*this.route, status, took);
         Poll::Ready(Ok(response))
     }
 }

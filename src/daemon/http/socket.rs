@@ -1,7 +1,7 @@
-//! A connected stream socket, TCP or Unix, that several owners may look at.
+//! A connected stream socket, TCP or Unix, that several owners share.
 //!
-//! tokio's streams want to be borrowed mutably to be read; here the service that answers a request must see,
-//! while hyper holds the stream, whether more of it lies unread.
+//! tokio's streams must be borrowed mutably to be read. Here the service that answers a request must find out, while
+//! hyper holds the stream, whether more of it is unread.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -38,7 +38,7 @@ impl Socket {
                 let (count, _) = rustix::net::recv(self, &mut *space, RecvFlags::DONTWAIT)?;
                 read = Some(count);
                 // Fewer bytes than asked for means that the kernel has no more (epoll is edge-triggered here).
-                // Telling tokio so now spares the call that would only say it.
+                // Reporting that to tokio now spares the call that would only return EAGAIN.
                 if (1..space.len()).contains(&count) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
             match (read, result) {
@@ -49,7 +49,7 @@ impl Socket {
         }
     }
 
-    /// Reads what is there now, whatever the readiness says; `None` when there is nothing.
+    /// Reads what is there now, whatever the readiness; `None` when there is nothing.
     pub(super) fn try_read(&self, space: &mut [u8]) -> io::Result<Option<usize>> {
         match rustix::net::recv(self, space, RecvFlags::DONTWAIT) {
             Ok((count, _)) => Ok(Some(count)),
@@ -75,19 +75,12 @@ impl Socket {
         let _ = rustix::net::send(self, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
     }
 
-    /// Writes a last answer, as far as that goes without waiting. What the client has sent is read first: closing
-    /// with bytes unread would reset the connection, and the answer with it.
-    pub(super) fn turn_away(&self, answer: &[u8]) {
-        let _ = self.try_read(&mut [0; 4096]);
-        self.try_write(answer);
-    }
-
-    /// Whether bytes lie unread, asked of the kernel itself: readiness may be older than a signal.
+    /// Whether the kernel holds unread bytes. Readiness may be older than a signal, so it is not used.
     pub(super) fn unread(&self) -> bool {
         rustix::io::ioctl_fionread(self).is_ok_and(|bytes| bytes > 0)
     }
 
-    /// Says that nothing more will be written.
+    /// Closes the direction to the client.
     pub(super) fn close_write(&self) {
         let _ = rustix::net::shutdown(self, Shutdown::Write);
     }
