@@ -3,6 +3,7 @@
 //! The daemon core knows nothing of configuration, videos or SQL; this file gives it its parts: a library to
 //! check, a socket to serve, tasks to supervise, what SIGHUP rereads and what the end closes.
 
+mod checks;
 mod scanning;
 
 use std::error::Error;
@@ -24,7 +25,7 @@ use crate::base::address::Address;
 use crate::base::error::chain;
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, ConfigError, Environment, Layer};
-use crate::daemon::health::{Health, Identity, Verdict};
+use crate::daemon::health::{DATABASE, Health, Identity};
 use crate::daemon::http::{self, Counters, Limits, Listener, Policy, Token};
 use crate::daemon::lifecycle::{self, LifecycleError, Manager, Service};
 use crate::daemon::metrics::Kind;
@@ -148,14 +149,7 @@ async fn start(
     let library = Arc::new(library);
 
     let health = Health::new(Identity { version: env!("CARGO_PKG_VERSION"), schema_version: SCHEMA_VERSION });
-    let checked = Arc::clone(&library);
-    let verify_interval = config.database.verify_interval;
-    let check = move || {
-        let found = checked.check();
-        checked.verify_if_due(verify_interval, library::SHARE);
-        verdict(found)
-    };
-    health.watch_database(check).map_err(ServeError::Checks)?;
+    checks::register(&health, &library, &config).map_err(ServeError::Checks)?;
 
     let listener = listen(&config.server, socket?)?;
     let address = listener.address().clone();
@@ -305,17 +299,6 @@ fn warn_if_exposed(server: &config::Server, address: &Address) {
     }
 }
 
-/// A look at the library, as the health module understands it.
-fn verdict(found: library::Finding) -> Verdict {
-    let detail = found.detail.unwrap_or_default();
-    match found.reason {
-        None => Verdict { detail: Some(detail).filter(|detail| !detail.is_empty()), ..Verdict::pass() },
-        Some(reason) if found.busy => Verdict::busy(reason.as_str(), detail),
-        Some(reason) if reason.is_warning() => Verdict::warn(reason.as_str(), detail),
-        Some(reason) => Verdict::fail(reason.as_str(), detail),
-    }
-}
-
 /// What the status line says besides the phase.
 fn status_line(
     health: Health,
@@ -324,7 +307,7 @@ fn status_line(
 ) -> Box<dyn Fn() -> String + Send> {
     Box::new(move || {
         let mut parts = Vec::new();
-        if let Some(reason) = health.last().seen.and_then(|seen| seen.verdict.reason) {
+        if let Some(reason) = health.check(DATABASE).and_then(|result| result.reason) {
             parts.push(format!("library {reason}"));
         }
         if let Some(files) = scanning::files(&scans.borrow()) {

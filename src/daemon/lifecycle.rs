@@ -21,7 +21,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout_at
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::daemon::health::{Health, Phase, Verdict};
+use crate::daemon::health::{CheckResult, Health, Phase};
 use crate::daemon::http;
 use crate::daemon::notify::{Notifier, watchdog_period};
 use crate::daemon::supervisor::{State, Supervisor, Task};
@@ -191,7 +191,7 @@ impl<E: Error + Send + 'static> Service<E> {
     async fn close_by(&mut self, deadline: Instant) {
         let close = std::mem::replace(&mut self.close, Box::new(|| ()));
         let closed = async {
-            self.health.stop_watching().await;
+            self.health.stop_checks().await;
             tokio::task::spawn_blocking(close).await
         };
         match timeout_at(deadline, closed).await {
@@ -249,7 +249,7 @@ impl<E: Error + Send + 'static> Daemon<E> {
                 }
                 () = watchdog.next() => {
                     // That this line runs shows that the event loop turns.
-                    if self.service.health.verdicts_flow() {
+                    if self.service.health.is_alive() {
                         self.notifier.watchdog();
                     }
                 }
@@ -340,12 +340,12 @@ fn http_failed<E: Error>(outcome: HttpOutcome) -> LifecycleError<E> {
 fn show_tasks(health: &Health, tasks: &[Task]) {
     for task in tasks {
         let why = || task.last_error.clone().unwrap_or_default();
-        let verdict = match task.state {
-            State::Running | State::Finished => Verdict::pass(),
-            State::Restarting => Verdict::warn("restarting", why()),
-            State::Failed => Verdict::warn("failed", why()),
+        let result = match task.state {
+            State::Running | State::Finished => CheckResult::pass(),
+            State::Restarting => CheckResult::warn("restarting", why()),
+            State::Failed => CheckResult::warn("failed", why()),
         };
-        health.set(format!("task:{}", task.name), verdict);
+        health.set(format!("task:{}", task.name), result);
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::task::{JoinError, spawn_blocking};
 
 use crate::api;
 use crate::config::Config;
-use crate::daemon::health::{Health, Verdict};
+use crate::daemon::health::{CheckResult, Health};
 use crate::daemon::metrics::{Kind, Registry};
 use crate::daemon::supervisor::{Policy, Supervisor};
 use crate::library::files::Status;
@@ -89,9 +89,9 @@ async fn show(mut state: watch::Receiver<ScanState>, health: Health) {
             health.remove(gone);
         }
         for root in &now.roots {
-            health.set(format!("root:{}", root.path.display()), verdict(root.problem.as_ref()));
+            health.set(format!("root:{}", root.path.display()), result(root.problem.as_ref()));
         }
-        health.set("scanner", verdict(now.problem.as_ref()));
+        health.set("scanner", result(now.problem.as_ref()));
         shown = names;
         tokio::select! {
             changed = state.changed() => if changed.is_err() { return },
@@ -100,8 +100,8 @@ async fn show(mut state: watch::Receiver<ScanState>, health: Health) {
     }
 }
 
-fn verdict(problem: Option<&Problem>) -> Verdict {
-    problem.map_or_else(Verdict::pass, |problem| Verdict::warn(problem.code, problem.detail.clone()))
+fn result(problem: Option<&Problem>) -> CheckResult {
+    problem.map_or_else(CheckResult::pass, |problem| CheckResult::warn(problem.code, problem.detail.clone()))
 }
 
 /// What the status line says of the library.
