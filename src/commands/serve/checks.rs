@@ -2,6 +2,7 @@
 //! [`Check`](crate::daemon::health::Check), and its line in [`register`].
 
 mod database;
+pub(super) mod scanner;
 
 use std::io;
 use std::sync::Arc;

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use super::Counters;
 use crate::daemon::health::{BUCKETS, DATABASE, Health, Phase, Status};
 use crate::daemon::metrics::{Kind, Registry, Text};
-use crate::daemon::supervisor::{State, Supervisor};
 
 /// The core's collectors. The composition root adds those of other parts.
 #[must_use]
-pub fn exposition(health: Health, counters: Arc<Counters>, supervisor: Supervisor) -> Registry {
+pub fn exposition(health: Health, counters: Arc<Counters>) -> Registry {
     let mut registry = Registry::with_process();
     registry.add(move |text| daemon(&health, text));
     registry.add(move |text| counters.collect(text));
-    registry.add(move |text| tasks(&supervisor, text));
     registry
 }
 
@@ -62,21 +60,5 @@ fn checks(health: &Health, text: &mut Text) {
             &durations.counts,
             durations.sum,
         );
-    }
-}
-
-fn tasks(supervisor: &Supervisor, text: &mut Text) {
-    let tasks = supervisor.tasks();
-    let mut states = text.family("vpo_task_state", Kind::Gauge, "1 for the state that a task is in, else 0.");
-    for task in &tasks {
-        for state in State::ALL {
-            let labels = [("task", task.name.as_str()), ("state", state.as_str())];
-            states.sample(&labels, u8::from(state == task.state));
-        }
-    }
-    let mut restarts =
-        text.family("vpo_task_restarts_total", Kind::Counter, "Times that a task was begun anew.");
-    for task in &tasks {
-        restarts.sample(&[("task", &task.name)], task.restarts);
     }
 }
