@@ -1,12 +1,11 @@
-//! A daemon core that knows nothing of videos, SQL or configuration files: life cycle, supervised tasks,
-//! health, HTTP, metrics and systemd's protocols.
+//! A daemon core that knows nothing of videos, SQL or configuration files: signals,
+//! restarts, health, HTTP, metrics and systemd's protocols.
 //!
-//! Inside: `lifecycle` and `http` use `supervisor`, `health`, `metrics` and `notify`; those four import
-//! nothing of the crate.
+//! Inside: `http` uses `health` and `metrics`; the others use nothing but [`crate::base`].
 
+pub mod backoff;
 pub mod health;
 pub mod http;
-pub mod lifecycle;
 pub mod metrics;
 pub mod notify;
-pub mod supervisor;
+pub mod signals;

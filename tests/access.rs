@@ -344,7 +344,7 @@ fn a_task_that_fails_is_a_check_that_warns_until_the_cause_is_gone() {
         eventually(&format!("the scanner's task is {status}"), || {
             let answer = Client::connect(address).get("/health");
             let checks = answer.json()["checks"].as_array()?.clone();
-            let check = checks.into_iter().find(|check| check["name"] == "task:scanner")?;
+            let check = checks.into_iter().find(|check| check["name"] == "scanner")?;
             (check["status"] == status).then_some((answer, check))
         })
     };
@@ -354,11 +354,11 @@ fn a_task_that_fails_is_a_check_that_warns_until_the_cause_is_gone() {
     let detail = warned["detail"].as_str().expect("says why");
     assert!(detail.contains("can be read but not written") && detail.contains("chown"), "{detail}");
     let metrics = Client::connect(address).get("/metrics").body;
-    assert!(metrics.contains("vpo_task_state{task=\"scanner\",state=\"restarting\"} 1"), "{metrics}");
+    assert!(metrics.contains("vpo_check_status{check=\"scanner\",status=\"warn\"} 1"), "{metrics}");
     set(&sandbox, "data/library.db", 0o644);
     check("pass");
     assert!(daemon.stop().success());
-    assert!(daemon.log().contains("check passes again check=task:scanner"), "{}", daemon.log());
+    assert!(daemon.log().contains("check passes again check=scanner"), "{}", daemon.log());
 }
 
 /// A bind mount of `data` on itself, read-only.

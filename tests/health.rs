@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
-use vpo::daemon::health::{Disclosure, Health, Identity, Phase, Report, Status, Verdict};
+use vpo::daemon::health::{Check, CheckResult, Disclosure, Health, Identity, Phase, Report, Status};
 
 use crate::harness::{eventually, in_time};
 
@@ -13,29 +13,46 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-fn running(runtime: &Runtime, check: impl FnMut() -> Verdict + Send + 'static) -> Health {
+/// A check that calls a closure.
+struct Calls<F>(&'static str, F);
+
+impl<F: FnMut() -> CheckResult + Send + 'static> Check for Calls<F> {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn is_critical(&self) -> bool {
+        !self.0.starts_with("warns")
+    }
+
+    fn run(&mut self) -> CheckResult {
+        self.1()
+    }
+}
+
+fn running(runtime: &Runtime, check: impl FnMut() -> CheckResult + Send + 'static) -> Health {
     let _guard = runtime.enter();
     let health = Health::new(Identity { version: "1.2.3", schema_version: 7 });
-    health.watch_database(check).expect("a thread");
+    health.register(Calls("database", check)).expect("a thread");
     health.set_phase(Phase::Running);
     health
 }
 
 /// As [`running`], once the first check has come back: on a busy machine that may be late.
-fn settled(runtime: &Runtime, check: impl FnMut() -> Verdict + Send + 'static) -> Health {
+fn settled(runtime: &Runtime, check: impl FnMut() -> CheckResult + Send + 'static) -> Health {
     let health = running(runtime, check);
     eventually("the first check", || runtime.block_on(health.report()).ok().then_some(()));
     health
 }
 
 fn reason(report: &Report) -> Option<&'static str> {
-    report.database.as_ref().expect("a verdict").verdict.reason
+    report.check("database").expect("a result").reason
 }
 
 #[test]
 fn the_phase_decides_before_the_database_does() {
     let runtime = runtime();
-    let health = settled(&runtime, Verdict::pass);
+    let health = settled(&runtime, CheckResult::pass);
     for (phase, status, ok) in [
         (Phase::Starting, "unhealthy", false),
         (Phase::Running, "healthy", true),
@@ -53,10 +70,10 @@ fn the_phase_decides_before_the_database_does() {
 }
 
 #[test]
-fn only_the_database_can_fail_the_whole() {
+fn checks_that_are_not_critical_fail_nothing() {
     let runtime = runtime();
-    let health = settled(&runtime, || Verdict::warn("read_only", "on a read-only mount"));
-    health.set("root:/srv", Verdict::fail("offline", "gone"));
+    let health = settled(&runtime, || CheckResult::warn("read_only", "on a read-only mount"));
+    health.set("root:/srv", CheckResult::fail("offline", "gone"));
     let report = runtime.block_on(health.report());
     assert!(report.ok());
     let json: serde_json::Value =
@@ -65,7 +82,60 @@ fn only_the_database_can_fail_the_whole() {
     assert_eq!(json["checks"][1]["name"], "root:/srv");
     assert_eq!(json["checks"][1]["detail"], "gone");
     health.remove("root:/srv");
-    assert_eq!(runtime.block_on(health.report()).pushed.len(), 0);
+    assert_eq!(runtime.block_on(health.report()).checks.len(), 1);
+}
+
+#[test]
+fn each_critical_check_can_fail_the_whole() {
+    let runtime = runtime();
+    let health = settled(&runtime, CheckResult::pass);
+    let is_sound = Arc::new(AtomicUsize::new(0));
+    let sound = Arc::clone(&is_sound);
+    {
+        let _guard = runtime.enter();
+        let critical = Calls("clock", move || match sound.load(Ordering::SeqCst) {
+            0 => CheckResult::fail("unset", "the clock is not set"),
+            _ => CheckResult::pass(),
+        });
+        health.register(critical).expect("a thread");
+        health.register(Calls("warns", || CheckResult::fail("gone", "not critical"))).expect("a thread");
+    }
+    eventually("both new checks have a result", || {
+        let report = runtime.block_on(health.report());
+        assert!(!report.ok(), "a critical check that has no result, or fails, is 503");
+        let json: serde_json::Value =
+            serde_json::from_slice(&report.to_json(Disclosure::Everything)).expect("JSON");
+        assert_eq!(json["status"], "degraded");
+        let found = ["clock", "warns"].map(|name| report.check(name).and_then(|result| result.reason));
+        (json["database"] == "connected" && found == [Some("unset"), Some("gone")]).then_some(())
+    });
+    is_sound.store(1, Ordering::SeqCst);
+    eventually("healthy again", || runtime.block_on(health.report()).ok().then_some(()));
+}
+
+#[test]
+fn several_slow_checks_delay_a_probe_no_longer_than_one() {
+    in_time(|| {
+        let runtime = runtime();
+        let health = running(&runtime, || {
+            std::thread::sleep(Duration::from_secs(1));
+            CheckResult::pass()
+        });
+        {
+            let _guard = runtime.enter();
+            for name in ["warns 1", "warns 2", "warns 3"] {
+                let slow = Calls(name, || {
+                    std::thread::sleep(Duration::from_secs(1));
+                    CheckResult::pass()
+                });
+                health.register(slow).expect("a thread");
+            }
+        }
+        let begun = Instant::now();
+        runtime.block_on(health.report());
+        let took = begun.elapsed();
+        if took < Duration::from_millis(100) { Ok(()) } else { Err(format!("{took:?}")) }
+    });
 }
 
 #[test]
@@ -79,7 +149,7 @@ fn waiting_probes_share_one_check() {
         std::thread::sleep(Duration::from_millis(5));
         running_now.fetch_sub(1, Ordering::SeqCst);
         counted.fetch_add(1, Ordering::SeqCst);
-        Verdict::pass()
+        CheckResult::pass()
     });
     let begun = Instant::now();
     runtime.block_on(async {
@@ -124,7 +194,7 @@ fn a_stuck_check_delays_no_probe_and_comes_back_by_itself() {
     let (permit, permits) = mpsc::channel();
     let health = running(&runtime, move || {
         permits.recv().expect("permission");
-        Verdict::pass()
+        CheckResult::pass()
     });
     let begun = Instant::now();
     permit.send(()).expect("taken");
@@ -146,7 +216,7 @@ fn a_stuck_check_delays_no_probe_and_comes_back_by_itself() {
     });
     assert!(begun.elapsed() >= Duration::from_secs(1));
     // That it is stuck is a verdict: no reason for the watchdog to bite.
-    assert!(health.verdicts_flow());
+    assert!(health.is_alive());
     for _ in 0..100 {
         permit.send(()).expect("taken");
     }
@@ -156,7 +226,7 @@ fn a_stuck_check_delays_no_probe_and_comes_back_by_itself() {
 #[test]
 fn a_busy_library_is_a_fault_only_after_a_second() {
     let runtime = runtime();
-    let verdict = Arc::new(Mutex::new(Verdict::pass()));
+    let verdict = Arc::new(Mutex::new(CheckResult::pass()));
     let passed = Arc::new(Mutex::new(Instant::now()));
     let (given, noted) = (Arc::clone(&verdict), Arc::clone(&passed));
     let health = settled(&runtime, move || {
@@ -166,7 +236,7 @@ fn a_busy_library_is_a_fault_only_after_a_second() {
         }
         verdict
     });
-    *verdict.lock().expect("not poisoned") = Verdict::busy("locked", "someone is at work");
+    *verdict.lock().expect("not poisoned") = CheckResult::busy("locked", "someone is at work");
     let busy_from = Instant::now();
     eventually("locked", || {
         let report = runtime.block_on(health.report());
@@ -178,7 +248,7 @@ fn a_busy_library_is_a_fault_only_after_a_second() {
         Some(())
     });
     assert!(passed.lock().expect("not poisoned").elapsed() >= Duration::from_secs(1));
-    *verdict.lock().expect("not poisoned") = Verdict::pass();
+    *verdict.lock().expect("not poisoned") = CheckResult::pass();
     eventually("healthy again", || runtime.block_on(health.report()).ok().then_some(()));
 }
 
@@ -190,15 +260,21 @@ fn a_library_that_is_free_now_and_then_is_no_fault() {
         // As beside a neighbour that commits one transaction after the other: one look in ten gets through.
         let health = settled(&runtime, move || {
             looks += 1;
-            if looks % 10 == 1 { Verdict::pass() } else { Verdict::busy("locked", "someone is at work") }
+            if looks % 10 == 1 {
+                CheckResult::pass()
+            } else {
+                CheckResult::busy("locked", "someone is at work")
+            }
         });
         runtime.block_on(async {
             // With probes, and without: the daemon's own looks must not call it a fault either.
             for probes in [true, false] {
                 let begun = Instant::now();
                 while begun.elapsed() < Duration::from_millis(2500) {
-                    let told = if probes { health.report().await.database } else { health.last().seen };
-                    let status = told.expect("a verdict").verdict.status;
+                    if probes {
+                        health.report().await;
+                    }
+                    let status = health.check("database").expect("a result").status;
                     if status != Status::Pass {
                         return Err(format!("{status:?} after {:?}, probes: {probes}", begun.elapsed()));
                     }
@@ -217,7 +293,7 @@ fn a_check_that_panics_is_a_verdict_too() {
     let is_sound = Arc::clone(&sound);
     let health = running(&runtime, move || {
         assert!(is_sound.load(Ordering::SeqCst) > 0, "on purpose");
-        Verdict::pass()
+        CheckResult::pass()
     });
     eventually("the panic is told", || {
         let report = runtime.block_on(health.report());
@@ -236,11 +312,11 @@ fn no_check_begins_once_watching_has_stopped() {
     let counted = Arc::clone(&count);
     let health = settled(&runtime, move || {
         counted.fetch_add(1, Ordering::SeqCst);
-        Verdict::pass()
+        CheckResult::pass()
     });
     let report = runtime.block_on(health.report());
-    assert_eq!(report.database.expect("a verdict").verdict.status, Status::Pass);
-    runtime.block_on(health.stop_watching());
+    assert_eq!(report.check("database").expect("a result").status, Status::Pass);
+    runtime.block_on(health.stop_checks());
     let before = count.load(Ordering::SeqCst);
     runtime.block_on(async { tokio::time::sleep(Duration::from_millis(600)).await });
     assert!(runtime.block_on(health.report()).connected(), "what was last known stays");
@@ -254,16 +330,16 @@ fn a_stop_while_the_check_is_stuck_tells_nothing_new() {
     let health = running(&runtime, move || {
         // Ends with the test, which drops the other side.
         let _ = permits.recv();
-        Verdict::pass()
+        CheckResult::pass()
     });
     permit.send(()).expect("taken");
     eventually("the first check", || runtime.block_on(health.report()).ok().then_some(()));
     eventually("the stuck check is told", || {
         (reason(&runtime.block_on(health.report())) == Some("timeout")).then_some(())
     });
-    runtime.block_on(health.stop_watching());
+    runtime.block_on(health.stop_checks());
     let report = runtime.block_on(health.report());
     assert_eq!(reason(&report), Some("timeout"), "nobody has looked since");
-    let last = health.last().seen.expect("a verdict");
-    assert_eq!(last.verdict.reason, Some("timeout"));
+    let last = health.check("database").expect("a result");
+    assert_eq!(last.reason, Some("timeout"));
 }

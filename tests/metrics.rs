@@ -53,7 +53,7 @@ fn figures_are_those_of_the_daemon() {
     assert!(value("vpo_http_connections_closed_total{reason=\"ended\"}") >= 1.0);
     assert!(value("vpo_http_connections_open") >= 1.0);
     assert!(value("vpo_http_connections_accepted_total") >= 7.0);
-    assert!(value("vpo_database_check_status{status=\"pass\"}") > 0.0);
+    assert!(value("vpo_check_status{check=\"database\",status=\"pass\"}") > 0.0);
     assert!(value("vpo_database_check_duration_seconds_count") >= 1.0);
     assert!(value("vpo_database_check_age_seconds") < 5.0);
     assert!(value("vpo_log_lines_dropped_total") < 1.0);
@@ -73,7 +73,7 @@ fn a_failed_check_is_told_with_its_reason() {
     eventually("/health is 503", || (daemon.get("/health").status == 503).then_some(()));
     let samples = samples(&daemon);
     assert!(samples.contains_key("vpo_database_check_reason{reason=\"missing\"}"), "{samples:#?}");
-    assert!(samples["vpo_database_check_status{status=\"fail\"}"] > 0.0);
+    assert!(samples["vpo_check_status{check=\"database\",status=\"fail\"}"] > 0.0);
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn every_reason_of_a_check_is_documented() {
     let mut reasons = BTreeSet::new();
     for (path, code) in sources() {
         for constructor in ["warn", "fail", "busy"] {
-            reasons.extend(literals(&code, &format!("Verdict::{constructor}(")).map(str::to_owned));
+            reasons.extend(literals(&code, &format!("CheckResult::{constructor}(")).map(str::to_owned));
         }
         if path.ends_with("library/check.rs") {
             let (_, names) = code.split_once("impl Reason").expect("the reasons");

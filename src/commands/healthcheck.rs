@@ -196,7 +196,8 @@ fn judge(answer: &[u8], address: &str, route: Route) -> Result<String, Unhealthy
     let health = serde_json::from_str::<Health>(body)
         .map_err(|_| foreign(format!("status {status}, but not the JSON of vpo")))?;
     let is_healthy = status == "200";
-    let wanted = if is_healthy { "warn" } else { "fail" };
+    // A check that is not critical may fail while the daemon is healthy.
+    let is_wanted = |check: &Check| check.status == "fail" || (is_healthy && check.status == "warn");
     let mut parts = Vec::new();
     if is_healthy {
         parts.push("healthy".to_owned());
@@ -204,7 +205,7 @@ fn judge(answer: &[u8], address: &str, route: Route) -> Result<String, Unhealthy
     if health.phase != "running" {
         parts.push(health.phase);
     }
-    for check in health.checks.into_iter().filter(|check| check.status == wanted) {
+    for check in health.checks.into_iter().filter(is_wanted) {
         let reason = check.reason.unwrap_or(check.status);
         // What a warning is about is for `/health` and the log: this line is said again at every probe.
         let detail = check.detail.filter(|_| !is_healthy).map(|detail| format!(" ({detail})"));

@@ -1,32 +1,34 @@
-//! What the daemon knows of its own state, and how a probe learns it in time.
+//! The daemon's health: the results of its checks, and the answer to a probe.
 //!
-//! The database check is a closure that this module runs on a thread of its own: twice a second, and on
-//! demand when the last verdict is older than 250 ms; at most one in flight, all waiting probes share it
-//! ([`watch`]). Other checks (roots, tasks) are pushed and never turn `/health` 503.
-//! This module does not know what the closure looks at: it knows deadlines, ages and transitions.
-//! Imports nothing of the crate.
+//! A [`Check`] that is registered runs on a thread of its own ([`runner`]): twice a second, and on demand when its last
+//! result is older than 250 ms. All waiting probes share one run. The result of another check follows from an event (a
+//! root was unmounted) and is set with [`Health::set`]; such a check never fails `/health`.
+//! This module does not know what a check checks. Imports [`crate::base`] alone.
 
 mod report;
-mod watch;
+mod runner;
 
 use std::borrow::Cow;
+use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use report::{Disclosure, Report};
-pub use watch::{BUCKETS, Snapshot};
+use tracing::{debug, info, warn};
 
-use watch::Watch;
+pub use report::{DATABASE, Disclosure, Report};
+pub use runner::{BUCKETS, Histogram};
+
+use runner::Runner;
 
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// All is well.
+    /// No problem.
     Pass,
-    /// Something to look at; the daemon still does its work (200).
+    /// A problem that the daemon can work with (200).
     Warn,
-    /// The part is not usable (503 when it is the database).
+    /// The part is not usable (503 if the check is critical).
     Fail,
 }
 
@@ -45,44 +47,59 @@ impl Status {
     }
 }
 
-/// What one look at one part found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+/// The result of a check.
+#[derive(Clone, Debug)]
+pub struct CheckResult {
     /// The outcome.
     pub status: Status,
-    /// A stable code (`missing`, `locked`, …); `None` when all is well.
+    /// A stable code (`missing`, `locked`, …); `None` if the check passes.
     pub reason: Option<&'static str>,
     /// One line for people: what, where, what to do.
     pub detail: Option<String>,
-    /// The part was found busy (someone else's commit): the verdict before this one may be given for up to
-    /// a second, and only then this one.
-    pub busy: bool,
+    /// Another program holds the part. The result before this one stays valid for up to a second.
+    pub is_busy: bool,
+    /// When the check ended.
+    pub checked_at: Instant,
 }
 
-impl Verdict {
-    /// All is well.
+impl CheckResult {
+    /// The check passes.
     #[must_use]
     pub fn pass() -> Self {
-        Self { status: Status::Pass, reason: None, detail: None, busy: false }
+        Self { status: Status::Pass, reason: None, detail: None, is_busy: false, checked_at: Instant::now() }
     }
 
-    /// Something to look at.
+    /// The part has a problem and is usable.
     #[must_use]
     pub fn warn(reason: &'static str, detail: impl Into<String>) -> Self {
-        Self { status: Status::Warn, reason: Some(reason), detail: Some(detail.into()), busy: false }
+        Self { status: Status::Warn, reason: Some(reason), detail: Some(detail.into()), ..Self::pass() }
     }
 
     /// The part is not usable.
     #[must_use]
     pub fn fail(reason: &'static str, detail: impl Into<String>) -> Self {
-        Self { status: Status::Fail, reason: Some(reason), detail: Some(detail.into()), busy: false }
+        Self { status: Status::Fail, ..Self::warn(reason, detail) }
     }
 
-    /// The part could not be looked at because someone else is at work on it; a failure only when it stays so.
+    /// The part could not be checked because another program holds it. A failure only if that lasts.
     #[must_use]
     pub fn busy(reason: &'static str, detail: impl Into<String>) -> Self {
-        Self { status: Status::Fail, reason: Some(reason), detail: Some(detail.into()), busy: true }
+        Self { is_busy: true, ..Self::fail(reason, detail) }
     }
+}
+
+/// A check that [`Health::register`] runs on a thread of its own.
+pub trait Check: Send + 'static {
+    /// Its name in `/health`, in the log and in `vpo_check_status`.
+    fn name(&self) -> &'static str;
+
+    /// Whether `/health` answers 503 while it fails.
+    fn is_critical(&self) -> bool {
+        false
+    }
+
+    /// Checks once. It may block: after 80 ms a probe no longer waits for it, and after a second it fails with `timeout`.
+    fn run(&mut self) -> CheckResult;
 }
 
 /// Where the daemon is in its life.
@@ -111,7 +128,7 @@ impl Phase {
     }
 }
 
-/// What the daemon says of itself in every answer.
+/// What the daemon states of itself in every answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The program's version.
@@ -120,13 +137,41 @@ pub struct Identity {
     pub schema_version: u32,
 }
 
-/// A check's verdict, and when it was last confirmed.
+/// A check in the list of all.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    /// What was found.
-    pub verdict: Verdict,
-    /// When.
-    pub at: Instant,
+pub struct ListedCheck {
+    /// Its name.
+    pub name: Cow<'static, str>,
+    /// Whether `/health` answers 503 while it fails.
+    pub is_critical: bool,
+    /// Its last result; `None` before the first.
+    pub result: Option<Arc<CheckResult>>,
+}
+
+/// The results of all checks, in the order of their registration.
+#[derive(Debug, Default)]
+struct Results(Mutex<Arc<Vec<ListedCheck>>>);
+
+impl Results {
+    fn lock(&self) -> MutexGuard<'_, Arc<Vec<ListedCheck>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, name: Cow<'static, str>, is_critical: bool) {
+        Arc::make_mut(&mut *self.lock()).push(ListedCheck { name, is_critical, result: None });
+    }
+
+    /// Replaces the result of a check in the list, and logs the change.
+    fn replace(&self, name: &str, result: &Arc<CheckResult>) {
+        let mut list = self.lock();
+        let Some(index) = list.iter().position(|check| check.name == name) else { return };
+        if list[index].result.as_ref().is_some_and(|before| Arc::ptr_eq(before, result)) {
+            return;
+        }
+        let before = Arc::make_mut(&mut *list)[index].result.replace(Arc::clone(result));
+        drop(list);
+        log_change(name, before.as_deref(), result);
+    }
 }
 
 /// The daemon's health; clones share it.
@@ -138,17 +183,8 @@ struct Inner {
     identity: Identity,
     started: Instant,
     phase: AtomicU8,
-    database: Arc<Watch>,
-    pushed: Mutex<Arc<Vec<Pushed>>>,
-}
-
-/// A check whose owner tells its verdict (a root, a task), in place of being asked.
-#[derive(Clone, Debug)]
-pub struct Pushed {
-    /// Its name in the list of checks.
-    pub name: Cow<'static, str>,
-    /// Its last verdict.
-    pub seen: Seen,
+    results: Arc<Results>,
+    runners: Mutex<Arc<Vec<Arc<Runner>>>>,
 }
 
 impl Health {
@@ -159,12 +195,12 @@ impl Health {
             identity,
             started: Instant::now(),
             phase: AtomicU8::new(Phase::Starting as u8),
-            database: Arc::new(Watch::default()),
-            pushed: Mutex::default(),
+            results: Arc::default(),
+            runners: Mutex::default(),
         }))
     }
 
-    /// Says where the daemon is in its life.
+    /// Sets where the daemon is in its life.
     pub fn set_phase(&self, phase: Phase) {
         self.0.phase.store(phase as u8, Ordering::Release);
     }
@@ -175,7 +211,7 @@ impl Health {
         Phase::ALL[usize::from(self.0.phase.load(Ordering::Acquire))]
     }
 
-    /// Who answers.
+    /// Version and schema version.
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.0.identity
@@ -187,76 +223,106 @@ impl Health {
         self.0.started.elapsed()
     }
 
-    /// Has `check` run on a thread of its own from now on. A check that never returns holds that one thread
-    /// and nothing else: not a probe, not the exit. Must be called within a tokio runtime, once.
+    /// Runs `check` on a thread of its own from now on. A check that never returns blocks that one thread, and neither a
+    /// probe nor the exit. Must be called within a tokio runtime.
     ///
     /// # Errors
     ///
     /// When the thread cannot be started.
-    pub fn watch_database(&self, check: impl FnMut() -> Verdict + Send + 'static) -> std::io::Result<()> {
-        Watch::start(&self.0.database, check)
+    pub fn register(&self, check: impl Check) -> io::Result<()> {
+        self.0.results.add(check.name().into(), check.is_critical());
+        let runner = Runner::start(check, Arc::clone(&self.0.results))?;
+        let mut runners = self.0.runners.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut *runners).push(runner);
+        Ok(())
     }
 
-    /// Lets no further check begin, and waits until none is in flight, for as long as a check may take: to be
-    /// called before the library is closed. What was last known stays.
-    pub async fn stop_watching(&self) {
-        self.0.database.stop().await;
-    }
-
-    /// Tells a check's verdict (a root's, a task's). It is shown and logged when it changes, and never turns
-    /// `/health` 503.
-    pub fn set(&self, name: impl Into<Cow<'static, str>>, verdict: Verdict) {
-        let name = name.into();
-        let seen = Seen { verdict, at: Instant::now() };
-        let before = {
-            let mut pushed = self.0.pushed.lock().unwrap_or_else(PoisonError::into_inner);
-            let list = Arc::make_mut(&mut pushed);
-            if let Some(check) = list.iter_mut().find(|check| check.name == name) {
-                Some(std::mem::replace(&mut check.seen, seen.clone()).verdict)
-            } else {
-                list.push(Pushed { name: name.clone(), seen: seen.clone() });
-                None
-            }
-        };
-        watch::log_change(&name, before.as_ref(), &seen.verdict);
-    }
-
-    /// Forgets a pushed check.
-    pub fn remove(&self, name: &str) {
-        let mut pushed = self.0.pushed.lock().unwrap_or_else(PoisonError::into_inner);
-        if pushed.iter().any(|check| check.name == name) {
-            Arc::make_mut(&mut pushed).retain(|check| check.name != name);
+    /// Starts no further check, and waits until none runs, for 80 ms at most. To be called before the database is closed.
+    /// The last results stay.
+    pub async fn stop_checks(&self) {
+        for runner in self.runners().iter() {
+            runner.stop().await;
         }
     }
 
-    /// The pushed checks as they stand.
-    #[must_use]
-    pub fn pushed(&self) -> Arc<Vec<Pushed>> {
-        Arc::clone(&self.0.pushed.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Sets the result of a check that is not registered. It never turns `/health` 503.
+    pub fn set(&self, name: impl Into<Cow<'static, str>>, result: CheckResult) {
+        let name = name.into();
+        if !self.checks().iter().any(|check| check.name == name) {
+            self.0.results.add(name.clone(), false);
+        }
+        self.0.results.replace(&name, &Arc::new(result));
     }
 
-    /// What a probe is told. Waits for a check when the last verdict is older than 250 ms, for 80 ms at most.
+    /// Removes a check that was [set](Self::set).
+    pub fn remove(&self, name: &str) {
+        let mut list = self.0.results.lock();
+        if list.iter().any(|check| check.name == name) {
+            Arc::make_mut(&mut *list).retain(|check| check.name != name);
+        }
+    }
+
+    /// All checks with their last results. Runs none.
+    #[must_use]
+    pub fn checks(&self) -> Arc<Vec<ListedCheck>> {
+        Arc::clone(&self.0.results.lock())
+    }
+
+    /// The last result of a check. Does not run it.
+    #[must_use]
+    pub fn check(&self, name: &str) -> Option<Arc<CheckResult>> {
+        self.checks().iter().find(|check| check.name == name)?.result.clone()
+    }
+
+    /// The answer to a probe. Runs the checks whose last result is older than 250 ms, and waits for them for 80 ms at most.
     pub async fn report(&self) -> Report {
-        let (database, now) = self.0.database.verdict().await;
+        let runners = self.runners();
+        // All at once first, so that several slow checks together take no longer than one.
+        for runner in runners.iter() {
+            runner.request();
+        }
+        for runner in runners.iter() {
+            runner.refresh().await;
+        }
+        let now = Instant::now();
         Report {
             phase: self.phase(),
             identity: self.0.identity,
             uptime: now.saturating_duration_since(self.0.started),
-            database,
-            pushed: self.pushed(),
+            checks: self.checks(),
             now,
         }
     }
 
-    /// The database check as it stands, without a new look.
+    /// How long the runs of a registered check took.
     #[must_use]
-    pub fn last(&self) -> Snapshot {
-        self.0.database.snapshot()
+    pub fn durations(&self, name: &str) -> Option<Histogram> {
+        self.runners().iter().find(|runner| runner.name() == name).map(|runner| runner.durations())
     }
 
-    /// Whether checks still lead to verdicts (that a check is late is a verdict too): what the watchdog asks.
+    /// Whether the registered checks still lead to results; a `timeout` is one. For the watchdog.
     #[must_use]
-    pub fn verdicts_flow(&self) -> bool {
-        self.0.database.flows()
+    pub fn is_alive(&self) -> bool {
+        self.runners().iter().all(|runner| runner.is_alive())
+    }
+
+    fn runners(&self) -> Arc<Vec<Arc<Runner>>> {
+        Arc::clone(&self.0.runners.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// One line for each change of a check's status or reason; only a debug line for a first result that passes.
+fn log_change(name: &str, before: Option<&CheckResult>, after: &CheckResult) {
+    let key = |result: &CheckResult| (result.status, result.reason);
+    if before.map(key) == Some(key(after)) {
+        return;
+    }
+    let reason = after.reason.unwrap_or_default();
+    let detail = after.detail.as_deref().unwrap_or_default();
+    match (after.status, before) {
+        (Status::Fail, _) => warn!(check = name, reason, detail, "check failed"),
+        (Status::Warn, _) => warn!(check = name, reason, detail, "check warns"),
+        (Status::Pass, Some(_)) => info!(check = name, "check passes again"),
+        (Status::Pass, None) => debug!(check = name, "check passes"),
     }
 }

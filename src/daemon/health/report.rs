@@ -1,26 +1,27 @@
-//! What a probe is told, and its JSON.
+//! The answer to a probe, and its JSON.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Identity, Phase, Pushed, Seen, Status};
+use super::{CheckResult, Identity, ListedCheck, Phase, Status};
 use crate::base::text::to_json;
+
+/// The check that the key `database` states, and whose reason and duration are metrics.
+pub const DATABASE: &str = "database";
 
 /// The daemon's health at one moment.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Where the daemon is in its life.
     pub phase: Phase,
-    /// Who answers.
+    /// Version and schema version.
     pub identity: Identity,
     /// Time since the start.
     pub uptime: Duration,
-    /// The database check; `None` when nothing is watched.
-    pub database: Option<Arc<Seen>>,
-    /// The other checks.
-    pub pushed: Arc<Vec<Pushed>>,
+    /// All checks.
+    pub checks: Arc<Vec<ListedCheck>>,
     /// The moment.
     pub now: Instant,
 }
@@ -37,49 +38,64 @@ pub enum Disclosure {
 }
 
 impl Report {
+    /// The result of a check.
+    #[must_use]
+    pub fn check(&self, name: &str) -> Option<&CheckResult> {
+        self.checks.iter().find(|check| check.name == name)?.result.as_deref()
+    }
+
     /// Whether the database can be used.
     #[must_use]
     pub fn connected(&self) -> bool {
-        self.database.as_ref().is_some_and(|seen| seen.verdict.status != Status::Fail)
+        self.check(DATABASE).is_some_and(|result| result.status != Status::Fail)
+    }
+
+    /// Whether no critical check fails.
+    fn is_usable(&self) -> bool {
+        let fails = |check: &ListedCheck| check.result.as_ref().is_none_or(|one| one.status == Status::Fail);
+        !self.checks.iter().any(|check| check.is_critical && fails(check))
     }
 
     /// Whether the answer is 200.
     #[must_use]
     pub fn ok(&self) -> bool {
-        self.phase == Phase::Running && self.connected()
+        self.phase == Phase::Running && self.is_usable()
     }
 
-    /// Whether [`Self::to_json`] of both would be the same text, but for ages a millisecond apart.
+    /// Whether [`Self::to_json`] of both is the same text, except for ages a millisecond apart.
     #[must_use]
-    pub fn says_the_same(&self, other: &Self) -> bool {
+    pub fn renders_equal(&self, other: &Self) -> bool {
         self.uptime.as_millis() == other.uptime.as_millis()
             && self.phase == other.phase
             && self.identity == other.identity
-            && Arc::ptr_eq(&self.pushed, &other.pushed)
-            && match (&self.database, &other.database) {
-                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-                (None, None) => true,
-                _ => false,
-            }
+            && Arc::ptr_eq(&self.checks, &other.checks)
     }
 
     /// The public word for the whole.
     #[must_use]
     pub fn status(&self) -> &'static str {
-        match (self.phase, self.connected()) {
-            (Phase::Running, true) => "healthy",
-            (Phase::Running, false) => "degraded",
-            (Phase::Starting | Phase::Stopping, _) => "unhealthy",
+        match self.phase {
+            Phase::Running if self.is_usable() => "healthy",
+            Phase::Running => "degraded",
+            Phase::Starting | Phase::Stopping => "unhealthy",
         }
     }
 
-    /// The body of `/health`, with as much of the checks as `disclosure` says.
+    /// The body of `/health`, with as much of the checks as `disclosure` allows.
     #[must_use]
     pub fn to_json(&self, disclosure: Disclosure) -> Vec<u8> {
-        let database = self.database.iter().map(|seen| ("database", seen.as_ref()));
-        let others = self.pushed.iter().map(|pushed| (pushed.name.as_ref(), &pushed.seen));
-        let checks = database.chain(others).filter(|_| disclosure != Disclosure::StatusOnly);
         let with_detail = disclosure == Disclosure::Everything;
+        let checks = self.checks.iter().filter(|_| disclosure != Disclosure::StatusOnly);
+        let checks = checks.filter_map(|check| {
+            let result = check.result.as_deref()?;
+            Some(CheckBody {
+                name: &check.name,
+                status: result.status.as_str(),
+                reason: result.reason,
+                detail: with_detail.then_some(result.detail.as_deref()),
+                age_seconds: seconds(self.now.saturating_duration_since(result.checked_at)),
+            })
+        });
         let body = Body {
             status: self.status(),
             database: if self.connected() { "connected" } else { "disconnected" },
@@ -88,7 +104,7 @@ impl Report {
             shutting_down: self.phase == Phase::Stopping,
             phase: self.phase.as_str(),
             schema_version: self.identity.schema_version,
-            checks: checks.map(|(name, seen)| Check::new(name, seen, self.now, with_detail)).collect(),
+            checks: checks.collect(),
         };
         // Strings, numbers and lists: nothing here can fail.
         to_json(&body).unwrap_or_default().into_bytes()
@@ -105,43 +121,19 @@ struct Body<'a> {
     shutting_down: bool,
     phase: &'static str,
     schema_version: u32,
-    checks: Vec<Check<'a>>,
+    checks: Vec<CheckBody<'a>>,
 }
 
 #[derive(Serialize)]
-struct Check<'a> {
+struct CheckBody<'a> {
     name: &'a str,
     status: &'static str,
     reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Detail::is_withheld")]
-    detail: Detail<'a>,
+    /// Omitted for a client without the token; else `null` if the result has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[expect(clippy::option_option, reason = "absent and null differ")]
+    detail: Option<Option<&'a str>>,
     age_seconds: f64,
-}
-
-/// `null` when there is nothing to say; left out for those without the token.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Detail<'a> {
-    Told(Option<&'a str>),
-    Withheld,
-}
-
-impl Detail<'_> {
-    fn is_withheld(&self) -> bool {
-        matches!(self, Self::Withheld)
-    }
-}
-
-impl<'a> Check<'a> {
-    fn new(name: &'a str, seen: &'a Seen, now: Instant, with_detail: bool) -> Self {
-        Self {
-            name,
-            status: seen.verdict.status.as_str(),
-            reason: seen.verdict.reason,
-            detail: if with_detail { Detail::Told(seen.verdict.detail.as_deref()) } else { Detail::Withheld },
-            age_seconds: seconds(now.saturating_duration_since(seen.at)),
-        }
-    }
 }
 
 /// Seconds to the millisecond: more digits would only be noise.

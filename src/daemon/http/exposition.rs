@@ -1,20 +1,17 @@
 //! What `/metrics` shows of the core.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::Counters;
-use crate::daemon::health::{BUCKETS, Health, Phase, Status};
+use crate::daemon::health::{BUCKETS, DATABASE, Health, Phase, Status};
 use crate::daemon::metrics::{Kind, Registry, Text};
-use crate::daemon::supervisor::{State, Supervisor};
 
 /// The core's collectors. The composition root adds those of other parts.
 #[must_use]
-pub fn exposition(health: Health, counters: Arc<Counters>, supervisor: Supervisor) -> Registry {
+pub fn exposition(health: Health, counters: Arc<Counters>) -> Registry {
     let mut registry = Registry::with_process();
     registry.add(move |text| daemon(&health, text));
     registry.add(move |text| counters.collect(text));
-    registry.add(move |text| tasks(&supervisor, text));
     registry
 }
 
@@ -30,60 +27,38 @@ fn daemon(health: &Health, text: &mut Text) {
     for phase in Phase::ALL {
         phases.sample(&[("phase", phase.as_str())], u8::from(phase == health.phase()));
     }
-    database(health, text);
-    let pushed = health.pushed();
-    let mut checks =
-        text.family("vpo_check_status", Kind::Gauge, "1 for the status of each other check, else 0.");
-    for check in pushed.iter() {
+    checks(health, text);
+}
+
+fn checks(health: &Health, text: &mut Text) {
+    let checks = health.checks();
+    let mut statuses =
+        text.family("vpo_check_status", Kind::Gauge, "1 for the status of each check, else 0.");
+    for check in checks.iter() {
         for status in Status::ALL {
-            let labels = [("check", check.name.as_ref()), ("status", status.as_str())];
-            checks.sample(&labels, u8::from(status == check.seen.verdict.status));
+            let is = check.result.as_ref().is_some_and(|result| result.status == status);
+            statuses.sample(&[("check", &check.name), ("status", status.as_str())], u8::from(is));
         }
     }
-}
-
-fn database(health: &Health, text: &mut Text) {
-    let last = health.last();
-    let verdict = last.seen.as_ref().map(|seen| &seen.verdict);
-    let mut statuses = text.family(
-        "vpo_database_check_status",
-        Kind::Gauge,
-        "1 for the status of the database check, else 0.",
-    );
-    for status in Status::ALL {
-        let is = verdict.is_some_and(|verdict| verdict.status == status);
-        statuses.sample(&[("status", status.as_str())], u8::from(is));
-    }
-    if let Some(reason) = verdict.and_then(|verdict| verdict.reason) {
-        text.family("vpo_database_check_reason", Kind::Gauge, "1 for why the database check does not pass.")
+    if let Some(result) = health.check(DATABASE) {
+        if let Some(reason) = result.reason {
+            text.family(
+                "vpo_database_check_reason",
+                Kind::Gauge,
+                "1 for why the database check does not pass.",
+            )
             .sample(&[("reason", reason)], 1);
-    }
-    if let Some(seen) = &last.seen {
-        let age = Instant::now().saturating_duration_since(seen.at).as_secs_f64();
-        text.family("vpo_database_check_age_seconds", Kind::Gauge, "Age of the database check's verdict.")
-            .sample(&[], age);
-    }
-    text.histogram(
-        "vpo_database_check_duration_seconds",
-        "How long the database checks took.",
-        &BUCKETS,
-        &last.durations.counts,
-        last.durations.sum,
-    );
-}
-
-fn tasks(supervisor: &Supervisor, text: &mut Text) {
-    let tasks = supervisor.tasks();
-    let mut states = text.family("vpo_task_state", Kind::Gauge, "1 for the state that a task is in, else 0.");
-    for task in &tasks {
-        for state in State::ALL {
-            let labels = [("task", task.name.as_str()), ("state", state.as_str())];
-            states.sample(&labels, u8::from(state == task.state));
         }
+        text.family("vpo_database_check_age_seconds", Kind::Gauge, "Age of the database check's result.")
+            .sample(&[], result.checked_at.elapsed().as_secs_f64());
     }
-    let mut restarts =
-        text.family("vpo_task_restarts_total", Kind::Counter, "Times that a task was begun anew.");
-    for task in &tasks {
-        restarts.sample(&[("task", &task.name)], task.restarts);
+    if let Some(durations) = health.durations(DATABASE) {
+        text.histogram(
+            "vpo_database_check_duration_seconds",
+            "How long the database checks took.",
+            &BUCKETS,
+            &durations.counts,
+            durations.sum,
+        );
     }
 }

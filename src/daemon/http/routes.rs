@@ -60,7 +60,7 @@ impl Rendered {
     fn body(&self, report: Report, access: Access) -> Bytes {
         let mut last = self.0[access as usize].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((before, body)) = &*last
-            && before.says_the_same(&report)
+            && before.renders_equal(&report)
         {
             return body.clone();
         }

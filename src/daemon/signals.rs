@@ -15,8 +15,10 @@ use crate::base::signals::with_signals_blocked;
 
 /// Which signal asked for the stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub enum Stop {
+    /// SIGTERM
     Terminate,
+    /// SIGINT
     Interrupt,
 }
 
@@ -31,13 +33,16 @@ impl fmt::Display for Stop {
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Request {
+pub enum Request {
+    /// SIGTERM or SIGINT
     Stop(Stop),
+    /// SIGHUP
     Reload,
 }
 
 /// The handlers.
-pub(super) struct Signals {
+#[derive(Debug)]
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
@@ -45,17 +50,20 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// From here on no signal of these ends the process by itself, and none is lost. Must be called within a tokio
-    /// runtime, and before there are other threads.
-    pub(super) fn listen() -> io::Result<Self> {
-        let signals = with_signals_blocked(Self::install)??;
+    /// Installs the handlers. From here on none of these signals ends the process by itself, and none is lost. Must be
+    /// called within a tokio runtime, and before there are other threads.
+    ///
+    /// # Errors
+    /// When the handlers cannot be installed.
+    pub fn install() -> io::Result<Self> {
+        let signals = with_signals_blocked(Self::handlers)??;
         if getpid().is_init() {
             tokio::spawn(reap(signal(SignalKind::child())?));
         }
         Ok(signals)
     }
 
-    fn install() -> io::Result<Self> {
+    fn handlers() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -65,7 +73,7 @@ impl Signals {
     }
 
     /// Waits for a request to stop. Cancel safe.
-    pub(super) async fn stop(&mut self) -> Stop {
+    pub async fn stop(&mut self) -> Stop {
         tokio::select! {
             biased;
             _ = self.interrupt.recv() => {
@@ -77,7 +85,7 @@ impl Signals {
     }
 
     /// Waits for any request; several reloads that wait are one. Cancel safe.
-    pub(super) async fn request(&mut self) -> Request {
+    pub async fn request(&mut self) -> Request {
         let Self { terminate, interrupt, hangup, interrupts } = self;
         tokio::select! {
             biased;
@@ -91,7 +99,7 @@ impl Signals {
     }
 
     /// Waits until SIGINT has come twice since the start.
-    pub(super) async fn second_interrupt(&mut self) {
+    pub async fn second_interrupt(&mut self) {
         while self.interrupts < 2 {
             self.interrupt.recv().await;
             self.interrupts += 1;

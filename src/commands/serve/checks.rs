@@ -1,0 +1,18 @@
+//! The health checks of `vpo serve`, a file for each: a type that implements
+//! [`Check`](crate::daemon::health::Check), and its line in [`register`].
+
+mod database;
+pub(super) mod scanner;
+
+use std::io;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::daemon::health::Health;
+use crate::library::Library;
+
+/// Starts the checks. `/health` lists them in this order.
+pub(super) fn register(health: &Health, library: &Arc<Library>, config: &Config) -> io::Result<()> {
+    health.register(database::Database::new(library, config.database.verify_interval))?;
+    Ok(())
+}

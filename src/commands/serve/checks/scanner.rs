@@ -1,0 +1,47 @@
+//! What keeps the scanner, or a root, from its work. Follows from events and only warns: not registered, but set.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::daemon::backoff::TaskState;
+use crate::daemon::health::{CheckResult, Health};
+use crate::scan::ScanState;
+use crate::scan::state::Problem;
+
+/// The results are confirmed at least this often.
+const CONFIRM_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Sets the check `scanner` and one for each root whenever the state of the scanner or its task changes.
+pub(in crate::commands::serve) async fn show(
+    mut state: watch::Receiver<ScanState>,
+    mut task: watch::Receiver<TaskState>,
+    health: Health,
+) {
+    let mut shown = BTreeSet::new();
+    loop {
+        let now = state.borrow_and_update().clone();
+        let failure = task.borrow_and_update().failure.clone();
+        let names: BTreeSet<_> =
+            now.roots.iter().map(|root| format!("root:{}", root.path.display())).collect();
+        for gone in shown.difference(&names) {
+            health.remove(gone);
+        }
+        for root in &now.roots {
+            health.set(format!("root:{}", root.path.display()), result(root.problem.as_ref()));
+        }
+        let scanner = failure.map(|failure| CheckResult::warn("restarting", failure));
+        health.set("scanner", scanner.unwrap_or_else(|| result(now.problem.as_ref())));
+        shown = names;
+        tokio::select! {
+            changed = state.changed() => if changed.is_err() { return },
+            changed = task.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(CONFIRM_INTERVAL) => {}
+        }
+    }
+}
+
+fn result(problem: Option<&Problem>) -> CheckResult {
+    problem.map_or_else(CheckResult::pass, |problem| CheckResult::warn(problem.code, problem.detail.clone()))
+}

@@ -1,0 +1,110 @@
+//! The parts of the daemon, each as the start needs it: the database, the socket, the HTTP server.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Log, ServeError, Sources, metrics, scanning};
+use crate::api;
+use crate::base::address::Address;
+use crate::config::{self, Config};
+use crate::daemon::backoff::TaskState;
+use crate::daemon::health::Health;
+use crate::daemon::http::{self, Counters, Limits, Listener, Policy, Token};
+use crate::library::{self, Library};
+use crate::scan::ScanState;
+use crate::telemetry::{self, Telemetry};
+
+/// Starts that may find the same damaged database before the daemon ends by itself: a service manager that kills it for being
+/// unhealthy and starts it again would do so for ever.
+const DAMAGED_STARTS: u32 = 3;
+
+/// What [`open`] has opened.
+pub(super) struct Opened {
+    pub(super) sources: Sources,
+    pub(super) config: Config,
+    pub(super) telemetry: Telemetry,
+    pub(super) library: Arc<Library>,
+}
+
+/// Everything that may block: configuration, logging, database. On a thread of its own.
+pub(super) fn open(sources: Sources, log: &Log, stop: &CancellationToken) -> Result<Opened, ServeError> {
+    let resolved = Config::resolve(&sources.flags, &sources.environment)?;
+    let config = resolved.config;
+    let telemetry = Telemetry::init(telemetry::Options {
+        level: config.logging.level,
+        format: config.logging.format,
+        output: config.logging.output,
+        journal_stream: sources.environment.get("JOURNAL_STREAM"),
+    })?;
+    let _ = log.set(telemetry.clone());
+    for warning in &resolved.warnings {
+        warn!("configuration: {warning}");
+    }
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        library = %config.database.path.display(),
+        roots = config.library.roots.len(),
+        config = resolved.file.as_deref().map(|file| tracing::field::display(file.display())),
+        "starting"
+    );
+    let options = library::Options {
+        write: !config.library.roots.is_empty(),
+        create_directory: config.database.is_default,
+        runtime_directory: sources.environment.runtime_directory(),
+    };
+    let library = Library::open(&config.database.path, options, &|| stop.is_cancelled())?;
+    if let Some((starts, detail)) = library.count_damaged_start()
+        && starts > DAMAGED_STARTS
+    {
+        return Err(ServeError::Damaged { path: library.path().to_owned(), detail, starts });
+    }
+    Ok(Opened { sources, config, telemetry, library: Arc::new(library) })
+}
+
+/// The passed socket, or one of our own.
+pub(super) fn listen(server: &config::Server, passed: Option<OwnedFd>) -> Result<Listener, http::BindError> {
+    let listener = match passed {
+        Some(socket) => Listener::passed(socket)?,
+        None => Listener::bind(server.bind, server.port)?,
+    };
+    if let Address::Tcp(address) = listener.address()
+        && !address.ip().to_canonical().is_loopback()
+        && server.auth_token.is_none()
+    {
+        warn!(%address, "anyone who reaches this address can read the library: set server.auth_token, or bind to 127.0.0.1");
+    }
+    Ok(listener)
+}
+
+/// What the HTTP server shows.
+pub(super) struct Shown {
+    pub(super) health: Health,
+    pub(super) telemetry: Telemetry,
+    pub(super) library: Arc<Library>,
+    pub(super) scans: watch::Receiver<ScanState>,
+    pub(super) scanner: watch::Receiver<TaskState>,
+}
+
+/// The HTTP server, which ends once `stop` is cancelled and every request is answered.
+pub(super) fn serve_http(
+    listener: Listener,
+    shown: Shown,
+    server: &config::Server,
+    stop: CancellationToken,
+) -> impl Future<Output = Result<(), http::ServeError>> + use<> {
+    let counters = Arc::new(Counters::default());
+    let mut registry = http::exposition(shown.health.clone(), Arc::clone(&counters));
+    metrics::add(&mut registry, &shown);
+    let api = api::routes(shown.library, scanning::roots(shown.scans));
+    let policy = Policy {
+        token: server.auth_token.as_ref().map(|secret| Token::new(secret.expose())),
+        hosts: server.hosts.iter().cloned().collect(),
+    };
+    let routes = http::routes(shown.health, Arc::new(registry), policy, api);
+    let limits = Limits::fitted(server.max_connections);
+    http::serve(listener, routes, stop, limits, counters)
+}

@@ -1,0 +1,87 @@
+//! The end of the daemon: requests, tasks, checks, the database, in this order.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout_at};
+use tracing::{error, info, warn};
+
+use super::{Daemon, ServeError, http_ended};
+use crate::daemon::health::Phase;
+use crate::daemon::signals::{Signals, Stop};
+
+/// Exit code after a second SIGINT: 128 + SIGINT, as shells have it.
+const EXIT_INTERRUPTED: u8 = 130;
+
+/// Time that closing gets when the shutdown timeout has run out: enough for a healthy disk.
+const LEAST_TIME_TO_CLOSE: Duration = Duration::from_millis(500);
+
+/// Ends everything in order; returns early on a second SIGINT.
+pub(super) async fn stop(
+    mut daemon: Daemon,
+    mut signals: Signals,
+    outcome: Result<Stop, ServeError>,
+) -> Result<ExitCode, ServeError> {
+    let begun = Instant::now();
+    let timeout = daemon.shutdown_timeout;
+    daemon.status.health.set_phase(Phase::Stopping);
+    daemon.manager.notifier.stopping();
+    daemon.show_status();
+    let why = outcome.as_ref().map_or_else(|_| "failed".to_owned(), ToString::to_string);
+    info!("{why}: stopping, for {timeout:?} at most");
+    tokio::select! {
+        biased;
+        () = signals.second_interrupt() => {
+            warn!("second SIGINT: leaving at once");
+            return Ok(ExitCode::from(EXIT_INTERRUPTED));
+        }
+        () = end(&mut daemon, begun + timeout) => info!("stopped after {:?}", begun.elapsed()),
+    }
+    outcome.map(|_| ExitCode::SUCCESS)
+}
+
+/// Ends requests and tasks; what is left at the deadline is cancelled and named. Then closes the database.
+async fn end(daemon: &mut Daemon, deadline: Instant) {
+    // For requests and tasks alike: a scan need not go on while a slow client reads.
+    daemon.stop.cancel();
+    let mut left = Vec::new();
+    if !daemon.http.is_finished() {
+        match timeout_at(deadline, &mut daemon.http).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(outcome) => error!("{}", http_ended(outcome)),
+            Err(_) => {
+                left.push("requests in progress");
+                daemon.http.abort();
+            }
+        }
+    }
+    if timeout_at(deadline, &mut daemon.scanner).await.is_err() {
+        left.push("scanner");
+        daemon.scanner.abort();
+    }
+    if !left.is_empty() {
+        warn!("cancelled after {:?}: {}", daemon.shutdown_timeout, left.join(", "));
+    }
+    close(daemon, deadline.max(Instant::now() + LEAST_TIME_TO_CLOSE)).await;
+}
+
+/// Stops the checks and closes the database.
+async fn close(daemon: &Daemon, deadline: Instant) {
+    let library = daemon.library.clone();
+    let close = move || {
+        if let Err(failure) = library.close() {
+            warn!(error = &failure as &dyn Error, "the library was not closed cleanly; nothing is lost");
+        }
+    };
+    let closed = async {
+        daemon.status.health.stop_checks().await;
+        spawn_blocking(close).await
+    };
+    match timeout_at(deadline, closed).await {
+        Ok(Ok(())) => {}
+        Ok(Err(failure)) => error!("closing failed: {failure}"),
+        Err(_) => warn!("not closed in time: the disk does not answer"),
+    }
+}
