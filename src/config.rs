@@ -13,7 +13,6 @@ pub mod layer;
 pub mod origin;
 mod paths;
 mod resolve;
-mod syntax;
 pub mod value;
 mod variables;
 
@@ -142,7 +141,8 @@ impl Config {
     /// Puts the layers together: `flags` over the environment over the file over the defaults.
     ///
     /// # Errors
-    /// Every problem of every layer, or the first [`MOST_PROBLEMS`](error::MOST_PROBLEMS).
+    /// Why a file cannot be read, else every problem of every layer up to
+    /// [`MOST_PROBLEMS`](error::MOST_PROBLEMS).
     pub fn resolve(flags: &Layer, environment: &Environment) -> Result<Resolved, ConfigError> {
         resolve::resolve(flags, environment, true)
     }
@@ -159,11 +159,11 @@ impl Config {
         resolve::resolve(flags, environment, false)
     }
 
-    /// The library's path alone, whatever is wrong with other keys: a probe must find a daemon that runs well, also
-    /// after someone saved a typo.
+    /// The library's path alone. Where a flag or a variable gives it, problems of the file do not matter; where the
+    /// file gives it, those of other keys do not.
     ///
     /// # Errors
-    /// Every problem that leaves the path in doubt.
+    /// The problems of the path, and of a file that may give it.
     pub fn library_path(flags: &Layer, environment: &Environment) -> Result<PathBuf, ConfigError> {
         resolve::library_path(flags, environment)
     }

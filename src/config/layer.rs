@@ -1,6 +1,5 @@
 //! One source of configuration as it was read: its values, where each stands, and what was wrong with it.
 
-use std::collections::HashMap;
 use std::mem;
 use std::path::{Component, Path, PathBuf};
 
@@ -15,8 +14,6 @@ pub struct Layer {
     pub(super) values: Values,
     pub(super) origins: Origins,
     pub(super) problems: Vec<Finding>,
-    /// How many problems of a subject are not among `problems`, where there are too many to tell.
-    pub(super) skipped: HashMap<Subject, usize>,
     pub(super) warnings: Vec<Finding>,
     /// The configuration file that this source names.
     pub(super) file: Option<(PathBuf, Origin)>,

@@ -1,6 +1,5 @@
 //! Four layers → one configuration, or every problem that they have.
 
-use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZero;
@@ -37,23 +36,16 @@ pub(super) fn resolve(
 pub(super) fn library_path(flags: &Layer, environment: &Environment) -> Result<PathBuf, ConfigError> {
     let mut resolution = Resolution::new(flags, environment);
     let database = resolution.database();
-    // Where a flag or a variable names it, the file has no say.
-    let file_matters =
-        !matches!(resolution.origins.get("database.path"), Some(Origin::Flag(_) | Origin::Variable(_)));
-    // A misspelt [database] or database_path may say where the library is, unless another place does. No other name
-    // can: a typo that someone saves while the daemon runs must not hide it.
-    let is_default = resolution.values.database.path.is_none();
-    let leaves_in_doubt = |subject: Subject, is_in_file: bool| match subject {
-        _ if is_in_file && !file_matters => false,
-        Subject::Key(name) => name == "database.path",
-        Subject::NameFor(name) => is_default && name == "database.path",
-        Subject::File => file_matters,
-        Subject::Name => false,
-    };
-    resolution.problems.retain(|problem| {
-        leaves_in_doubt(problem.subject, matches!(problem.origin, Origin::Place { .. } | Origin::File(_)))
+    // A flag or a variable that names the path needs no file.
+    let is_outside =
+        matches!(resolution.origins.get("database.path"), Some(Origin::Flag(_) | Origin::Variable(_)));
+    let is_unset = resolution.values.database.path.is_none();
+    resolution.problems.retain(|problem| match problem.subject {
+        Subject::Key(name) => name == "database.path" && !(is_outside && problem.origin.position().is_some()),
+        // It may be the path, misspelt.
+        Subject::Name => is_unset,
+        Subject::File => !is_outside,
     });
-    resolution.skipped.retain(|subject, _| leaves_in_doubt(*subject, true));
     match database {
         Some(database) if resolution.problems.is_empty() => Ok(database.path),
         _ => Err(resolution.error()),
@@ -65,8 +57,6 @@ struct Resolution<'a> {
     values: Values,
     origins: Origins,
     problems: Vec<Finding>,
-    /// How many more problems a subject has in the file.
-    skipped: HashMap<Subject, usize>,
     warnings: Vec<Finding>,
     file: Option<PathBuf>,
     /// The highest layer that says anything of the token says something that is refused.
@@ -81,7 +71,6 @@ impl<'a> Resolution<'a> {
             values: Values::default(),
             origins: Origins::new(),
             problems: Vec::new(),
-            skipped: HashMap::new(),
             warnings: Vec::new(),
             file: None,
             token_in_doubt: false,
@@ -119,11 +108,15 @@ impl<'a> Resolution<'a> {
         self.values.overlay(layer.values);
         self.origins.extend(layer.origins);
         self.problems.extend(layer.problems);
-        self.skipped.extend(layer.skipped);
         self.warnings.extend(layer.warnings);
     }
 
     fn finish(mut self, read_secrets: bool) -> Result<Resolved, ConfigError> {
+        // Any key may be set in a file that is not read: nothing more can be said.
+        if self.problems.iter().any(|problem| problem.subject == Subject::File) {
+            self.problems.retain(|problem| problem.subject == Subject::File);
+            return Err(self.error());
+        }
         let server = self.server(read_secrets);
         let database = self.database();
         let library = self.library();
@@ -147,7 +140,7 @@ impl<'a> Resolution<'a> {
     }
 
     fn error(self) -> ConfigError {
-        ConfigError::new(self.problems, self.warnings, self.skipped.values().sum())
+        ConfigError::new(self.problems, self.warnings)
     }
 
     fn server(&mut self, read_secrets: bool) -> Server {
@@ -169,20 +162,12 @@ impl<'a> Resolution<'a> {
         }
     }
 
-    /// Whether the configuration file could not be read whole, so that any key may be set in it.
-    fn is_file_in_doubt(&self) -> bool {
-        self.problems.iter().any(|problem| problem.subject == Subject::File)
-    }
-
     fn auth_token_file(&mut self) -> Option<PathBuf> {
         if self.values.server.auth_token.is_some() || self.token_in_doubt {
             return None;
         }
         if let Some(file) = &self.values.server.auth_token_file {
             return Some(file.clone());
-        }
-        if self.is_file_in_doubt() {
-            return None;
         }
         let subject = Subject::Key("server.auth_token_file");
         let directories = self.paths.directories(CREDENTIALS, subject).unwrap_or_else(|problem| {
@@ -234,9 +219,9 @@ impl<'a> Resolution<'a> {
                 Some(Database { path, is_default: true, verify_interval })
             }
             (None, Err(problem)) => {
-                // A path that was refused, or that may be in what could not be read, needs no default.
+                // A path that was refused needs no default.
                 let is_path = |problem: &Finding| problem.subject == Subject::Key("database.path");
-                if !self.is_file_in_doubt() && !self.problems.iter().any(is_path) {
+                if !self.problems.iter().any(is_path) {
                     self.problems.push(problem);
                 }
                 None

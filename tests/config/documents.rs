@@ -59,10 +59,7 @@ fn is_live(key: &str) -> bool {
 #[test]
 fn the_documentation_says_how_many_problems_are_reported() {
     let text = documentation("configuration.md").split_whitespace().collect::<Vec<_>>().join(" ");
-    let said = format!(
-        "more than {} problems, only the first {MOST_PROBLEMS} are reported, and the rest is counted",
-        MOST_PROBLEMS + 1
-    );
+    let said = format!("more than {MOST_PROBLEMS} problems, the first {MOST_PROBLEMS} are reported");
     assert!(text.contains(&said), "{said:?} is not in docs/configuration.md");
 }
 
@@ -307,59 +304,27 @@ fn a_probe_finds_the_library_whatever_else_is_wrong() {
         find("database.path = '/data/library.db'\nserver.port = -1\nserver.auth_token_file = '/none'", None),
         elsewhere
     );
-    assert_eq!(find("[servr]\nx = 1", None), Some(sandbox.library()));
-    // Nor do many mistakes elsewhere hide the one that matters.
-    let many = (0..30).map(|index| format!("[section{index}]\n")).collect::<Vec<_>>().concat();
-    assert_eq!(find(&many, None), Some(sandbox.library()));
-    assert_eq!(find(&format!("{many}[databse]\npath = '/x'"), None), None);
     // What leaves the path in doubt …
-    assert_eq!(find("database.path = 1", None), None);
-    assert_eq!(find("database.path = '~x'", None), None);
-    assert_eq!(find("not TOML", None), None);
-    // … does not where a variable says it.
-    assert_eq!(find("database.path = 1", Some("/data/library.db")), elsewhere);
-    assert_eq!(find("not TOML", Some("/data/library.db")), elsewhere);
-    assert_eq!(find("", Some("")), None);
-    // A name that may have been meant for the path leaves it in doubt, where nothing else gives the path …
     for content in [
-        "[databse]\npath = '/data/library.db'",
-        "databse.path = '/data/library.db'",
-        "[[databse]]\npath = '/data/library.db'",
-        "[database]\npth = '/data/library.db'",
-        "[database]\nfile = '/data/library.db'",
-        "[Database]",
-        "database = '/data/library.db'",
-        "databse_path = '/data/library.db'",
-        "databse = '/data/library.db'",
-        "'database.pth' = '/data/library.db'",
-        "Database = { path = '/data/library.db' }",
+        "database.path = 1",
+        "database.path = '~x'",
+        "not TOML",
+        "[servr]",
+        "[databse]\npath = '/x'",
+        "databse_path = '/x'",
+        "[database]\npth = '/x'",
+        "database = '/x'",
     ] {
         assert_eq!(find(content, None), None, "{content}");
+        // … does not where a variable gives it.
         assert_eq!(find(content, Some("/data/library.db")), elsewhere, "{content}");
     }
+    assert_eq!(find("", Some("")), None);
+    // An unknown name does not hide a path that the file gives, nor do many.
     assert_eq!(find("database_path = '/data/library.db'\n[databse]\npath = '/x'", None), elsewhere);
-    // … and no other name does, nor a section that is none.
-    for content in [
-        "server = 5",
-        "[[logging]]",
-        "[server]\nprot = 1",
-        "[plugin]\nx = 1",
-        "[jobs]\npath = '/x'",
-        "[library]\npaths = ['x']",
-        "[library]\npath = 'x'",
-        "[database]\nverify_intervall = 1",
-        "[scan]\npath = 'x'",
-        "[logging]\npath = 'x'",
-        "[logging]\ndatabase_path = 'x'",
-        "[cache]\ndatabase = 'redis'",
-        "[db]\npath = 'x'",
-        "x = { path = 1 }",
-        "path = 'x'",
-    ] {
-        assert_eq!(find(content, None), Some(sandbox.library()), "{content}");
-        let content = format!("database_path = '/data/library.db'\n{content}");
-        assert_eq!(find(&content, None), elsewhere, "{content}");
-    }
+    let many = (0..300).map(|index| format!("[section{index}]\n")).collect::<Vec<_>>().concat();
+    assert_eq!(find(&format!("{many}[database]\npath = '/data/library.db'"), None), elsewhere);
+    assert_eq!(find("server.port = -1", None), Some(sandbox.library()));
     // And where the rest matters too, the token's file may be out of reach.
     let file = sandbox.write("c.toml", "server.port = 9\nserver.auth_token_file = '/none'");
     let flags = Layer::from_flags(file.to_str(), [], &[]);
@@ -371,8 +336,8 @@ fn a_probe_finds_the_library_whatever_else_is_wrong() {
 #[test]
 fn a_probe_names_what_leaves_the_library_in_doubt() {
     let sandbox = Sandbox::new();
-    let file = sandbox.write(".vpo/config.toml", "[servr]\n[databse]\npath = '/data/library.db'\n");
-    let line = format!("unknown section [databse]: {}:2:2: did you mean [database]?", file.display());
+    let file = sandbox.write(".vpo/config.toml", "[databse]\npath = '/data/library.db'\n");
+    let line = format!("unknown section [databse]: {}:1:2: did you mean [database]?", file.display());
     Said::by(&mut sandbox.vpo(["healthcheck"])).refused(&[&line]);
 }
 

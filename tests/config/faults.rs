@@ -21,11 +21,11 @@ fn variable(name: &str, value: &str, what: &str, advice: &str) {
 }
 
 const BIND: &str = "give an IP address such as 127.0.0.1, 0.0.0.0 or ::1";
-pub(super) const PORT: &str = "give a whole number from 0 to 65535 (0 = any free port)";
+const PORT: &str = "give a whole number from 0 to 65535 (0 = any free port)";
 const TIMEOUT: &str = "give seconds from 0 to 86400, such as 30 or 2.5";
 const CONNECTIONS: &str = "give a whole number from 1 to 4294967295";
 const TOKEN: &str = "give 1 to 1024 printable ASCII characters, without a space at either end";
-pub(super) const LEVEL: &str = "give debug, info, warning or error";
+const LEVEL: &str = "give debug, info, warning or error";
 const ROOTS: &str = "give directories (in the file, a list of strings)";
 const INTERVAL: &str = "give seconds from 0 to 31536000, such as 3600 (0 = never)";
 const HOSTS: &str =
@@ -195,7 +195,10 @@ fn unknown_names_get_a_did_you_mean_or_what_there_is() {
 #[test]
 fn what_is_not_toml_is_named_with_line_and_column() {
     let quoted = "correct it; text must be in quotes";
-    file("[server]\nbind = 0.0.0.0\n", &[&format!("not TOML: invalid float: @:2:11: {quoted}")]);
+    file(
+        "[server]\nbind = 0.0.0.0\n",
+        &[&format!("not TOML: invalid float, expected nothing: @:2:11: {quoted}")],
+    );
     file("server = 1", &["server is no section: @:1:10: write [server] on a line of its own"]);
     file("[[server]]\nport = 1", &["server is no section: @:1:1: write [server] on a line of its own"]);
     // Columns are characters, not bytes, and a byte order mark is none.
