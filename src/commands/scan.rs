@@ -72,7 +72,7 @@ fn choose(args: &ScanArgs, config: &Config) -> ExitCode {
     }
     let options = library::Options {
         write: true,
-        create_directory: config.database.is_default,
+        create_directory: config.is_default_path,
         runtime_directory: environment.runtime_directory(),
     };
     match Library::open(&config.database.path, options, &|| false) {

@@ -149,7 +149,7 @@ async fn start(
 
     let health = Health::new(Identity { version: env!("CARGO_PKG_VERSION"), schema_version: SCHEMA_VERSION });
     let checked = Arc::clone(&library);
-    let verify_interval = config.database.verify_interval;
+    let verify_interval = config.database.verify_interval.interval();
     let check = move || {
         let found = checked.check();
         checked.verify_if_due(verify_interval, library::SHARE);
@@ -193,7 +193,7 @@ async fn start(
             }
         }),
         finish_start: Box::pin(finish_start),
-        shutdown_timeout: config.server.shutdown_timeout,
+        shutdown_timeout: config.server.shutdown_timeout.get(),
         health,
         supervisor,
         http,
@@ -224,7 +224,7 @@ fn open(sources: Sources, log: &Log, cancelled: &CancellationToken) -> Result<Op
     );
     let options = library::Options {
         write: !config.library.roots.is_empty(),
-        create_directory: config.database.is_default,
+        create_directory: config.is_default_path,
         runtime_directory: sources.environment.runtime_directory(),
     };
     let library = Library::open(&config.database.path, options, &|| cancelled.is_cancelled())?;
@@ -284,7 +284,7 @@ fn serve_http(
         hosts: server.hosts.iter().cloned().collect(),
     };
     let routes = http::routes(shown.health, Arc::new(metrics), policy, api);
-    let limits = Limits::fitted(server.max_connections);
+    let limits = Limits::fitted(usize::try_from(server.max_connections.get()).unwrap_or(usize::MAX));
     http::serve(listener, routes, stop, limits, counters)
 }
 
@@ -362,9 +362,7 @@ fn reload(
             warn!("configuration: {warning}");
         }
         let changes = Config::changes(&in_force, &resolved.config);
-        in_force.logging.level = resolved.config.logging.level;
-        in_force.library = resolved.config.library;
-        in_force.scan = resolved.config.scan;
+        in_force.reload(resolved.config);
         telemetry.set_level(in_force.logging.level);
         library_settings.send_if_modified(|settings| {
             let now = scanning::settings(&in_force);

@@ -4,7 +4,7 @@ use std::mem;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::{Finding, Subject};
-use super::keys::{Key, OneKey, Values};
+use super::keys::{KEYS, Key, OneKey, Values};
 use super::origin::{LONGEST_NAME, Origin, Origins, abbreviated};
 use super::paths::Paths;
 
@@ -20,31 +20,26 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// The layer of the command line: the file that `--config` names, and values as typed, by key.
+    /// The layer of the command line: the file that `--config` names, values as typed by flag, and the roots.
     ///
     /// # Panics
-    /// When a key has no flag: a mistake in `cli`, which the first test finds.
+    /// When no key has the flag: a mistake in `cli`, which the first test finds.
     pub fn from_flags<'a>(
         file: Option<&str>,
         values: impl IntoIterator<Item = (&'static str, Option<&'a str>)>,
         roots: &[String],
     ) -> Self {
-        let flag = |name: &str| {
-            let key = Key::find(name).expect("a key");
-            (key, Origin::Flag(key.flag.expect("a key that has a flag")))
-        };
         let mut layer =
             Self { file: file.map(|path| (path.into(), Origin::Flag("--config"))), ..Self::default() };
-        for (name, value) in values {
-            let (key, origin) = flag(name);
+        for (flag, value) in values {
+            let key = KEYS.iter().find(|key| key.flag == Some(flag)).expect("a key has the flag");
             if let Some(value) = value {
-                layer.set_text(key, value, origin);
+                layer.set_text(key, value, Origin::Flag(flag));
             }
         }
         if !roots.is_empty() {
-            let (key, origin) = flag("library.roots");
             layer.values.library.roots = Some(roots.iter().map(PathBuf::from).collect());
-            layer.origins.insert(key.name, origin);
+            layer.origins.insert("library.roots", Origin::Flag("--library"));
         }
         layer
     }

@@ -1,6 +1,7 @@
 //! The types of values that know their own bounds, so that a value out of range cannot be held.
 
 use std::fmt;
+use std::ops::Deref;
 use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
@@ -48,6 +49,16 @@ impl<'de> Deserialize<'de> for Secret {
 pub struct Seconds<const MAX: u64>(Duration);
 
 impl<const MAX: u64> Seconds<MAX> {
+    pub(super) const fn new(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// The time between two of something; `None` = never, which is written as 0.
+    #[must_use]
+    pub fn interval(self) -> Option<Duration> {
+        Some(self.0).filter(|time| !time.is_zero())
+    }
+
     /// The time.
     #[must_use]
     pub fn get(self) -> Duration {
@@ -95,13 +106,21 @@ impl<'de, const MAX: u64> Deserialize<'de> for Seconds<MAX> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extensions(Vec<String>);
 
-impl Extensions {
-    /// The extensions.
-    #[must_use]
-    pub fn into_vec(self) -> Vec<String> {
-        self.0
+impl Default for Extensions {
+    fn default() -> Self {
+        Self(["mkv", "mp4", "avi", "webm", "m4v", "mov"].map(str::to_owned).into())
     }
+}
 
+impl Deref for Extensions {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl Extensions {
     fn normalised(extension: &str) -> Option<String> {
         let extension = extension.trim();
         let extension = extension.strip_prefix('.').unwrap_or(extension);
@@ -126,16 +145,18 @@ impl<'de> Deserialize<'de> for Extensions {
 }
 
 /// Host names in lower case, none twice: `films.example.org`, `.example.org` for every name below it, `*` for any.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts(Vec<String>);
 
-impl Hosts {
-    /// The names.
-    #[must_use]
-    pub fn into_vec(self) -> Vec<String> {
-        self.0
-    }
+impl Deref for Hosts {
+    type Target = [String];
 
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl Hosts {
     fn normalised(host: &str) -> Option<String> {
         let host = host.trim();
         let host = host.strip_suffix('.').unwrap_or(host);

@@ -302,7 +302,7 @@ fn context(config: &Config, library: Library) -> Context {
         library: Arc::new(library),
         roots: config.library.roots.clone().into(),
         unreachable: [].into(),
-        extensions: config.library.extensions.clone().into(),
+        extensions: config.library.extensions.to_vec().into(),
         stop: CancellationToken::new(),
         progress: Arc::default(),
     }

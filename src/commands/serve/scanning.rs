@@ -38,9 +38,9 @@ pub(super) fn settings(config: &Config) -> Settings {
     Settings {
         roots: library.roots.clone(),
         watch: library.watch,
-        rescan_interval: library.rescan_interval,
-        extensions: library.extensions.clone(),
-        job_retention: scan.job_retention_days.map(|days| day * u32::from(days)),
+        rescan_interval: library.rescan_interval.interval(),
+        extensions: library.extensions.to_vec(),
+        job_retention: Some(day * u32::from(scan.job_retention_days)).filter(|time| !time.is_zero()),
     }
 }
 
