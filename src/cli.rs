@@ -48,57 +48,47 @@ macro_rules! commands {
         $($(#[$doc:meta])* $field:ident: $type:ty $(= $default:expr)?, $change:ident, $expects:literal
             $(, flag $long:tt $arg:tt $help:tt $([$short:tt])?)? $(, repeated $repeated:tt)?;)*
     })*) => {
-        /// Run the daemon, in the foreground.
+        command! {
+            ServeArgs "serve" "Run the daemon, in the foreground." {}
+            $($($($field $long $arg $help [$($short)?];)?)*)*
+        }
+        command! {
+            ConfigArgs "config" "Print the effective configuration with the origin of each value." {
+                /// only say whether the configuration is valid
+                #[argh(switch)]
+                pub check: bool,
+            }
+            $($($($field $long $arg $help [$($short)?];)?)*)*
+        }
+    };
+}
+
+macro_rules! command {
+    ($Args:ident $name:tt $what:tt { $($own:tt)* }
+        $($field:ident $long:tt $arg:tt $help:tt [$($short:tt)?];)*) => {
+        #[doc = $what]
         #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-        #[argh(subcommand, name = "serve", help_triggers("-h", "--help"))]
-        pub struct ServeArgs {
+        #[argh(subcommand, name = $name, help_triggers("-h", "--help"))]
+        pub struct $Args {
+            $($own)*
             /// configuration file
             #[argh(option, arg_name = "file")]
             pub config: Option<String>,
-            $($($(
+            $(
                 #[doc = $help]
                 #[argh(option, long = $long, arg_name = $arg $(, short = $short)?)]
                 pub $field: Option<String>,
-            )?)*)*
+            )*
             /// a directory of videos to watch over (repeatable)
             #[argh(option, arg_name = "directory")]
             pub library: Vec<String>,
         }
 
-        /// Print the effective configuration with the origin of each value.
-        #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-        #[argh(subcommand, name = "config", help_triggers("-h", "--help"))]
-        pub struct ConfigArgs {
-            /// only say whether the configuration is valid
-            #[argh(switch)]
-            pub check: bool,
-            /// configuration file
-            #[argh(option, arg_name = "file")]
-            pub config: Option<String>,
-            $($($(
-                #[doc = $help]
-                #[argh(option, long = $long, arg_name = $arg $(, short = $short)?)]
-                pub $field: Option<String>,
-            )?)*)*
-            /// a directory of videos to watch over (repeatable)
-            #[argh(option, arg_name = "directory")]
-            pub library: Vec<String>,
-        }
-
-        impl ServeArgs {
+        impl $Args {
             /// The layer that the flags make.
             #[must_use]
             pub fn layer(&self) -> Layer {
-                let values = [$($($((concat!("--", $long), self.$field.as_deref()),)?)*)*];
-                Layer::from_flags(self.config.as_deref(), values, &self.library)
-            }
-        }
-
-        impl ConfigArgs {
-            /// The layer that the flags make: the one that `vpo serve` would make of them.
-            #[must_use]
-            pub fn layer(&self) -> Layer {
-                let values = [$($($((concat!("--", $long), self.$field.as_deref()),)?)*)*];
+                let values = [$((concat!("--", $long), self.$field.as_deref()),)*];
                 Layer::from_flags(self.config.as_deref(), values, &self.library)
             }
         }

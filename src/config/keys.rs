@@ -43,7 +43,7 @@ macro_rules! keys {
             /// The file that `auth_token` was read from.
             auth_token_file: PathBuf, restart, "give the path of a file that holds the token";
             /// Hosts that a request without a token may name besides those that are always allowed.
-            hosts: Hosts = Hosts::default(), restart,
+            hosts: Hosts = Hosts::NONE, restart,
                 "give host names such as films.example.org, .example.org or * (in the file, a list of strings)";
         }
         /// `[database]`
