@@ -157,11 +157,11 @@ impl Config {
         resolve::resolve(flags, environment, false)
     }
 
-    /// The library's path alone. Where a flag or a variable gives it, problems of the file do not matter; where the
-    /// file gives it, those of other keys do not.
+    /// The library's path alone, whatever is wrong with other keys. Where a flag or a variable gives it, problems of
+    /// the file do not matter.
     ///
     /// # Errors
-    /// The problems of the path, and of a file that may give it.
+    /// The problems of the path, or why the file cannot be read.
     pub fn library_path(flags: &Layer, environment: &Environment) -> Result<PathBuf, ConfigError> {
         resolve::library_path(flags, environment)
     }

@@ -32,12 +32,10 @@ pub(super) fn library_path(flags: &Layer, environment: &Environment) -> Result<P
     // A flag or a variable that names the path needs no file.
     let is_outside =
         matches!(resolution.origins.get("database.path"), Some(Origin::Flag(_) | Origin::Variable(_)));
-    let is_unset = resolution.values.database.path.is_none();
     resolution.find_database();
     resolution.problems.retain(|problem| match problem.subject {
         Subject::Key(name) => name == "database.path" && !(is_outside && problem.origin.position().is_some()),
-        // It may be the path, misspelt.
-        Subject::Name => is_unset,
+        Subject::Name => false,
         Subject::File => !is_outside,
     });
     match resolution.values.database.path.take() {
