@@ -81,6 +81,9 @@ macro_rules! command {
             )*
             /// a directory of videos to watch over (repeatable)
             #[argh(option, arg_name = "directory")]
+            pub root: Vec<String>,
+            /// the older spelling of --root
+            #[argh(option, hidden_help)]
             pub library: Vec<String>,
         }
 
@@ -89,7 +92,7 @@ macro_rules! command {
             #[must_use]
             pub fn layer(&self) -> Layer {
                 let values = [$((concat!("--", $long), self.$field.as_deref()),)*];
-                Layer::from_flags(self.config.as_deref(), values, &self.library)
+                Layer::from_flags(self.config.as_deref(), values, &[&self.root[..], &self.library].concat())
             }
         }
     };
@@ -165,6 +168,9 @@ pub struct ScanArgs {
     pub log_level: Option<String>,
     /// a directory of videos to watch over (repeatable)
     #[argh(option, arg_name = "directory")]
+    pub root: Vec<String>,
+    /// the older spelling of --root
+    #[argh(option, hidden_help)]
     pub library: Vec<String>,
     /// what to scan (default: every root)
     #[argh(positional, arg_name = "path")]
@@ -176,7 +182,7 @@ impl ScanArgs {
     #[must_use]
     pub fn layer(&self) -> Layer {
         let values = [("--database", self.database.as_deref()), ("--log-level", self.log_level.as_deref())];
-        Layer::from_flags(self.config.as_deref(), values, &self.library)
+        Layer::from_flags(self.config.as_deref(), values, &[&self.root[..], &self.library].concat())
     }
 }
 

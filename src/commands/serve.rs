@@ -218,12 +218,12 @@ fn open(sources: Sources, log: &Log, cancelled: &CancellationToken) -> Result<Op
     info!(
         version = env!("CARGO_PKG_VERSION"),
         library = %config.database.path.display(),
-        roots = config.library.roots.len(),
+        roots = config.scan.roots.len(),
         config = resolved.file.as_deref().map(|file| tracing::field::display(file.display())),
         "starting"
     );
     let options = library::Options {
-        write: !config.library.roots.is_empty(),
+        write: !config.scan.roots.is_empty(),
         create_directory: config.is_default_path,
         runtime_directory: sources.environment.runtime_directory(),
     };

@@ -16,7 +16,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{Finding, MOST_PROBLEMS, Subject, nearest};
-use super::keys::{KEYS, Key, OneKey, SECTIONS};
+use super::keys::{KEYS, Key, OLDER_SECTION, OneKey, SECTIONS};
 use super::layer::Layer;
 use super::origin::{LONGEST_NAME, Origin, abbreviated};
 use super::paths::{NoHome, Paths};
@@ -222,6 +222,8 @@ impl Reader<'_> {
             let (span, name) = (name.span(), name.into_inner());
             if name == "database_path" {
                 older_path = Some(value);
+            } else if name == OLDER_SECTION.0 {
+                self.section(OLDER_SECTION.1, value);
             } else if let Some(section) = SECTIONS.iter().find(|section| **section == name) {
                 self.section(section, value);
             } else if !FOREIGN_SECTIONS.contains(&&*name) {
@@ -244,7 +246,18 @@ impl Reader<'_> {
         for (name, value) in in_order(table) {
             let (span, name) = (name.span(), name.into_inner());
             if let Some(key) = KEYS.iter().find(|key| key.section == section && key.field == name) {
-                self.key(key, value);
+                match self
+                    .layer
+                    .origins
+                    .get(key.name)
+                    .map(|origin| format!("{} is also set: {origin}", key.name))
+                {
+                    Some(what) => {
+                        let advice = format!("remove one of the two; [{}] is older", OLDER_SECTION.0);
+                        self.problem(Subject::Key(key.name), &span, what, advice);
+                    }
+                    None => self.key(key, value),
+                }
             } else if FOREIGN_KEYS.contains(&(section, &name)) {
                 self.foreign.push((format!("{section}.{name}"), self.place(&span)));
             } else {

@@ -66,11 +66,11 @@ macro_rules! keys {
             /// Standard error or standard output.
             output: Output = Output::Stderr, restart, "give stderr or stdout";
         }
-        /// `[library]`: which videos are recorded.
-        library: Library {
+        /// `[scan]`: which videos are recorded, and how scans are.
+        scan: Scan {
             /// Directories of videos, absolute, none inside another; empty = the daemon only reads.
             roots: Vec<PathBuf> = Vec::new(), reload, "give directories (in the file, a list of strings)",
-                repeated "library";
+                repeated "root";
             /// Watch the roots with inotify.
             watch: bool = true, reload, "give true or false";
             /// Time between two scans of a root; 0 = never.
@@ -79,9 +79,6 @@ macro_rules! keys {
             /// File name extensions of videos.
             extensions: Extensions = Extensions::default(), reload,
                 "give file name extensions such as mkv, mp4 (in the file, a list of strings)";
-        }
-        /// `[scan]`: how scans are recorded.
-        scan: Scan {
             /// Days after which the row of a finished scan is deleted; 0 = never.
             job_retention_days: u16 = 90, reload,
                 "give a whole number of days from 0 to 65535 (0 = keep for ever)";
@@ -89,6 +86,9 @@ macro_rules! keys {
     } };
 }
 pub(crate) use keys;
+
+/// The older name of a section, and today's.
+pub(super) const OLDER_SECTION: (&str, &str) = ("library", "scan");
 
 /// A key of the configuration.
 #[derive(Debug, PartialEq, Eq)]

@@ -38,8 +38,8 @@ impl Layer {
             }
         }
         if !roots.is_empty() {
-            layer.values.library.roots = Some(roots.iter().map(PathBuf::from).collect());
-            layer.origins.insert("library.roots", Origin::Flag("--library"));
+            layer.values.scan.roots = Some(roots.iter().map(PathBuf::from).collect());
+            layer.origins.insert("scan.roots", Origin::Flag("--root"));
         }
         layer
     }
@@ -86,9 +86,9 @@ impl Layer {
         *file = file.take().and_then(|path| keep("server.auth_token_file", paths.file(&path), &path));
         let file = &mut values.database.path;
         *file = file.take().and_then(|path| keep("database.path", paths.file(&path), &path));
-        if let Some(roots) = &mut values.library.roots {
+        if let Some(roots) = &mut values.scan.roots {
             let given = mem::take(roots);
-            roots.extend(given.iter().filter_map(|root| keep("library.roots", paths.absolute(root), root)));
+            roots.extend(given.iter().filter_map(|root| keep("scan.roots", paths.absolute(root), root)));
         }
     }
 
@@ -113,9 +113,9 @@ impl Layer {
                 "remove one of the two",
             ));
         }
-        let origin = self.origin("library.roots");
-        for (what, advice) in overlaps(self.values.library.roots.as_deref().unwrap_or_default()) {
-            self.problems.push(Finding::new(Subject::Key("library.roots"), origin.clone(), what, advice));
+        let origin = self.origin("scan.roots");
+        for (what, advice) in overlaps(self.values.scan.roots.as_deref().unwrap_or_default()) {
+            self.problems.push(Finding::new(Subject::Key("scan.roots"), origin.clone(), what, advice));
         }
     }
 
@@ -132,7 +132,7 @@ fn overlaps(roots: &[PathBuf]) -> Vec<(String, &'static str)> {
     let climbs = |root: &&PathBuf| root.components().any(|part| part == Component::ParentDir);
     let (climbing, mut roots): (Vec<_>, Vec<_>) = roots.iter().partition(climbs);
     for root in climbing {
-        let what = format!("library.roots: {} has .. in it", root.display());
+        let what = format!("scan.roots: {} has .. in it", root.display());
         found.push((what, "give the path without it"));
     }
     // In their order what is inside a root follows it, and nothing else comes between.
@@ -141,11 +141,11 @@ fn overlaps(roots: &[PathBuf]) -> Vec<(String, &'static str)> {
     for root in roots {
         match outer {
             Some(outer) if outer == root => {
-                let what = format!("library.roots: {} is there twice", root.display());
+                let what = format!("scan.roots: {} is there twice", root.display());
                 found.push((what, "remove one of the two"));
             }
             Some(outer) if root.starts_with(outer) => {
-                let what = format!("library.roots: {} is inside {}", root.display(), outer.display());
+                let what = format!("scan.roots: {} is inside {}", root.display(), outer.display());
                 found.push((what, "remove the inner one: the outer one covers it"));
             }
             _ => outer = Some(root),

@@ -50,12 +50,12 @@ impl Watching {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WatchError {
     /// A network or user-space file system.
-    #[error("{0} does not tell what other machines change: relying on library.rescan_interval")]
+    #[error("{0} does not tell what other machines change: relying on scan.rescan_interval")]
     Untold(String),
     /// `max_user_watches`
     #[error(
         "inotify's watches ran out (one for each directory; fs.inotify.max_user_watches is {limit}): raise it with \
-         `sysctl fs.inotify.max_user_watches=1048576`; until then relying on library.rescan_interval"
+         `sysctl fs.inotify.max_user_watches=1048576`; until then relying on scan.rescan_interval"
     )]
     Watches {
         /// The limit in force.
@@ -64,7 +64,7 @@ pub enum WatchError {
     /// `max_user_instances`
     #[error(
         "inotify's instances ran out (fs.inotify.max_user_instances is {limit}): raise it with \
-         `sysctl fs.inotify.max_user_instances=1024`; until then relying on library.rescan_interval"
+         `sysctl fs.inotify.max_user_instances=1024`; until then relying on scan.rescan_interval"
     )]
     Instances {
         /// The limit in force.
@@ -73,11 +73,11 @@ pub enum WatchError {
     /// A limit on tasks.
     #[error(
         "no thread can be started to watch it: raise the limit on tasks (`ulimit -u`, `TasksMax=`); until then relying \
-         on library.rescan_interval"
+         on scan.rescan_interval"
     )]
     Thread,
     /// The root is not there, or anything else.
-    #[error("cannot be watched ({0}): relying on library.rescan_interval")]
+    #[error("cannot be watched ({0}): relying on scan.rescan_interval")]
     Other(String),
 }
 

@@ -113,7 +113,7 @@ fn the_help_says_the_defaults() {
     for command in ["serve", "config"] {
         let help = String::from_utf8(sandbox.run([command, "--help"]).stdout).expect("UTF-8");
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        for key in KEYS.iter().filter(|key| key.name != "library.roots") {
+        for key in KEYS.iter().filter(|key| key.name != "scan.roots") {
             let Some(flag) = key.flag else { continue };
             let (value, _) = defaults.value(key.name).expect("a default");
             let value = value.trim_matches('"').replace(&sandbox.home(), "~");
@@ -183,12 +183,12 @@ impl Dice {
                 "logging.level" => self.pick(&["debug", "INFO", "Warning", "error"]).into(),
                 "logging.format" => self.pick(&["text", "json"]).into(),
                 "logging.output" => self.pick(&["stderr", "stdout"]).into(),
-                "library.roots" => (0..self.below(4))
+                "scan.roots" => (0..self.below(4))
                     .map(|index| format!("/{index}{}", self.path()))
                     .collect::<Vec<_>>()
                     .into(),
-                "library.watch" => (self.below(2) == 0).into(),
-                "library.rescan_interval" => {
+                "scan.watch" => (self.below(2) == 0).into(),
+                "scan.rescan_interval" => {
                     if self.below(4) == 0 {
                         0.into()
                     } else {
@@ -197,7 +197,7 @@ impl Dice {
                             .into()
                     }
                 }
-                "library.extensions" => (0..=self.below(3))
+                "scan.extensions" => (0..=self.below(3))
                     .map(|_| self.pick(&["mkv", ".TS", "ÄÖ", "3gp", "m-v", "a#b", "\"q"]))
                     .collect::<Vec<_>>()
                     .into(),
@@ -260,10 +260,10 @@ fn a_reload_takes_over_the_level_and_the_library_and_names_the_rest() {
         ("logging.level", "'debug'".into()),
         ("logging.format", "'json'".into()),
         ("logging.output", "'stdout'".into()),
-        ("library.roots", "['/x']".into()),
-        ("library.watch", "false".into()),
-        ("library.rescan_interval", "0".into()),
-        ("library.extensions", "['mkv']".into()),
+        ("scan.roots", "['/x']".into()),
+        ("scan.watch", "false".into()),
+        ("scan.rescan_interval", "0".into()),
+        ("scan.extensions", "['mkv']".into()),
         ("scan.job_retention_days", "0".into()),
     ] {
         let new = resolved(&sandbox, &format!("server.auth_token_file = {one:?}\n{key} = {value}")).config;
@@ -305,11 +305,7 @@ fn a_probe_finds_the_library_whatever_else_is_wrong() {
         elsewhere
     );
     // What leaves the path in doubt …
-    for content in [
-        "database.path = 1",
-        "database.path = '~x'",
-        "not TOML",
-    ] {
+    for content in ["database.path = 1", "database.path = '~x'", "not TOML"] {
         assert_eq!(find(content, None), None, "{content}");
         // … does not where a variable gives it.
         assert_eq!(find(content, Some("/data/library.db")), elsewhere, "{content}");

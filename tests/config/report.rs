@@ -11,10 +11,10 @@ const QUOTES: &str = "correct it; text must be in quotes";
 #[test]
 fn of_a_file_that_is_not_toml_the_first_error_alone_is_reported() {
     let unquoted = format!("not TOML: invalid float, expected nothing: @:4:11: {QUOTES}");
-    file("[server]\nport = -1\nprot = 1\nbind = 0.0.0.0\n[loging]\n[library]\nwatch = yes\n", &[&unquoted]);
+    file("[server]\nport = -1\nprot = 1\nbind = 0.0.0.0\n[loging]\n[scan]\nwatch = yes\n", &[&unquoted]);
     let forgotten = "not TOML: missing comma between array elements, expected `,`: @:2:1: correct it";
-    file("library.roots = ['/a'\n'', '/a/b']\n", &[forgotten]);
-    file("library.roots = ['/a'\n[logging]\nlevel = 'x'\n", &[forgotten]);
+    file("scan.roots = ['/a'\n'', '/a/b']\n", &[forgotten]);
+    file("scan.roots = ['/a'\n[logging]\nlevel = 'x'\n", &[forgotten]);
     // Nor is anything said of other places, where a default may be missing because of it.
     let sandbox = Sandbox::new();
     let path = sandbox.write("c.toml", "[database]\npath = /data/library.db\n");
@@ -55,12 +55,12 @@ fn the_advice_on_what_is_not_toml_fits_it() {
 #[test]
 fn a_refused_value_takes_no_part_in_further_checks() {
     let empty = "it is empty: give a path";
-    file("library.roots = ['', ' ']", &[&format!("library.roots = \"\": @:1:17: {empty}")]);
+    file("scan.roots = ['', ' ']", &[&format!("scan.roots = \"\": @:1:14: {empty}")]);
     file(
-        "library.roots = ['/a', '/a/../b', '/a/../b/c']",
+        "scan.roots = ['/a', '/a/../b', '/a/../b/c']",
         &[
-            "library.roots: /a/../b has .. in it: @:1:17: give the path without it",
-            "library.roots: /a/../b/c has .. in it: @:1:17: give the path without it",
+            "scan.roots: /a/../b has .. in it: @:1:14: give the path without it",
+            "scan.roots: /a/../b/c has .. in it: @:1:14: give the path without it",
         ],
     );
     let advice = "give the path of the library's file";
@@ -98,7 +98,7 @@ fn a_refused_token_leaves_only_those_of_higher_layers_to_look_at() {
 fn what_is_said_stays_short_and_is_said_once() {
     let long = "x".repeat(900_000);
     let shown = format!("{}…", &long[..60]);
-    let sections = "remove it; the sections are server, database, logging, library, scan";
+    let sections = "remove it; the sections are server, database, logging, scan";
     file(&format!("{long} = 1"), &[&format!("unknown key {shown}: @:1:1: {sections}")]);
     file(&format!("[{long}]"), &[&format!("unknown section [{shown}]: @:1:2: {sections}")]);
     file(
@@ -107,7 +107,7 @@ fn what_is_said_stays_short_and_is_said_once() {
     );
     let half = &long[..300_000];
     let sandbox = Sandbox::new();
-    sandbox.write("c.toml", format!("library.roots = ['/{half}', '/{half}/b']"));
+    sandbox.write("c.toml", format!("scan.roots = ['/{half}', '/{half}/b']"));
     let said = sandbox.config(&["--config", "c.toml"]);
     assert_eq!(said.code, Some(78));
     assert!(
@@ -120,7 +120,7 @@ fn what_is_said_stays_short_and_is_said_once() {
     let known = "unknown variable: VPO_SERVER_xxx";
     assert!(said.stderr.contains(known) && said.stderr.len() < 200, "{} bytes", said.stderr.len());
 
-    file("library.roots = ['', '', '']", &["library.roots = \"\": @:1:17: it is empty: give a path"]);
+    file("scan.roots = ['', '', '']", &["scan.roots = \"\": @:1:14: it is empty: give a path"]);
     let nested = "[".repeat(40);
     file(&format!("[tools]\na = {nested}"), &["not TOML: unclosed array, expected `]`: @:2:45: correct it"]);
 }
@@ -148,7 +148,7 @@ fn what_is_no_configuration_at_all_is_told_in_few_lines_and_soon() {
     file(&"a b c d\n".repeat(130_000), &[first]);
     let roots = (0..80_000).map(|index| format!("'/a{index}',")).collect::<Vec<_>>().concat();
     let sandbox = Sandbox::new();
-    sandbox.write("c.toml", format!("library.roots = [{roots}]"));
+    sandbox.write("c.toml", format!("scan.roots = [{roots}]"));
     assert_eq!(sandbox.config(&["--config", "c.toml", "--check"]).quietly().code, Some(0));
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }
