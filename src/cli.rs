@@ -13,6 +13,7 @@ use std::time::Duration;
 use argh::{ArgsInfo, FromArgValue, FromArgs};
 
 use crate::config::Layer;
+use crate::config::keys::keys;
 
 pub use parse::{Parsed, parse};
 
@@ -41,51 +42,63 @@ pub enum Command {
     Restore(RestoreArgs),
 }
 
-/// Run the daemon, in the foreground.
-#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "serve", help_triggers("-h", "--help"))]
-pub struct ServeArgs {
-    /// configuration file
-    #[argh(option, arg_name = "file")]
-    pub config: Option<String>,
-    /// address to listen on (default 127.0.0.1)
-    #[argh(option, arg_name = "address")]
-    pub bind: Option<String>,
-    /// port to listen on (default 8321; 0 = any free one)
-    #[argh(option, short = 'p')]
-    pub port: Option<String>,
-    /// seconds that a stop may take (default 30)
-    #[argh(option, arg_name = "seconds")]
-    pub shutdown_timeout: Option<String>,
-    /// the library's file (default ~/.vpo/library.db)
-    #[argh(option, arg_name = "file")]
-    pub database: Option<String>,
-    /// debug, info, warning or error (default info)
-    #[argh(option, arg_name = "level")]
-    pub log_level: Option<String>,
-    /// text or json (default text)
-    #[argh(option, arg_name = "format")]
-    pub log_format: Option<String>,
-    /// a directory of videos to watch over (repeatable)
-    #[argh(option, arg_name = "directory")]
-    pub library: Vec<String>,
+/// `vpo serve` and `vpo config` with the flags that [`keys`](crate::config::keys) declares.
+macro_rules! commands {
+    ($($(#[$section_doc:meta])* $section:ident: $Section:ident {
+        $($(#[$doc:meta])* $field:ident: $type:ty $(= $default:expr)?, $change:ident, $expects:literal
+            $(, flag $long:tt $arg:tt $help:tt $([$short:tt])?)? $(, repeated $repeated:tt)?;)*
+    })*) => {
+        command! {
+            ServeArgs "serve" "Run the daemon, in the foreground." {}
+            $($($($field $long $arg $help [$($short)?];)?)*)*
+        }
+        command! {
+            ConfigArgs "config" "Print the effective configuration with the origin of each value." {
+                /// only say whether the configuration is valid
+                #[argh(switch)]
+                pub check: bool,
+            }
+            $($($($field $long $arg $help [$($short)?];)?)*)*
+        }
+    };
 }
 
-impl ServeArgs {
-    /// The layer that the flags make.
-    #[must_use]
-    pub fn layer(&self) -> Layer {
-        let values = [
-            ("server.bind", self.bind.as_deref()),
-            ("server.port", self.port.as_deref()),
-            ("server.shutdown_timeout", self.shutdown_timeout.as_deref()),
-            ("database.path", self.database.as_deref()),
-            ("logging.level", self.log_level.as_deref()),
-            ("logging.format", self.log_format.as_deref()),
-        ];
-        Layer::from_flags(self.config.as_deref(), values, &self.library)
-    }
+macro_rules! command {
+    ($Args:ident $name:tt $what:tt { $($own:tt)* }
+        $($field:ident $long:tt $arg:tt $help:tt [$($short:tt)?];)*) => {
+        #[doc = $what]
+        #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
+        #[argh(subcommand, name = $name, help_triggers("-h", "--help"))]
+        pub struct $Args {
+            $($own)*
+            /// configuration file
+            #[argh(option, arg_name = "file")]
+            pub config: Option<String>,
+            $(
+                #[doc = $help]
+                #[argh(option, long = $long, arg_name = $arg $(, short = $short)?)]
+                pub $field: Option<String>,
+            )*
+            /// a directory of videos to watch over (repeatable)
+            #[argh(option, arg_name = "directory")]
+            pub root: Vec<String>,
+            /// the older spelling of --root
+            #[argh(option, hidden_help)]
+            pub library: Vec<String>,
+        }
+
+        impl $Args {
+            /// The layer that the flags make.
+            #[must_use]
+            pub fn layer(&self) -> Layer {
+                let values = [$((concat!("--", $long), self.$field.as_deref()),)*];
+                Layer::from_flags(self.config.as_deref(), values, &[&self.root[..], &self.library].concat())
+            }
+        }
+    };
 }
+
+keys!(commands);
 
 /// Ask the running daemon how it is: exit code 0 healthy, 1 not.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, PartialEq)]
@@ -109,7 +122,7 @@ impl HealthcheckArgs {
     /// The layer that the flags make.
     #[must_use]
     pub fn layer(&self) -> Layer {
-        Layer::from_flags(self.config.as_deref(), [("database.path", self.database.as_deref())], &[])
+        Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
     }
 }
 
@@ -129,49 +142,6 @@ fn timeout(text: &str) -> Result<Duration, String> {
     seconds
         .filter(|time| !time.is_zero() && *time <= Duration::from_secs(3600))
         .ok_or_else(|| "give seconds above 0 and up to 3600".into())
-}
-
-/// Print the effective configuration with the origin of each value.
-#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "config", help_triggers("-h", "--help"))]
-pub struct ConfigArgs {
-    /// only say whether the configuration is valid
-    #[argh(switch)]
-    pub check: bool,
-    /// configuration file
-    #[argh(option, arg_name = "file")]
-    pub config: Option<String>,
-    /// address to listen on (default 127.0.0.1)
-    #[argh(option, arg_name = "address")]
-    pub bind: Option<String>,
-    /// port to listen on (default 8321; 0 = any free one)
-    #[argh(option, short = 'p')]
-    pub port: Option<String>,
-    /// seconds that a stop may take (default 30)
-    #[argh(option, arg_name = "seconds")]
-    pub shutdown_timeout: Option<String>,
-    /// the library's file (default ~/.vpo/library.db)
-    #[argh(option, arg_name = "file")]
-    pub database: Option<String>,
-    /// debug, info, warning or error (default info)
-    #[argh(option, arg_name = "level")]
-    pub log_level: Option<String>,
-    /// text or json (default text)
-    #[argh(option, arg_name = "format")]
-    pub log_format: Option<String>,
-    /// a directory of videos to watch over (repeatable)
-    #[argh(option, arg_name = "directory")]
-    pub library: Vec<String>,
-}
-
-impl ConfigArgs {
-    /// The layer that the flags make: the one that `vpo serve` would make of them.
-    #[must_use]
-    pub fn layer(&self) -> Layer {
-        let Self { check: _, config, bind, port, shutdown_timeout, database, log_level, log_format, library } =
-            self.clone();
-        ServeArgs { config, bind, port, shutdown_timeout, database, log_level, log_format, library }.layer()
-    }
 }
 
 /// Bring the library up to date with the files, once.
@@ -198,6 +168,9 @@ pub struct ScanArgs {
     pub log_level: Option<String>,
     /// a directory of videos to watch over (repeatable)
     #[argh(option, arg_name = "directory")]
+    pub root: Vec<String>,
+    /// the older spelling of --root
+    #[argh(option, hidden_help)]
     pub library: Vec<String>,
     /// what to scan (default: every root)
     #[argh(positional, arg_name = "path")]
@@ -208,9 +181,8 @@ impl ScanArgs {
     /// The layer that the flags make.
     #[must_use]
     pub fn layer(&self) -> Layer {
-        let values =
-            [("database.path", self.database.as_deref()), ("logging.level", self.log_level.as_deref())];
-        Layer::from_flags(self.config.as_deref(), values, &self.library)
+        let values = [("--database", self.database.as_deref()), ("--log-level", self.log_level.as_deref())];
+        Layer::from_flags(self.config.as_deref(), values, &[&self.root[..], &self.library].concat())
     }
 }
 
@@ -248,7 +220,7 @@ impl BackupArgs {
     /// The layer that the flags make.
     #[must_use]
     pub fn layer(&self) -> Layer {
-        Layer::from_flags(self.config.as_deref(), [("database.path", self.database.as_deref())], &[])
+        Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
     }
 }
 
@@ -274,6 +246,6 @@ impl RestoreArgs {
     /// The layer that the flags make.
     #[must_use]
     pub fn layer(&self) -> Layer {
-        Layer::from_flags(self.config.as_deref(), [("database.path", self.database.as_deref())], &[])
+        Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
     }
 }

@@ -103,7 +103,7 @@ fn a_library_that_may_not_be_written_is_served_without_roots_and_refused_with_th
         &output,
         &[
             "can be read but not written",
-            "library.roots",
+            "scan.roots",
             "mode 0444",
             "uid ",
             ":U",

@@ -117,16 +117,16 @@ fn a_flag_before_the_command_is_shown_its_place() {
 #[test]
 fn arguments_that_are_not_utf8_are_64() {
     let bytes = OsStr::from_bytes(b"/videos/\xff");
-    assert!(usage_error([OsStr::new("serve"), OsStr::new("--library"), bytes]).contains(r"\xff"));
+    assert!(usage_error([OsStr::new("serve"), OsStr::new("--root"), bytes]).contains(r"\xff"));
     assert!(usage_error([OsStr::new("inspect"), bytes]).contains("not UTF-8"));
     assert!(usage_error([bytes]).contains("not UTF-8"));
 }
 
 #[test]
 fn a_value_may_follow_its_flag_after_an_equals_sign() {
-    let shown = succeeds(["config", "--port=9000", "--library=/a=b"]);
+    let shown = succeeds(["config", "--port=9000", "--root=/a=b"]);
     assert!(shown.contains("port = 9000 # --port\n"), "{shown}");
-    assert!(shown.contains("roots = [\"/a=b\"] # --library\n"), "{shown}");
+    assert!(shown.contains("roots = [\"/a=b\"] # --root\n"), "{shown}");
 }
 
 #[test]

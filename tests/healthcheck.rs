@@ -183,6 +183,20 @@ fn it_is_not_fooled_by_another_server() {
 }
 
 #[test]
+fn a_broken_configuration_file_does_not_hide_a_daemon_whose_database_is_named() {
+    let sandbox = Sandbox::new();
+    let _daemon = sandbox.serve::<&str>([]);
+    let config = sandbox.write(".vpo/config.toml", "[database\n");
+    let library = sandbox.library();
+    let library = library.to_str().expect("UTF-8");
+    assert_eq!(said(&sandbox.run(["healthcheck", "--database", library])), (0, "healthy".into()));
+    let by_variable = sandbox.vpo(["healthcheck"]).env("VPO_DATABASE_PATH", library).output();
+    assert_eq!(said(&by_variable.expect("vpo runs")), (0, "healthy".into()));
+    let (code, line) = said(&sandbox.run(["healthcheck"]));
+    assert!(code == 78 && line.contains(&format!(" {}:1:10: ", config.display())), "{code} {line}");
+}
+
+#[test]
 fn a_wrong_configuration_is_78_and_wrong_usage_64() {
     let sandbox = Sandbox::new();
     let config = sandbox.write("config.toml", "nonsense = [\n");

@@ -408,7 +408,7 @@ fn share_that_tells_of_no_changes_is_said_once() {
         sandbox.write("vpo.toml", format!("[library]\n{library}\n"))
     };
     let mut daemon = sandbox.serve(["--config".as_ref(), config(3600).as_os_str()]);
-    daemon.wait_log("fuse does not tell what other machines change: relying on library.rescan_interval");
+    daemon.wait_log("fuse does not tell what other machines change: relying on scan.rescan_interval");
     eventually("the first film", || sandbox.find_row("share/a.mkv").map(drop));
     // From then on the interval finds what changes, and nothing is said again.
     config(1);
@@ -432,7 +432,7 @@ fn watches_that_run_out_are_said_once_and_the_scan_goes_on() {
     command.args(["--user", "--map-root-user", "sh", "-c", limited, "sh"]).arg(vpo.get_program());
     command.args(["serve", "--port", "0", "--library"]).arg(sandbox.root());
     command.env_clear().env("HOME", sandbox.path("")).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    command.env("VPO_LIBRARY_RESCAN_INTERVAL", "1");
+    command.env("VPO_SCAN_RESCAN_INTERVAL", "1");
     let mut daemon = Daemon::spawn(command, &sandbox.library());
     daemon.wait_healthy();
     let line = daemon.wait_log("watches ran out");

@@ -189,20 +189,20 @@ fn json_is_safe_and_parses_to_the_names_themselves() {
 fn the_configuration_is_shown_as_a_file_that_leads_to_the_same() {
     let sandbox = sandbox();
     let database = format!("{EVIL}/library.db");
-    let (shown, _) = piped(&mut sandbox.vpo(["config", "--database", &database, "--library", EVIL]));
+    let (shown, _) = piped(&mut sandbox.vpo(["config", "--database", &database, "--root", EVIL]));
     assert_safe("config", &shown);
     let config = sandbox.write("again.toml", &shown);
     let (again, _) = piped(sandbox.vpo(["config", "--config"]).arg(config));
     let values = |text: &str| text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{error}: {text}"));
     assert_eq!(values(&shown), values(&again));
-    assert_eq!(values(&shown)["library"]["roots"][0].as_str(), sandbox.path(EVIL).to_str());
+    assert_eq!(values(&shown)["scan"]["roots"][0].as_str(), sandbox.path(EVIL).to_str());
 }
 
 #[test]
 fn the_daemon_s_log_and_answers_are_safe() {
     for format in ["text", "json"] {
         let sandbox = sandbox();
-        let mut daemon = sandbox.serve(["--log-level", "debug", "--log-format", format, "--library", EVIL]);
+        let mut daemon = sandbox.serve(["--log-level", "debug", "--log-format", format, "--root", EVIL]);
         let answer = eventually("the films are recorded", || {
             let answer = daemon.get("/api/v1/files");
             (answer.json()["files"].as_array()?.len() >= 3).then_some(answer)

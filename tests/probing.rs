@@ -94,7 +94,7 @@ fn every_format_is_among_the_default_extensions_and_in_the_docs() {
     let mut of_formats: Vec<&str> = media::extensions().collect();
     default.sort_unstable();
     of_formats.sort_unstable();
-    assert_eq!(default, of_formats, "what `library.extensions` is without a word of the user");
+    assert_eq!(default, of_formats, "what `scan.extensions` is without a word of the user");
 
     let Err(Error::NotAVideo { supported, .. }) = media::probe(Cursor::new(b"text")) else {
         panic!("text is a video")

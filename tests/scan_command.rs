@@ -26,7 +26,7 @@ fn nothing_to_scan_is_a_usage_error() {
     let sandbox = Sandbox::new();
     let output = sandbox.run(["scan"]);
     assert_eq!(output.status.code(), Some(64));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("library.roots"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("scan.roots"));
     assert!(!sandbox.library().exists());
 }
 
@@ -208,7 +208,7 @@ fn daemon_without_roots_takes_no_scan() {
     let mut daemon = sandbox.serve::<&str>([]);
     let output = sandbox.try_scan(&[]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("no library.roots"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no scan.roots"), "{output:?}");
     assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM jobs WHERE status = 'queued'"), 0);
     assert!(daemon.stop().success());
 }
@@ -323,7 +323,7 @@ fn scan_beside_another_in_the_foreground_says_who_holds_the_library() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains(&format!("the process with pid {} holds the library", first.id())), "{text}");
-    assert!(!text.contains("library.roots"), "{text}");
+    assert!(!text.contains("scan.roots"), "{text}");
 
     // While the next one waits, the first ends.
     let mut command = sandbox.vpo(["scan", "--library"]);
@@ -412,5 +412,5 @@ fn scan_beside_a_daemon_without_roots_waits_for_no_dead_scan() {
     let output = sandbox.try_scan(&[]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("it has no library.roots"), "{text}");
+    assert!(text.contains("it has no scan.roots"), "{text}");
 }

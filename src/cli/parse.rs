@@ -1,9 +1,9 @@
-//! argv → [`Parsed`]: argh's parser with what people expect of a command line besides, `--flag=value` and
-//! a did-you-mean.
+//! argv → [`Parsed`]: argh's parser, after a check of the names by the flags that the commands declare. It gives
+//! `--flag=value` and a did-you-mean.
 
 use std::ffi::OsString;
 
-use argh::{ArgsInfo, FlagInfo, FlagInfoKind, FromArgs};
+use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs};
 
 use super::{Command, Vpo};
 use crate::config::error::nearest;
@@ -40,70 +40,86 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageEr
             command: String::new(),
         })?);
     }
-    let words = split_values(words);
+    let (words, command) = checked(words)?;
+    let usage = |what: &str| UsageError { what: what.to_owned(), command: command.clone() };
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match Vpo::from_args(&["vpo"], &words) {
         Ok(Vpo { version: true, .. }) => Ok(Parsed::Version),
         Ok(Vpo { command: Some(Command::Inspect(args)), .. }) if args.files.is_empty() => {
-            Err(usage("no file to inspect", &words))
+            Err(usage("no file to inspect"))
         }
         Ok(Vpo { command: Some(command), .. }) => Ok(Parsed::Command(command)),
         Ok(Vpo { command: None, .. }) => {
             let commands: Vec<&str> = Vpo::get_subcommands().iter().map(|command| command.name).collect();
-            Err(usage(format!("no command: give one of {}", commands.join(", ")), &words))
+            Err(usage(&format!("no command: give one of {}", commands.join(", "))))
         }
         Err(exit) if exit.status.is_ok() => Ok(Parsed::Help(exit.output)),
-        Err(exit) => Err(usage(explained(&exit.output, &words), &words)),
+        Err(exit) => Err(usage(&exit.output.split_whitespace().collect::<Vec<_>>().join(" "))),
     }
 }
 
-/// `--port=80` as `--port 80`, which is all that argh knows; switches, positional arguments and what follows `--`
-/// stay as they are.
-fn split_values(words: Vec<String>) -> Vec<String> {
-    if !words.iter().any(|word| word.starts_with("--") && word.contains('=')) {
-        return words;
-    }
-    let command = command(&words.iter().map(String::as_str).collect::<Vec<_>>());
-    let options: Vec<String> = flags(command.as_deref(), |kind| matches!(kind, FlagInfoKind::Option { .. }));
-    let mut split = Vec::new();
+/// Refuses flags and arguments that no command takes, and gives `--port=80` as `--port 80`, which is all that argh
+/// knows. With the command, a space before it.
+fn checked(words: Vec<String>) -> Result<(Vec<String>, String), UsageError> {
+    let vpo = Vpo::get_args_info();
+    let (mut taken, mut command, mut is_flag_end) = (&vpo, String::new(), false);
+    let mut checked = Vec::new();
     let mut words = words.into_iter();
-    for word in words.by_ref() {
-        match word.split_once('=') {
-            Some((flag, value)) if options.iter().any(|option| option == flag) => {
-                split.extend([flag.to_owned(), value.to_owned()]);
+    while let Some(word) = words.next() {
+        let refused =
+            |taken| UsageError { what: unknown(&word, taken, words.as_slice()), command: command.clone() };
+        if let Some(found) = taken.commands.iter().find(|command| command.name == word) {
+            (taken, is_flag_end, command) = (&found.command, false, format!(" {word}"));
+            checked.push(word);
+        } else if is_flag_end || !word.starts_with('-') {
+            let is_help = word == "help" && !is_flag_end && command.is_empty();
+            if taken.positionals.is_empty() && !is_help {
+                return Err(refused(taken));
             }
-            _ => {
-                let end = word == "--";
-                split.push(word);
-                if end {
-                    break;
+            checked.push(word);
+        } else if word == "--" || word == "-h" {
+            is_flag_end = word == "--";
+            checked.push(word);
+        } else {
+            let (name, value) = match word.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (word.as_str(), None),
+            };
+            match taken.flags.iter().find(|flag| is_named(flag, name)).map(|flag| &flag.kind) {
+                Some(FlagInfoKind::Option { .. }) => {
+                    let value = value.map(str::to_owned);
+                    checked.push(name.to_owned());
+                    checked.extend(value.or_else(|| words.next()));
                 }
+                Some(FlagInfoKind::Switch) if value.is_none() => checked.push(word),
+                _ => return Err(refused(taken)),
             }
         }
     }
-    split.extend(words);
-    split
+    Ok((checked, command))
 }
 
-/// argh's words on one line, with the name that was probably meant.
-fn explained(output: &str, words: &[&str]) -> String {
-    let Some(given) = unrecognized(output) else {
-        return output.split_whitespace().collect::<Vec<_>>().join(" ");
-    };
+fn is_named(flag: &FlagInfo<'_>, name: &str) -> bool {
+    flag.long == name || flag.short.is_some_and(|short| name == format!("-{short}"))
+}
+
+/// What is wrong with an argument that is not `taken`, with the name that was probably meant; `rest` follows it.
+fn unknown(given: &str, taken: &CommandInfoWithArgs, rest: &[String]) -> String {
     if given.is_empty() {
         return "unknown argument \"\" (a variable that is not set?)".into();
     }
-    if let Some(example) = misplaced(given, words) {
-        return format!("{given} stands before the command: put it after, as in `{example}`");
+    let name = given.split('=').next().unwrap_or_default();
+    if let Some(example) = misplaced(name, taken, rest) {
+        return format!("{name} stands before the command: put it after, as in `{example}`");
     }
-    let command = command(words);
-    let names = match &command {
-        None if !given.starts_with('-') => {
-            Vpo::get_subcommands().iter().map(|command| command.name.to_owned()).collect()
+    let flags = taken.flags.iter().filter(|flag| !flag.hidden).map(|flag| flag.long);
+    let names: Vec<&str> = match &taken.commands[..] {
+        commands @ [_, ..] if !given.starts_with('-') => {
+            commands.iter().map(|command| command.name).collect()
         }
-        command => flags(command.as_deref(), |_| true),
+        _ => flags.collect(),
     };
-    match nearest(given, names.iter().map(String::as_str)) {
+    match nearest(given, names) {
         Some(meant) if meant == given => {
             format!("{given} stands behind --, where nothing is a flag: put it before")
         }
@@ -115,49 +131,14 @@ fn explained(output: &str, words: &[&str]) -> String {
     }
 }
 
-/// The argument that argh does not know, which may be empty.
-fn unrecognized(output: &str) -> Option<&str> {
-    let given = output.strip_prefix("Unrecognized argument:")?;
-    let given = given.strip_suffix('\n').unwrap_or(given);
-    Some(given.strip_prefix(' ').unwrap_or(given))
-}
-
 /// How to give `flag`, where it stands before the command and belongs after it.
-fn misplaced(flag: &str, words: &[&str]) -> Option<String> {
-    let at = words.iter().position(|word| *word == flag)?;
-    let commands = Vpo::get_subcommands();
-    let named = |words: &[&str]| commands.iter().find(|command| words.contains(&command.name));
-    if named(&words[..at]).is_some() {
-        return None;
-    }
+fn misplaced(flag: &str, taken: &CommandInfoWithArgs, rest: &[String]) -> Option<String> {
+    let commands = &taken.commands;
+    let given = commands.iter().find(|command| rest.iter().any(|word| word == command.name));
     // The command that was given if it takes the flag, else the first that does.
-    named(&words[at..]).into_iter().chain(&commands).find_map(|command| {
-        let is_it = |own: &&FlagInfo<'_>| {
-            own.long == flag
-                || own.short.is_some_and(|short| flag.strip_prefix('-') == Some(&short.to_string()))
-        };
-        let found = command.command.flags.iter().find(is_it)?;
+    given.into_iter().chain(commands).find_map(|command| {
+        let found = command.command.flags.iter().find(|own| is_named(own, flag))?;
         let value = if matches!(found.kind, FlagInfoKind::Option { .. }) { " …" } else { "" };
         Some(format!("vpo {} {flag}{value}", command.name))
     })
-}
-
-fn usage(what: impl Into<String>, words: &[&str]) -> UsageError {
-    let command = command(words).map(|name| format!(" {name}")).unwrap_or_default();
-    UsageError { what: what.into(), command }
-}
-
-/// The name of the command among the words, if there is one.
-fn command(words: &[&str]) -> Option<String> {
-    let first = words.iter().find(|word| !word.starts_with('-'))?;
-    Vpo::get_subcommands().iter().map(|command| command.name).find(|name| name == first).map(str::to_owned)
-}
-
-/// The long flags of a command, or of `vpo` itself.
-fn flags(command: Option<&str>, wanted: impl Fn(&FlagInfoKind<'_>) -> bool) -> Vec<String> {
-    let info = Vpo::get_args_info();
-    let commands = Vpo::get_subcommands();
-    let own =
-        commands.iter().find(|own| Some(own.name) == command).map_or(info.flags, |own| own.command.flags);
-    own.iter().filter(|flag| wanted(&flag.kind)).map(|flag| flag.long.to_owned()).collect()
 }

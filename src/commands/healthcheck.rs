@@ -77,7 +77,7 @@ pub fn run(args: &HealthcheckArgs) -> ExitCode {
 /// The first problem, for a probe's line is said again at every probe; the rest is for `vpo config --check`.
 fn in_one_line(error: &ConfigError) -> String {
     let first = error.problems.first().map(ToString::to_string).unwrap_or_default();
-    match error.total.saturating_sub(1) {
+    match error.problems.len().saturating_sub(1) {
         0 => first,
         more => format!("{first} (and {more} more: run `vpo config --check`)"),
     }

@@ -26,7 +26,7 @@ pub fn run(args: &RestoreArgs) -> ExitCode {
     };
     let environment = Environment::from_process();
     let options = Options {
-        create_directory: config.database.is_default,
+        create_directory: config.is_default_path,
         runtime_directory: environment.runtime_directory(),
     };
     let cancelled = || stop.code().is_some();

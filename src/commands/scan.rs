@@ -60,7 +60,7 @@ pub fn run(args: &ScanArgs) -> ExitCode {
 fn choose(args: &ScanArgs, config: &Config) -> ExitCode {
     let environment = Environment::from_process();
     let paths = args.paths.iter().map(|path| absolute(path, &environment)).collect::<Result<Vec<_>, _>>();
-    let parts = match paths.and_then(|paths| parts(&paths, &config.library.roots)) {
+    let parts = match paths.and_then(|paths| parts(&paths, &config.scan.roots)) {
         Ok(parts) => parts,
         Err(complaint) => {
             output::complain(&complaint);
@@ -72,7 +72,7 @@ fn choose(args: &ScanArgs, config: &Config) -> ExitCode {
     }
     let options = library::Options {
         write: true,
-        create_directory: config.database.is_default,
+        create_directory: config.is_default_path,
         runtime_directory: environment.runtime_directory(),
     };
     match Library::open(&config.database.path, options, &|| false) {
@@ -107,7 +107,7 @@ fn parts(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
     let whole = |root: &PathBuf| Part { root: root.clone(), targets: vec![root.clone()] };
     if paths.is_empty() {
         if roots.is_empty() {
-            return Err("nothing to scan: name a PATH, or set library.roots".to_owned());
+            return Err("nothing to scan: name a PATH, or set scan.roots".to_owned());
         }
         return Ok(roots.iter().map(whole).collect());
     }

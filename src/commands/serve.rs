@@ -172,7 +172,7 @@ async fn live(
     let mut daemon = Daemon {
         http: tokio::spawn(start::serve_http(listener, shown, &config.server, stop.clone())),
         scanner: handle,
-        shutdown_timeout: config.server.shutdown_timeout,
+        shutdown_timeout: config.server.shutdown_timeout.get(),
         reload: Arc::new(Mutex::new(Reload { sources, in_force: config, telemetry, settings })),
         status: Status { health, scans, reload_failure: None },
         manager,

@@ -1,13 +1,12 @@
 //! Problems and warnings of the configuration, each with its origin, and the guess at what was meant.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use super::origin::{Origin, abbreviated};
 use crate::base::text::Escaped;
 
 /// One thing to say about the configuration: what, where, and what to do, on one line.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// What it concerns.
     pub subject: Subject,
@@ -20,15 +19,13 @@ pub struct Finding {
 }
 
 /// What a finding concerns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// The value of the key with this name.
     Key(&'static str),
     /// A name that is no key's.
     Name,
-    /// A name that is no key's, but that may have been meant for the key with this name.
-    NameFor(&'static str),
-    /// The file as a whole: any key may be set in it.
+    /// The file as a whole, which is not read.
     File,
 }
 
@@ -61,38 +58,30 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The most problems that are reported one by one: more than all keys can have in all layers. A file that is something
-/// else altogether has tens of thousands.
+/// The most problems that are reported: more than all keys can have in all layers. A file that is something else
+/// altogether has tens of thousands.
 pub const MOST_PROBLEMS: usize = 100;
 
 /// Why there is no configuration: the problems of every layer, never empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", lines(.problems))]
 pub struct ConfigError {
-    /// What must be put right. After [`MOST_PROBLEMS`], the last one says how many more there are.
+    /// What must be put right. After [`MOST_PROBLEMS`], the last one says that there are more.
     pub problems: Vec<Finding>,
-    /// How many problems there are in all.
-    pub total: usize,
     /// What else was noticed; it may explain a problem.
     pub warnings: Vec<Finding>,
 }
 
 impl ConfigError {
-    /// Each problem once: ten empty roots are one mistake. Those in `skipped` were only counted, for there are more
-    /// than [`MOST_PROBLEMS`] without them.
-    pub(super) fn new(mut problems: Vec<Finding>, warnings: Vec<Finding>, skipped: usize) -> Self {
-        let mut seen = HashSet::new();
-        problems.retain(|problem| seen.insert(problem.clone()));
-        let total = problems.len() + skipped;
-        // One more is said as shortly as that there is one more.
-        if total > MOST_PROBLEMS + 1 {
-            problems.truncate(MOST_PROBLEMS + 1);
-            if let Some(last) = problems.last_mut() {
-                last.what = format!("and {} more problems", total - MOST_PROBLEMS);
-                last.advice = "correct those above first".into();
-            }
+    /// Each problem once: ten empty roots are one mistake.
+    pub(super) fn new(mut problems: Vec<Finding>, warnings: Vec<Finding>) -> Self {
+        problems.dedup();
+        problems.truncate(MOST_PROBLEMS + 1);
+        if let Some(last) = problems.get_mut(MOST_PROBLEMS) {
+            last.what = "and more problems".into();
+            last.advice = "correct those above first".into();
         }
-        Self { problems, total, warnings }
+        Self { problems, warnings }
     }
 }
 

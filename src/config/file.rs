@@ -16,11 +16,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{Finding, MOST_PROBLEMS, Subject, nearest};
-use super::keys::{KEYS, Key, OneKey, SECTIONS};
+use super::keys::{KEYS, Key, OLDER_SECTION, OneKey, SECTIONS};
 use super::layer::Layer;
 use super::origin::{LONGEST_NAME, Origin, abbreviated};
 use super::paths::{NoHome, Paths};
-use super::syntax;
 
 /// Sections of other VPO programs.
 const FOREIGN_SECTIONS: &[&str] = &[
@@ -44,10 +43,6 @@ pub(super) const FOREIGN_KEYS: &[(&str, &str)] = &[
     ("logging", "backup_count"),
     ("server", "rate_limit"),
 ];
-
-/// The key that leads everyone to the daemon, and what a name outside the known sections must be near to be meant for it.
-const LIBRARY: &str = "database.path";
-const LIBRARY_NAMES: [&str; 3] = ["database", "database_path", LIBRARY];
 
 /// Far more than any configuration or token, far less than would hurt.
 const MAX_BYTES: u64 = 1 << 20;
@@ -170,14 +165,36 @@ pub(super) fn layer(path: &Path, named: Option<&Origin>) -> Layer {
             return layer;
         }
     };
-    let (mended, errors) = syntax::mend(&text);
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    // The first in the text. Those after it may be its consequences.
+    if let Some(error) = errors.iter().min_by_key(|error| start(error)) {
+        let what = format!("not TOML: {}", error.message());
+        let origin = Origin::place(path, &text, start(error));
+        layer.problems.push(Finding::new(Subject::File, origin, what, advice(&text, start(error))));
+        return layer;
+    }
     let mut reader = Reader { path, text: &text, layer, foreign: Vec::new() };
-    reader.syntax(&errors);
-    reader.table(DeTable::parse_recoverable(&mended).0.into_inner());
+    reader.table(table.into_inner());
     let mut layer = reader.layer;
     // In the order of the file, for that is how people go through it.
     layer.problems.sort_by_key(|problem| problem.origin.position());
     layer
+}
+
+/// Where a syntax error begins, in bytes.
+fn start(error: &toml::de::Error) -> usize {
+    error.span().unwrap_or_default().start
+}
+
+/// What to do about a syntax error at byte `at`.
+fn advice(text: &str, at: usize) -> &'static str {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let value =
+        before[line..].find('=').map(|equals| text[line + equals + 1..].trim_start_matches([' ', '\t']));
+    // The parser takes text without quotes for a number, a truth value or a date.
+    let is_bare = |value: &str| value.starts_with(|c: char| !c.is_control() && !"\"'[{#".contains(c));
+    if value.is_some_and(is_bare) { "correct it; text must be in quotes" } else { "correct it" }
 }
 
 struct Reader<'a> {
@@ -192,24 +209,10 @@ impl Reader<'_> {
         Origin::place(self.path, self.text, span.start)
     }
 
-    /// Notes a problem; what and what to do are only asked for where it is told.
-    fn problem(&mut self, subject: Subject, span: &Range<usize>, said: impl FnOnce() -> (String, String)) {
-        let problems = &self.layer.problems;
-        // The first of a subject is noted however many there are of others: it may leave the library's path in doubt.
-        if problems.len() > MOST_PROBLEMS && problems.iter().any(|problem| problem.subject == subject) {
-            *self.layer.skipped.entry(subject).or_default() += 1;
-            return;
-        }
-        let (what, advice) = said();
-        self.layer.problems.push(Finding::new(subject, self.place(span), what, advice));
-    }
-
-    fn syntax(&mut self, errors: &[toml::de::Error]) {
-        for error in errors {
-            let (message, advice) = explained(error.message());
-            let origin = Origin::place(self.path, self.text, syntax::start(error));
-            let what = format!("not TOML: {message}");
-            self.layer.problems.push(Finding::new(Subject::File, origin, what, advice));
+    /// Notes a problem, unless there are too many to report.
+    fn problem(&mut self, subject: Subject, span: &Range<usize>, what: String, advice: String) {
+        if self.layer.problems.len() <= MOST_PROBLEMS {
+            self.layer.problems.push(Finding::new(subject, self.place(span), what, advice));
         }
     }
 
@@ -219,6 +222,8 @@ impl Reader<'_> {
             let (span, name) = (name.span(), name.into_inner());
             if name == "database_path" {
                 older_path = Some(value);
+            } else if name == OLDER_SECTION.0 {
+                self.section(OLDER_SECTION.1, value);
             } else if let Some(section) = SECTIONS.iter().find(|section| **section == name) {
                 self.section(section, value);
             } else if !FOREIGN_SECTIONS.contains(&&*name) {
@@ -233,33 +238,36 @@ impl Reader<'_> {
 
     fn section(&mut self, section: &str, value: Spanned<DeValue<'_>>) {
         let span = value.span();
-        // An unknown key of [database] may be a misspelt path; nothing elsewhere is.
-        let subject = if section == "database" { Subject::NameFor(LIBRARY) } else { Subject::Name };
         let DeValue::Table(table) = value.into_inner() else {
-            self.problem(subject, &span, || {
-                (format!("{section} is no section"), format!("write [{section}] on a line of its own"))
-            });
+            let what = format!("{section} is no section");
+            self.problem(Subject::Name, &span, what, format!("write [{section}] on a line of its own"));
             return;
         };
         for (name, value) in in_order(table) {
             let (span, name) = (name.span(), name.into_inner());
             if let Some(key) = KEYS.iter().find(|key| key.section == section && key.field == name) {
-                self.key(key, value);
+                match self
+                    .layer
+                    .origins
+                    .get(key.name)
+                    .map(|origin| format!("{} is also set: {origin}", key.name))
+                {
+                    Some(what) => {
+                        let advice = format!("remove one of the two; [{}] is older", OLDER_SECTION.0);
+                        self.problem(Subject::Key(key.name), &span, what, advice);
+                    }
+                    None => self.key(key, value),
+                }
             } else if FOREIGN_KEYS.contains(&(section, &name)) {
                 self.foreign.push((format!("{section}.{name}"), self.place(&span)));
             } else {
                 let known = KEYS.iter().filter(|key| key.section == section).map(|key| key.field);
-                let meant = nearest(&name, known.clone());
-                let subject = if meant.is_none_or(|meant| meant == "path") { subject } else { Subject::Name };
-                self.problem(subject, &span, || {
-                    let advice = match meant {
-                        Some(meant) => format!("did you mean {meant}?"),
-                        None => {
-                            format!("remove it; [{section}] has {}", known.collect::<Vec<_>>().join(", "))
-                        }
-                    };
-                    (format!("unknown key {section}.{}", in_part(&name)), advice)
-                });
+                let advice = match nearest(&name, known.clone()) {
+                    Some(meant) => format!("did you mean {meant}?"),
+                    None => format!("remove it; [{section}] has {}", known.collect::<Vec<_>>().join(", ")),
+                };
+                let what = format!("unknown key {section}.{}", in_part(&name));
+                self.problem(Subject::Name, &span, what, advice);
             }
         }
     }
@@ -272,7 +280,7 @@ impl Reader<'_> {
     }
 
     fn older_path(&mut self, value: Spanned<DeValue<'_>>) {
-        let Some(key) = Key::find(LIBRARY) else { return };
+        let Some(key) = Key::find("database.path") else { return };
         let span = value.span();
         let newer = self.layer.values.database.path.take();
         self.key(key, value);
@@ -280,34 +288,26 @@ impl Reader<'_> {
         if path.is_none() {
             *path = newer;
         } else if newer.is_some() && newer != *path {
-            self.problem(Subject::Key(key.name), &span, || {
-                let what = "database_path and database.path differ";
-                (what.into(), "remove database_path, the older spelling".into())
-            });
+            let what = "database_path and database.path differ".to_owned();
+            let advice = "remove database_path, the older spelling".to_owned();
+            self.problem(Subject::Key(key.name), &span, what, advice);
         }
     }
 
     fn unknown(&mut self, span: &Range<usize>, name: &str, value: &DeValue<'_>) {
-        // The library may be where a misspelt [database] or database_path says.
-        let may_mean_library = nearest(&name.to_lowercase(), LIBRARY_NAMES).is_some();
-        let subject = if may_mean_library { Subject::NameFor(LIBRARY) } else { Subject::Name };
-        self.problem(subject, span, || {
-            let (what, meant) = if let DeValue::Table(_) = value {
-                (
-                    format!("unknown section [{}]", in_part(name)),
-                    nearest(name, SECTIONS.iter().copied()).map(|name| format!("[{name}]")),
-                )
-            } else {
-                let key = KEYS.iter().find(|key| key.field == name).map(|key| key.name);
-                let meant = key.or_else(|| nearest(name, KEYS.iter().map(|key| key.name)));
-                (format!("unknown key {}", in_part(name)), meant.map(str::to_owned))
-            };
-            let advice = match meant {
-                Some(meant) => format!("did you mean {meant}?"),
-                None => format!("remove it; the sections are {}", SECTIONS.join(", ")),
-            };
-            (what, advice)
-        });
+        let (what, meant) = if let DeValue::Table(_) = value {
+            let meant = nearest(name, SECTIONS.iter().copied()).map(|name| format!("[{name}]"));
+            (format!("unknown section [{}]", in_part(name)), meant)
+        } else {
+            let key = KEYS.iter().find(|key| key.field == name).map(|key| key.name);
+            let meant = key.or_else(|| nearest(name, KEYS.iter().map(|key| key.name)));
+            (format!("unknown key {}", in_part(name)), meant.map(str::to_owned))
+        };
+        let advice = match meant {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => format!("remove it; the sections are {}", SECTIONS.join(", ")),
+        };
+        self.problem(Subject::Name, span, what, advice);
     }
 
     fn warn_of_foreign_keys(&mut self) {
@@ -327,23 +327,6 @@ impl Reader<'_> {
 /// A name, cut to what fits into a message.
 fn in_part(name: &str) -> String {
     abbreviated(name, LONGEST_NAME)
-}
-
-/// What the parser says of a syntax error, without what helps nobody, and what to do about it.
-fn explained(message: &str) -> (&str, &'static str) {
-    let message =
-        message.trim_end_matches(", expected nothing").trim_end_matches(", expected literal string");
-    let begins = |with: &[&str]| with.iter().any(|with| message.starts_with(with));
-    let advice = if begins(&["string values must be quoted", "invalid float", "invalid boolean"]) {
-        "correct it; text must be in quotes"
-    } else if begins(&["duplicate key"]) {
-        "remove one of the two, or join them"
-    } else if begins(&["key with no value"]) {
-        "write it as key = value"
-    } else {
-        "correct it"
-    };
-    (message, advice)
 }
 
 /// What a table holds, in the order of the file.

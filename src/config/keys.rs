@@ -1,9 +1,7 @@
-//! The definition of each key: its name, its type, its flag, and what to tell someone whose value does not fit.
+//! The declaration of each key: name, type, default, what a change takes, what a value must be, and its flag.
 //!
-//! From this list come the `Option<T>` that every source fills ([`Values`]), the names of the variables,
-//! and what the did-you-means and the documentation's test go by ([`KEYS`]). Three things are said elsewhere, where they
-//! need more than a word: the default (`resolve`), how the value is shown (`Config::shown`) and the line of `--help` (`cli`).
-//! The tests in `tests/config` hold them and the documentation to this list.
+//! [`keys!`] hands it to the macros that make the rest of it: here what every source fills ([`Values`]) and the table of
+//! keys ([`KEYS`]), in `config` the effective configuration, in `cli` the flags of `vpo serve` and `vpo config`.
 
 use std::net::IpAddr;
 use std::num::NonZero;
@@ -15,6 +13,83 @@ use serde::de::DeserializeOwned;
 use super::value::{Extensions, Hosts, Seconds, Secret};
 use crate::base::log::{Format, Level, Output};
 
+/// Calls `$with!` with every key, section by section:
+///
+/// `name: TYPE = DEFAULT, restart or reload, "advice", flag "long" "value" "help" ['short'];`
+///
+/// Without a default the value is an `Option`. `repeated` instead of `flag` is one that `cli` declares itself.
+macro_rules! keys {
+    ($with:ident) => { $with! {
+        /// `[server]`: the HTTP side.
+        server: Server {
+            /// Address to listen on.
+            bind: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST), restart,
+                "give an IP address such as 127.0.0.1, 0.0.0.0 or ::1",
+                flag "bind" "address" "address to listen on (default 127.0.0.1)";
+            /// TCP port; 0 = any free one.
+            port: u16 = 8321, restart,
+                "give a whole number from 0 to 65535 (0 = any free port)",
+                flag "port" "port" "port to listen on (default 8321; 0 = any free one)" ['p'];
+            /// How long a stop may take before what is left is cancelled.
+            shutdown_timeout: Seconds<86_400> = Seconds::new(30), restart,
+                "give seconds from 0 to 86400, such as 30 or 2.5",
+                flag "shutdown-timeout" "seconds" "seconds that a stop may take (default 30)";
+            /// Most connections open at once.
+            max_connections: NonZero<u32> = NonZero::<u32>::MIN.saturating_add(1023), restart,
+                "give a whole number from 1 to 4294967295";
+            /// What clients must present, from `auth_token` or from `auth_token_file`.
+            auth_token: Secret, restart,
+                "give 1 to 1024 printable ASCII characters, without a space at either end";
+            /// The file that `auth_token` was read from.
+            auth_token_file: PathBuf, restart, "give the path of a file that holds the token";
+            /// Hosts that a request without a token may name besides those that are always allowed.
+            hosts: Hosts = Hosts::NONE, restart,
+                "give host names such as films.example.org, .example.org or * (in the file, a list of strings)";
+        }
+        /// `[database]`
+        database: Database {
+            /// The database file, absolute. The default depends on the environment.
+            path: PathBuf = PathBuf::new(), restart, "give the path of the library's file",
+                flag "database" "file" "the library's file (default ~/.vpo/library.db)";
+            /// Time between two checks of the whole file; 0 = only after the start and after faults.
+            verify_interval: Seconds<31_536_000> = Seconds::new(86_400), restart,
+                "give seconds from 0 to 31536000, such as 86400 (0 = only after the start and after faults)";
+        }
+        /// `[logging]`
+        logging: Logging {
+            /// The least severe level that is written.
+            level: Level = Level::Info, reload, "give debug, info, warning or error",
+                flag "log-level" "level" "debug, info, warning or error (default info)";
+            /// Text or JSON.
+            format: Format = Format::Text, restart, "give text or json",
+                flag "log-format" "format" "text or json (default text)";
+            /// Standard error or standard output.
+            output: Output = Output::Stderr, restart, "give stderr or stdout";
+        }
+        /// `[scan]`: which videos are recorded, and how scans are.
+        scan: Scan {
+            /// Directories of videos, absolute, none inside another; empty = the daemon only reads.
+            roots: Vec<PathBuf> = Vec::new(), reload, "give directories (in the file, a list of strings)",
+                repeated "root";
+            /// Watch the roots with inotify.
+            watch: bool = true, reload, "give true or false";
+            /// Time between two scans of a root; 0 = never.
+            rescan_interval: Seconds<31_536_000> = Seconds::new(3600), reload,
+                "give seconds from 0 to 31536000, such as 3600 (0 = never)";
+            /// File name extensions of videos.
+            extensions: Extensions = Extensions::default(), reload,
+                "give file name extensions such as mkv, mp4 (in the file, a list of strings)";
+            /// Days after which the row of a finished scan is deleted; 0 = never.
+            job_retention_days: u16 = 90, reload,
+                "give a whole number of days from 0 to 65535 (0 = keep for ever)";
+        }
+    } };
+}
+pub(crate) use keys;
+
+/// The older name of a section, and today's.
+pub(super) const OLDER_SECTION: (&str, &str) = ("library", "scan");
+
 /// A key of the configuration.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Key {
@@ -22,6 +97,8 @@ pub struct Key {
     pub name: &'static str,
     /// The flag of `vpo serve`, if it has one.
     pub flag: Option<&'static str>,
+    /// A reload applies a change of it; else it takes a restart.
+    pub reload: bool,
     /// What a value must be, as advice: "give …".
     pub expects: &'static str,
     /// The section's name.
@@ -63,29 +140,51 @@ pub(super) trait OneKey {
     fn read<T: DeserializeOwned>(self) -> Result<T, Self::Error>;
 }
 
-macro_rules! keys {
+/// A flag's name.
+macro_rules! flag {
+    () => {
+        None
+    };
+    ($long:tt) => {
+        Some(concat!("--", $long))
+    };
+}
+
+/// What a change takes.
+macro_rules! is_reload {
+    (reload) => {
+        true
+    };
+    (restart) => {
+        false
+    };
+}
+pub(super) use is_reload;
+
+macro_rules! values {
     ($($(#[$section_doc:meta])* $section:ident: $Section:ident {
-        $($(#[$doc:meta])* $field:ident: $type:ty, $flag:expr, $expects:literal;)*
+        $($(#[$doc:meta])* $field:ident: $type:ty $(= $default:expr)?, $change:ident, $expects:literal
+            $(, flag $long:tt $arg:tt $help:tt $([$short:tt])?)? $(, repeated $repeated:tt)?;)*
     })*) => {
-        /// Every key as a plain option; `None` where the source says nothing.
+        /// Every key as an option; `None` where the source does not give it.
         #[derive(Clone, Debug, Default, PartialEq)]
-        pub struct Values {
-            $($(#[$section_doc])* pub $section: $Section,)*
+        pub(super) struct Values {
+            $(pub(super) $section: $Section,)*
         }
 
         $(
-            $(#[$section_doc])*
             #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
             #[serde(default, deny_unknown_fields)]
-            pub struct $Section {
-                $($(#[$doc])* pub $field: Option<$type>,)*
+            pub(super) struct $Section {
+                $(pub(super) $field: Option<$type>,)*
             }
         )*
 
         /// Every key, section by section.
         pub const KEYS: &[Key] = &[$($(Key {
             name: concat!(stringify!($section), ".", stringify!($field)),
-            flag: $flag,
+            flag: flag!($($long)? $($repeated)?),
+            reload: is_reload!($change),
             expects: $expects,
             section: stringify!($section),
             field: stringify!($field),
@@ -116,60 +215,4 @@ macro_rules! keys {
     };
 }
 
-keys! {
-    /// `[server]`: the HTTP side.
-    server: Server {
-        /// Address to listen on.
-        bind: IpAddr, Some("--bind"), "give an IP address such as 127.0.0.1, 0.0.0.0 or ::1";
-        /// TCP port.
-        port: u16, Some("--port"), "give a whole number from 0 to 65535 (0 = any free port)";
-        /// How long a stop may take.
-        shutdown_timeout: Seconds<86_400>, Some("--shutdown-timeout"),
-            "give seconds from 0 to 86400, such as 30 or 2.5";
-        /// Most connections open at once.
-        max_connections: NonZero<u32>, None, "give a whole number from 1 to 4294967295";
-        /// What clients must present.
-        auth_token: Secret, None,
-            "give 1 to 1024 printable ASCII characters, without a space at either end";
-        /// The file that holds what clients must present.
-        auth_token_file: PathBuf, None, "give the path of a file that holds the token";
-        /// The hosts that a request without a token may name.
-        hosts: Hosts, None,
-            "give host names such as films.example.org, .example.org or * (in the file, a list of strings)";
-    }
-    /// `[database]`: where the library is.
-    database: Database {
-        /// The library's file.
-        path: PathBuf, Some("--database"), "give the path of the library's file";
-        /// Time between two checks of the whole file.
-        verify_interval: Seconds<31_536_000>, None,
-            "give seconds from 0 to 31536000, such as 86400 (0 = only after the start and after faults)";
-    }
-    /// `[logging]`
-    logging: Logging {
-        /// The least severe level that is written.
-        level: Level, Some("--log-level"), "give debug, info, warning or error";
-        /// Text or JSON.
-        format: Format, Some("--log-format"), "give text or json";
-        /// The stream.
-        output: Output, None, "give stderr or stdout";
-    }
-    /// `[library]`: what is watched over.
-    library: Library {
-        /// Directories whose videos the library records.
-        roots: Vec<PathBuf>, Some("--library"), "give directories (in the file, a list of strings)";
-        /// Watch the roots.
-        watch: bool, None, "give true or false";
-        /// Time between two scans.
-        rescan_interval: Seconds<31_536_000>, None,
-            "give seconds from 0 to 31536000, such as 3600 (0 = never)";
-        /// File name extensions of videos.
-        extensions: Extensions, None,
-            "give file name extensions such as mkv, mp4 (in the file, a list of strings)";
-    }
-    /// `[scan]`: how scans are recorded.
-    scan: Scan {
-        /// Days after which the row of a finished scan is deleted.
-        job_retention_days: u16, None, "give a whole number of days from 0 to 65535 (0 = keep for ever)";
-    }
-}
+keys!(values);

@@ -1,11 +1,10 @@
 //! One source of configuration as it was read: its values, where each stands, and what was wrong with it.
 
-use std::collections::HashMap;
 use std::mem;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::{Finding, Subject};
-use super::keys::{Key, OneKey, Values};
+use super::keys::{KEYS, Key, OneKey, Values};
 use super::origin::{LONGEST_NAME, Origin, Origins, abbreviated};
 use super::paths::Paths;
 
@@ -15,39 +14,32 @@ pub struct Layer {
     pub(super) values: Values,
     pub(super) origins: Origins,
     pub(super) problems: Vec<Finding>,
-    /// How many problems of a subject are not among `problems`, where there are too many to tell.
-    pub(super) skipped: HashMap<Subject, usize>,
     pub(super) warnings: Vec<Finding>,
     /// The configuration file that this source names.
     pub(super) file: Option<(PathBuf, Origin)>,
 }
 
 impl Layer {
-    /// The layer of the command line: the file that `--config` names, and values as typed, by key.
+    /// The layer of the command line: the file that `--config` names, values as typed by flag, and the roots.
     ///
     /// # Panics
-    /// When a key has no flag: a mistake in `cli`, which the first test finds.
+    /// When no key has the flag: a mistake in `cli`, which the first test finds.
     pub fn from_flags<'a>(
         file: Option<&str>,
         values: impl IntoIterator<Item = (&'static str, Option<&'a str>)>,
         roots: &[String],
     ) -> Self {
-        let flag = |name: &str| {
-            let key = Key::find(name).expect("a key");
-            (key, Origin::Flag(key.flag.expect("a key that has a flag")))
-        };
         let mut layer =
             Self { file: file.map(|path| (path.into(), Origin::Flag("--config"))), ..Self::default() };
-        for (name, value) in values {
-            let (key, origin) = flag(name);
+        for (flag, value) in values {
+            let key = KEYS.iter().find(|key| key.flag == Some(flag)).expect("a key has the flag");
             if let Some(value) = value {
-                layer.set_text(key, value, origin);
+                layer.set_text(key, value, Origin::Flag(flag));
             }
         }
         if !roots.is_empty() {
-            let (key, origin) = flag("library.roots");
-            layer.values.library.roots = Some(roots.iter().map(PathBuf::from).collect());
-            layer.origins.insert(key.name, origin);
+            layer.values.scan.roots = Some(roots.iter().map(PathBuf::from).collect());
+            layer.origins.insert("scan.roots", Origin::Flag("--root"));
         }
         layer
     }
@@ -94,9 +86,9 @@ impl Layer {
         *file = file.take().and_then(|path| keep("server.auth_token_file", paths.file(&path), &path));
         let file = &mut values.database.path;
         *file = file.take().and_then(|path| keep("database.path", paths.file(&path), &path));
-        if let Some(roots) = &mut values.library.roots {
+        if let Some(roots) = &mut values.scan.roots {
             let given = mem::take(roots);
-            roots.extend(given.iter().filter_map(|root| keep("library.roots", paths.absolute(root), root)));
+            roots.extend(given.iter().filter_map(|root| keep("scan.roots", paths.absolute(root), root)));
         }
     }
 
@@ -121,9 +113,9 @@ impl Layer {
                 "remove one of the two",
             ));
         }
-        let origin = self.origin("library.roots");
-        for (what, advice) in overlaps(self.values.library.roots.as_deref().unwrap_or_default()) {
-            self.problems.push(Finding::new(Subject::Key("library.roots"), origin.clone(), what, advice));
+        let origin = self.origin("scan.roots");
+        for (what, advice) in overlaps(self.values.scan.roots.as_deref().unwrap_or_default()) {
+            self.problems.push(Finding::new(Subject::Key("scan.roots"), origin.clone(), what, advice));
         }
     }
 
@@ -140,7 +132,7 @@ fn overlaps(roots: &[PathBuf]) -> Vec<(String, &'static str)> {
     let climbs = |root: &&PathBuf| root.components().any(|part| part == Component::ParentDir);
     let (climbing, mut roots): (Vec<_>, Vec<_>) = roots.iter().partition(climbs);
     for root in climbing {
-        let what = format!("library.roots: {} has .. in it", root.display());
+        let what = format!("scan.roots: {} has .. in it", root.display());
         found.push((what, "give the path without it"));
     }
     // In their order what is inside a root follows it, and nothing else comes between.
@@ -149,11 +141,11 @@ fn overlaps(roots: &[PathBuf]) -> Vec<(String, &'static str)> {
     for root in roots {
         match outer {
             Some(outer) if outer == root => {
-                let what = format!("library.roots: {} is there twice", root.display());
+                let what = format!("scan.roots: {} is there twice", root.display());
                 found.push((what, "remove one of the two"));
             }
             Some(outer) if root.starts_with(outer) => {
-                let what = format!("library.roots: {} is inside {}", root.display(), outer.display());
+                let what = format!("scan.roots: {} is inside {}", root.display(), outer.display());
                 found.push((what, "remove the inner one: the outer one covers it"));
             }
             _ => outer = Some(root),

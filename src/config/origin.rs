@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::base::text::Escaped;
 
 /// Where a value, or a problem with it, came from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// Built in.
     Default,

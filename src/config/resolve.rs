@@ -1,11 +1,7 @@
 //! Four layers → one configuration, or every problem that they have.
 
-use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::environment::Environment;
 use super::error::{ConfigError, Finding, Subject};
@@ -14,16 +10,13 @@ use super::keys::Values;
 use super::layer::Layer;
 use super::origin::{Origin, Origins};
 use super::paths::Paths;
-use super::value::{Extensions, Hosts, Seconds, Secret};
+use super::value::Secret;
 use super::variables;
-use super::{Config, Database, Library, Logging, Resolved, Scan, Server};
-use crate::base::log::{Format, Level, Output};
+use super::{Config, Resolved};
 
 /// The variables in which systemd names the directories of a unit (systemd.exec(5)).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 const STATE: &str = "STATE_DIRECTORY";
-
-const EXTENSIONS: [&str; 6] = ["mkv", "mp4", "avi", "webm", "m4v", "mov"];
 
 pub(super) fn resolve(
     flags: &Layer,
@@ -36,26 +29,17 @@ pub(super) fn resolve(
 /// The library's path alone.
 pub(super) fn library_path(flags: &Layer, environment: &Environment) -> Result<PathBuf, ConfigError> {
     let mut resolution = Resolution::new(flags, environment);
-    let database = resolution.database();
-    // Where a flag or a variable names it, the file has no say.
-    let file_matters =
-        !matches!(resolution.origins.get("database.path"), Some(Origin::Flag(_) | Origin::Variable(_)));
-    // A misspelt [database] or database_path may say where the library is, unless another place does. No other name
-    // can: a typo that someone saves while the daemon runs must not hide it.
-    let is_default = resolution.values.database.path.is_none();
-    let leaves_in_doubt = |subject: Subject, is_in_file: bool| match subject {
-        _ if is_in_file && !file_matters => false,
-        Subject::Key(name) => name == "database.path",
-        Subject::NameFor(name) => is_default && name == "database.path",
-        Subject::File => file_matters,
+    // A flag or a variable that names the path needs no file.
+    let is_outside =
+        matches!(resolution.origins.get("database.path"), Some(Origin::Flag(_) | Origin::Variable(_)));
+    resolution.find_database();
+    resolution.problems.retain(|problem| match problem.subject {
+        Subject::Key(name) => name == "database.path" && !(is_outside && problem.origin.position().is_some()),
         Subject::Name => false,
-    };
-    resolution.problems.retain(|problem| {
-        leaves_in_doubt(problem.subject, matches!(problem.origin, Origin::Place { .. } | Origin::File(_)))
+        Subject::File => !is_outside,
     });
-    resolution.skipped.retain(|subject, _| leaves_in_doubt(*subject, true));
-    match database {
-        Some(database) if resolution.problems.is_empty() => Ok(database.path),
+    match resolution.values.database.path.take() {
+        Some(path) if resolution.problems.is_empty() => Ok(path),
         _ => Err(resolution.error()),
     }
 }
@@ -65,8 +49,6 @@ struct Resolution<'a> {
     values: Values,
     origins: Origins,
     problems: Vec<Finding>,
-    /// How many more problems a subject has in the file.
-    skipped: HashMap<Subject, usize>,
     warnings: Vec<Finding>,
     file: Option<PathBuf>,
     /// The highest layer that says anything of the token says something that is refused.
@@ -81,7 +63,6 @@ impl<'a> Resolution<'a> {
             values: Values::default(),
             origins: Origins::new(),
             problems: Vec::new(),
-            skipped: HashMap::new(),
             warnings: Vec::new(),
             file: None,
             token_in_doubt: false,
@@ -119,59 +100,35 @@ impl<'a> Resolution<'a> {
         self.values.overlay(layer.values);
         self.origins.extend(layer.origins);
         self.problems.extend(layer.problems);
-        self.skipped.extend(layer.skipped);
         self.warnings.extend(layer.warnings);
     }
 
     fn finish(mut self, read_secrets: bool) -> Result<Resolved, ConfigError> {
-        let server = self.server(read_secrets);
-        let database = self.database();
-        let library = self.library();
-        let scan = Scan {
-            job_retention_days: Some(self.values.scan.job_retention_days.unwrap_or(90))
-                .filter(|days| *days > 0),
-        };
-        let logging = Logging {
-            level: self.values.logging.level.unwrap_or(Level::Info),
-            format: self.values.logging.format.unwrap_or(Format::Text),
-            output: self.values.logging.output.unwrap_or(Output::Stderr),
-        };
-        match database {
-            Some(database) if self.problems.is_empty() => {
-                let Self { origins, warnings, file, .. } = self;
-                let config = Config { server, database, logging, library, scan };
-                Ok(Resolved { config, origins, warnings, file })
-            }
-            _ => Err(self.error()),
+        // Any key may be set in a file that is not read: nothing more can be said.
+        if self.problems.iter().any(|problem| problem.subject == Subject::File) {
+            self.problems.retain(|problem| problem.subject == Subject::File);
+            return Err(self.error());
         }
+        self.find_token(read_secrets);
+        let is_default_path = self.find_database();
+        if !self.problems.is_empty() {
+            return Err(self.error());
+        }
+        let Self { values, origins, warnings, file, .. } = self;
+        Ok(Resolved { config: Config::new(values, is_default_path), origins, warnings, file })
     }
 
     fn error(self) -> ConfigError {
-        ConfigError::new(self.problems, self.warnings, self.skipped.values().sum())
+        ConfigError::new(self.problems, self.warnings)
     }
 
-    fn server(&mut self, read_secrets: bool) -> Server {
-        let auth_token_file = self.auth_token_file();
-        let auth_token = match &auth_token_file {
-            Some(file) if read_secrets => self.token_in(file),
-            Some(_) => None,
-            None => self.values.server.auth_token.clone(),
-        };
-        let server = &self.values.server;
-        Server {
-            bind: server.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            port: server.port.unwrap_or(8321),
-            shutdown_timeout: server.shutdown_timeout.map_or(Duration::from_secs(30), Seconds::get),
-            max_connections: server.max_connections.map_or(1024, to_usize),
-            auth_token,
-            auth_token_file,
-            hosts: server.hosts.clone().map_or_else(Vec::new, Hosts::into_vec),
+    /// The token's file, and the token in it.
+    fn find_token(&mut self, read_secrets: bool) {
+        let Some(file) = self.auth_token_file() else { return };
+        if read_secrets {
+            self.values.server.auth_token = self.token_in(&file);
         }
-    }
-
-    /// Whether the configuration file could not be read whole, so that any key may be set in it.
-    fn is_file_in_doubt(&self) -> bool {
-        self.problems.iter().any(|problem| problem.subject == Subject::File)
+        self.values.server.auth_token_file = Some(file);
     }
 
     fn auth_token_file(&mut self) -> Option<PathBuf> {
@@ -180,9 +137,6 @@ impl<'a> Resolution<'a> {
         }
         if let Some(file) = &self.values.server.auth_token_file {
             return Some(file.clone());
-        }
-        if self.is_file_in_doubt() {
-            return None;
         }
         let subject = Subject::Key("server.auth_token_file");
         let directories = self.paths.directories(CREDENTIALS, subject).unwrap_or_else(|problem| {
@@ -218,30 +172,28 @@ impl<'a> Resolution<'a> {
         None
     }
 
-    fn database(&mut self) -> Option<Database> {
+    /// The default path where none is given; returns whether the path is the default one.
+    fn find_database(&mut self) -> bool {
         let default = self.default_library();
-        let verify_interval = interval(self.values.database.verify_interval, Duration::from_secs(86_400));
-        match (&self.values.database.path, default) {
+        if let Some(path) = &self.values.database.path {
             // A path that someone wrote down may well be the default one.
-            (Some(path), default) => {
-                let is_default = default.is_ok_and(|(default, _)| default == *path);
-                Some(Database { path: path.clone(), is_default, verify_interval })
-            }
-            (None, Ok((path, origin))) => {
+            return default.is_ok_and(|(default, _)| default == *path);
+        }
+        match default {
+            Ok((path, origin)) => {
                 if origin != Origin::Default {
                     self.origins.insert("database.path", origin);
                 }
-                Some(Database { path, is_default: true, verify_interval })
+                self.values.database.path = Some(path);
             }
-            (None, Err(problem)) => {
-                // A path that was refused, or that may be in what could not be read, needs no default.
-                let is_path = |problem: &Finding| problem.subject == Subject::Key("database.path");
-                if !self.is_file_in_doubt() && !self.problems.iter().any(is_path) {
+            // A path that was refused needs no default.
+            Err(problem) => {
+                if !self.problems.iter().any(|problem| problem.subject == Subject::Key("database.path")) {
                     self.problems.push(problem);
                 }
-                None
             }
         }
+        true
     }
 
     fn default_library(&self) -> Result<(PathBuf, Origin), Finding> {
@@ -255,26 +207,4 @@ impl<'a> Resolution<'a> {
             Finding::new(subject, Origin::Variable("HOME".into()), what, advice)
         })
     }
-
-    fn library(&self) -> Library {
-        let library = &self.values.library;
-        Library {
-            roots: library.roots.clone().unwrap_or_default(),
-            watch: library.watch.unwrap_or(true),
-            rescan_interval: interval(library.rescan_interval, Duration::from_secs(3600)),
-            extensions: library
-                .extensions
-                .clone()
-                .map_or_else(|| EXTENSIONS.map(str::to_owned).to_vec(), Extensions::into_vec),
-        }
-    }
-}
-
-/// A time between two of something; `None` = never, which is written as 0.
-fn interval<const MAX: u64>(given: Option<Seconds<MAX>>, default: Duration) -> Option<Duration> {
-    Some(given.map_or(default, Seconds::get)).filter(|time| !time.is_zero())
-}
-
-fn to_usize(number: NonZero<u32>) -> usize {
-    usize::try_from(number.get()).unwrap_or(usize::MAX)
 }

@@ -1,6 +1,7 @@
 //! The types of values that know their own bounds, so that a value out of range cannot be held.
 
 use std::fmt;
+use std::ops::Deref;
 use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
@@ -48,6 +49,16 @@ impl<'de> Deserialize<'de> for Secret {
 pub struct Seconds<const MAX: u64>(Duration);
 
 impl<const MAX: u64> Seconds<MAX> {
+    pub(super) const fn new(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// The time between two of something; `None` = never, which is written as 0.
+    #[must_use]
+    pub fn interval(self) -> Option<Duration> {
+        Some(self.0).filter(|time| !time.is_zero())
+    }
+
     /// The time.
     #[must_use]
     pub fn get(self) -> Duration {
@@ -91,72 +102,72 @@ impl<'de, const MAX: u64> Deserialize<'de> for Seconds<MAX> {
     }
 }
 
-/// File name extensions: lower case, without the dot, at least one, none twice.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extensions(Vec<String>);
+/// A list of strings in a normal form, none twice.
+macro_rules! list {
+    ($(#[$doc:meta])* $name:ident, $normalised:ident, $needed:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(Vec<String>);
 
-impl Extensions {
-    /// The extensions.
-    #[must_use]
-    pub fn into_vec(self) -> Vec<String> {
-        self.0
-    }
+        impl Deref for $name {
+            type Target = [String];
 
-    fn normalised(extension: &str) -> Option<String> {
-        let extension = extension.trim();
-        let extension = extension.strip_prefix('.').unwrap_or(extension);
-        // A name's extension is what follows its last dot, so one with a dot in it would match nothing.
-        let fits = !extension.is_empty()
-            && !extension.contains(|c: char| c == '.' || c == '/' || c.is_whitespace() || c.is_control());
-        fits.then(|| extension.to_lowercase())
-    }
-}
-
-impl<'de> Deserialize<'de> for Extensions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut extensions = Vec::new();
-        for given in Vec::<String>::deserialize(deserializer)? {
-            let extension = Self::normalised(&given).ok_or_else(|| de::Error::custom("not an extension"))?;
-            if !extensions.contains(&extension) {
-                extensions.push(extension);
+            fn deref(&self) -> &[String] {
+                &self.0
             }
         }
-        if extensions.is_empty() { Err(de::Error::custom("no extension")) } else { Ok(Self(extensions)) }
-    }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let mut list = Vec::new();
+                for given in Vec::<String>::deserialize(deserializer)? {
+                    let item = $normalised(&given).ok_or_else(|| de::Error::custom("does not fit"))?;
+                    if !list.contains(&item) {
+                        list.push(item);
+                    }
+                }
+                if $needed && list.is_empty() { Err(de::Error::custom("empty")) } else { Ok(Self(list)) }
+            }
+        }
+    };
 }
 
-/// Host names in lower case, none twice: `films.example.org`, `.example.org` for every name below it, `*` for any.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hosts(Vec<String>);
+list! {
+    /// File name extensions: lower case, without the dot, at least one, none twice.
+    Extensions, extension, true
+}
+
+list! {
+    /// Host names in lower case, none twice: `films.example.org`, `.example.org` for every name below it, `*` for any.
+    Hosts, host, false
+}
+
+impl Default for Extensions {
+    fn default() -> Self {
+        Self(["mkv", "mp4", "avi", "webm", "m4v", "mov"].map(str::to_owned).into())
+    }
+}
 
 impl Hosts {
-    /// The names.
-    #[must_use]
-    pub fn into_vec(self) -> Vec<String> {
-        self.0
-    }
-
-    fn normalised(host: &str) -> Option<String> {
-        let host = host.trim();
-        let host = host.strip_suffix('.').unwrap_or(host);
-        let is_label = |label: &str| {
-            !label.is_empty()
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-        };
-        let fits = host == "*" || host.strip_prefix('.').unwrap_or(host).split('.').all(is_label);
-        fits.then(|| host.to_ascii_lowercase())
-    }
+    pub(super) const NONE: Self = Self(Vec::new());
 }
 
-impl<'de> Deserialize<'de> for Hosts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut hosts = Vec::new();
-        for given in Vec::<String>::deserialize(deserializer)? {
-            let host = Self::normalised(&given).ok_or_else(|| de::Error::custom("not a host name"))?;
-            if !hosts.contains(&host) {
-                hosts.push(host);
-            }
-        }
-        Ok(Self(hosts))
-    }
+fn extension(given: &str) -> Option<String> {
+    let extension = given.trim();
+    let extension = extension.strip_prefix('.').unwrap_or(extension);
+    // A name's extension is what follows its last dot, so one with a dot in it would match nothing.
+    let fits = !extension.is_empty()
+        && !extension.contains(|c: char| c == '.' || c == '/' || c.is_whitespace() || c.is_control());
+    fits.then(|| extension.to_lowercase())
+}
+
+fn host(given: &str) -> Option<String> {
+    let host = given.trim();
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let fits = host == "*" || host.strip_prefix('.').unwrap_or(host).split('.').all(is_label);
+    fits.then(|| host.to_ascii_lowercase())
 }

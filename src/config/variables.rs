@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::environment::Environment;
 use super::error::{Finding, Subject, nearest};
 use super::file::FOREIGN_KEYS;
-use super::keys::{KEYS, Key, SECTIONS, section_prefix};
+use super::keys::{KEYS, Key, OLDER_SECTION, SECTIONS, section_prefix};
 use super::layer::Layer;
 use super::origin::Origin;
 
@@ -30,14 +30,21 @@ pub(super) fn layer(environment: &Environment) -> Layer {
             }
             continue;
         }
-        let Some(section) = SECTIONS.iter().find(|section| name.starts_with(&section_prefix(section))) else {
+        // Of both spellings today's wins: variables come in the order of their names.
+        let (older, today) = OLDER_SECTION;
+        let known = match name.strip_prefix(&section_prefix(older)) {
+            Some(field) => section_prefix(today) + field,
+            None => name.to_owned(),
+        };
+        let Some(section) = SECTIONS.iter().find(|section| known.starts_with(&section_prefix(section)))
+        else {
             continue;
         };
-        match KEYS.iter().find(|key| key.variable() == name) {
+        match KEYS.iter().find(|key| key.variable() == known) {
             Some(key) => read(&mut layer, key, name, value),
             None if is_service_link(name, value) => {}
             None if is_foreign(name) => foreign.push(name),
-            None => layer.warnings.push(unknown(section, name)),
+            None => layer.warnings.push(unknown(section, &known, name)),
         }
     }
     if let [first, ..] = foreign[..] {
@@ -64,20 +71,21 @@ fn read(layer: &mut Layer, key: &'static Key, name: &str, value: &OsStr) {
             format!("{value:?} is a Kubernetes service link, not a port"),
             "it is skipped; set enableServiceLinks: false on the pod, or rename the Service",
         ));
-    } else if key.name == "library.roots" {
+    } else if key.name == "scan.roots" {
         // envy would split at commas, which are common in names of directories.
         let roots = value.split(':').filter(|root| !root.is_empty()).map(PathBuf::from).collect();
-        layer.values.library.roots = Some(roots);
+        layer.values.scan.roots = Some(roots);
         layer.origins.insert(key.name, origin);
     } else {
         layer.set_text(key, value, origin);
     }
 }
 
-fn unknown(section: &str, name: &str) -> Finding {
+/// `known` is the name with today's name of the section.
+fn unknown(section: &str, known: &str, name: &str) -> Finding {
     // Without the prefix, which would make unlike names look alike.
     let prefix = section_prefix(section);
-    let field = name.strip_prefix(&prefix).unwrap_or(name).to_ascii_lowercase();
+    let field = known.strip_prefix(&prefix).unwrap_or(known).to_ascii_lowercase();
     let advice = match nearest(&field, KEYS.iter().filter(|key| key.section == section).map(|key| key.field))
     {
         Some(meant) => format!("it is skipped; did you mean {prefix}{}?", meant.to_ascii_uppercase()),

@@ -82,13 +82,13 @@ impl FromSql for Status {
 pub enum Reason {
     /// The daemon has started, or the root is a new one.
     Start,
-    /// `library.rescan_interval` is over.
+    /// `scan.rescan_interval` is over.
     Interval,
     /// The watch has seen something, or has begun only now.
     Watch,
     /// `vpo scan`
     Request,
-    /// `library.extensions` has changed.
+    /// `scan.extensions` has changed.
     Settings,
     /// The scan before did not come to its end.
     Again,

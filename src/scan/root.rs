@@ -55,7 +55,7 @@ const MOUNT_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 pub enum Offline {
     /// Not there, or not to be entered.
     #[error(
-        "cannot be read ({0}): mount it, or give the daemon's user permission, or take it out of library.roots"
+        "cannot be read ({0}): mount it, or give the daemon's user permission, or take it out of scan.roots"
     )]
     Unreadable(String),
     /// Nothing in it, while the library knows files of it.

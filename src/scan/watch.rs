@@ -49,28 +49,28 @@ impl Watching {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum WatchError {
     /// A network or user-space file system.
-    #[error("{0} does not tell what other machines change: relying on library.rescan_interval")]
+    #[error("{0} does not tell what other machines change: relying on scan.rescan_interval")]
     Remote(String),
     /// `max_user_watches` is reached.
     #[error(
         "inotify's watches ran out (one for each directory; fs.inotify.max_user_watches is {limit}): raise it with \
-         `sysctl fs.inotify.max_user_watches=1048576`; until then relying on library.rescan_interval"
+         `sysctl fs.inotify.max_user_watches=1048576`; until then relying on scan.rescan_interval"
     )]
     Watches { limit: String },
     /// `max_user_instances` is reached.
     #[error(
         "inotify's instances ran out (fs.inotify.max_user_instances is {limit}): raise it with \
-         `sysctl fs.inotify.max_user_instances=1024`; until then relying on library.rescan_interval"
+         `sysctl fs.inotify.max_user_instances=1024`; until then relying on scan.rescan_interval"
     )]
     Instances { limit: String },
     /// A limit on tasks is reached.
     #[error(
         "no thread can be started to watch it: raise the limit on tasks (`ulimit -u`, `TasksMax=`); until then relying \
-         on library.rescan_interval"
+         on scan.rescan_interval"
     )]
     Thread,
     /// The root does not exist, or another error.
-    #[error("cannot be watched ({0}): relying on library.rescan_interval")]
+    #[error("cannot be watched ({0}): relying on scan.rescan_interval")]
     Other(String),
 }
 

@@ -21,11 +21,11 @@ fn variable(name: &str, value: &str, what: &str, advice: &str) {
 }
 
 const BIND: &str = "give an IP address such as 127.0.0.1, 0.0.0.0 or ::1";
-pub(super) const PORT: &str = "give a whole number from 0 to 65535 (0 = any free port)";
+const PORT: &str = "give a whole number from 0 to 65535 (0 = any free port)";
 const TIMEOUT: &str = "give seconds from 0 to 86400, such as 30 or 2.5";
 const CONNECTIONS: &str = "give a whole number from 1 to 4294967295";
 const TOKEN: &str = "give 1 to 1024 printable ASCII characters, without a space at either end";
-pub(super) const LEVEL: &str = "give debug, info, warning or error";
+const LEVEL: &str = "give debug, info, warning or error";
 const ROOTS: &str = "give directories (in the file, a list of strings)";
 const INTERVAL: &str = "give seconds from 0 to 31536000, such as 3600 (0 = never)";
 const HOSTS: &str =
@@ -77,11 +77,11 @@ fn every_value_in_the_file_that_does_not_fit_is_named_with_line_and_column() {
         ("database", "path", &["1", "[]", "1979-05-27"], "give the path of the library's file"),
         ("database", "verify_interval", &["-1", "nan", "31536001", "\"1d\""], VERIFY),
         ("scan", "job_retention_days", &["-1", "65536", "1.5", "\"90\"", "true"], RETENTION),
-        ("library", "roots", &["\"/videos\"", "[1]", "{}"], ROOTS),
-        ("library", "watch", &["\"true\"", "1", "0.0"], "give true or false"),
-        ("library", "rescan_interval", &["-1", "nan", "31536001", "\"1h\"", "true"], INTERVAL),
+        ("scan", "roots", &["\"/videos\"", "[1]", "{}"], ROOTS),
+        ("scan", "watch", &["\"true\"", "1", "0.0"], "give true or false"),
+        ("scan", "rescan_interval", &["-1", "nan", "31536001", "\"1h\"", "true"], INTERVAL),
         (
-            "library",
+            "scan",
             "extensions",
             &["[]", "[\"\"]", "[\".\"]", "[\"tar.gz\"]", "[\"a/b\"]", "[\"a b\"]", "\"mkv\"", "[1]"],
             EXTENSIONS,
@@ -114,9 +114,9 @@ fn every_variable_that_does_not_fit_is_named() {
         ),
         ("VPO_SERVER_HOSTS", "server.hosts", &["a,", "a b", "a;b", "a/", "a:80", "*.a"], HOSTS),
         ("VPO_LOGGING_LEVEL", "logging.level", &["verbose", ""], LEVEL),
-        ("VPO_LIBRARY_WATCH", "library.watch", &["yes", "1", ""], "give true or false"),
-        ("VPO_LIBRARY_RESCAN_INTERVAL", "library.rescan_interval", &["never", "-1"], INTERVAL),
-        ("VPO_LIBRARY_EXTENSIONS", "library.extensions", &["", "mkv,", ".", "tar.gz"], EXTENSIONS),
+        ("VPO_SCAN_WATCH", "scan.watch", &["yes", "1", ""], "give true or false"),
+        ("VPO_SCAN_RESCAN_INTERVAL", "scan.rescan_interval", &["never", "-1"], INTERVAL),
+        ("VPO_SCAN_EXTENSIONS", "scan.extensions", &["", "mkv,", ".", "tar.gz"], EXTENSIONS),
         ("VPO_DATABASE_VERIFY_INTERVAL", "database.verify_interval", &["daily", "-1", ""], VERIFY),
         ("VPO_SCAN_JOB_RETENTION_DAYS", "scan.job_retention_days", &["90d", "-1", "1.5", ""], RETENTION),
     ] {
@@ -148,7 +148,7 @@ fn every_flag_that_does_not_fit_is_named() {
 #[test]
 fn every_problem_of_every_layer_is_in_one_report() {
     let sandbox = Sandbox::new();
-    let content = "[server]\nport = -1\nprot = 1\n[loging]\n[library]\nwatch = 0\n";
+    let content = "[server]\nport = -1\nprot = 1\n[loging]\n[scan]\nwatch = 0\n";
     let path = sandbox.write("c.toml", content);
     let path = path.display();
     let variables = [
@@ -163,7 +163,7 @@ fn every_problem_of_every_layer_is_in_one_report() {
         &format!("server.port = -1: {path}:2:8: {PORT}"),
         &format!("unknown key server.prot: {path}:3:1: did you mean port?"),
         &format!("unknown section [loging]: {path}:4:2: did you mean [logging]?"),
-        &format!("library.watch = 0: {path}:6:9: give true or false"),
+        &format!("scan.watch = 0: {path}:6:9: give true or false"),
         &format!("logging.level = \"loud\": VPO_LOGGING_LEVEL: {LEVEL}"),
         &format!("server.auth_token is no usable token: VPO_SERVER_AUTH_TOKEN: {TOKEN}"),
         &format!("server.port = \"x\": VPO_SERVER_PORT: {PORT}"),
@@ -176,14 +176,14 @@ fn every_problem_of_every_layer_is_in_one_report() {
 fn unknown_names_get_a_did_you_mean_or_what_there_is() {
     file(
         "prot = 1",
-        &["unknown key prot: @:1:1: remove it; the sections are server, database, logging, library, scan"],
+        &["unknown key prot: @:1:1: remove it; the sections are server, database, logging, scan"],
     );
     file("port = 1", &["unknown key port: @:1:1: did you mean server.port?"]);
     file("[databse]", &["unknown section [databse]: @:1:2: did you mean [database]?"]);
-    file("[library]\nrots = []", &["unknown key library.rots: @:2:1: did you mean roots?"]);
+    file("[scan]\nrots = []", &["unknown key scan.rots: @:2:1: did you mean roots?"]);
     file(
-        "library.recsan_interval = 1",
-        &["unknown key library.recsan_interval: @:1:9: did you mean rescan_interval?"],
+        "scan.recsan_interval = 1",
+        &["unknown key scan.recsan_interval: @:1:6: did you mean rescan_interval?"],
     );
     file(
         "[database]\nzzz = 1",
@@ -195,7 +195,10 @@ fn unknown_names_get_a_did_you_mean_or_what_there_is() {
 #[test]
 fn what_is_not_toml_is_named_with_line_and_column() {
     let quoted = "correct it; text must be in quotes";
-    file("[server]\nbind = 0.0.0.0\n", &[&format!("not TOML: invalid float: @:2:11: {quoted}")]);
+    file(
+        "[server]\nbind = 0.0.0.0\n",
+        &[&format!("not TOML: invalid float, expected nothing: @:2:11: {quoted}")],
+    );
     file("server = 1", &["server is no section: @:1:10: write [server] on a line of its own"]);
     file("[[server]]\nport = 1", &["server is no section: @:1:1: write [server] on a line of its own"]);
     // Columns are characters, not bytes, and a byte order mark is none.
@@ -215,7 +218,7 @@ fn a_long_or_many_lined_value_is_shown_in_part() {
         &format!("logging.level = \"{long}\""),
         &[&format!("logging.level = \"{}…: @:1:17: {LEVEL}", &long[..59])],
     );
-    file("library.extensions = [\n1]", &[&format!("library.extensions = […: @:1:22: {EXTENSIONS}")]);
+    file("scan.extensions = [\n1]", &[&format!("scan.extensions = […: @:1:19: {EXTENSIONS}")]);
     variable("VPO_LOGGING_LEVEL", "a\nb\u{1b}", r#"logging.level = "a\nb\u{1b}""#, LEVEL);
 }
 
@@ -252,38 +255,28 @@ fn a_token_and_its_file_in_one_layer_are_refused() {
 #[test]
 fn roots_must_be_apart() {
     file(
-        "library.roots = ['/a', '/a/b']",
-        &["library.roots: /a/b is inside /a: @:1:17: remove the inner one: the outer one covers it"],
+        "scan.roots = ['/a', '/a/b']",
+        &["scan.roots: /a/b is inside /a: @:1:14: remove the inner one: the outer one covers it"],
     );
     file(
-        "library.roots = ['/a/b/', '/a']",
-        &["library.roots: /a/b is inside /a: @:1:17: remove the inner one: the outer one covers it"],
+        "scan.roots = ['/a/b/', '/a']",
+        &["scan.roots: /a/b is inside /a: @:1:14: remove the inner one: the outer one covers it"],
     );
-    file(
-        "library.roots = ['/a', '/a/.']",
-        &["library.roots: /a is there twice: @:1:17: remove one of the two"],
-    );
-    file(
-        "library.roots = ['/a/../b']",
-        &["library.roots: /a/../b has .. in it: @:1:17: give the path without it"],
-    );
+    file("scan.roots = ['/a', '/a/.']", &["scan.roots: /a is there twice: @:1:14: remove one of the two"]);
+    file("scan.roots = ['/a/../b']", &["scan.roots: /a/../b has .. in it: @:1:14: give the path without it"]);
     Sandbox::new()
-        .config(&["--library", "/a", "--library", "/a"])
-        .refused(&["library.roots: /a is there twice: --library: remove one of the two"]);
+        .config(&["--root", "/a", "--root", "/a"])
+        .refused(&["scan.roots: /a is there twice: --root: remove one of the two"]);
     // Neighbours whose names begin alike are apart.
-    Sandbox::new().config(&["--library", "/a", "--library", "/ab"]).quietly();
+    Sandbox::new().config(&["--root", "/a", "--root", "/ab"]).quietly();
 }
 
 #[test]
 fn variables_that_are_not_utf8_are_named_and_those_of_others_do_no_harm() {
     let bytes = std::ffi::OsStr::from_bytes(b"/\xff");
-    for name in [
-        "VPO_DATABASE_PATH",
-        "VPO_SERVER_PORT",
-        "VPO_LIBRARY_ROOTS",
-        "VPO_SERVER_AUTH_TOKEN",
-        "VPO_CONFIG_PATH",
-    ] {
+    for name in
+        ["VPO_DATABASE_PATH", "VPO_SERVER_PORT", "VPO_SCAN_ROOTS", "VPO_SERVER_AUTH_TOKEN", "VPO_CONFIG_PATH"]
+    {
         let said = Said::by(Sandbox::new().vpo(["config"]).env(name, bytes));
         said.refused(&[&format!("the value is not UTF-8: {name}: give a value in UTF-8, or unset it")]);
     }
@@ -304,12 +297,12 @@ fn variables_that_are_not_utf8_are_named_and_those_of_others_do_no_harm() {
 #[test]
 fn unknown_variables_under_a_sections_prefix_are_warnings() {
     let variables =
-        [("VPO_LIBRARY_ROOT", "/a"), ("VPO_SERVER_XYZZY", "1"), ("VPO_TOOLS_FFMPEG", "x"), ("VPO_PORT", "1")];
+        [("VPO_SCAN_ROOT", "/a"), ("VPO_SERVER_XYZZY", "1"), ("VPO_TOOLS_FFMPEG", "x"), ("VPO_PORT", "1")];
     let said = Sandbox::new().config_with(&["--check"], &variables);
     assert_eq!((said.code, said.stdout.as_str()), (Some(0), "OK: valid, without a configuration file\n"));
     assert_eq!(
         said.stderr,
-        "vpo: warning: unknown variable: VPO_LIBRARY_ROOT: it is skipped; did you mean VPO_LIBRARY_ROOTS?\n\
+        "vpo: warning: unknown variable: VPO_SCAN_ROOT: it is skipped; did you mean VPO_SCAN_ROOTS?\n\
          vpo: warning: unknown variable: VPO_SERVER_XYZZY: it is skipped; docs/configuration.md lists those that there are\n"
     );
 }
@@ -343,6 +336,33 @@ fn the_file_may_hold_what_other_vpo_programs_want() {
 }
 
 #[test]
+fn older_names_of_the_section_its_variables_and_its_flag_are_accepted() {
+    let sandbox = Sandbox::new();
+    let file = sandbox
+        .write(".vpo/config.toml", "[library]\nroots = ['/a']\n[scan]\nwatch = false\n")
+        .display()
+        .to_string();
+    let said = sandbox.config(&[]).quietly();
+    assert_eq!(said.value("scan.roots"), Some((r#"["/a"]"#, format!("{file}:2:9").as_str())));
+    assert_eq!(said.value("scan.watch"), Some(("false", format!("{file}:4:9").as_str())));
+    let older = ("VPO_LIBRARY_ROOTS", "/b");
+    let said = sandbox.config_with(&[], &[older]).quietly();
+    assert_eq!(said.value("scan.roots"), Some((r#"["/b"]"#, "VPO_LIBRARY_ROOTS")));
+    let said = sandbox.config_with(&[], &[older, ("VPO_SCAN_ROOTS", "/c")]).quietly();
+    assert_eq!(said.value("scan.roots"), Some((r#"["/c"]"#, "VPO_SCAN_ROOTS")));
+    let said = sandbox.config_with(&["--library", "/d", "--root=/e"], &[older]).quietly();
+    assert_eq!(said.value("scan.roots"), Some((r#"["/e", "/d"]"#, "--root")));
+    for command in ["serve", "config", "scan"] {
+        let help = String::from_utf8(sandbox.run([command, "--help"]).stdout).expect("UTF-8");
+        assert!(help.contains("--root") && !help.contains("--library"), "{help}");
+    }
+    self::file(
+        "[library]\nwatch = true\n[scan]\nwatch = false",
+        &["scan.watch is also set: @:2:9: @:4:1: remove one of the two; [library] is older"],
+    );
+}
+
+#[test]
 fn kubernetes_service_links_are_survived() {
     // What a Service called vpo-server with the named ports http and metrics, and one called vpo-server-admin, leave
     // in every pod of the namespace.
@@ -361,7 +381,7 @@ fn kubernetes_service_links_are_survived() {
         ("VPO_SERVER_ADMIN_PORT", "tcp://10.0.0.2:1"),
         ("VPO_SERVER_ADMIN_PORT_1_TCP_ADDR", "10.0.0.2"),
         ("VPO_DATABASE_PORT", "tcp://10.0.0.3:1"),
-        ("VPO_LIBRARY_SERVICE_PORT", "1"),
+        ("VPO_SCAN_SERVICE_PORT", "1"),
     ];
     let said = Sandbox::new().config_with(&[], &links);
     assert_eq!(said.code, Some(0));

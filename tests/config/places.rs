@@ -207,12 +207,8 @@ fn home_and_relative_paths_are_resolved_once_for_all() {
             let shown = format!("{meant:?}");
             assert_eq!(said.value("database.path"), Some((shown.as_str(), "--database")), "{given}");
         }
-        let said = sandbox.config(&["--library", given]).quietly();
-        assert_eq!(
-            said.value("library.roots"),
-            Some((format!("[{meant:?}]").as_str(), "--library")),
-            "{given}"
-        );
+        let said = sandbox.config(&["--root", given]).quietly();
+        assert_eq!(said.value("scan.roots"), Some((format!("[{meant:?}]").as_str(), "--root")), "{given}");
     }
 }
 

@@ -300,9 +300,9 @@ fn scan_one(context: &Context, part: &Part, accept_missing: bool) -> Ended {
 fn context(config: &Config, library: Library) -> Context {
     Context {
         library: Arc::new(library),
-        roots: config.library.roots.clone().into(),
+        roots: config.scan.roots.clone().into(),
         unreachable: [].into(),
-        extensions: config.library.extensions.clone().into(),
+        extensions: config.scan.extensions.to_vec().into(),
         stop: CancellationToken::new(),
         progress: Arc::default(),
     }

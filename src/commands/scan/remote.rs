@@ -188,7 +188,7 @@ impl Pulse {
 fn why_untaken(holder: &Result<Found, LockError>) -> String {
     match holder {
         Ok(Found::Held(holder)) if holder.address.is_some() => format!(
-            "{holder} did not take the scan: it has no library.roots, or it does not write to the database now (`vpo \
+            "{holder} did not take the scan: it has no scan.roots, or it does not write to the database now (`vpo \
              healthcheck` says why). Give it roots (and reload it), or stop it and scan in the foreground"
         ),
         Ok(Found::Held(Holder { pid, .. })) => format!(

@@ -13,6 +13,6 @@ use crate::library::Library;
 
 /// Starts the checks. `/health` lists them in this order.
 pub(super) fn register(health: &Health, library: &Arc<Library>, config: &Config) -> io::Result<()> {
-    health.register(database::Database::new(library, config.database.verify_interval))?;
+    health.register(database::Database::new(library, config.database.verify_interval.interval()))?;
     Ok(())
 }

@@ -27,9 +27,7 @@ impl Reload {
         }
         let in_force = &mut self.in_force;
         let changes = Config::changes(in_force, &resolved.config);
-        in_force.logging.level = resolved.config.logging.level;
-        in_force.library = resolved.config.library;
-        in_force.scan = resolved.config.scan;
+        in_force.reload(resolved.config);
         self.telemetry.set_level(in_force.logging.level);
         self.settings.send_if_modified(|settings| {
             let now = scanning::settings(in_force);

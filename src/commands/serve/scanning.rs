@@ -29,16 +29,16 @@ enum Failure {
     Crashed(#[from] JoinError),
 }
 
-/// `[library]` and `[scan]` as the scanner takes them.
+/// `[scan]` as the scanner takes them.
 pub(super) fn settings(config: &Config) -> Settings {
-    let Config { library, scan, .. } = config;
+    let scan = &config.scan;
     let day = Duration::from_secs(24 * 3600);
     Settings {
-        roots: library.roots.clone(),
-        watch: library.watch,
-        rescan_interval: library.rescan_interval,
-        extensions: library.extensions.clone(),
-        job_retention: scan.job_retention_days.map(|days| day * u32::from(days)),
+        roots: scan.roots.clone(),
+        watch: scan.watch,
+        rescan_interval: scan.rescan_interval.interval(),
+        extensions: scan.extensions.to_vec(),
+        job_retention: Some(day * u32::from(scan.job_retention_days)).filter(|time| !time.is_zero()),
     }
 }
 

@@ -47,13 +47,13 @@ pub(super) fn open(sources: Sources, log: &Log, stop: &CancellationToken) -> Res
     info!(
         version = env!("CARGO_PKG_VERSION"),
         library = %config.database.path.display(),
-        roots = config.library.roots.len(),
+        roots = config.scan.roots.len(),
         config = resolved.file.as_deref().map(|file| tracing::field::display(file.display())),
         "starting"
     );
     let options = library::Options {
-        write: !config.library.roots.is_empty(),
-        create_directory: config.database.is_default,
+        write: !config.scan.roots.is_empty(),
+        create_directory: config.is_default_path,
         runtime_directory: sources.environment.runtime_directory(),
     };
     let library = Library::open(&config.database.path, options, &|| stop.is_cancelled())?;
@@ -105,6 +105,6 @@ pub(super) fn serve_http(
         hosts: server.hosts.iter().cloned().collect(),
     };
     let routes = http::routes(shown.health, Arc::new(registry), policy, api);
-    let limits = Limits::fitted(server.max_connections);
+    let limits = Limits::fitted(usize::try_from(server.max_connections.get()).unwrap_or(usize::MAX));
     http::serve(listener, routes, stop, limits, counters)
 }

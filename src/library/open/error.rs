@@ -83,7 +83,7 @@ pub enum OpenError {
     /// It can be read but not written, and there are roots to record.
     #[error(
         "the library {} can be read but not written, and there are library roots to record in it: {diagnosis}; \
-         or configure no `library.roots`",
+         or configure no `scan.roots`",
         path.display()
     )]
     ReadOnly {

@@ -13,7 +13,7 @@ wipe() { clear_engine; }
 override() {
     printf 'services:\n  vpo:\n    command: [%s]\n    healthcheck:\n      interval: %ss\n      retries: 1\n' \
         "$(IFS=,; echo "${ARGS[*]}")" "$PROBE_EVERY"
-    echo "    environment: {VPO_LIBRARY_ROOTS: /videos$(printf ', %s' "${ENV[@]/=/: }" | sed 's/, $//')}"
+    echo "    environment: {VPO_SCAN_ROOTS: /videos$(printf ', %s' "${ENV[@]/=/: }" | sed 's/, $//')}"
     [ -z "$CONFIG$DATA" ] || echo '    volumes:'
     [ -z "$CONFIG" ] || echo "      - $CONFIG:/etc/vpo:ro"
     [ -z "$DATA" ] || echo "      - $DATA:/data"

@@ -12,7 +12,7 @@ wipe() { clear_engine; }
 
 up() {
     if podman container exists vpo; then podman start vpo; return; fi
-    local options=(-e VPO_LIBRARY_ROOTS=/videos) variable
+    local options=(-e VPO_SCAN_ROOTS=/videos) variable
     for variable in "${ENV[@]}"; do options+=(-e "$variable"); done
     [ -z "$CONFIG" ] || options+=(-v "$CONFIG:/etc/vpo:ro")
     podman run -d --name vpo --read-only --cap-drop all --security-opt no-new-privileges --restart "on-failure:$LIMIT" \

@@ -22,7 +22,7 @@ up() {
     mkdir -p "$(dirname "$DROPIN")"
     cp "$FILES"/systemd/vpo.service "$FILES"/systemd/vpo.socket "$UNITS"
     {
-        printf '[Service]\nRestartSec=1\nEnvironment=VPO_LIBRARY_ROOTS=%s\n' "$VIDEOS"
+        printf '[Service]\nRestartSec=1\nEnvironment=VPO_SCAN_ROOTS=%s\n' "$VIDEOS"
         local variable
         for variable in "${ENV[@]}"; do echo "Environment=$variable"; done
         [ "${ARGS[*]}" = serve ] || printf 'ExecStart=\nExecStart=/usr/local/bin/vpo %s\n' "${ARGS[*]}"
