@@ -1,4 +1,4 @@
-//! Keeps the library true to the roots: discover → compare → read → store, and the watch that asks for it.
+//! Keeps the library true to the roots: walk, plan, read, store, and the watch that asks for it.
 //! Knows [`crate::library`] and [`crate::media`]; knows nothing of the daemon, HTTP or configuration files.
 //!
 //! A scan runs on plain threads and blocks on whatever disks and shares block on; it looks at its token for
@@ -13,6 +13,7 @@ pub mod hashing;
 pub mod job;
 mod name;
 pub mod overlap;
+mod plan;
 pub mod progress;
 mod read;
 pub mod root;

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 
 use tracing::{debug, info, warn};
 
-use super::compare::Plan;
 use super::discover;
-use super::job::Move;
+use super::plan::{Move, Plan};
 use super::read::{Outcome, Reading};
 use crate::library::files::UNREADABLE;
 use crate::library::files::writer::{Content, Record, Track, Writer};

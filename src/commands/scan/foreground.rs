@@ -17,7 +17,7 @@ use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, Signals, list
 use crate::base::text::Text;
 use crate::cli::ScanArgs;
 use crate::config::Config;
-use crate::library::jobs::{self, Queued, Reason};
+use crate::library::jobs;
 use crate::library::lock::LockError;
 use crate::library::{Library, Patience};
 use crate::scan::hashing::{self, Hashed};
@@ -279,22 +279,10 @@ fn failed(root: &Path, error: &scan::Error) -> Ended {
 }
 
 fn scan_one(context: &Context, part: &Part, accept_missing: bool) -> Ended {
-    let id = match scan::new_job_id() {
-        Ok(id) => id,
-        Err(error) => return failed(&part.root, &error),
-    };
-    let mut options = jobs::Options::new(Reason::Request);
-    options.accept_missing = accept_missing;
-    options.wait = true;
-    let path = scan::discover::stored(&part.root);
-    let task = Task {
-        root: part.root.clone(),
-        targets: part.targets.clone(),
-        job: Queued { id: id.clone(), path, options },
-        queued: false,
-        quiet: false,
-    };
-    ended(&part.root, &id, job::run(context, &task))
+    match Task::requested(&part.root, &part.targets, accept_missing) {
+        Ok(task) => ended(&part.root, &task.job.id, job::run(context, &task)),
+        Err(error) => failed(&part.root, &error),
+    }
 }
 
 fn context(config: &Config, library: Library) -> Context {
@@ -323,7 +311,8 @@ pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitC
             code = output::fail(&error, EXIT_FAILURE);
             continue;
         }
-        match job::dry_run(&context, &part.root, &part.targets, args.accept_missing) {
+        let task = Task::requested(&part.root, &part.targets, args.accept_missing);
+        match task.and_then(|task| job::dry_run(&context, &task)) {
             Ok(preview) => previews.push(preview),
             Err(error) => code = output::fail(&error, EXIT_FAILURE),
         }
