@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{InterruptHandle, Transaction};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
@@ -13,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::Refusal;
 use crate::base::error;
+use crate::library::sqlite::{self, InterruptHandle, Transaction};
 use crate::library::{Error, Fingerprint, Library, Patience};
 
 /// Requests that read at once.
@@ -115,7 +115,7 @@ impl Desk {
     /// Runs `work` in one read transaction. When it takes too long, or the client has gone, it is interrupted.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        work: impl FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
         self.read_by(Self::deadline(), work).await
     }
@@ -124,7 +124,7 @@ impl Desk {
     pub(super) async fn read_by<T: Send + 'static>(
         &self,
         deadline: Instant,
-        mut work: impl FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        mut work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
         let (tell, told) = oneshot::channel();
         let mut tell = Some(tell);
@@ -138,7 +138,7 @@ impl Desk {
                 }
                 if stop.is_cancelled() {
                     // Nobody waits any more, so nobody sees which error it is.
-                    return Err(rusqlite::Error::InvalidQuery);
+                    return Err(sqlite::interrupted());
                 }
                 work(tx)
             })

@@ -8,7 +8,7 @@ use tracing::{debug, info};
 
 use super::{Context, Error, Summary, Task};
 use crate::library::jobs::{self, End, history};
-use crate::library::{self, Patience};
+use crate::library::{self, Patience, sqlite};
 use crate::scan::discover;
 use crate::scan::progress::Progress;
 use crate::scan::root::Offline;
@@ -82,7 +82,7 @@ impl<'a> JobRow<'a> {
 
     pub(super) fn read<T>(
         &self,
-        work: impl FnMut(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
+        work: impl FnMut(&sqlite::Transaction<'_>) -> sqlite::Result<T>,
     ) -> Result<T, Error> {
         let cancelled = self.while_locked();
         let value = self.context.library.read(Patience::endless(&cancelled), work)?;
@@ -92,7 +92,7 @@ impl<'a> JobRow<'a> {
 
     pub(super) fn write<T>(
         &self,
-        work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
+        work: impl FnOnce(&sqlite::Transaction<'_>) -> sqlite::Result<T>,
     ) -> Result<T, Error> {
         let start = Instant::now();
         let cancelled = self.while_locked();
@@ -110,7 +110,7 @@ impl<'a> JobRow<'a> {
     /// Writes something, and the heartbeat with it.
     pub(super) fn write_with_heartbeat<T>(
         &self,
-        work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
+        work: impl FnOnce(&sqlite::Transaction<'_>) -> sqlite::Result<T>,
     ) -> Result<T, Error> {
         self.heartbeat.set(Instant::now());
         self.write(|tx| {
@@ -146,7 +146,7 @@ impl<'a> JobRow<'a> {
         }
     }
 
-    fn record_progress(&self, tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<()> {
+    fn record_progress(&self, tx: &sqlite::Transaction<'_>) -> sqlite::Result<()> {
         let snapshot = self.context.progress.snapshot();
         let text = serde_json::to_string(&snapshot).unwrap_or_default();
         let is_running = jobs::progress(tx, &self.task.job.id, snapshot.percent(), &text)?;
