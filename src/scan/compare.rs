@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::discover::{self, Rules};
-use super::plan::{self, Baseline, Plan, Planner};
+use super::plan::{Baseline, Plan, Planner};
 use super::root;
 use crate::base::timestamp::Timestamp;
 use crate::library::files::{self, Known, Span};
@@ -35,11 +35,10 @@ pub(crate) fn compare(scope: &Scope<'_>) -> Result<Plan, library::Error> {
     let except = rules.except.iter().map(|raw| Span::below(&discover::encode_path(raw))).collect();
     let is_gone = |path: &str| root::is_gone(rules.root, path);
     let mut planner = Planner::new(baseline, except, resume, &is_gone);
-    let mut rows = Rows { scope, spans: VecDeque::new(), page: VecDeque::new() };
     for target in scope.targets {
         let stored = discover::encode_path(target.as_os_str().as_bytes());
-        rows.spans = [Span::exactly(&stored), Span::below(&stored)].into();
-        rows.page.clear();
+        let spans = [Span::exactly(&stored), Span::below(&stored)].into();
+        let mut rows = Rows { scope, spans, page: Vec::new().into_iter() }.peekable();
         let mut outcome = Ok(());
         let walked = discover::walk(target, rules, &mut |found| {
             tick(planner.found())?;
@@ -52,7 +51,7 @@ pub(crate) fn compare(scope: &Scope<'_>) -> Result<Plan, library::Error> {
         if walked.stopped {
             return Err(library::Error::Cancelled);
         }
-        planner.end(walked, &mut rows)?;
+        planner.end(walked, rows)?;
     }
     // The last ones were counted after the last tick.
     if tick(planner.found()).is_break() {
@@ -67,26 +66,27 @@ pub(crate) fn compare(scope: &Scope<'_>) -> Result<Plan, library::Error> {
 struct Rows<'a> {
     scope: &'a Scope<'a>,
     spans: VecDeque<Span>,
-    page: VecDeque<Known>,
+    page: std::vec::IntoIter<Known>,
 }
 
-impl plan::Rows for Rows<'_> {
-    type Error = library::Error;
+impl Iterator for Rows<'_> {
+    type Item = Result<Known, library::Error>;
 
-    fn peek(&mut self) -> Result<Option<&Known>, library::Error> {
-        while self.page.is_empty() {
-            let Some(span) = self.spans.pop_front() else { return Ok(None) };
-            self.page =
-                self.scope.library.read(self.scope.patience, |tx| files::known(tx, &span, PAGE))?.into();
-            if let Some(last) = self.page.back().filter(|_| self.page.len() == PAGE as usize) {
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(row) = self.page.next() {
+                return Some(Ok(row));
+            }
+            let span = self.spans.pop_front()?;
+            let page = match self.scope.library.read(self.scope.patience, |tx| files::known(tx, &span, PAGE))
+            {
+                Ok(page) => page,
+                Err(error) => return Some(Err(error)),
+            };
+            if let Some(last) = page.last().filter(|_| page.len() == PAGE as usize) {
                 self.spans.push_front(span.after(&last.path));
             }
+            self.page = page.into_iter();
         }
-        Ok(self.page.front())
-    }
-
-    fn next(&mut self) -> Result<Option<Known>, library::Error> {
-        self.peek()?;
-        Ok(self.page.pop_front())
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
+use std::iter::Peekable;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -200,13 +201,6 @@ impl Plan {
     }
 }
 
-/// Rows ordered by path, of one target of a walk.
-pub(crate) trait Rows {
-    type Error;
-    fn peek(&mut self) -> Result<Option<&Known>, Self::Error>;
-    fn next(&mut self) -> Result<Option<Known>, Self::Error>;
-}
-
 /// Makes a plan, an entry at a time.
 pub(crate) struct Planner<'a> {
     baseline: &'a Baseline,
@@ -238,22 +232,32 @@ impl<'a> Planner<'a> {
     }
 
     /// Takes the next entry of the walk, and the rows up to its path.
-    pub(crate) fn entry<R: Rows>(&mut self, found: &Found<'_>, rows: &mut R) -> Result<(), R::Error> {
+    pub(crate) fn entry<E>(
+        &mut self,
+        found: &Found<'_>,
+        rows: &mut Peekable<impl Iterator<Item = Result<Known, E>>>,
+    ) -> Result<(), E> {
         self.plan.found += 1;
-        match self.row_of(found.path, rows)? {
-            Some(row) => self.known(&row, found),
-            None => self.change(found, true),
+        let is_up_to = |row: &Result<Known, E>| row.as_ref().map_or(true, |row| *row.path <= *found.path);
+        while let Some(row) = rows.next_if(is_up_to).transpose()? {
+            if row.path == found.path {
+                self.known(&row, found);
+                return Ok(());
+            }
+            self.no_entry(&row);
         }
+        self.change(found, true);
         Ok(())
     }
 
     /// Takes the end of the walk of one target, and the rest of its rows.
-    pub(crate) fn end<R: Rows>(&mut self, walked: Walked, rows: &mut R) -> Result<(), R::Error> {
+    pub(crate) fn end<E>(
+        &mut self,
+        walked: Walked,
+        mut rows: impl Iterator<Item = Result<Known, E>>,
+    ) -> Result<(), E> {
         self.plan.walked.add(walked);
-        while let Some(row) = rows.next()? {
-            self.no_entry(&row);
-        }
-        Ok(())
+        rows.try_for_each(|row| row.map(|row| self.no_entry(&row)))
     }
 
     /// The plan, when all targets have ended.
@@ -269,22 +273,6 @@ impl<'a> Planner<'a> {
         }
         plan.refusal = plan.refuse(baseline);
         plan
-    }
-
-    /// The row of `path`; those before it have lost their files.
-    fn row_of<R: Rows>(&mut self, path: &str, rows: &mut R) -> Result<Option<Known>, R::Error> {
-        while let Some(row) = rows.peek()? {
-            match row.path.as_str().cmp(path) {
-                std::cmp::Ordering::Less => {
-                    if let Some(row) = rows.next()? {
-                        self.no_entry(&row);
-                    }
-                }
-                std::cmp::Ordering::Equal => return rows.next(),
-                std::cmp::Ordering::Greater => break,
-            }
-        }
-        Ok(None)
     }
 
     fn known(&mut self, row: &Known, found: &Found<'_>) {

@@ -6,8 +6,10 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use super::moves::{self, Moves};
 use super::row::JobRow;
@@ -129,8 +131,7 @@ impl PlannedScan<'_> {
         Err(Error::MassDeletion { root: self.row.task.root.clone(), gone: gone as u64, known: plan.known })
     }
 
-    /// Counts the missing files that have not moved: hashes all new files of a size in question, until enough have been
-    /// found or there are no more.
+    /// Counts the missing files that have not moved: hashes new files until enough have been found or there are no more.
     fn count_unmoved(
         &self,
         moves: &mut Moves<'_>,
@@ -143,64 +144,53 @@ impl PlannedScan<'_> {
         let (sizes, known) = (Arc::new(sizes), plan.known);
         let mut plan = Arc::clone(plan);
         loop {
-            self.find_moved_of(moves, &plan, &sizes, &mut |id| {
-                rows.remove(&id);
-                is_mass_deletion(rows.len(), known)
-            })?;
+            // The pool ends with the round, however the round ends.
+            let stop = self.row.context.stop.child_token();
+            let _guard = stop.clone().drop_guard();
+            let hashes = self.hash_new(&plan, &sizes, stop)?;
+            let mut is_last = false;
+            while !is_last {
+                let mut batch = Vec::new();
+                while batch.len() < BATCH && !is_last {
+                    match hashes.recv_timeout(Duration::from_millis(100)) {
+                        Ok(hash) => batch.push(hash),
+                        Err(RecvTimeoutError::Timeout) => {}
+                        Err(RecvTimeoutError::Disconnected) => is_last = true,
+                    }
+                    self.row.tick()?;
+                }
+                for found in moves.find(&batch)?.into_values() {
+                    rows.remove(&found.id);
+                }
+                if !is_mass_deletion(rows.len(), known) {
+                    return Ok(rows.len());
+                }
+            }
             // What did not fit into the plan may be where they went.
-            match plan.resume.clone().filter(|_| is_mass_deletion(rows.len(), known)) {
-                Some(resume) => plan = Arc::new(self.compare(&self.targets, Some(&resume))?),
+            match &plan.resume {
+                Some(resume) => plan = Arc::new(self.compare(&self.targets, Some(resume))?),
                 None => return Ok(rows.len()),
             }
         }
     }
 
-    /// Hashes the plan's new files and calls `tell` with the id of each row that one of them is; ends when it returns
-    /// false.
-    fn find_moved_of(
+    /// Hashes the plan's new files of one of `sizes`.
+    fn hash_new(
         &self,
-        moves: &mut Moves<'_>,
         plan: &Arc<Plan>,
         sizes: &Arc<HashSet<u64>>,
-        tell: &mut dyn FnMut(i64) -> bool,
-    ) -> Result<(), Error> {
-        let context = self.row.context;
-        // The pool ends with this, however it ends.
-        let stop = context.stop.child_token();
-        let _guard = stop.clone().drop_guard();
-        let (count, progress) = (plan.changes.len(), Arc::clone(&context.progress));
-        let (plan, sizes) = (Arc::clone(plan), Arc::clone(sizes));
-        let hashes = read::pool(count, stop, move |index| {
+        stop: CancellationToken,
+    ) -> Result<Receiver<(usize, ContentHash)>, Error> {
+        let (count, plan, sizes) = (plan.changes.len(), Arc::clone(plan), Arc::clone(sizes));
+        let progress = Arc::clone(&self.row.context.progress);
+        let hash = move |index: usize| {
             progress.alive();
             let change = plan.changes.get(index)?;
             let is_wanted = change.is_new && sizes.contains(&change.size);
             let file = is_wanted.then(|| read::open(plan.path(change)).ok()).flatten()?;
             ContentHash::from_file(&file.into(), change.size).ok().map(|hash| (index, hash))
-        })
-        .map_err(Error::Threads)?;
-        let mut batch = Vec::new();
-        loop {
-            let is_last = match hashes.recv_timeout(Duration::from_millis(100)) {
-                Ok(hash) => {
-                    batch.push(hash);
-                    false
-                }
-                Err(RecvTimeoutError::Timeout) => false,
-                Err(RecvTimeoutError::Disconnected) => true,
-            };
-            self.row.tick()?;
-            if batch.len() >= BATCH || is_last {
-                for found in moves.find(&batch)?.into_values() {
-                    if !tell(found.id) {
-                        return Ok(());
-                    }
-                }
-                batch.clear();
-            }
-            if is_last {
-                return Ok(());
-            }
-        }
+        };
+        read::pool(count, stop, hash).map_err(Error::Threads)
     }
 
     /// The first and the last of what is gone: when one of them is back, so may be the others.

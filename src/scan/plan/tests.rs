@@ -1,22 +1,9 @@
-use std::collections::VecDeque;
 use std::convert::Infallible;
 
 use super::*;
 
 /// When files and rows were last modified.
 const THEN: i64 = 1_000_000;
-
-impl Rows for VecDeque<Known> {
-    type Error = Infallible;
-
-    fn peek(&mut self) -> Result<Option<&Known>, Infallible> {
-        Ok(self.front())
-    }
-
-    fn next(&mut self) -> Result<Option<Known>, Infallible> {
-        Ok(self.pop_front())
-    }
-}
 
 fn time(seconds: i64) -> Timestamp {
     Timestamp::from_unix(seconds, 0)
@@ -64,13 +51,13 @@ fn plan(baseline: &Baseline, disk: &Disk<'_>, rows: Vec<Known>) -> Plan {
     };
     let except = disk.except.iter().map(|root| Span::below(root)).collect();
     let mut planner = Planner::new(baseline, except, disk.resume, &is_gone);
-    let mut rows = VecDeque::from(rows);
+    let mut rows = rows.into_iter().map(Ok::<_, Infallible>).peekable();
     for (path, size, modified) in disk.entries {
         let found = Found { path, raw: path.as_bytes(), size: *size, modified: time(*modified) };
         let Ok(()) = planner.entry(&found, &mut rows);
     }
     let mounts = disk.mounts.iter().map(|&mount| mount.to_owned()).collect();
-    let Ok(()) = planner.end(Walked { mounts, ..Walked::default() }, &mut rows);
+    let Ok(()) = planner.end(Walked { mounts, ..Walked::default() }, rows);
     planner.finish()
 }
 
