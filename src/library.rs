@@ -25,6 +25,7 @@ mod overwrites;
 mod path;
 pub mod schema;
 mod session;
+pub mod sqlite;
 pub mod totals;
 
 use std::path::{Path, PathBuf};
@@ -115,6 +116,14 @@ pub enum Error {
         /// What it said.
         source: rusqlite::Error,
     },
+}
+
+impl Error {
+    /// The disk is full.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
 }
 
 /// An open library. It keeps no connection: each read and each write opens its own, and between them nothing is held.

@@ -1,4 +1,4 @@
-//! Keeps the library true to the roots: discover → compare → read → store, and the watch that asks for it.
+//! Keeps the library true to the roots: walk, plan, read, store, and the watch that asks for it.
 //! Knows [`crate::library`] and [`crate::media`]; knows nothing of the daemon, HTTP or configuration files.
 //!
 //! A scan runs on plain threads and blocks on whatever disks and shares block on; it looks at its token for
@@ -13,6 +13,7 @@ pub mod hashing;
 pub mod job;
 mod name;
 pub mod overlap;
+mod plan;
 pub mod progress;
 mod read;
 pub mod root;
@@ -29,8 +30,9 @@ pub use job::{Context, Report, Summary, Task};
 pub use scanner::Scanner;
 pub use state::ScanState;
 
-use crate::base::{error, random};
+use crate::base::random;
 use crate::library;
+pub use crate::library::sqlite::chain;
 
 /// What a scanner is told to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,10 +121,7 @@ impl Error {
             Self::Overlaps { .. } => "overlaps",
             Self::MassDeletion { .. } => "mass_missing",
             Self::Unknown(_) => "unknown_path",
-            Self::Library(library::Error::Sqlite { source, .. }) => match source.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::DiskFull) => "disk_full",
-                _ => "library",
-            },
+            Self::Library(error) if error.is_disk_full() => "disk_full",
             Self::Library(_) => "library",
             Self::Threads(_) => "threads",
             Self::Random(_) => "random",
@@ -132,62 +131,10 @@ impl Error {
     }
 }
 
-/// An error and its causes in one line, and what to do where SQLite does not say that.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    // What `rusqlite` gives as the cause of its own error is the same once more, with a number.
-    let text = error::join(error::causes(error).filter(|cause| !cause.is::<rusqlite::ffi::Error>()));
-    match error::causes(error).find_map(|cause| cause.downcast_ref().and_then(advice)) {
-        Some(hint) => format!("{text}; {hint}"),
-        None => text,
-    }
-}
-
-/// What to do about an error of SQLite.
-fn advice(error: &rusqlite::Error) -> Option<&'static str> {
-    use rusqlite::ErrorCode::{
-        CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure,
-    };
-    Some(match error.sqlite_error_code()? {
-        DiskFull => "free some space there, or raise the quota",
-        SystemIoFailure => "look at the disk and the kernel's log",
-        CannotOpen | ReadOnly => "look at its owner, its mode and its directory, and at the disk",
-        DatabaseCorrupt | NotADatabase => "restore a backup, and look at the disk",
-        _ => return None,
-    })
-}
-
 /// A new job's id: a random UUID, as other VPO programs use.
 ///
 /// # Errors
 /// [`Error::Random`]
 pub fn new_job_id() -> Result<String, Error> {
     random::uuid().map_err(Error::Random)
-}
-
-#[cfg(test)]
-mod tests {
-    use rusqlite::ffi;
-
-    use super::{Error, chain};
-    use crate::library;
-
-    fn failed(code: i32, message: &str) -> Error {
-        let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(message.to_owned()));
-        Error::Library(library::Error::Sqlite { path: "/v/library.db".into(), source })
-    }
-
-    #[test]
-    fn an_error_of_sqlite_is_said_once_and_with_what_to_do() {
-        for (code, message, hint) in [
-            (ffi::SQLITE_FULL, "database or disk is full", "; free some space there, or raise the quota"),
-            (ffi::SQLITE_IOERR_WRITE, "disk I/O error", "; look at the disk and the kernel's log"),
-            (ffi::SQLITE_CONSTRAINT, "UNIQUE constraint failed", ""),
-        ] {
-            let text = chain(&failed(code, message));
-            assert!(text.starts_with("the library /v/library.db: SQLite failed: "), "{text}");
-            assert!(text.ends_with(&format!("{message}{hint}")), "{text}");
-            assert_eq!(text.matches(message).count(), 1, "{text}");
-        }
-    }
 }

@@ -84,6 +84,24 @@ fn arrows_run_one_way() {
     assert!(broken.is_empty(), "arrows against the design:\n{}", broken.join("\n"));
 }
 
+/// SQLite's crate is named by `library` alone, in code: what others need of it, `library::sqlite` gives them.
+#[test]
+fn only_the_library_names_the_crate_of_sqlite() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let names = |file: &PathBuf| {
+        let text = std::fs::read_to_string(file).expect("readable");
+        text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("rusqlite"))
+    };
+    let (inside, outside): (Vec<_>, Vec<_>) = files
+        .into_iter()
+        .filter(names)
+        .partition(|file| file.starts_with(root.join("library")) || *file == root.join("library.rs"));
+    assert!(inside.len() > 5, "the search finds nothing where the crate is named: {inside:?}");
+    assert!(outside.is_empty(), "rusqlite is named outside of library: {outside:?}");
+}
+
 /// What reaches a person's terminal goes through these files, which escape it: results, complaints and log lines, the
 /// progress bar. (`diagnose` duplicates standard error's descriptor to find out whether there is room for one.)
 const DOORS: [&str; 5] = [

@@ -4,7 +4,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{InterruptHandle, Transaction};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
@@ -12,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::Refusal;
 use crate::base::error;
+use crate::library::sqlite::{self, InterruptHandle, Transaction};
 use crate::library::{Error, Fingerprint, Library, Patience};
 
 /// Requests that read at once.
@@ -84,7 +84,7 @@ impl ReadPool {
     /// Runs `work` in one read transaction. When it takes too long, or the client has gone, it is interrupted.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        work: impl FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
         self.read_by(Self::deadline(), work).await
     }
@@ -93,7 +93,7 @@ impl ReadPool {
     pub(super) async fn read_by<T: Send + 'static>(
         &self,
         deadline: Instant,
-        mut work: impl FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        mut work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
         let (tell, told) = oneshot::channel();
         let mut tell = Some(tell);
@@ -107,7 +107,7 @@ impl ReadPool {
                 }
                 if stop.is_cancelled() {
                     // Nobody waits any more, so nobody sees which error it is.
-                    return Err(rusqlite::Error::InvalidQuery);
+                    return Err(sqlite::interrupted());
                 }
                 work(tx)
             })

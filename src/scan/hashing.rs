@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::compare::SAME_TIME;
 use super::hash::ContentHash;
 use super::job::Context;
+use super::plan::SAME_TIME;
 use super::progress::Phase;
 use super::{Error, discover, read, root};
 use crate::base::timestamp::Timestamp;

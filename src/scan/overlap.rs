@@ -2,10 +2,11 @@
 //! recorded twice, under two paths. The configuration compares names and looks nothing up, so it cannot see this.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use super::root;
+use super::{Error, root};
 
 /// How long a root may take to answer: a disk that sleeps needs some seconds, a dead share never does.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,9 +37,56 @@ impl ResolvedRoot {
     }
 }
 
+/// Where the roots of one command lead.
+#[derive(Debug)]
+pub struct Overlaps {
+    /// Configured ones first.
+    roots: Vec<PathBuf>,
+    configured_count: usize,
+    resolved: Vec<Option<ResolvedRoot>>,
+}
+
+impl Overlaps {
+    /// Looks up all configured roots and the ones that are to be scanned.
+    #[must_use]
+    pub fn look_up<'a>(configured: &[PathBuf], to_scan: impl Iterator<Item = &'a PathBuf>) -> Self {
+        let mut roots = configured.to_vec();
+        for root in to_scan {
+            if !roots.contains(root) {
+                roots.push(root.clone());
+            }
+        }
+        Self { resolved: look_up(&roots), configured_count: configured.len(), roots }
+    }
+
+    /// Roots of which nothing is to be asked: they do not answer, are not there, or another root covers them.
+    #[must_use]
+    pub fn unreachable(&self) -> Arc<[PathBuf]> {
+        let is_unreachable =
+            |at: &usize| self.resolved[*at].is_none() || covered_by(&self.resolved, *at).is_some();
+        (0..self.roots.len()).filter(is_unreachable).map(|at| self.roots[at].clone()).collect()
+    }
+
+    /// Refuses a root whose files are recorded under another root, or would be.
+    ///
+    /// # Errors
+    /// [`Error::Overlaps`]
+    pub fn check(&self, root: &Path) -> Result<(), Error> {
+        let covered = |at| covered_by(&self.resolved, at);
+        let at = self.roots.iter().position(|other| other == root);
+        let above = at.and_then(covered);
+        // One that is not configured gives way to a configured root within it.
+        let is_extra = at.is_none_or(|at| at >= self.configured_count);
+        let within = || (0..self.configured_count).find(|at| is_extra && covered(*at) == Some(root));
+        match above.or_else(|| Some(self.roots[within()?].as_path())) {
+            None => Ok(()),
+            Some(other) => Err(Error::Overlaps { root: root.to_owned(), other: other.to_owned() }),
+        }
+    }
+}
+
 /// Looks roots up, each on a thread of its own; `None` where one is not there or does not answer in time.
-#[must_use]
-pub fn look_up(roots: &[PathBuf]) -> Vec<Option<ResolvedRoot>> {
+fn look_up(roots: &[PathBuf]) -> Vec<Option<ResolvedRoot>> {
     let (sender, receiver) = channel();
     for (number, root) in roots.iter().cloned().enumerate() {
         let sender = sender.clone();

@@ -15,8 +15,8 @@ use rustix::fs::{FileType, Mode, OFlags, RawMode, Stat};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
-use super::compare::Plan;
 use super::hash::ContentHash;
+use super::plan::Plan;
 use super::progress::Progress;
 use super::{debounce, discover};
 use crate::base::timestamp::Timestamp;

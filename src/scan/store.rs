@@ -5,12 +5,12 @@ use std::collections::HashMap;
 
 use tracing::{debug, info, warn};
 
-use super::compare::Plan;
 use super::discover;
-use super::job::Move;
+use super::plan::{Move, Plan};
 use super::read::{Outcome, Reading};
 use crate::library::files::UNREADABLE;
 use crate::library::files::writer::{Content, Record, Track, Writer};
+use crate::library::sqlite;
 use crate::media::MediaInfo;
 
 use std::os::unix::ffi::OsStrExt;
@@ -32,7 +32,7 @@ pub(crate) fn batch(
     plan: &Plan,
     readings: &[Reading],
     moves: &HashMap<usize, Move>,
-) -> rusqlite::Result<(Stored, Vec<i64>)> {
+) -> sqlite::Result<(Stored, Vec<i64>)> {
     let mut stored = Stored::default();
     let mut relocated = Vec::new();
     for reading in readings {

@@ -1,7 +1,6 @@
 //! The scan in this process: no daemon runs, and the library's lock is ours.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,12 +16,13 @@ use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, Signals, list
 use crate::base::text::Text;
 use crate::cli::ScanArgs;
 use crate::config::Config;
-use crate::library::jobs::{self, Queued, Reason};
+use crate::library::jobs;
 use crate::library::lock::LockError;
 use crate::library::{Library, Patience};
 use crate::scan::hashing::{self, Hashed};
+use crate::scan::overlap::Overlaps;
 use crate::scan::progress::Progress;
-use crate::scan::{self, Context, Task, chain, job, overlap};
+use crate::scan::{self, Context, Task, chain, job};
 
 /// How long a scan that was told to stop may take to record its end.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -194,26 +194,25 @@ fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Sho
         warn!(error = chain(&error), "jobs of an earlier scan could not be closed");
     }
     let mut outcome = Outcome { ends: Vec::new(), hashed: Hashed::default() };
-    let places = Places::look_up(context, parts);
+    let show = |root: String, progress: &Arc<Progress>| {
+        *shown.lock().unwrap_or_else(PoisonError::into_inner) = (root, Arc::clone(progress));
+    };
+    let (context, overlaps) = look_up(context, parts);
     for part in parts {
         if cancelled() {
             break;
         }
-        if let Some(error) = places.refusal(context, part) {
-            outcome.ends.push(failed(&part.root, &error));
-            continue;
-        }
-        let unreachable = Arc::clone(&places.unreachable);
-        let context = Context { progress: Arc::default(), unreachable, ..context.clone() };
-        let root = part.root.to_string_lossy().into_owned();
-        *shown.lock().unwrap_or_else(PoisonError::into_inner) = (root, Arc::clone(&context.progress));
-        outcome.ends.push(scan_one(&context, part, accept_missing));
+        let context = Context { progress: Arc::default(), ..context.clone() };
+        let end = part.task(&overlaps, accept_missing).map(|task| {
+            show(part.root.to_string_lossy().into_owned(), &context.progress);
+            ended(&part.root, &task.job.id, job::run(&context, &task))
+        });
+        outcome.ends.push(end.unwrap_or_else(|error| failed(&part.root, &error)));
     }
     if !cancelled() {
         let roots: Vec<_> = parts.iter().map(|part| &part.root).collect();
-        *shown.lock().unwrap_or_else(PoisonError::into_inner) =
-            (String::new(), Arc::clone(&context.progress));
-        match hashing::pass(context, &roots) {
+        show(String::new(), &context.progress);
+        match hashing::pass(&context, &roots) {
             Ok(hashed) => outcome.hashed = hashed,
             Err(scan::Error::Cancelled) => {}
             Err(error) => warn!(error = chain(&error), "files could not be hashed"),
@@ -225,45 +224,17 @@ fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Sho
     outcome
 }
 
-/// What is known of where the roots really are.
-struct Places {
-    /// Roots that another one covers, and which.
-    covered: HashMap<PathBuf, PathBuf>,
-    /// Roots of which nothing is to be asked: those, and whoever does not answer or is not there.
-    unreachable: Arc<[PathBuf]>,
+/// Finds out where the roots lead, and which of them a scan must ask nothing.
+fn look_up(context: &Context, parts: &[Part]) -> (Context, Overlaps) {
+    let overlaps = Overlaps::look_up(&context.roots, parts.iter().map(|part| &part.root));
+    (Context { unreachable: overlaps.unreachable(), ..context.clone() }, overlaps)
 }
 
-impl Places {
-    fn look_up(context: &Context, parts: &[Part]) -> Self {
-        let mut roots = context.roots.to_vec();
-        for part in parts {
-            if !roots.contains(&part.root) {
-                roots.push(part.root.clone());
-            }
-        }
-        let places = overlap::look_up(&roots);
-        let (mut covered, mut unreachable) = (HashMap::new(), Vec::new());
-        for (at, root) in roots.into_iter().enumerate() {
-            let other = overlap::covered_by(&places, at);
-            if other.is_some() || places.get(at).is_none_or(Option::is_none) {
-                unreachable.push(root.clone());
-            }
-            if let Some(other) = other {
-                covered.insert(root, other.to_owned());
-            }
-        }
-        Self { covered, unreachable: unreachable.into() }
-    }
-
-    /// Why a part is not to be scanned: what it has is recorded under another root, or would be.
-    fn refusal(&self, context: &Context, part: &Part) -> Option<scan::Error> {
-        let is_configured = |root: &PathBuf| context.roots.contains(root);
-        let covers = || {
-            let one = self.covered.iter().find(|(root, by)| **by == part.root && is_configured(root));
-            one.filter(|_| !is_configured(&part.root)).map(|(root, _)| root)
-        };
-        let other = self.covered.get(&part.root).or_else(covers)?.clone();
-        Some(scan::Error::Overlaps { root: part.root.clone(), other })
+impl Part {
+    /// The task of scanning it, unless what it holds is recorded under another root, or would be.
+    fn task(&self, overlaps: &Overlaps, accept_missing: bool) -> Result<Task, scan::Error> {
+        overlaps.check(&self.root)?;
+        Task::requested(&self.root, &self.targets, accept_missing)
     }
 }
 
@@ -276,25 +247,6 @@ fn failed(root: &Path, error: &scan::Error) -> Ended {
         error: Some(chain(error)),
         cancelled: false,
     }
-}
-
-fn scan_one(context: &Context, part: &Part, accept_missing: bool) -> Ended {
-    let id = match scan::new_job_id() {
-        Ok(id) => id,
-        Err(error) => return failed(&part.root, &error),
-    };
-    let mut options = jobs::Options::new(Reason::Request);
-    options.accept_missing = accept_missing;
-    options.wait = true;
-    let path = scan::discover::stored(&part.root);
-    let task = Task {
-        root: part.root.clone(),
-        targets: part.targets.clone(),
-        job: Queued { id: id.clone(), path, options },
-        queued: false,
-        quiet: false,
-    };
-    ended(&part.root, &id, job::run(context, &task))
 }
 
 fn context(config: &Config, library: Library) -> Context {
@@ -314,16 +266,12 @@ pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitC
         Ok(library) => library,
         Err(error) => return output::fail(&error, EXIT_FAILURE),
     };
-    let context = context(config, library);
+    let (context, overlaps) = look_up(&context(config, library), parts);
     let mut previews = Vec::new();
     let mut code = ExitCode::SUCCESS;
-    let places = Places::look_up(&context, parts);
     for part in parts {
-        if let Some(error) = places.refusal(&context, part) {
-            code = output::fail(&error, EXIT_FAILURE);
-            continue;
-        }
-        match job::dry_run(&context, &part.root, &part.targets, args.accept_missing) {
+        let task = part.task(&overlaps, args.accept_missing);
+        match task.and_then(|task| job::dry_run(&context, &task)) {
             Ok(preview) => previews.push(preview),
             Err(error) => code = output::fail(&error, EXIT_FAILURE),
         }

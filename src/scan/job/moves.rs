@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
-use super::Run;
-use super::mass_deletion::is_mass_deletion;
+use super::planning;
+use super::row::JobRow;
 use crate::library::files::{self, Span, Status, Twin};
-use crate::scan::compare::{Plan, Vanished};
 use crate::scan::hash::ContentHash;
+use crate::scan::plan::{Move, Plan, Vanished, choose_moves, is_mass_deletion};
 use crate::scan::{Error, discover, root};
 
 /// Rows of one content that are looked at; of more, none is told to be the one.
@@ -21,59 +21,65 @@ const SAME_CONTENT_LIMIT: u32 = 64;
 /// Rows of another root that are asked for at a time.
 const PAGE: u32 = 1000;
 
-/// A row of which the file was found elsewhere.
-#[derive(Clone, Debug)]
-pub(crate) struct Move {
-    /// `files.id`
-    pub(crate) id: i64,
-    /// The path at which nothing is any more.
-    pub(crate) from: String,
-}
-
 /// Spans in which an absent file proves nothing, because a mount is gone; `None` = the whole root.
 type UntrustedSpans = Option<Vec<Span>>;
 
-impl<'a> Run<'a> {
-    /// Sizes worth a hash: of files gone from this root, of files missing, and of those that other roots have
-    /// (one may have been moved here, and that root not been scanned since).
-    pub(super) fn sizes_of_lost(&self, vanished: &[Vanished], plan: &Plan) -> Result<HashSet<u64>, Error> {
-        if !plan.changes.iter().any(|change| change.is_new) {
-            return Ok(HashSet::new());
+/// Sizes worth a hash: of files gone from this root, of files missing, and of those that other roots have
+/// (one may have been moved here, and that root not been scanned since).
+pub(super) fn sizes_of_lost(
+    row: &JobRow<'_>,
+    missing: &[Vanished],
+    plan: &Plan,
+) -> Result<HashSet<u64>, Error> {
+    if !plan.changes.iter().any(|change| change.is_new) {
+        return Ok(HashSet::new());
+    }
+    let own = Span::below(&discover::stored(&row.task.root));
+    let mut sizes: HashSet<u64> = row.read(|tx| files::sizes_elsewhere(tx, &own))?;
+    sizes.extend(missing.iter().filter_map(|row| row.hash).map(ContentHash::size));
+    Ok(sizes)
+}
+
+/// Looks for a row of the rest of the root whose file is gone and may, by its size alone, be one of the new files of
+/// this part.
+pub(super) fn have_come_here(row: &JobRow<'_>, plan: &Plan) -> Result<bool, Error> {
+    let new = plan.all_changes().filter(|change| change.is_new);
+    let sizes: HashSet<u64> = new.map(|change| change.size).collect();
+    if sizes.is_empty() {
+        return Ok(false);
+    }
+    let own = Span::below(&discover::stored(&row.task.root));
+    for path in row.read(|tx| files::paths_by_size(tx, &own, |size| sizes.contains(&size)))? {
+        row.check()?;
+        row.context.progress.alive();
+        if root::is_gone(&row.task.root, &path) == Ok(true) {
+            return Ok(true);
         }
-        let own = Span::below(&discover::stored(&self.task.root));
-        let mut sizes: HashSet<u64> = self.read_library(|tx| files::sizes_elsewhere(tx, &own))?;
-        sizes.extend(vanished.iter().filter_map(|row| row.hash).map(ContentHash::size));
-        Ok(sizes)
+    }
+    Ok(false)
+}
+
+/// Looks for the rows of moved files.
+pub(super) struct Moves<'a> {
+    row: &'a JobRow<'a>,
+    /// Of other roots, whether so much is gone that none of it is taken for moved.
+    mass_missing_roots: HashMap<PathBuf, bool>,
+}
+
+impl<'a> Moves<'a> {
+    pub(super) fn new(row: &'a JobRow<'a>) -> Self {
+        Self { row, mass_missing_roots: HashMap::new() }
     }
 
-    /// Looks for a row of the rest of the root whose file is gone and may, by its size alone, be one of the new files of
-    /// this part.
-    pub(super) fn find_moved_here(&self, plan: &Plan) -> Result<bool, Error> {
-        let new = plan.changes.iter().filter(|change| change.is_new);
-        let sizes: HashSet<u64> = new.map(|change| change.size).collect();
-        if sizes.is_empty() {
-            return Ok(false);
-        }
-        let own = Span::below(&discover::stored(&self.task.root));
-        for path in self.read_library(|tx| files::paths_by_size(tx, &own, |size| sizes.contains(&size)))? {
-            self.check()?;
-            self.context.progress.alive();
-            if root::is_gone(&self.task.root, &path) == Ok(true) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// For each hash the one row that is gone from where it was; of several, none can be told to be the one.
-    pub(super) fn find_moves(&mut self, hashes: &[ContentHash]) -> Result<Vec<Option<Move>>, Error> {
-        if hashes.is_empty() {
-            return Ok(Vec::new());
+    /// The rows that move with new files, which are given and returned by their index in the plan.
+    pub(super) fn find(&mut self, files: &[(usize, ContentHash)]) -> Result<HashMap<usize, Move>, Error> {
+        if files.is_empty() {
+            return Ok(HashMap::new());
         }
         let mut untrusted: HashMap<PathBuf, UntrustedSpans> = HashMap::new();
-        let mut found = Vec::with_capacity(hashes.len());
-        for twins in self.same_content(hashes)? {
-            self.check()?;
+        let mut found = Vec::with_capacity(files.len());
+        for ((index, _), twins) in files.iter().zip(self.same_content(files)?) {
+            self.row.check()?;
             let mut gone = Vec::new();
             if twins.len() < SAME_CONTENT_LIMIT as usize {
                 for twin in twins {
@@ -82,14 +88,14 @@ impl<'a> Run<'a> {
                     }
                 }
             }
-            found.push(gone.pop().filter(|_| gone.is_empty()));
+            found.push((*index, gone));
         }
-        Ok(found)
+        Ok(choose_moves(found))
     }
 
-    fn same_content(&self, hashes: &[ContentHash]) -> Result<Vec<Vec<Twin>>, Error> {
-        let contents: Vec<_> = hashes.iter().map(|hash| (hash.to_string(), hash.size())).collect();
-        self.read_library(|tx| files::twins(tx, &contents, SAME_CONTENT_LIMIT))
+    fn same_content(&self, files: &[(usize, ContentHash)]) -> Result<Vec<Vec<Twin>>, Error> {
+        let contents: Vec<_> = files.iter().map(|(_, hash)| (hash.to_string(), hash.size())).collect();
+        self.row.read(|tx| files::twins(tx, &contents, SAME_CONTENT_LIMIT))
     }
 
     /// Finds out whether the file of a row is gone for good from where it was, and keeps what it learns of the root in
@@ -100,8 +106,8 @@ impl<'a> Run<'a> {
         untrusted: &mut HashMap<PathBuf, UntrustedSpans>,
     ) -> Result<bool, Error> {
         let Some(root) = self.root_of(&twin.path) else { return Ok(false) };
-        self.context.progress.alive();
-        if self.context.unreachable.iter().any(|other| other == root)
+        self.row.context.progress.alive();
+        if self.row.context.unreachable.iter().any(|other| other == root)
             || root::is_gone(root, &twin.path) != Ok(true)
         {
             return Ok(false);
@@ -119,7 +125,7 @@ impl<'a> Run<'a> {
 
     /// The innermost root that a stored path lies below. Roots are UTF-8, so both are written alike.
     fn root_of(&self, path: &str) -> Option<&'a Path> {
-        let (context, task) = (self.context, self.task);
+        let JobRow { context, task, .. } = *self.row;
         let roots = context.roots.iter().chain([&task.root]);
         let above = roots.map(PathBuf::as_path).filter(|root| Path::new(path).starts_with(root));
         above.max_by_key(|root| root.as_os_str().len())
@@ -127,19 +133,17 @@ impl<'a> Run<'a> {
 
     /// What the last completed scan of a root and a look at it now say.
     fn untrusted_spans(&mut self, root: &Path) -> Result<UntrustedSpans, Error> {
-        if root == self.task.root && self.task.job.options.accept_missing {
+        if root == self.row.task.root && self.row.task.job.options.accept_missing {
             return Ok(Some(Vec::new()));
         }
-        let before = self.last_walk(root)?;
-        let Ok(now) = root::look(root) else { return Ok(None) };
-        let is_sound =
-            !now.empty && before.root.is_none_or(|then| root::compare(&then, &now.identity).is_ok());
-        if !is_sound {
-            return Ok(None);
-        }
-        let lost = before.mounts.iter().filter(|mount| !root::is_mounted(Path::new(mount)));
+        let baseline = match planning::baseline(self.row, root) {
+            Ok(baseline) if baseline.check().is_ok() => baseline,
+            Ok(_) | Err(Error::Offline { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let lost = baseline.mounts.iter().filter(|mount| !root::is_mounted(Path::new(mount)));
         let lost: Vec<_> = lost.map(|mount| Span::below(mount)).collect();
-        let is_whole = root == self.task.root || !self.check_missing_limit(root, &lost)?;
+        let is_whole = root == self.row.task.root || !self.check_missing_limit(root, &lost)?;
         Ok(is_whole.then_some(lost))
     }
 
@@ -169,16 +173,15 @@ impl<'a> Run<'a> {
         let (mut gone, mut known) = (0, 0);
         let mut rest = Some(Span::below(&discover::stored(root)));
         while let Some(span) = rest {
-            let rows = self.read_library(|tx| files::known(tx, &span, PAGE))?;
+            let rows = self.row.read(|tx| files::known(tx, &span, PAGE))?;
             rest = rows.last().filter(|_| rows.len() == PAGE as usize).map(|last| span.after(&last.path));
             for row in &rows {
                 if row.status == Status::Missing || self.root_of(&row.path) != Some(root) {
                     continue;
                 }
                 known += 1;
-                self.check()?;
-                self.beat_if_due();
-                self.context.progress.alive();
+                self.row.tick()?;
+                self.row.context.progress.alive();
                 let is_lost = lost.iter().any(|span| span.contains(&row.path));
                 gone += usize::from(!is_lost && root::is_gone(root, &row.path) == Ok(true));
             }

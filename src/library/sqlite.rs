@@ -1,0 +1,67 @@
+//! What other parts may name of SQLite: a transaction, a result, and errors in words. They do not name its crate.
+
+pub use rusqlite::{InterruptHandle, Transaction};
+
+use crate::base::error;
+
+/// What work in a transaction returns.
+pub type Result<T> = rusqlite::Result<T>;
+
+/// The error of work that is ended before its time.
+#[must_use]
+pub fn interrupted() -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT);
+    rusqlite::Error::SqliteFailure(code, None)
+}
+
+/// An error and its causes in one line, and what to do where SQLite does not say that.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    // What `rusqlite` gives as the cause of its own error is the same once more, with a number.
+    let text = error::join(error::causes(error).filter(|cause| !cause.is::<rusqlite::ffi::Error>()));
+    match error::causes(error).find_map(|cause| cause.downcast_ref().and_then(advice)) {
+        Some(hint) => format!("{text}; {hint}"),
+        None => text,
+    }
+}
+
+/// What to do about an error of SQLite.
+fn advice(error: &rusqlite::Error) -> Option<&'static str> {
+    use rusqlite::ErrorCode::{
+        CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure,
+    };
+    Some(match error.sqlite_error_code()? {
+        DiskFull => "free some space there, or raise the quota",
+        SystemIoFailure => "look at the disk and the kernel's log",
+        CannotOpen | ReadOnly => "look at its owner, its mode and its directory, and at the disk",
+        DatabaseCorrupt | NotADatabase => "restore a backup, and look at the disk",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::chain;
+    use crate::library::Error;
+
+    fn failed(code: i32, message: &str) -> Error {
+        let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(message.to_owned()));
+        Error::Sqlite { path: "/v/library.db".into(), source }
+    }
+
+    #[test]
+    fn an_error_of_sqlite_is_said_once_and_with_what_to_do() {
+        for (code, message, hint) in [
+            (ffi::SQLITE_FULL, "database or disk is full", "; free some space there, or raise the quota"),
+            (ffi::SQLITE_IOERR_WRITE, "disk I/O error", "; look at the disk and the kernel's log"),
+            (ffi::SQLITE_CONSTRAINT, "UNIQUE constraint failed", ""),
+        ] {
+            let text = chain(&failed(code, message));
+            assert!(text.starts_with("the library /v/library.db: SQLite failed: "), "{text}");
+            assert!(text.ends_with(&format!("{message}{hint}")), "{text}");
+            assert_eq!(text.matches(message).count(), 1, "{text}");
+        }
+    }
+}

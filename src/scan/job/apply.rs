@@ -1,0 +1,172 @@
+//! Applies a plan: reads what is new or changed and stores it a batch at a time, then marks what is missing.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use tracing::info;
+
+use super::moves::Moves;
+use super::planning::PlannedScan;
+use super::row::JobRow;
+use super::{BATCH, ScanResult};
+use crate::library::files;
+use crate::library::files::writer::Writer;
+use crate::scan::plan::{Plan, Vanished};
+use crate::scan::progress::Phase;
+use crate::scan::read::{self, Reading};
+use crate::scan::root;
+use crate::scan::{Error, debounce, store};
+
+/// The longest that a file read waits for its transaction.
+const BATCH_AGE: Duration = Duration::from_secs(1);
+
+/// Rounds of looking again at files that were being written, for a scan that somebody waits for.
+const SETTLE_ROUNDS: u32 = 2;
+
+/// What applies the plans of one scan.
+pub(super) struct Apply<'a> {
+    pub(super) row: &'a JobRow<'a>,
+    pub(super) scan: &'a PlannedScan<'a>,
+    pub(super) moves: Moves<'a>,
+    /// Sizes of files that a new one may be: one of such a size is hashed at once.
+    pub(super) sizes: Arc<HashSet<u64>>,
+    /// Rows that followed their files.
+    pub(super) moved: HashSet<i64>,
+    pub(super) result: &'a mut ScanResult,
+}
+
+impl Apply<'_> {
+    /// Reads and stores what the plan says, and what did not fit into it.
+    pub(super) fn read_rounds(&mut self, mut plan: Arc<Plan>, targets: &[PathBuf]) -> Result<(), Error> {
+        self.row.context.progress.expect(plan.to_read);
+        loop {
+            let resume = plan.resume.clone();
+            self.read_round(&plan)?;
+            let Some(resume) = resume else { return Ok(()) };
+            drop(plan);
+            self.row.context.progress.enter(Phase::Walking);
+            let next = self.scan.compare(targets, Some(&resume))?;
+            self.result.put_off(&next);
+            plan = Arc::new(next);
+        }
+    }
+
+    fn read_round(&mut self, plan: &Arc<Plan>) -> Result<(), Error> {
+        if plan.changes.is_empty() {
+            return Ok(());
+        }
+        let context = self.row.context;
+        context.progress.enter(Phase::Reading);
+        // The pool ends with the round, however the round ends.
+        let stop = context.stop.child_token();
+        let _guard = stop.clone().drop_guard();
+        let (sizes, progress) = (Arc::clone(&self.sizes), Arc::clone(&context.progress));
+        let readings = read::start(Arc::clone(plan), sizes, stop, progress).map_err(Error::Threads)?;
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut oldest = Instant::now();
+        loop {
+            match readings.recv_timeout(Duration::from_millis(100)) {
+                Ok(reading) => {
+                    if batch.is_empty() {
+                        oldest = Instant::now();
+                    }
+                    batch.push(reading);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.row.check()?;
+                    return self.store(plan, &mut batch);
+                }
+            }
+            self.row.check()?;
+            if batch.len() >= BATCH || (!batch.is_empty() && oldest.elapsed() > BATCH_AGE) {
+                self.store(plan, &mut batch)?;
+            }
+            self.row.tick()?;
+        }
+    }
+
+    /// Stores a batch in one transaction, and the heartbeat with it.
+    fn store(&mut self, plan: &Plan, batch: &mut Vec<Reading>) -> Result<(), Error> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let is_new = |reading: &&Reading| plan.changes.get(reading.index).is_some_and(|change| change.is_new);
+        let new = batch.iter().filter(is_new);
+        let hashed: Vec<_> = new.filter_map(|reading| Some((reading.index, reading.hash?))).collect();
+        let moves = self.moves.find(&hashed)?;
+        let (stored, relocated) =
+            self.row.write_with_heartbeat(|tx| store::batch(&mut Writer::new(tx)?, plan, batch, &moves))?;
+        self.moved.extend(relocated);
+        self.row.context.progress.stored(batch.len() as u64, stored.errors);
+        self.result.count(stored, plan, batch.drain(..));
+        Ok(())
+    }
+
+    /// Looks again at files that were being written, where somebody waits for the scan.
+    pub(super) fn settle(&mut self) -> Result<(), Error> {
+        let JobRow { context, task, .. } = self.row;
+        if task.job.options.wait {
+            for _ in 0..SETTLE_ROUNDS {
+                let targets = self.result.take_unsettled(&task.root);
+                if targets.is_empty() {
+                    break;
+                }
+                self.result.summary.unsettled = 0;
+                context.progress.enter(Phase::Settling);
+                let until = Instant::now() + debounce::DEBOUNCE + Duration::from_millis(50);
+                while Instant::now() < until {
+                    self.row.tick()?;
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                let plan = self.scan.compare(&targets, None)?;
+                self.result.put_off(&plan);
+                self.read_rounds(Arc::new(plan), &targets)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks what is missing, after one more look at the root: it may have gone during the walk.
+    pub(super) fn mark_missing(&mut self, mut missing: Vec<Vanished>) -> Result<(), Error> {
+        missing.retain(|row| !self.moved.contains(&row.id));
+        if missing.is_empty() || self.result.summary.walk_errors > 0 {
+            return Ok(());
+        }
+        self.row.context.progress.enter(Phase::Missing);
+        let now = root::look(&self.row.task.root).map_err(|why| self.row.offline(why))?;
+        self.scan.baseline.check_again(&now).map_err(|why| self.row.offline(why))?;
+        for rows in missing.chunks(BATCH) {
+            let gone = self.really_gone(rows)?;
+            let removed = self.row.write(|tx| {
+                let mut writer = Writer::new(tx)?;
+                // A row that was moved or changed meanwhile, by whomever, is left alone.
+                let mark = |(id, path): &(i64, String)| writer.mark_missing(*id, path);
+                gone.iter().map(mark).collect::<Result<Vec<_>, _>>()
+            })?;
+            for ((id, path), _) in gone.iter().zip(removed).filter(|(_, removed)| *removed) {
+                info!(file_path = path, file_id = id, "a file is missing");
+                self.result.summary.removed += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of the rows of which there still is no file, with their paths.
+    fn really_gone(&self, rows: &[Vanished]) -> Result<Vec<(i64, String)>, Error> {
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let paths = self.row.read(|tx| files::paths(tx, &ids))?;
+        let mut gone = Vec::new();
+        for (row, path) in rows.iter().zip(paths) {
+            self.row.tick()?;
+            self.row.context.progress.alive();
+            if let Some(path) = path.filter(|path| root::is_gone(&self.row.task.root, path) == Ok(true)) {
+                gone.push((row.id, path));
+            }
+        }
+        Ok(gone)
+    }
+}

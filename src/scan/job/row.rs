@@ -1,0 +1,174 @@
+//! The job's row, and the library as its scan uses it: waits, heartbeats, and the end of the scan by another program.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tracing::{debug, info};
+
+use super::{Context, Error, Summary, Task};
+use crate::library::jobs::{self, End, history};
+use crate::library::{self, Patience, sqlite};
+use crate::scan::discover;
+use crate::scan::progress::Progress;
+use crate::scan::root::Offline;
+
+/// Time between two heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// The row of one job.
+pub(super) struct JobRow<'a> {
+    pub(super) context: &'a Context,
+    pub(super) task: &'a Task,
+    /// It was written.
+    is_begun: Cell<bool>,
+    /// Another program has set the row to something else than running: it wants the scan to end.
+    ended_by_another: Cell<bool>,
+    heartbeat: Cell<Instant>,
+    /// Of the library when the scan began: what it derives from its rows is of no use to another content.
+    generation: u64,
+}
+
+impl<'a> JobRow<'a> {
+    pub(super) fn new(context: &'a Context, task: &'a Task) -> Self {
+        Self {
+            context,
+            task,
+            is_begun: Cell::new(false),
+            ended_by_another: Cell::new(false),
+            heartbeat: Cell::new(Instant::now()),
+            generation: context.library.generation(),
+        }
+    }
+
+    /// Writes the row, once.
+    pub(super) fn begin(&self) -> Result<(), Error> {
+        if self.is_begun() {
+            return Ok(());
+        }
+        let (job, queued) = (&self.task.job, self.task.queued);
+        self.is_begun.set(self.write(|tx| jobs::begin(tx, job, queued, std::process::id()))?);
+        if !self.is_begun() {
+            return Err(Error::JobClaimed(job.id.clone()));
+        }
+        debug!(root = %self.task.root.display(), reason = job.options.reason, "scan begins");
+        Ok(())
+    }
+
+    pub(super) fn is_begun(&self) -> bool {
+        self.is_begun.get()
+    }
+
+    /// Records how the job ended. Waits a moment for the library, but not for long: this may be the way out.
+    pub(super) fn finish(&self, end: &End, summary: &Summary) -> Result<(), library::Error> {
+        let patience = Patience::within(Duration::from_millis(500));
+        let summary = serde_json::to_string(summary).ok();
+        self.context.library.write(patience, |tx| {
+            self.record_progress(tx)?;
+            jobs::end(tx, &self.task.job.id, end, summary.as_deref())
+        })
+    }
+
+    /// Whether the scan may go on.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.context.stop.is_cancelled() {
+            Err(Error::Cancelled)
+        } else if self.ended_by_another.get() {
+            Err(Error::JobClaimed(self.task.job.id.clone()))
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnMut(&sqlite::Transaction<'_>) -> sqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let cancelled = self.while_locked();
+        let value = self.context.library.read(Patience::endless(&cancelled), work)?;
+        self.context.progress.set_library_busy(false);
+        Ok(value)
+    }
+
+    pub(super) fn write<T>(
+        &self,
+        work: impl FnOnce(&sqlite::Transaction<'_>) -> sqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let start = Instant::now();
+        let cancelled = self.while_locked();
+        let patience = Patience::endless(&cancelled).for_generation(self.generation);
+        let value = self.context.library.write(patience, work)?;
+        if self.context.progress.set_library_busy(false) && start.elapsed() > Duration::from_secs(1) {
+            info!(
+                seconds = start.elapsed().as_secs(),
+                "the library was locked by another program; the scan goes on"
+            );
+        }
+        Ok(value)
+    }
+
+    /// Writes something, and the heartbeat with it.
+    pub(super) fn write_with_heartbeat<T>(
+        &self,
+        work: impl FnOnce(&sqlite::Transaction<'_>) -> sqlite::Result<T>,
+    ) -> Result<T, Error> {
+        self.heartbeat.set(Instant::now());
+        self.write(|tx| {
+            let value = work(tx)?;
+            self.record_progress(tx)?;
+            Ok(value)
+        })
+    }
+
+    /// What the library calls every 100 ms while another program has it locked. Returns whether the wait is to end.
+    pub(super) fn while_locked(&self) -> impl Fn() -> bool {
+        || {
+            note_library_busy(&self.context.progress);
+            self.context.stop.is_cancelled()
+        }
+    }
+
+    /// Checks whether the scan may go on, and writes a heartbeat if one is due.
+    pub(super) fn tick(&self) -> Result<(), Error> {
+        self.beat_if_due();
+        self.check()
+    }
+
+    /// A heartbeat between batches. A library that is locked just now gets the next one.
+    fn beat_if_due(&self) {
+        if self.heartbeat.get().elapsed() <= HEARTBEAT {
+            return;
+        }
+        self.heartbeat.set(Instant::now());
+        if self.is_begun() {
+            let patience = Patience::within(Duration::ZERO);
+            let _ = self.context.library.write(patience, |tx| self.record_progress(tx));
+        }
+    }
+
+    fn record_progress(&self, tx: &sqlite::Transaction<'_>) -> sqlite::Result<()> {
+        let snapshot = self.context.progress.snapshot();
+        let text = serde_json::to_string(&snapshot).unwrap_or_default();
+        let is_running = jobs::progress(tx, &self.task.job.id, snapshot.percent(), &text)?;
+        self.ended_by_another.set(!is_running);
+        Ok(())
+    }
+
+    /// What the last completed scan of a root recorded.
+    pub(super) fn last_walk(&self, root: &Path) -> Result<Summary, Error> {
+        let root = discover::stored(root);
+        let walk = self.read(|tx| history::last_walk(tx, &root))?;
+        Ok(walk.and_then(|walk| serde_json::from_str(&walk.summary).ok()).unwrap_or_default())
+    }
+
+    pub(super) fn offline(&self, why: Offline) -> Error {
+        Error::Offline { root: self.task.root.clone(), why }
+    }
+}
+
+/// Records that the library is locked by another program, and bumps the heartbeat.
+fn note_library_busy(progress: &Progress) {
+    if !progress.set_library_busy(true) {
+        debug!("the library is locked by another program; the scan waits");
+    }
+}

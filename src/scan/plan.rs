@@ -1,0 +1,338 @@
+//! The plan of a scan: entries of a walk × rows of the library × what an earlier scan recorded → what is new, changed
+//! or gone, and whether the scan must be refused. Asks no disk and no database: what those say is passed in.
+//!
+//! Entries and rows come ordered by path, so planning is one merge of two sorted lists. Only differences are kept.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::iter::Peekable;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::debounce;
+use super::discover::{Found, Walked};
+use super::hash::ContentHash;
+use super::root::{self, Identity, Look, Offline};
+use crate::base::timestamp::Timestamp;
+use crate::library::files::{Known, Span, Status};
+
+/// Bytes of paths kept for one round. What does not fit is left for the next round, so that the first scan of
+/// a million files needs no more memory than that of a hundred thousand.
+const ROOM: usize = 6 << 20;
+
+/// Other programs round times to milliseconds.
+pub(crate) const SAME_TIME: Duration = Duration::from_millis(1);
+
+/// If at least this many files, and more than this share of the root's, would go missing at once, the scan is refused.
+const MASS: usize = 10;
+const MASS_PERCENT: u64 = 30;
+
+/// Whether `gone` of `known` files are too many to go missing at once.
+pub(crate) fn is_mass_deletion(gone: usize, known: u64) -> bool {
+    gone >= MASS && gone as u64 * 100 > known * MASS_PERCENT
+}
+
+/// What the guards compare with.
+#[derive(Clone, Debug)]
+pub(crate) struct Baseline {
+    /// The root now.
+    pub(crate) look: Look,
+    /// The root at the last completed scan of all of it.
+    pub(crate) before: Option<Identity>,
+    /// Mount points below the root at that scan, as stored paths.
+    pub(crate) mounts: Vec<String>,
+    /// The user has confirmed that what is gone is gone.
+    pub(crate) accept_missing: bool,
+}
+
+impl Baseline {
+    /// Whether the root is what it was. If not, all of it is walked: a part does not tell the bare directory under a mount
+    /// from a root on a new disk.
+    pub(crate) fn is_same_root(&self) -> bool {
+        self.compare().is_ok()
+    }
+
+    fn compare(&self) -> Result<(), Offline> {
+        self.before.as_ref().map_or(Ok(()), |before| root::compare(before, &self.look.identity))
+    }
+
+    /// Whether an absent file of this root proves anything.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn check(&self) -> Result<(), Offline> {
+        if self.look.empty { Err(Offline::Empty) } else { self.compare() }
+    }
+
+    /// Compares a look after the walk with the one before it: the root may have gone meanwhile.
+    ///
+    /// # Errors
+    /// What has changed.
+    pub(crate) fn check_again(&self, now: &Look) -> Result<(), Offline> {
+        root::compare(&self.look.identity, &now.identity)?;
+        if now.empty && !self.look.empty { Err(Offline::Empty) } else { Ok(()) }
+    }
+}
+
+/// A file to be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    path: Range<u32>,
+    /// Bytes, at the walk.
+    pub(crate) size: u64,
+    /// Its mtime, at the walk.
+    pub(crate) modified: Timestamp,
+    /// There is no row of it: an addition (or a moved file), otherwise an update.
+    pub(crate) is_new: bool,
+}
+
+/// A row whose file is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Vanished {
+    pub(crate) id: i64,
+    pub(crate) hash: Option<ContentHash>,
+}
+
+/// A row of which the file was found elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Move {
+    /// `files.id`
+    pub(crate) id: i64,
+    /// The path at which nothing is any more.
+    pub(crate) from: String,
+}
+
+/// Chooses for each file, given by its index, the row that moves with it: the only row of its content that is gone. If
+/// several are, none can be told to be the one. A row goes with one file only.
+pub(crate) fn choose_moves(files: impl IntoIterator<Item = (usize, Vec<Move>)>) -> HashMap<usize, Move> {
+    let mut taken = HashSet::new();
+    let only = |(index, mut gone): (usize, Vec<Move>)| Some((index, gone.pop().filter(|_| gone.is_empty())?));
+    files.into_iter().filter_map(only).filter(|(_, one)| taken.insert(one.id)).collect()
+}
+
+/// Why nothing of a plan may be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The root is not what it was.
+    Offline(Offline),
+    /// Too many files would go missing at once, unless enough of them have moved.
+    MassDeletion,
+}
+
+/// What one comparison found.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    paths: Vec<u8>,
+    /// To be read, in the order of their paths.
+    pub(crate) changes: Vec<Change>,
+    /// Changes that are still being written ([`Plan::put_off`]).
+    pub(crate) unquiet: Vec<Change>,
+    /// Rows whose files are gone.
+    pub(crate) missing: Vec<Vanished>,
+    /// Mounts below the root that are gone, and how many rows have lost their files with each. These keep their status.
+    pub(crate) unmounted: Vec<(String, u64)>,
+    /// Why nothing of it may be applied.
+    pub(crate) refusal: Option<Refusal>,
+    /// Videos found.
+    pub(crate) found: u64,
+    /// Of them, those as their rows say.
+    pub(crate) unchanged: u64,
+    /// Of them, those to be read, with the ones that did not fit.
+    pub(crate) to_read: u64,
+    /// Rows that are not missing.
+    pub(crate) known: u64,
+    /// How the walk went.
+    pub(crate) walked: Walked,
+    /// Not all changes fitted: go on after this path.
+    pub(crate) resume: Option<String>,
+}
+
+impl Plan {
+    /// The path of a change, for the kernel.
+    pub(crate) fn path(&self, change: &Change) -> &Path {
+        let range = change.path.start as usize..change.path.end as usize;
+        Path::new(OsStr::from_bytes(self.paths.get(range).unwrap_or_default()))
+    }
+
+    /// Sets the changes aside that are still being written at `now`.
+    pub(crate) fn put_off(&mut self, now: Timestamp) {
+        let is_unquiet = |change: &mut Change| !debounce::is_quiet(change.modified, now);
+        self.unquiet.extend(self.changes.extract_if(.., is_unquiet));
+        self.to_read -= self.unquiet.len() as u64;
+    }
+
+    /// All changes of this round.
+    pub(crate) fn all_changes(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().chain(&self.unquiet)
+    }
+
+    /// Nothing is to be read or marked.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.to_read == 0 && self.missing.is_empty()
+    }
+
+    /// Mount points below the root for the next scan to compare with. One that is gone is remembered until it is back or
+    /// confirmed; one that may not have been reached, until a walk without errors.
+    pub(crate) fn mounts(&self, baseline: &Baseline) -> Vec<String> {
+        let mut mounts = self.walked.mounts.clone();
+        mounts.extend(self.unmounted.iter().map(|(mount, _)| mount.clone()));
+        if !baseline.accept_missing && self.walked.error_count > 0 {
+            let others: Vec<_> =
+                baseline.mounts.iter().filter(|mount| !mounts.contains(mount)).cloned().collect();
+            mounts.extend(others);
+        }
+        mounts
+    }
+
+    fn refuse(&self, baseline: &Baseline) -> Option<Refusal> {
+        if baseline.accept_missing || self.missing.is_empty() {
+            return None;
+        }
+        if let Err(why) = baseline.check() {
+            return Some(Refusal::Offline(why));
+        }
+        // After a walk with errors nothing goes missing.
+        let is_mass = self.walked.error_count == 0 && is_mass_deletion(self.missing.len(), self.known);
+        is_mass.then_some(Refusal::MassDeletion)
+    }
+}
+
+/// Makes a plan, an entry at a time.
+pub(crate) struct Planner<'a> {
+    baseline: &'a Baseline,
+    /// Other roots within this one.
+    except: Vec<Span>,
+    /// Changes up to this path were planned by an earlier round.
+    resume: Option<&'a str>,
+    /// Whether there is no file of a stored path.
+    is_gone: &'a dyn Fn(&str) -> Result<bool, Errno>,
+    /// Per mount of the baseline, the rows whose files are gone from it.
+    below_mounts: Vec<(Span, Vec<Vanished>)>,
+    plan: Plan,
+}
+
+impl<'a> Planner<'a> {
+    pub(crate) fn new(
+        baseline: &'a Baseline,
+        except: Vec<Span>,
+        resume: Option<&'a str>,
+        is_gone: &'a dyn Fn(&str) -> Result<bool, Errno>,
+    ) -> Self {
+        let below_mounts = baseline.mounts.iter().map(|mount| (Span::below(mount), Vec::new())).collect();
+        Self { baseline, except, resume, is_gone, below_mounts, plan: Plan::default() }
+    }
+
+    /// How many videos were found.
+    pub(crate) fn found(&self) -> u64 {
+        self.plan.found
+    }
+
+    /// Takes the next entry of the walk, and the rows up to its path.
+    pub(crate) fn entry<E>(
+        &mut self,
+        found: &Found<'_>,
+        rows: &mut Peekable<impl Iterator<Item = Result<Known, E>>>,
+    ) -> Result<(), E> {
+        self.plan.found += 1;
+        let is_up_to = |row: &Result<Known, E>| row.as_ref().map_or(true, |row| *row.path <= *found.path);
+        while let Some(row) = rows.next_if(is_up_to).transpose()? {
+            if row.path == found.path {
+                self.known(&row, found);
+                return Ok(());
+            }
+            self.no_entry(&row);
+        }
+        self.change(found, true);
+        Ok(())
+    }
+
+    /// Takes the end of the walk of one target, and the rest of its rows.
+    pub(crate) fn end<E>(
+        &mut self,
+        walked: Walked,
+        mut rows: impl Iterator<Item = Result<Known, E>>,
+    ) -> Result<(), E> {
+        self.plan.walked.add(walked);
+        rows.try_for_each(|row| row.map(|row| self.no_entry(&row)))
+    }
+
+    /// The plan, when all targets have ended.
+    pub(crate) fn finish(self) -> Plan {
+        let (baseline, mut plan) = (self.baseline, self.plan);
+        for (mount, (_, rows)) in baseline.mounts.iter().zip(self.below_mounts) {
+            // A mount that is there has simply lost those files.
+            if baseline.accept_missing || plan.walked.mounts.contains(mount) {
+                plan.missing.extend(rows);
+            } else if !rows.is_empty() {
+                plan.unmounted.push((mount.clone(), rows.len() as u64));
+            }
+        }
+        plan.refusal = plan.refuse(baseline);
+        plan
+    }
+
+    fn known(&mut self, row: &Known, found: &Found<'_>) {
+        if row.status != Status::Missing {
+            self.plan.known += 1;
+        }
+        let same_time = row.modified.is_some_and(|time| time.distance(found.modified) <= SAME_TIME);
+        let settled = match row.status {
+            Status::Ok | Status::Foreign => true,
+            Status::Error => !row.unreadable,
+            Status::Missing | Status::Pending => false,
+        };
+        if row.size == found.size && same_time && settled {
+            self.plan.unchanged += 1;
+        } else {
+            self.change(found, false);
+        }
+    }
+
+    fn change(&mut self, found: &Found<'_>, is_new: bool) {
+        if self.resume.is_some_and(|resume| found.path <= resume) {
+            return;
+        }
+        let plan = &mut self.plan;
+        plan.to_read += 1;
+        if plan.resume.is_some() {
+            return;
+        }
+        let start = u32::try_from(plan.paths.len()).unwrap_or(u32::MAX);
+        plan.paths.extend_from_slice(found.raw);
+        let end = u32::try_from(plan.paths.len()).unwrap_or(u32::MAX);
+        plan.changes.push(Change { path: start..end, size: found.size, modified: found.modified, is_new });
+        if plan.paths.len() >= ROOM {
+            plan.resume = Some(found.path.to_owned());
+        }
+    }
+
+    /// A row that the walk has no entry for.
+    fn no_entry(&mut self, row: &Known) {
+        if row.status == Status::Missing || self.except.iter().any(|span| span.contains(&row.path)) {
+            return;
+        }
+        self.plan.known += 1;
+        // The walk passes over what it does not look for (another extension, a hidden directory); such a
+        // row is left alone while its file is there.
+        match (self.is_gone)(&row.path) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                self.plan.walked.error(&row.path, row.path.as_bytes(), error);
+                return;
+            }
+        }
+        let vanished = Vanished { id: row.id, hash: row.hash.as_deref().and_then(ContentHash::parse) };
+        match self.below_mounts.iter_mut().find(|(span, _)| span.contains(&row.path)) {
+            Some((_, rows)) => rows.push(vanished),
+            None => self.plan.missing.push(vanished),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
