@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
 
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
 use serde_json::Value;
 
+use crate::harness::database::open_without_checkpoint;
 use crate::harness::{Sandbox, eventually};
 
 /// What the directory of a library holds, by name.
@@ -77,8 +77,7 @@ fn whole(path: &Path) -> i64 {
 
 /// Leaves the last `files` files in a `-wal` beside the library, as a program that was killed does.
 fn leave_log(path: &Path, files: u32) {
-    let connection = Connection::open(path).expect("opens");
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("set");
+    let connection = open_without_checkpoint(path);
     add(&connection, files, 0);
     connection.close().expect("closed");
     assert!(with(path, "-wal").metadata().expect("a log").len() > 0);

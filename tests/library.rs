@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use vpo::base::address::Address;
 use vpo::base::error::chain;
 use vpo::library::lock::{self, Found, Lock, LockError};
 use vpo::library::{Error, Finding, Library, OpenError, Options, Patience, Reason};
 
+use crate::harness::database::{INSERT_POLICY, count_logs_set_aside, open_without_checkpoint};
 use crate::harness::{Sandbox, eventually, in_time};
 
 const NEVER: &dyn Fn() -> bool = &|| false;
@@ -725,21 +725,6 @@ fn a_library_that_comes_back_after_something_else_is_written_again() {
     assert_eq!(opened.read(Patience::brief(NEVER), |tx| count(tx)).expect("read"), 2);
 }
 
-/// A program that leaves what it writes in the log.
-fn writer_that_leaves_its_log(path: &Path) -> Connection {
-    let connection = sqlite(path);
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("set");
-    connection
-}
-
-fn logs_set_aside(sandbox: &Sandbox) -> usize {
-    let names = contents(&sandbox.path("")).into_keys();
-    names.filter(|path| path.to_string_lossy().contains("-wal.aside-")).count()
-}
-
-const POLICY: &str =
-    "INSERT INTO policies (name, definition, created_at, updated_at) VALUES (?1, '', '', '')";
-
 #[test]
 fn backup_with_our_row_is_not_mixed_with_the_log_of_another_program() {
     let sandbox = Sandbox::new();
@@ -750,13 +735,13 @@ fn backup_with_our_row_is_not_mixed_with_the_log_of_another_program() {
     fs::copy(&path, &backup).expect("copied");
     let plugin = "INSERT INTO plugin_acknowledgments (plugin_name, plugin_hash, acknowledged_at) VALUES ('backup', '', '')";
     sqlite(&backup).execute(plugin, []).expect("written");
-    writer_that_leaves_its_log(&path).execute(POLICY, ["log"]).expect("written");
+    open_without_checkpoint(&path).execute(INSERT_POLICY, ["log"]).expect("written");
     fs::copy(&backup, &path).expect("copied");
     assert_eq!(check_until_generation(&opened, 1).reason, Some(Reason::Replaced));
     let sql = "SELECT (SELECT count(*) FROM plugin_acknowledgments), (SELECT count(*) FROM policies)";
     let counts: (i64, i64) =
         sqlite(&path).query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("read");
-    assert_eq!((counts, logs_set_aside(&sandbox)), ((1, 0), 1));
+    assert_eq!((counts, count_logs_set_aside(&path)), ((1, 0), 1));
 }
 
 #[test]
@@ -765,8 +750,8 @@ fn log_of_a_checkpoint_that_a_reader_held_up_stays() {
     let path = library(&sandbox);
     // Nothing of ours is written yet, so that the content has no row.
     let opened = open(&path, WRITE).expect("opens");
-    let (writer, reader) = (writer_that_leaves_its_log(&path), writer_that_leaves_its_log(&path));
-    writer.execute(POLICY, ["one"]).expect("written");
+    let (writer, reader) = (open_without_checkpoint(&path), open_without_checkpoint(&path));
+    writer.execute(INSERT_POLICY, ["one"]).expect("written");
     reader.execute_batch("BEGIN; SELECT * FROM policies").expect("read");
     let before = fs::read(&path).expect("readable");
     writer.execute(FILE, []).expect("written");
@@ -775,7 +760,7 @@ fn log_of_a_checkpoint_that_a_reader_held_up_stays() {
     drop((reader, writer));
     check_until_generation(&opened, 1);
     assert_eq!(count(&sqlite(&path)).expect("read"), 1);
-    assert_eq!(logs_set_aside(&sandbox), 0);
+    assert_eq!(count_logs_set_aside(&path), 0);
 }
 
 #[test]

@@ -5,9 +5,8 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::config::DbConfig;
-
 use super::harness::Sandbox;
+use super::harness::database::open_without_checkpoint;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -190,8 +189,7 @@ fn what_a_damaged_database_is_refused_with_is_documented() {
     // A program was killed, and the database is damaged with its log and without it.
     let sandbox = Sandbox::new();
     assert!(sandbox.serve::<&str>([]).stop().success());
-    let writer = rusqlite::Connection::open(sandbox.library()).expect("opens");
-    writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("set");
+    let writer = open_without_checkpoint(&sandbox.library());
     writer
         .execute_batch("PRAGMA journal_mode = WAL; INSERT INTO policies (name, definition, created_at, updated_at) VALUES ('a', 'b', 'c', 'd')")
         .expect("written");

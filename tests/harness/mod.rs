@@ -2,6 +2,7 @@
 //! client that shows what really came back, and waiting for conditions instead of sleeping.
 
 mod daemon;
+pub(crate) mod database;
 mod films;
 mod http;
 pub(crate) mod mutants;
