@@ -80,7 +80,7 @@ macro_rules! config {
                 }
             }
 
-            /// What differs between the configuration in force and one read anew.
+            /// What differs between the configuration in force and one read later.
             #[must_use]
             pub fn changes(old: &Self, new: &Self) -> Changes {
                 let mut changes = Changes::default();

@@ -210,7 +210,7 @@ impl ScanResult {
         }
     }
 
-    /// Files that are plainly still being written need not be opened to know it.
+    /// The modification time alone shows files that are still being written: they are not opened.
     fn put_off(&mut self, plan: &Plan) {
         plan.unquiet.iter().for_each(|change| self.put_off_one(plan.path(change)));
     }

@@ -50,8 +50,8 @@ pub(crate) struct Baseline {
 }
 
 impl Baseline {
-    /// Whether the root is what it was. If not, all of it is walked: a part does not tell the bare directory under a mount
-    /// from a root on a new disk.
+    /// Whether the root is what it was. If not, all of it is walked: a part looks the same in the bare directory under a
+    /// mount and in a root on a new disk.
     pub(crate) fn is_same_root(&self) -> bool {
         self.compare().is_ok()
     }
@@ -107,7 +107,7 @@ pub(crate) struct Move {
 }
 
 /// Chooses for each file, given by its index, the row that moves with it: the only row of its content that is gone. If
-/// several are, none can be told to be the one. A row goes with one file only.
+/// several are, nothing shows which one. A row goes with one file only.
 pub(crate) fn choose_moves(files: impl IntoIterator<Item = (usize, Vec<Move>)>) -> HashMap<usize, Move> {
     let mut taken = HashSet::new();
     let only = |(index, mut gone): (usize, Vec<Move>)| Some((index, gone.pop().filter(|_| gone.is_empty())?));

@@ -1,4 +1,4 @@
-//! What the service manager is told: the phase, a status line, and that the daemon is alive.
+//! Reports to the service manager: the phase, a status line, and that the daemon is alive.
 
 use std::future::pending;
 use std::time::Duration;

@@ -44,7 +44,7 @@ pub(super) async fn stop(
 
 /// Ends requests and tasks; what is left at the deadline is cancelled and named. Then closes the database.
 async fn end(daemon: &mut Daemon, deadline: Instant) {
-    // For requests and tasks alike: a scan need not go on while a slow client reads.
+    // For requests and tasks alike: a scan does not continue while a slow client reads.
     daemon.stop.cancel();
     let mut left = Vec::new();
     if !daemon.http.is_finished() {

@@ -23,7 +23,7 @@ pub(super) struct StageTimeouts {
 pub(super) struct Registry {
     /// One task for each connection, until its end was noticed.
     tasks: JoinSet<()>,
-    /// The connections that have not been told to close.
+    /// The connections that were not asked to close.
     slots: HashMap<Id, ConnectionSlot>,
     counters: Arc<Counters>,
 }

@@ -23,7 +23,7 @@ use crate::scan::{Error, debounce, store};
 /// The longest that a file read waits for its transaction.
 const BATCH_AGE: Duration = Duration::from_secs(1);
 
-/// Rounds of looking again at files that were being written, for a scan that somebody waits for.
+/// Rounds of looking again at files that were being written, for a scan that a user waits for.
 const SETTLE_ROUNDS: u32 = 2;
 
 /// What applies the plans of one scan.
@@ -106,7 +106,7 @@ impl Apply<'_> {
         Ok(())
     }
 
-    /// Looks again at files that were being written, where somebody waits for the scan.
+    /// Looks again at files that were being written, where a user waits for the scan.
     pub(super) fn settle(&mut self) -> Result<(), Error> {
         let JobRow { context, task, .. } = self.row;
         if task.job.options.wait {

@@ -60,7 +60,7 @@ pub(super) fn baseline(row: &JobRow<'_>, root: &Path) -> Result<Baseline, Error>
     Ok(Baseline { look, before: before.root, mounts: before.mounts, accept_missing })
 }
 
-/// Somebody who asks for a path that never was has mistyped it; what the watch saw may well be gone again.
+/// A requested path that never existed is a typing mistake. A path from the watch may have been removed since.
 fn refuse_unknown(row: &JobRow<'_>) -> Result<(), Error> {
     let task = row.task;
     let is_asked = |target: &&PathBuf| !task.quiet && **target != task.root;

@@ -60,7 +60,7 @@ impl Watch {
         self.begin_again(root);
     }
 
-    /// Starts anew, if a watch is wanted.
+    /// Starts again, if a watch is wanted.
     pub(super) fn begin_again(&mut self, root: &Path) {
         self.attempt += 1;
         self.watching = None;
