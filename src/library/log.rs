@@ -2,8 +2,11 @@
 //!
 //! SQLite replays whatever log lies beside a database, also beside a backup that was copied over it: pages of the two are then
 //! mixed, and `integrity_check` may pass. Three facts decide. A commit states how many pages the database has, and so does its
-//! first page. A log whose pages are all in the main file already adds nothing, whichever program wrote it. And one of which
-//! some pages are there was written for this file: a checkpoint began, and was cut short or held up by a reader.
+//! first page. A log whose pages are all in the main file already adds nothing, whichever program wrote it. And a log was
+//! written for this file if a checkpoint of it began, and was cut short or held up by a reader: then some of its pages are in
+//! the file. A page that both have by chance is no evidence: `VACUUM` writes all pages, also those that did not change. A
+//! checkpoint copies pages in ascending order (`walCheckpoint` in SQLite's `wal.c`), so a page that is in the file counts
+//! only if the lower ones are there too.
 //!
 //! Formats: <https://www.sqlite.org/fileformat2.html>, sections 1.3 and 4.
 
@@ -25,16 +28,16 @@ const LARGEST_PAGE: u32 = 65_536;
 pub(super) enum Relation {
     /// Nothing: the main file holds all of it already, or no transaction is in it.
     AddsNothing,
-    /// Some of its pages are in the main file.
+    /// A checkpoint has copied some of its pages into the main file.
     Continues,
-    /// None is: it may belong to the file, or to an earlier content of it.
+    /// None has: it may belong to the file, or to an earlier content of it.
     Adds,
     /// It is of a database of another size.
     Foreign,
 }
 
 /// Whether the log beside the database at `path`, which changed to `main` without explanation, was written for an earlier
-/// content of it: it is of another size, or the main file changed after it and has none of its pages. As [`compare`].
+/// content of it: it is of another size, or the main file changed after it, and not by a checkpoint of it. As [`compare`].
 pub(super) fn is_foreign(path: &Path, main: Stamp) -> bool {
     match compare(path) {
         Ok(Relation::Foreign) => true,
@@ -49,8 +52,8 @@ pub(super) fn is_older(path: &Path, main: Stamp) -> bool {
     Stamp::at(&companion(path, "-wal")).is_some_and(|log| log.modified < main.changed)
 }
 
-/// Compares the log beside the database at `path` with the main file, page by page until it is clear. Only for a database that nothing of this process has open: closing a descriptor of the main file would drop
-/// SQLite's locks.
+/// Compares the log beside the database at `path` with the main file, page by page until it is clear. Only for a database
+/// that nothing of this process has open: closing a descriptor of the main file would drop SQLite's locks.
 ///
 /// # Errors
 /// Of the system.
@@ -66,23 +69,29 @@ pub(super) fn compare(path: &Path) -> io::Result<Relation> {
     }
     let size = committed.page_size as usize;
     let (mut in_main, mut in_log) = (vec![0; size], vec![0; size]);
-    let (mut has_some, mut lacks_some) = (false, false);
+    // Where the earliest last version of a page begins that the main file lacks.
+    let mut lacking = u64::MAX;
+    let mut has_begun = false;
     for (page, frames) in &committed.frames {
         let at = u64::from(page - 1) * u64::from(committed.page_size);
         let is_there = main.read_exact_at(&mut in_main, at).is_ok();
-        let mut is_last = true;
-        for frame in frames.iter().rev() {
-            log.read_exact_at(&mut in_log, frame + FRAME_HEADER as u64)?;
-            let is_same = is_there && in_main == in_log;
-            has_some |= is_same;
-            lacks_some |= is_last && !is_same;
-            is_last = false;
+        let mut lacks_last = true;
+        for (at, frame) in frames.iter().rev().enumerate() {
+            log.read_exact_at(&mut in_log, frame.at + FRAME_HEADER as u64)?;
+            if is_there && in_main == in_log {
+                lacks_last &= at > 0;
+                // A checkpoint of this commit would have copied the lower pages first.
+                has_begun |= lacking >= frame.commit;
+            }
         }
-        if has_some && lacks_some {
+        if let Some(last) = frames.last().filter(|_| lacks_last) {
+            lacking = lacking.min(last.at);
+        }
+        if has_begun && lacking < u64::MAX {
             return Ok(Relation::Continues);
         }
     }
-    Ok(if lacks_some { Relation::Adds } else { Relation::AddsNothing })
+    Ok(if lacking < u64::MAX { Relation::Adds } else { Relation::AddsNothing })
 }
 
 /// What the transactions of a log have written.
@@ -91,8 +100,16 @@ struct Committed {
     page_size: u32,
     /// Pages of the database after the last one.
     pages: u32,
-    /// Where the versions of each page begin, their frame headers included.
-    frames: BTreeMap<u32, Vec<u64>>,
+    /// The versions of each page, the oldest first.
+    frames: BTreeMap<u32, Vec<Frame>>,
+}
+
+/// A version of a page, as offsets in the log.
+struct Frame {
+    /// Where its header begins.
+    at: u64,
+    /// Where its transaction ends.
+    commit: u64,
 }
 
 impl Committed {
@@ -117,13 +134,13 @@ impl Committed {
                 break;
             }
             pending.push((number(&frame, 0), at));
+            at += FRAME_HEADER as u64 + u64::from(page_size);
             if number(&frame, 4) > 0 {
                 pages = number(&frame, 4);
-                for (page, at) in pending.drain(..) {
-                    frames.entry(page).or_default().push(at);
+                for (page, begin) in pending.drain(..) {
+                    frames.entry(page).or_default().push(Frame { at: begin, commit: at });
                 }
             }
-            at += FRAME_HEADER as u64 + u64::from(page_size);
         }
         frames.retain(|page, _| *page <= pages);
         Ok((pages > 0).then_some(Self { page_size, pages, frames }))
@@ -132,7 +149,7 @@ impl Committed {
     /// The header of the database as of the last commit, where the log holds the first page.
     fn first_page(&self, log: &File) -> io::Result<Option<[u8; 100]>> {
         let frame = self.frames.get(&1).and_then(|frames| frames.last());
-        frame.map(|frame| read_header(log, frame + FRAME_HEADER as u64)).transpose()
+        frame.map(|frame| read_header(log, frame.at + FRAME_HEADER as u64)).transpose()
     }
 
     /// Whether the first page states another size of the database than the last commit.
@@ -209,6 +226,40 @@ mod tests {
         writer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).expect("checkpointed");
         assert_eq!(compare(&path).expect("readable"), Relation::Continues);
         assert!(!is_foreign(&path, Stamp::at(&path).expect("there")));
+    }
+
+    #[test]
+    fn pages_that_did_not_change_are_no_evidence() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = leave_log(dir.path(), "one", 100);
+        let connection = Connection::open(&path).expect("open");
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("set");
+        // Of as many pages, and most of them are the same.
+        connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").expect("vacuumed");
+        fs::copy(&path, dir.path().join("one.backup")).expect("copied");
+        connection.execute_batch("UPDATE t SET x = 3 WHERE rowid = 90; VACUUM").expect("vacuumed");
+        // The clock of file times is coarse.
+        let backup = dir.path().join("one.backup");
+        while {
+            fs::rename(&backup, &path).expect("renamed");
+            !is_older(&path, Stamp::at(&path).expect("there"))
+        } {
+            fs::rename(&path, &backup).expect("renamed");
+        }
+        assert_eq!(compare(&path).expect("readable"), Relation::Adds);
+        assert!(is_foreign(&path, Stamp::at(&path).expect("there")));
+        // A checkpoint of the same log that was cut short.
+        let log = File::open(companion(&path, "-wal")).expect("open");
+        let frame = Committed::read(&log).expect("readable").expect("written").frames[&1][0].at;
+        let mut page = [0; 4096];
+        log.read_exact_at(&mut page, frame + FRAME_HEADER as u64).expect("read");
+        fs::OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .expect("open")
+            .write_all_at(&page, 0)
+            .expect("written");
+        assert_eq!(compare(&path).expect("readable"), Relation::Continues);
     }
 
     #[test]
