@@ -6,6 +6,8 @@ pub mod error;
 pub mod log;
 pub mod random;
 pub mod reply;
+pub mod retry;
 pub mod signals;
 pub mod text;
+pub mod times;
 pub mod timestamp;

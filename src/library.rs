@@ -34,7 +34,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{ErrorCode, Transaction};
+use tokio_util::sync::CancellationToken;
 
+use crate::base::retry::{self, Failure, RetryPolicy, Stopped};
+use crate::base::times::{
+    DATABASE_ACCESS_RETRY, DATABASE_ATTEMPT_TIMEOUT, DATABASE_BUSY_RETRY_INTERVAL, DATABASE_BUSY_TIMEOUT,
+    DATABASE_UNSETTLED_RETRY_INTERVAL,
+};
 pub use check::{Finding, Reason};
 use connection::Reader;
 use gate::Gate;
@@ -44,24 +50,14 @@ pub use integrity::{Integrity, SHARE};
 pub use lock::Lock;
 pub use open::{OpenError, Options};
 use overwrites::Overwrites;
-use session::{Ended, LetGo};
+use session::LetGo;
 
 /// The schema version that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = 7;
 
-/// How long one try for a lock of the database may take; in between, the caller is asked whether to go on.
-const SLICE: Duration = Duration::from_millis(100);
-
 /// The least that a database has: one page of the smallest size. SQLite takes a shorter file for an empty
 /// database, and then removes a `-wal` beside it, even when it was opened for reading only.
 const SHORTEST: u64 = 512;
-
-/// How long a writer outside a scan waits for the other writers (and a reader for a neighbour's commit).
-pub const BUSY_LIMIT: Duration = Duration::from_secs(10);
-
-/// Pauses between tries of what may be shut for a moment only, in milliseconds: a `-wal` or `-shm` that root's SQLite has
-/// just made it gives to the library's owner in its next system call.
-const PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
 
 /// Why something could not be read or written in a library that was opened.
 #[derive(Debug, thiserror::Error)]
@@ -192,29 +188,43 @@ pub struct Fingerprint {
     wal: Option<Stamp>,
 }
 
-/// How long to wait for a locked database.
+/// How to wait for a database that is locked, or that another program has changed and that is not verified yet.
 #[derive(Clone, Copy)]
-pub struct Patience<'a> {
-    /// Give up after this; `None` = never.
-    pub limit: Option<Duration>,
-    /// Give up when this says so (looked at every 100 ms).
-    pub cancelled: &'a dyn Fn() -> bool,
-    /// Give up when another content was adopted since [`Library::generation`] returned this: what is to be written was
-    /// derived from the one before.
+pub struct Retry<'a> {
+    /// The longest wait; `None`: no limit.
+    pub timeout: Option<Duration>,
+    /// Ends the wait; it is checked after each attempt.
+    pub cancel: Option<&'a CancellationToken>,
+    /// Called after each attempt that failed and may be repeated.
+    pub observer: Option<&'a dyn RetryObserver>,
+    /// Fails when other content was adopted since [`Library::generation`] returned this: what is to be written was derived
+    /// from the content before.
     pub generation: Option<u64>,
 }
 
-impl<'a> Patience<'a> {
-    /// For work outside a scan: 10 s, or until told to stop.
+/// What reports that a read or write waits.
+pub trait RetryObserver {
+    /// An attempt failed, and may be repeated.
+    fn on_retry(&self);
+}
+
+impl<'a> Retry<'a> {
+    /// For work outside a scan: up to [`DATABASE_BUSY_TIMEOUT`], or until cancelled.
     #[must_use]
-    pub fn brief(cancelled: &'a dyn Fn() -> bool) -> Self {
-        Self { limit: Some(BUSY_LIMIT), cancelled, generation: None }
+    pub fn new(cancel: &'a CancellationToken) -> Self {
+        Self { timeout: Some(DATABASE_BUSY_TIMEOUT), cancel: Some(cancel), observer: None, generation: None }
     }
 
-    /// For work inside a scan: until told to stop.
+    /// For work inside a scan: until cancelled.
     #[must_use]
-    pub fn endless(cancelled: &'a dyn Fn() -> bool) -> Self {
-        Self { limit: None, cancelled, generation: None }
+    pub fn until_cancelled(cancel: &'a CancellationToken) -> Self {
+        Self { timeout: None, ..Self::new(cancel) }
+    }
+
+    /// Calls `observer` after each attempt that failed and may be repeated.
+    #[must_use]
+    pub fn observed_by(self, observer: &'a dyn RetryObserver) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// Only for the content of that generation.
@@ -223,44 +233,41 @@ impl<'a> Patience<'a> {
         Self { generation: Some(generation), ..self }
     }
 
-    /// Repeats `attempt`, each of which waits [`SLICE`] at most, while the database is locked or unsettled.
-    fn retry<T>(self, path: &Path, mut attempt: impl FnMut() -> Result<T, Ended>) -> Result<T, Error> {
-        let start = Instant::now();
-        let mut pauses = PAUSES.iter();
-        loop {
-            let error = match attempt() {
-                Ok(value) => return Ok(value),
-                Err(Ended::Failed(error)) => return Err(error),
-                Err(Ended::Retry(error)) => error,
-            };
-            if (self.cancelled)() {
-                return Err(Error::Cancelled);
+    /// Repeats `attempt`, each of which waits [`DATABASE_ATTEMPT_TIMEOUT`] at most.
+    fn run<T>(self, path: &Path, mut attempt: impl FnMut() -> Result<T, Failure<Error>>) -> Result<T, Error> {
+        let policy = |interval| RetryPolicy { timeout: self.timeout, ..RetryPolicy::every(interval) };
+        let policies = [
+            policy(DATABASE_BUSY_RETRY_INTERVAL),
+            policy(DATABASE_UNSETTLED_RETRY_INTERVAL),
+            DATABASE_ACCESS_RETRY,
+        ];
+        let policy_of = |error: &Error| match error {
+            Error::Unsettled(_) => 1,
+            Error::Sqlite { source, .. } if !is_busy(source) => 2,
+            _ => 0,
+        };
+        let observed = || {
+            attempt().inspect_err(|failure| {
+                if let (Failure::Temporary(_), Some(observer)) = (failure, self.observer) {
+                    observer.on_retry();
+                }
+            })
+        };
+        retry::run(policies, self.cancel, observed, policy_of).map_err(|stopped| match stopped {
+            Stopped::Cancelled => Error::Cancelled,
+            Stopped::TimedOut(error) if policy_of(&error) == 0 => {
+                Error::Busy { path: path.to_owned(), limit: self.timeout.unwrap_or_default() }
             }
-            if let Error::Sqlite { source, .. } = &error
-                && !is_busy(source)
-            {
-                // Shut, perhaps only for a moment.
-                let Some(pause) = pauses.next() else { return Err(error) };
-                std::thread::sleep(Duration::from_millis(*pause));
-                continue;
-            }
-            if let Some(limit) = self.limit.filter(|limit| start.elapsed() >= *limit) {
-                let is_unsettled = matches!(error, Error::Unsettled(_));
-                return Err(if is_unsettled { error } else { Error::Busy { path: path.to_owned(), limit } });
-            }
-            // SQLite does not always wait: a snapshot that is out of date, or a lock whose waiting
-            // would be a deadlock, is told at once.
-            let pause = if matches!(error, Error::Unsettled(_)) { 10 } else { 1 };
-            std::thread::sleep(Duration::from_millis(pause));
-        }
+            Stopped::TimedOut(error) | Stopped::Failed(error) => error,
+        })
     }
 }
 
-impl Patience<'static> {
-    /// For a step that nobody calls off, because it is short: gives up after `limit`; with zero it does not wait at all.
+impl Retry<'static> {
+    /// For a short step that is never cancelled: fails after `timeout`; with zero it does not wait at all.
     #[must_use]
-    pub fn within(limit: Duration) -> Self {
-        Self { limit: Some(limit), cancelled: &|| false, generation: None }
+    pub fn within(timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), cancel: None, observer: None, generation: None }
     }
 }
 
@@ -304,24 +311,29 @@ impl Library {
     /// locked or someone came between.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when there is no file at the path; [`Error::Busy`] or [`Error::Cancelled`] when `patience`
+    /// [`Error::Unreachable`] when there is no file at the path; [`Error::Busy`] or [`Error::Cancelled`] when `retry`
     /// ends.
     pub fn read<T>(
         &self,
-        patience: Patience<'_>,
+        retry: Retry<'_>,
         mut work: impl FnMut(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
-        patience.retry(&self.path, || {
-            let _turn = self.gate.read(SLICE).ok_or_else(|| Ended::Retry(self.unsettled()))?;
+        retry.run(&self.path, || {
+            let _turn = self
+                .gate
+                .read(DATABASE_ATTEMPT_TIMEOUT)
+                .ok_or_else(|| Failure::Temporary(self.unsettled()))?;
             let before = self.reachable()?;
-            let found = self.reader.read(SLICE, |connection| work(&connection.unchecked_transaction()?));
+            let found = self
+                .reader
+                .read(DATABASE_ATTEMPT_TIMEOUT, |connection| work(&connection.unchecked_transaction()?));
             found.map_err(|source| {
                 // What was read while the file changed says nothing of the file.
                 let is_still = Stamp::at(&self.path) == Some(before);
                 if is_busy(&source) || connection::is_shut(&source) || !is_still {
-                    Ended::Retry(self.unnoted(source))
+                    Failure::Temporary(self.unnoted(source))
                 } else {
-                    Ended::Failed(self.failed(source))
+                    Failure::Permanent(self.failed(source))
                 }
             })
         })
@@ -335,14 +347,14 @@ impl Library {
     /// [`Error::Damaged`].
     pub fn write<T>(
         &self,
-        patience: Patience<'_>,
+        retry: Retry<'_>,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
         if !self.writes() {
             return Err(Error::ReadOnly(self.path.clone()));
         }
         let mut work = Some(work);
-        patience.retry(&self.path, || self.session(patience.generation, &mut work))
+        retry.run(&self.path, || self.session(retry.generation, &mut work))
     }
 
     /// Ends it: later reads and writes fail, and statements that run are interrupted. Waits a moment for a write session in
@@ -353,7 +365,7 @@ impl Library {
     pub fn close(&self) -> Result<(), Error> {
         let tidied = if self.is_closed() { Ok(()) } else { self.tidy(true) };
         self.closed.store(true, Ordering::Release);
-        drop(self.gate.write(BUSY_LIMIT));
+        drop(self.gate.write(DATABASE_BUSY_TIMEOUT));
         tidied
     }
 
@@ -392,34 +404,34 @@ impl Library {
     }
 
     /// The file at the path, while the library is open.
-    fn reachable(&self) -> Result<Stamp, Ended> {
+    fn reachable(&self) -> Result<Stamp, Failure<Error>> {
         if self.is_closed() {
-            return Err(Ended::Failed(Error::Closed(self.path.clone())));
+            return Err(Failure::Permanent(Error::Closed(self.path.clone())));
         }
         match std::fs::metadata(&self.path) {
             // Another file, or something that is none: opening a pipe would block.
             Ok(found) if !Stamp::of(&found).is_same_file(&self.state().known.stamp) => {
-                Err(Ended::Failed(Error::Replaced(self.path.clone())))
+                Err(Failure::Permanent(Error::Replaced(self.path.clone())))
             }
             Ok(found) => Ok(Stamp::of(&found)),
-            Err(source) => Err(Ended::Failed(Error::Unreachable { path: self.path.clone(), source })),
+            Err(source) => Err(Failure::Permanent(Error::Unreachable { path: self.path.clone(), source })),
         }
     }
 
     /// What may be written to: the content that we know, where it is sound and still there.
-    fn may_write(&self, generation: Option<u64>) -> Result<Known, Ended> {
+    fn may_write(&self, generation: Option<u64>) -> Result<Known, Failure<Error>> {
         let stamp = self.reachable()?;
         let state = self.state();
         if generation.is_some_and(|generation| generation != state.generation) {
-            return Err(Ended::Failed(Error::Replaced(self.path.clone())));
+            return Err(Failure::Permanent(Error::Replaced(self.path.clone())));
         }
         if let Some(detail) = state.evidence.damage() {
-            return Err(Ended::Failed(Error::Damaged { path: self.path.clone(), detail }));
+            return Err(Failure::Permanent(Error::Damaged { path: self.path.clone(), detail }));
         }
         let is_unsettled = state.let_go.is_some() || state.evidence.is_unverified();
         if self.owns() && (is_unsettled || stamp != state.known.stamp) {
             drop(state);
-            return Err(Ended::Retry(self.unsettled()));
+            return Err(Failure::Temporary(self.unsettled()));
         }
         Ok(state.known.clone())
     }

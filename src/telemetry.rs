@@ -33,6 +33,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::base::error::{chain, panic_message};
 use crate::base::log::{Format, Level, Output};
 use crate::base::text::Text;
+use crate::base::times::LOG_FAILURE_FLUSH_TIMEOUT;
 use format::{Fields, Style};
 use writer::Writer;
 
@@ -226,7 +227,7 @@ pub fn report_panics() {
 /// cannot be written to (`eprintln!` does).
 pub fn complain(what: &dyn Display) {
     let line = Text::line(format_args!("vpo: {what}"));
-    writer::write_patiently(io::stderr().as_fd(), line.as_str().as_bytes(), Duration::from_secs(1));
+    writer::write_patiently(io::stderr().as_fd(), line.as_str().as_bytes(), LOG_FAILURE_FLUSH_TIMEOUT);
 }
 
 impl tracing::field::Visit for Fields {

@@ -102,6 +102,35 @@ fn only_the_library_names_the_crate_of_sqlite() {
     assert!(outside.is_empty(), "rusqlite is named outside of library: {outside:?}");
 }
 
+/// Waits are listed in one file. Two constants of the type `Duration` are none: units of stored and file system times.
+#[test]
+fn waits_are_constants_of_one_file() {
+    const NO_WAITS: [(&str, &str); 2] =
+        [("library/connection.rs", "MTIME_GRANULARITY"), ("scan/plan.rs", "SAME_TIME")];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let (mut listed, mut elsewhere) = (0, BTreeSet::new());
+    for file in files {
+        let relative = file.strip_prefix(&root).expect("below src").to_str().expect("UTF-8").to_owned();
+        let text = std::fs::read_to_string(&file).expect("readable");
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let is_constant =
+            |line: &&str| line.contains("const ") && !line.contains("fn ") && line.contains(": Duration");
+        for line in code.lines().filter(is_constant) {
+            let name = line.split("const ").nth(1).and_then(|rest| rest.split(':').next()).expect("a name");
+            if relative == "base/times.rs" {
+                listed += 1;
+            } else {
+                elsewhere.insert((relative.clone(), name.to_owned()));
+            }
+        }
+    }
+    assert!(listed > 50, "the search finds {listed} constants in base/times.rs");
+    let no_waits = NO_WAITS.map(|(file, name)| (file.to_owned(), name.to_owned()));
+    assert_eq!(elsewhere, no_waits.into());
+}
+
 /// What reaches a person's terminal goes through these files, which escape it: results, complaints and log lines, the
 /// progress bar. (`diagnose` duplicates standard error's descriptor to find out whether there is room for one.)
 const DOORS: [&str; 5] = [

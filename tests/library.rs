@@ -10,21 +10,25 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
+use tokio_util::sync::CancellationToken;
 use vpo::base::address::Address;
 use vpo::base::error::chain;
+use vpo::base::times::DATABASE_BUSY_TIMEOUT;
 use vpo::library::lock::{self, Found, Lock, LockError};
-use vpo::library::{Error, Finding, Library, OpenError, Options, Patience, Reason};
+use vpo::library::{Error, Finding, Library, OpenError, Options, Reason, Retry};
 
 use crate::harness::database::{INSERT_POLICY, count_logs_set_aside, open_without_checkpoint};
 use crate::harness::{Sandbox, eventually, in_time};
 
-const NEVER: &dyn Fn() -> bool = &|| false;
+/// A wait that is not cancelled: for as long as outside a scan.
+const RETRY: Retry<'static> =
+    Retry { timeout: Some(DATABASE_BUSY_TIMEOUT), cancel: None, observer: None, generation: None };
 
 const READ: Options<'_> = Options { write: false, create_directory: false, runtime_directory: None };
 const WRITE: Options<'_> = Options { write: true, create_directory: false, runtime_directory: None };
 
 fn open(path: &Path, options: Options<'_>) -> Result<Library, OpenError> {
-    Library::open(path, options, NEVER)
+    Library::open(path, options, &CancellationToken::new())
 }
 
 #[track_caller]
@@ -259,12 +263,14 @@ fn two_first_starts_at_once_make_one_library() {
         let sandbox = Sandbox::new();
         let path = sandbox.path("library.db");
         let barrier = Barrier::new(2);
+        // Ends the wait of the one that does not get the lock.
+        let cancel = CancellationToken::new();
         let results: Vec<_> = std::thread::scope(|scope| {
             let start = || {
                 barrier.wait();
-                // The loser of the lock must not wait for it here.
-                let tries = AtomicBool::new(false);
-                Library::open(&path, READ, &|| tries.swap(true, Ordering::Relaxed))
+                let opened = Library::open(&path, READ, &cancel);
+                cancel.cancel();
+                opened
             };
             let threads = [scope.spawn(start), scope.spawn(start)];
             threads.map(|thread| thread.join().expect("no panic"))
@@ -494,12 +500,9 @@ fn reading_leaves_every_byte_as_it_was() {
         for _ in 0..3 {
             assert_well(&opened.check());
         }
-        let files = opened.read(Patience::brief(NEVER), |tx| count(tx));
+        let files = opened.read(RETRY, |tx| count(tx));
         assert_eq!(files.expect("read"), 1, "{mode}: what is in the log counts");
-        assert!(matches!(
-            opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])),
-            Err(Error::ReadOnly(_))
-        ));
+        assert!(matches!(opened.write(RETRY, |tx| tx.execute(FILE, [])), Err(Error::ReadOnly(_))));
         opened.close().expect("closes");
         drop(opened);
         let mut after = contents(&sandbox.path("lib"));
@@ -533,7 +536,7 @@ fn an_unfinished_write_of_another_program_is_left_to_those_who_may_write() {
     assert!(text.contains("unfinished write"), "{text}");
     assert!(contents(&sandbox.path("")) == left, "nothing is touched");
     let opened = open(&path, WRITE).expect("undone by one that may write");
-    assert_eq!(opened.read(Patience::brief(NEVER), |tx| count(tx)).expect("read"), 1);
+    assert_eq!(opened.read(RETRY, |tx| count(tx)).expect("read"), 1);
     assert_well(&opened.check());
 }
 
@@ -580,7 +583,7 @@ fn while_nothing_goes_on_the_file_alone_is_the_library() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);
     let opened = open(&path, WRITE).expect("opens");
-    opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])).expect("written");
+    opened.write(RETRY, |tx| tx.execute(FILE, [])).expect("written");
     fs::copy(&path, sandbox.path("backup.db")).expect("copied");
     assert_eq!(count(&sqlite(&sandbox.path("backup.db"))).expect("read"), 1);
     assert_well(&opened.check());
@@ -594,7 +597,7 @@ fn a_writer_that_comes_while_we_read_is_seen() {
     writer.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("WAL");
     drop(writer);
     let opened = open(&path, READ).expect("opens");
-    let files = || opened.read(Patience::brief(NEVER), |tx| count(tx)).expect("read");
+    let files = || opened.read(RETRY, |tx| count(tx)).expect("read");
     assert_eq!(files(), 0);
     let writer = sqlite(&path);
     for expected in 1..=20 {
@@ -613,7 +616,7 @@ fn with_roots_the_library_is_wal_and_whole_again_at_the_end() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);
     let opened = open(&path, WRITE).expect("opens");
-    opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])).expect("written");
+    opened.write(RETRY, |tx| tx.execute(FILE, [])).expect("written");
     assert_well(&opened.check());
     assert_eq!(
         names(&sandbox.path("")),
@@ -622,7 +625,7 @@ fn with_roots_the_library_is_wal_and_whole_again_at_the_end() {
     );
     opened.close().expect("closes");
     assert_eq!(names(&sandbox.path("")), ["library.db", "library.db.lock"]);
-    assert!(matches!(opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])), Err(Error::Closed(_))));
+    assert!(matches!(opened.write(RETRY, |tx| tx.execute(FILE, [])), Err(Error::Closed(_))));
     assert_eq!(count(&sqlite(&path)).expect("read"), 1);
 }
 
@@ -630,16 +633,16 @@ fn with_roots_the_library_is_wal_and_whole_again_at_the_end() {
 fn an_error_of_the_work_rolls_it_back() {
     let sandbox = Sandbox::new();
     let opened = open(&library(&sandbox), WRITE).expect("opens");
-    let result = opened.write(Patience::brief(NEVER), |tx| {
+    let result = opened.write(RETRY, |tx| {
         tx.execute(FILE, [])?;
         tx.execute("INSERT INTO nowhere VALUES (1)", [])
     });
     assert!(matches!(result, Err(Error::Sqlite { .. })), "{result:?}");
-    let dangling = opened.write(Patience::brief(NEVER), |tx| {
+    let dangling = opened.write(RETRY, |tx| {
         tx.execute("INSERT INTO tracks (file_id, track_index, track_type) VALUES (99, 0, 'video')", [])
     });
     assert!(matches!(dangling, Err(Error::Sqlite { .. })), "foreign keys are enforced: {dangling:?}");
-    assert_eq!(opened.read(Patience::brief(NEVER), |tx| count(tx)).expect("read"), 0);
+    assert_eq!(opened.read(RETRY, |tx| count(tx)).expect("read"), 0);
 }
 
 #[test]
@@ -650,14 +653,13 @@ fn a_writer_waits_for_its_turn_and_stops_when_told() {
     let other = sqlite(&path);
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
     in_time(|| {
-        let stop = AtomicBool::new(false);
+        let stop = CancellationToken::new();
         std::thread::scope(|scope| {
-            let writer = scope.spawn(|| {
-                opened.write(Patience::endless(&|| stop.load(Ordering::Relaxed)), |tx| tx.execute(FILE, []))
-            });
-            let limited = Patience::within(Duration::from_millis(300));
+            let writer =
+                scope.spawn(|| opened.write(Retry::until_cancelled(&stop), |tx| tx.execute(FILE, [])));
+            let limited = Retry::within(Duration::from_millis(300));
             let start = Instant::now();
-            stop.store(true, Ordering::Relaxed);
+            stop.cancel();
             assert!(matches!(writer.join().expect("no panic"), Err(Error::Cancelled)));
             let told = start.elapsed();
             let result = opened.write(limited, |tx| tx.execute(FILE, []));
@@ -667,7 +669,7 @@ fn a_writer_waits_for_its_turn_and_stops_when_told() {
         })
     });
     other.execute_batch("COMMIT").expect("unlocked");
-    opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])).expect("written");
+    opened.write(RETRY, |tx| tx.execute(FILE, [])).expect("written");
 }
 
 #[test]
@@ -676,7 +678,7 @@ fn nothing_is_written_into_a_library_that_is_gone_or_another() {
     let path = library(&sandbox);
     let copy = fs::read(&path).expect("readable");
     let opened = Arc::new(open(&path, WRITE).expect("opens"));
-    let write = || opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, []));
+    let write = || opened.write(RETRY, |tx| tx.execute(FILE, []));
     fs::rename(&path, sandbox.path("away.db")).expect("renamed");
     assert!(matches!(write(), Err(Error::Unreachable { .. })));
     assert_eq!(opened.check().reason, Some(Reason::Missing));
@@ -691,7 +693,7 @@ fn nothing_is_written_into_a_library_that_is_gone_or_another() {
     assert_eq!(opened.generation(), 1);
     assert_eq!(check_until_generation(&opened, 2).reason, Some(Reason::Replaced));
     assert!(matches!(
-        opened.write(Patience::within(Duration::ZERO), |tx| tx.execute(FILE, [])),
+        opened.write(Retry::within(Duration::ZERO), |tx| tx.execute(FILE, [])),
         Err(Error::Unsettled(_))
     ));
     opened.verify_if_due(None, 1);
@@ -712,7 +714,7 @@ fn a_library_that_comes_back_after_something_else_is_written_again() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);
     let opened = open(&path, WRITE).expect("opens");
-    let write = || opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, []));
+    let write = || opened.write(RETRY, |tx| tx.execute(FILE, []));
     write().expect("written");
     fs::rename(&path, sandbox.path("away.db")).expect("renamed");
     sandbox.write("library.db", "no library at all; ".repeat(100));
@@ -722,7 +724,7 @@ fn a_library_that_comes_back_after_something_else_is_written_again() {
     let finding = check_until_generation(&opened, 1);
     assert_well(&finding);
     write().expect("written");
-    assert_eq!(opened.read(Patience::brief(NEVER), |tx| count(tx)).expect("read"), 2);
+    assert_eq!(opened.read(RETRY, |tx| count(tx)).expect("read"), 2);
 }
 
 #[test]
@@ -730,7 +732,7 @@ fn backup_with_our_row_is_not_mixed_with_the_log_of_another_program() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);
     let opened = open(&path, WRITE).expect("opens");
-    opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])).expect("written");
+    opened.write(RETRY, |tx| tx.execute(FILE, [])).expect("written");
     let backup = sandbox.path("backup.db");
     fs::copy(&path, &backup).expect("copied");
     let plugin = "INSERT INTO plugin_acknowledgments (plugin_name, plugin_hash, acknowledged_at) VALUES ('backup', '', '')";
@@ -770,7 +772,7 @@ fn a_library_that_was_replaced_is_left_whole() {
     let copy = fs::read(&path).expect("readable");
     let opened = open(&path, WRITE).expect("opens");
     for _ in 0..50 {
-        opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])).expect("written");
+        opened.write(RETRY, |tx| tx.execute(FILE, [])).expect("written");
     }
     fs::rename(&path, sandbox.path("old.db")).expect("renamed");
     sandbox.write("library.db", &copy);
@@ -789,7 +791,7 @@ fn a_file_cut_short_behind_its_log_is_found() {
     let path = library(&sandbox);
     let opened = open(&path, WRITE).expect("opens");
     for _ in 0..200 {
-        opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])).expect("written");
+        opened.write(RETRY, |tx| tx.execute(FILE, [])).expect("written");
         assert_well(&opened.check());
     }
     let other = sqlite(&path);
@@ -851,7 +853,7 @@ fn every_name_of_a_library_leads_to_one_lock() {
     symlink(&path, sandbox.path("elsewhere/link.db")).expect("made");
     symlink("link.db", sandbox.path("elsewhere/link2.db")).expect("made");
     let opened = open(&sandbox.path("elsewhere/link2.db"), WRITE).expect("opens");
-    opened.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])).expect("written");
+    opened.write(RETRY, |tx| tx.execute(FILE, [])).expect("written");
     assert_well(&opened.check());
     assert_eq!(names(&sandbox.path("elsewhere")), ["link.db", "link2.db"]);
     assert!(matches!(open(&path, READ), Err(OpenError::Lock(LockError::Held { .. }))));
@@ -882,7 +884,7 @@ fn a_link_that_leads_elsewhere_is_not_followed_into_a_library_without_our_lock()
 fn a_reader_of_the_lock_never_sees_half_a_line() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);
-    let held = Lock::acquire(&path, None, NEVER).expect("locked");
+    let held = Lock::acquire(&path, None, &CancellationToken::new()).expect("locked");
     let addresses = ["127.0.0.1:1", "127.0.0.1:65535", "[::1]:8321"];
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -908,15 +910,10 @@ fn a_daemon_that_is_just_exiting_is_waited_for() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);
     let first = open(&path, READ).expect("opens");
-    let waiting = Arc::new(AtomicBool::new(false));
     std::thread::scope(|scope| {
-        let second = scope.spawn(|| {
-            Library::open(&path, READ, &|| {
-                waiting.store(true, Ordering::Relaxed);
-                false
-            })
-        });
-        eventually("the second one waits", || waiting.load(Ordering::Relaxed).then_some(()));
+        let second = scope.spawn(|| open(&path, READ));
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!second.is_finished(), "it waits");
         drop(first);
         second.join().expect("no panic").expect("opens");
     });
@@ -926,8 +923,8 @@ fn a_daemon_that_is_just_exiting_is_waited_for() {
 fn a_lock_file_that_was_removed_guards_nothing_and_is_made_anew() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);
-    let first = Lock::acquire(&path, None, NEVER).expect("locked");
+    let first = Lock::acquire(&path, None, &CancellationToken::new()).expect("locked");
     fs::remove_file(first.path()).expect("removed");
-    let second = Lock::acquire(&path, None, NEVER).expect("another file");
+    let second = Lock::acquire(&path, None, &CancellationToken::new()).expect("another file");
     assert_eq!(fs::metadata(second.path()).expect("there").nlink(), 1);
 }

@@ -10,17 +10,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::limits::Limit;
+use tokio_util::sync::CancellationToken;
 use vpo::base::timestamp::Timestamp;
 use vpo::library::files::listing::{self, Filter};
 use vpo::library::files::statistics::Depth;
 use vpo::library::files::writer::{Content, Record, Track, Writer};
 use vpo::library::files::{self, Span};
 use vpo::library::jobs::{self, Reason, listing as jobs_listing};
-use vpo::library::{Error, Library, Options, Patience, schema, totals};
+use vpo::library::{Error, Library, Options, Retry, schema, totals};
 
 /// How long the daemon's own deadline is here.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -110,28 +112,42 @@ const ROWS: &str = "
     INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at)
     VALUES ('1', '/v', 'scan', 'running', '{\"by\": \"vpo-serve\"}', '2020-01-01T00:00:00.000000+00:00');";
 
-/// Opens the database, checks it, reads what the API reads, and writes what a scan writes.
+/// Does with the database what the daemon does, and cancels it at the deadline.
 fn exercise(path: &Path, mode: Mode) -> Result<(), Error> {
-    let start = Instant::now();
-    let cancelled = move || start.elapsed() > DEADLINE;
+    let cancel = CancellationToken::new();
+    let (done, is_done) = channel::<()>();
+    std::thread::scope(|scope| {
+        let at_deadline = &cancel;
+        scope.spawn(move || {
+            if is_done.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
+                at_deadline.cancel();
+            }
+        });
+        let _done = done;
+        use_database(path, mode, &cancel)
+    })
+}
+
+/// Opens the database, checks it, reads what the API reads, and writes what a scan writes.
+fn use_database(path: &Path, mode: Mode, cancel: &CancellationToken) -> Result<(), Error> {
     let opened = match mode {
-        Mode::View => Library::view(path, &cancelled),
-        Mode::Open { write } => Library::open(path, Options { write, ..Options::default() }, &cancelled),
+        Mode::View => Library::view(path, cancel),
+        Mode::Open { write } => Library::open(path, Options { write, ..Options::default() }, cancel),
     };
     // Names in a hostile schema are part of some messages, line breaks included: what prints them escapes them.
     let Ok(library) = opened else { return Ok(()) };
     let _ = library.check();
-    let patience = Patience { limit: Some(DEADLINE), cancelled: &cancelled, generation: None };
-    let _ = totals::count(&library, Depth::Tracks, &cancelled);
-    let _ = library.read(patience, |tx| listing::page(tx, &Filter::default(), 0, 10));
-    let _ = library.read(patience, |tx| listing::details(tx, 1));
-    let _ = library.read(patience, |tx| jobs_listing::page(tx, &jobs_listing::Filter::default(), None, 10));
-    let _ = library.read(patience, |tx| files::known(tx, &Span::below("/v"), 10));
-    let _ = library.read(patience, |tx| files::unhashed(tx, 0, 10));
-    let _ = library.read(patience, |tx| jobs::queued(tx));
-    let _ = library.write(patience, |tx| jobs::fail_abandoned(tx));
-    let _ = library.write(patience, |tx| jobs::queue(tx, "2", "/v", &jobs::Options::new(Reason::Start)));
-    let _ = library.write(patience, |tx| {
+    let retry = Retry { timeout: Some(DEADLINE), ..Retry::new(cancel) };
+    let _ = totals::count(&library, Depth::Tracks, cancel);
+    let _ = library.read(retry, |tx| listing::page(tx, &Filter::default(), 0, 10));
+    let _ = library.read(retry, |tx| listing::details(tx, 1));
+    let _ = library.read(retry, |tx| jobs_listing::page(tx, &jobs_listing::Filter::default(), None, 10));
+    let _ = library.read(retry, |tx| files::known(tx, &Span::below("/v"), 10));
+    let _ = library.read(retry, |tx| files::unhashed(tx, 0, 10));
+    let _ = library.read(retry, |tx| jobs::queued(tx));
+    let _ = library.write(retry, |tx| jobs::fail_abandoned(tx));
+    let _ = library.write(retry, |tx| jobs::queue(tx, "2", "/v", &jobs::Options::new(Reason::Start)));
+    let _ = library.write(retry, |tx| {
         let mut writer = Writer::new(tx)?;
         ["/v/a.mkv", "/v/c.mkv"].into_iter().try_for_each(|path| writer.upsert(&record(path)).map(drop))
     });

@@ -4,31 +4,27 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
 use warp::reply::Response;
 
 use super::Root;
 use super::answer::{self, Refusal};
 use super::query::{self, Parameters};
 use super::read_pool::{ReadPool, reason};
+use crate::base::times::{API_COUNT_RETRY_INTERVAL, API_COUNT_TIMEOUT};
 use crate::library::files::statistics::{Depth, Group, Overview};
 use crate::library::jobs::listing::{self as jobs, Job};
 use crate::library::totals::{self, Count};
 use crate::library::{Fingerprint, Library, SCHEMA_VERSION};
 
-/// How long requests wait for a count that has just begun: that of a library of some thousand files takes no longer.
-const WAIT: Duration = Duration::from_millis(50);
-
 /// After a count there is none for this many times as long as it took: a library that is written to all the time costs at
 /// most a fifth of a core.
-const PAUSES: u32 = 4;
-
-/// After a count that failed.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_FACTOR: u32 = 4;
 
 /// Last scans that are shown.
 const SCANS: u32 = 10;
@@ -98,7 +94,11 @@ impl Overviews {
         let mut state = self.state.subscribe();
         let since = state.borrow().counting;
         if let Some(since) = since {
-            let _ = timeout_at((since + WAIT).into(), state.wait_for(|state| state.counting.is_none())).await;
+            let _ = timeout_at(
+                (since + API_COUNT_TIMEOUT).into(),
+                state.wait_for(|state| state.counting.is_none()),
+            )
+            .await;
         }
         let State { kept, failed, .. } = state.borrow().clone();
         // Results of another generation belong to another library.
@@ -157,7 +157,7 @@ struct Counting {
 impl Counting {
     /// Counts to the end. Closing the library cancels it.
     fn run(&self, library: &Library) {
-        let outcome = totals::count(library, Depth::Tracks, &|| false);
+        let outcome = totals::count(library, Depth::Tracks, &CancellationToken::new());
         self.of.state.send_modify(|state| match outcome {
             Ok(count) => state.keep(count),
             Err(error) => state.fail(self.generation, reason(&error)),
@@ -189,14 +189,14 @@ impl State {
 
     fn keep(&mut self, count: Count) {
         let Count { tally, generation, of, began } = count;
-        let next = Some(Instant::now() + began.elapsed() * PAUSES);
+        let next = Some(Instant::now() + began.elapsed() * PAUSE_FACTOR);
         let kept = Some(Kept { generation, of, began, overview: Arc::new(tally.overview()) });
         *self = Self { counting: None, next, kept, failed: None };
     }
 
     fn fail(&mut self, generation: u64, reason: String) {
         self.counting = None;
-        self.next = Some(Instant::now() + PAUSE);
+        self.next = Some(Instant::now() + API_COUNT_RETRY_INTERVAL);
         self.failed = Some((generation, reason));
     }
 }
@@ -210,6 +210,8 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

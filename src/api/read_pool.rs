@@ -2,7 +2,6 @@
 //! and interrupted after a few seconds. So no request delays a health check or a scan.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
@@ -11,21 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::Refusal;
 use crate::base::error;
+use crate::base::times::{API_REQUEST_TIMEOUT, API_STALLED_AFTER};
 use crate::library::sqlite::{self, InterruptHandle, Transaction};
-use crate::library::{Error, Fingerprint, Library, Patience};
+use crate::library::{Error, Fingerprint, Library, Retry};
 
 /// Requests that read at once.
 const READERS: usize = 2;
 
-/// Requests that wait for a permit. Further ones are refused if no permit was granted or returned for [`STANDSTILL`]: on
+/// Requests that wait for a permit. Further ones are refused if no permit was granted or returned for [`API_STALLED_AFTER`]: on
 /// a disk that hangs they would wait in vain, and hold a connection each.
 const WAITING: usize = 32;
-
-/// On a healthy disk a permit is returned after milliseconds.
-const STANDSTILL: Duration = Duration::from_millis(100);
-
-/// How long a request may wait and read, both together.
-const LIMIT: Duration = Duration::from_secs(3);
 
 /// The readers of the library; clones share them.
 #[derive(Clone, Debug)]
@@ -66,12 +60,12 @@ impl ReadPool {
 
     /// Until when a request that has just come may wait and read.
     pub(super) fn deadline() -> Instant {
-        Instant::now() + LIMIT
+        Instant::now() + API_REQUEST_TIMEOUT
     }
 
     /// The answer after the deadline.
     fn late() -> Refusal {
-        Refusal::unavailable(format!("not answered within {LIMIT:?}; try again later"))
+        Refusal::unavailable(format!("not answered within {API_REQUEST_TIMEOUT:?}; try again later"))
     }
 
     /// The answer when enough requests wait already.
@@ -100,8 +94,7 @@ impl ReadPool {
         let mut reader = Reader { stop: CancellationToken::new(), handle: Some(told) };
         let stop = reader.stop.clone();
         let outcome = self.run(deadline, move |library| {
-            let cancelled = || stop.is_cancelled();
-            library.read(Patience { limit: Some(LIMIT), cancelled: &cancelled, generation: None }, |tx| {
+            library.read(Retry { timeout: Some(API_REQUEST_TIMEOUT), ..Retry::new(&stop) }, |tx| {
                 if let Some(tell) = tell.take() {
                     let _ = tell.send(tx.get_interrupt_handle());
                 }
@@ -137,7 +130,7 @@ impl ReadPool {
     ) -> Result<T, Refusal> {
         let late = |_| Self::late();
         let waiting = self.waiting.try_acquire();
-        if waiting.is_err() && lock(&self.moved).elapsed() > STANDSTILL {
+        if waiting.is_err() && lock(&self.moved).elapsed() > API_STALLED_AFTER {
             return Err(Self::crowded());
         }
         let permit = timeout_at(deadline, Arc::clone(&self.permits).acquire_owned())

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use nix::sys::signal::{SigSet, Signal};
+use tokio_util::sync::CancellationToken;
 
 /// The signals that are blocked or waited for here.
 fn handled() -> SigSet {
@@ -33,7 +34,10 @@ pub fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> io::Result<T> {
 
 /// The signal that asked a program to stop, once there was one.
 #[derive(Clone, Debug)]
-pub struct Stop(Arc<AtomicU8>);
+pub struct Stop {
+    code: Arc<AtomicU8>,
+    cancel: CancellationToken,
+}
 
 impl Stop {
     /// From now on the first SIGINT, SIGTERM or SIGHUP is only noted. A second one ends the process. Call it before any
@@ -44,12 +48,13 @@ impl Stop {
     pub fn listen() -> io::Result<Self> {
         let signals = handled();
         signals.thread_block()?;
-        let code = Arc::new(AtomicU8::new(0));
-        let stop = Self(Arc::clone(&code));
+        let stop = Self { code: Arc::default(), cancel: CancellationToken::new() };
+        let Self { code, cancel } = stop.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             // As shells have it.
             let asked = signals.wait().map_or(1, |signal| 128 + u8::try_from(signal as i32).unwrap_or(0));
             code.store(asked, Ordering::Release);
+            cancel.cancel();
             // This thread takes the second one, with the kernel's own handling.
             let _ = signals.thread_unblock();
             loop {
@@ -59,9 +64,15 @@ impl Stop {
         Ok(stop)
     }
 
+    /// Cancelled once there was a signal.
+    #[must_use]
+    pub fn cancel(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
     /// The code to exit with, once there was a signal.
     #[must_use]
     pub fn code(&self) -> Option<u8> {
-        Some(self.0.load(Ordering::Acquire)).filter(|code| *code != 0)
+        Some(self.code.load(Ordering::Acquire)).filter(|code| *code != 0)
     }
 }

@@ -23,8 +23,7 @@ pub fn run(args: &BackupArgs) -> ExitCode {
         Ok(resolved) => resolved.config,
         Err(code) => return code,
     };
-    let cancelled = || stop.code().is_some();
-    let made = match backup::back_up(&config.database.path, Path::new(&args.file), &cancelled) {
+    let made = match backup::back_up(&config.database.path, Path::new(&args.file), stop.cancel()) {
         Ok(made) => made,
         Err(error) => return failed(&error, &stop),
     };

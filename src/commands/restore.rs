@@ -29,8 +29,7 @@ pub fn run(args: &RestoreArgs) -> ExitCode {
         create_directory: config.is_default_path,
         runtime_directory: environment.runtime_directory(),
     };
-    let cancelled = || stop.code().is_some();
-    match restore(Path::new(&args.file), &config.database.path, options, &cancelled) {
+    match restore(Path::new(&args.file), &config.database.path, options, stop.cancel()) {
         Ok(restored) if args.json => output::print_json(&json(&restored)),
         Ok(restored) => output::print(&text(&restored)),
         Err(error) => failed(&error, &stop),

@@ -14,10 +14,12 @@ use std::process::ExitCode;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_FAILURE, EXIT_USAGE, configure, output};
 use crate::base::log::{Level, Output};
 use crate::base::signals::with_signals_blocked;
+use crate::base::times::LOG_FLUSH_TIMEOUT;
 use crate::cli::ScanArgs;
 use crate::config::{self, Config, Environment};
 use crate::library::lock::LockError;
@@ -53,7 +55,7 @@ pub fn run(args: &ScanArgs) -> ExitCode {
         Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
     };
     let code = choose(args, &config);
-    telemetry.flush(std::time::Duration::from_millis(100));
+    telemetry.flush(LOG_FLUSH_TIMEOUT);
     code
 }
 
@@ -75,7 +77,7 @@ fn choose(args: &ScanArgs, config: &Config) -> ExitCode {
         create_directory: config.is_default_path,
         runtime_directory: environment.runtime_directory(),
     };
-    match Library::open(&config.database.path, options, &|| false) {
+    match Library::open(&config.database.path, options, &CancellationToken::new()) {
         Ok(library) => foreground::scan(args, config, parts, library),
         Err(OpenError::Lock(LockError::Held { .. })) => {
             remote::scan(args, config, &parts, environment.runtime_directory())

@@ -26,6 +26,7 @@ use tracing::{error, info};
 use super::{EXIT_DAMAGED, EXIT_FAILURE, output, refuse};
 use crate::base::address::Address;
 use crate::base::error::chain;
+use crate::base::times::{LOG_FAILURE_FLUSH_TIMEOUT, LOG_FLUSH_TIMEOUT, POOL_THREAD_IDLE_TIMEOUT};
 use crate::cli::ServeArgs;
 use crate::config::{ConfigError, Environment, Layer};
 use crate::daemon::health::{Health, Identity, Phase};
@@ -39,12 +40,6 @@ use manager::{Manager, Status};
 use reload::Reload;
 use scanning::Scanning;
 use start::{Opened, Shown};
-
-/// How long the exit waits for the last lines of the log.
-const FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// The same, for the line that states why the daemon has failed.
-const FAILURE_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why the daemon did not start, or ended with a failure.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +96,7 @@ pub fn run(args: &ServeArgs) -> ExitCode {
     let log = Log::default();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .thread_keep_alive(Duration::from_secs(1))
+        .thread_keep_alive(POOL_THREAD_IDLE_TIMEOUT)
         .build();
     let outcome = runtime.map_err(ServeError::EventLoop).and_then(|runtime| {
         let outcome = runtime.block_on(live(sources, socket, Arc::clone(&log)));
@@ -111,7 +106,7 @@ pub fn run(args: &ServeArgs) -> ExitCode {
     });
     let code = outcome.unwrap_or_else(|error| report(&error, &log));
     if let Some(telemetry) = log.get() {
-        telemetry.flush(FLUSH_TIMEOUT);
+        telemetry.flush(LOG_FLUSH_TIMEOUT);
     }
     code
 }
@@ -124,7 +119,7 @@ fn report(error: &ServeError, log: &Log) -> ExitCode {
     let code = if matches!(error, ServeError::Damaged { .. }) { EXIT_DAMAGED } else { EXIT_FAILURE };
     let Some(log) = log.get() else { return output::fail(error, code) };
     error!("{}", chain(error));
-    log.flush(FAILURE_FLUSH_TIMEOUT);
+    log.flush(LOG_FAILURE_FLUSH_TIMEOUT);
     ExitCode::from(code)
 }
 

@@ -1,7 +1,6 @@
 //! Runs a task again after it failed, with growing pauses.
 
 use std::error::Error;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinError;
@@ -11,12 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use crate::base::error::{chain, panic_message};
-
-/// Pause before the first restart; doubled with each failure that follows.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest pause. A task that ran longer than this before it failed begins again at [`FIRST_PAUSE`].
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+use crate::base::times::{TASK_RESTART_INTERVAL, TASK_RESTART_LONGEST};
 
 /// How often a task has failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +31,7 @@ pub async fn run_with_backoff<F, E>(
     F: Future<Output = Result<(), E>> + Send + 'static,
     E: Error + Send + 'static,
 {
-    let mut pause = FIRST_PAUSE;
+    let mut failures = 0;
     loop {
         let begun = Instant::now();
         // Spawned, so that a panic ends there.
@@ -50,16 +44,17 @@ pub async fn run_with_backoff<F, E>(
         if stop.is_cancelled() {
             return warn!("task failed while stopping: {failure}");
         }
-        if begun.elapsed() > LONGEST_PAUSE {
-            pause = FIRST_PAUSE;
+        if begun.elapsed() > TASK_RESTART_LONGEST {
+            failures = 0;
         }
+        let pause = TASK_RESTART_INTERVAL.pause(begun.elapsed(), failures);
+        failures += 1;
         debug!("task failed, next attempt in {pause:?}: {failure}");
         state.send_modify(|state| state.failure = Some(failure));
         tokio::select! {
             () = sleep(pause) => {}
             () = stop.cancelled() => return,
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
         state.send_modify(|state| *state = TaskState { restarts: state.restarts + 1, failure: None });
     }
 }
@@ -72,6 +67,7 @@ fn panicked(ended: JoinError) -> String {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::time::Duration;
 
     use super::*;
 

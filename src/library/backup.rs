@@ -21,19 +21,15 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::io::Errno;
+use tokio_util::sync::CancellationToken;
 
 pub use restore::{Options, Restored, restore};
 
 use super::draft::{self, Draft, rename_new};
 use super::path::{self, companion, directory};
 use super::schema::{self, Mismatch};
-use super::{Library, OpenError, Patience, SLICE, diagnose, lock};
-
-/// Between two looks whether the caller wants to stop.
-const CANCEL_PERIOD: Duration = Duration::from_millis(20);
-
-/// Whether to stop.
-pub type Cancelled<'a> = &'a (dyn Fn() -> bool + Sync);
+use super::{Library, OpenError, Retry, diagnose, lock};
+use crate::base::times::{BACKUP_CANCEL_POLL_INTERVAL, DATABASE_ATTEMPT_TIMEOUT};
 
 /// Why a library was not backed up or restored. Each but [`Error::Open`] begins with a stable code.
 #[derive(Debug, thiserror::Error)]
@@ -118,23 +114,23 @@ pub struct Backup {
 ///
 /// # Errors
 /// [`Error`]; nothing is left at `target` then.
-pub fn back_up(database: &Path, target: &Path, cancelled: Cancelled<'_>) -> Result<Backup, Error> {
+pub fn back_up(database: &Path, target: &Path, cancel: &CancellationToken) -> Result<Backup, Error> {
     let start = Instant::now();
     let target = check_target(target, database)?;
     let had_log = companion(database, "-wal").exists();
-    let library = Library::view(database, cancelled)?;
+    let library = Library::view(database, cancel)?;
     let failed = |error: io::Error| at_target(&target, &error);
     draft::sweep(directory(&target));
     let draft = Draft::new(directory(&target)).map_err(failed)?;
     let source = std::fs::metadata(library.path())
         .map_err(|source| super::Error::Unreachable { path: library.path().to_owned(), source })
         .map_err(OpenError::from)?;
-    let copied = copy(&library, &draft, source.mode() & 0o666, cancelled, &failed);
+    let copied = copy(&library, &draft, source.mode() & 0o666, cancel, &failed);
     if !had_log {
         tidy(library.path());
     }
     copied?;
-    let copy = examine(&draft.file(), cancelled).map_err(|flaw| match flaw {
+    let copy = examine(&draft.file(), cancel).map_err(|flaw| match flaw {
         Flaw::Mismatch(mismatch) => OpenError::NotOurs { path: library.path().to_owned(), mismatch }.into(),
         Flaw::Damaged(problem) => Error::Damaged { path: library.path().to_owned(), problem },
         Flaw::Sqlite(error) => failure(&library, &target, error),
@@ -144,7 +140,7 @@ pub fn back_up(database: &Path, target: &Path, cancelled: Cancelled<'_>) -> Resu
         file.metadata()
     });
     let bytes = written.map_err(failed)?.len();
-    if cancelled() {
+    if cancel.is_cancelled() {
         return Err(Error::Cancelled);
     }
     rename_new(&draft.file(), &target).map_err(|error| failed(error.into()))?;
@@ -200,12 +196,12 @@ fn copy(
     library: &Library,
     draft: &Draft,
     mode: u32,
-    cancelled: Cancelled<'_>,
+    cancel: &CancellationToken,
     failed: &dyn Fn(io::Error) -> Error,
 ) -> Result<(), Error> {
     let path = library.path();
     let mut unmade = None;
-    let copied = Patience::brief(cancelled).retry(path, || {
+    let copied = Retry::new(cancel).run(path, || {
         // Once more from the start where another program came between.
         let vacuum = |connection: &mut Connection| {
             // It takes as long as it takes, and is interrupted otherwise.
@@ -214,13 +210,13 @@ fn copy(
                 unmade = Some(error);
                 return Ok(());
             }
-            interruptible(connection, cancelled, || {
+            interruptible(connection, cancel, || {
                 // A name of any bytes.
                 let name = draft.file();
                 connection.execute("VACUUM INTO CAST(?1 AS TEXT)", [name.as_os_str().as_bytes()]).map(|_| ())
             })
         };
-        library.reader.read_long(SLICE, vacuum).map_err(|source| library.not_begun(source))
+        library.reader.read_long(DATABASE_ATTEMPT_TIMEOUT, vacuum).map_err(|source| library.not_begun(source))
     });
     match (unmade, copied) {
         (Some(error), _) => Err(failed(error)),
@@ -295,7 +291,7 @@ impl From<rusqlite::Error> for Flaw {
 
 /// Checks all of a copy that nobody else can open. A log beside it is brought into it, or undone, as SQLite does at
 /// every opening.
-fn examine(copy: &Path, cancelled: Cancelled<'_>) -> Result<Examined, Flaw> {
+fn examine(copy: &Path, cancel: &CancellationToken) -> Result<Examined, Flaw> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(copy, flags)?;
     // Whatever its schema holds, nothing of it is run.
@@ -303,7 +299,7 @@ fn examine(copy: &Path, cancelled: Cancelled<'_>) -> Result<Examined, Flaw> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
-    let examined = interruptible(&connection, cancelled, || {
+    let examined = interruptible(&connection, cancel, || {
         if let Err(mismatch) = schema::verify(&connection)? {
             return Ok(Err(Flaw::Mismatch(mismatch)));
         }
@@ -321,7 +317,7 @@ fn examine(copy: &Path, cancelled: Cancelled<'_>) -> Result<Examined, Flaw> {
 /// Runs `work`, and interrupts what it does on `connection` once the caller wants to stop.
 fn interruptible<T>(
     connection: &Connection,
-    cancelled: Cancelled<'_>,
+    cancel: &CancellationToken,
     work: impl FnOnce() -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
     struct Done<'a>(&'a AtomicBool, std::thread::Thread);
@@ -337,10 +333,10 @@ fn interruptible<T>(
         let watch = scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
                 // Again and again: it ends the statement that runs, not one that comes.
-                if cancelled() {
+                if cancel.is_cancelled() {
                     handle.interrupt();
                 }
-                std::thread::park_timeout(CANCEL_PERIOD);
+                std::thread::park_timeout(BACKUP_CANCEL_POLL_INTERVAL);
             }
         });
         let _done = Done(&done, watch.thread().clone());

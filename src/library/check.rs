@@ -9,7 +9,7 @@
 use std::fs::Metadata;
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode, ffi};
 use rustix::fs::Access;
@@ -23,12 +23,7 @@ use super::log::{self, Relation};
 use super::schema::{self, Mismatch};
 use super::{Library, SHORTEST, diagnose, integrity, is_busy, path, session};
 use crate::base::error::chain;
-
-/// How long a look waits for a neighbour's commit: less than the 80 ms after which a check counts as late.
-const BUSY: Duration = Duration::from_millis(60);
-
-/// How long a replaced library is warned about.
-const REPLACED: Duration = Duration::from_secs(60);
+use crate::base::times::{DATABASE_CHECK_BUSY_TIMEOUT, DATABASE_REPLACED_WARNING_AGE};
 
 /// What is wrong. The names ([`Reason::as_str`]) are part of the public contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +155,8 @@ impl Library {
                 chain(&error)
             )
         });
-        let adopted = self.state().adopted.clone().filter(|(when, _)| when.elapsed() < REPLACED);
+        let adopted =
+            self.state().adopted.clone().filter(|(when, _)| when.elapsed() < DATABASE_REPLACED_WARNING_AGE);
         let (reason, detail, busy) = match found {
             Err(fault) => (Some(fault.reason), Some(fault.detail), fault.busy),
             Ok(Look::Pending) => {
@@ -196,7 +192,7 @@ impl Library {
         if self.is_closed() {
             return Ok(Look::Fine);
         }
-        let Some(turn) = self.gate.read(BUSY) else {
+        let Some(turn) = self.gate.read(DATABASE_CHECK_BUSY_TIMEOUT) else {
             // A session of ours is at work, and compares for itself.
             let is_same = self.state().known.stamp.is_same_file(&Stamp::of(&found));
             return if is_same { Ok(Look::Fine) } else { Ok(Look::Pending) };
@@ -219,7 +215,7 @@ impl Library {
         let turn = if is_candidate {
             // Nothing else of ours may have the file open while its locks are tried and the log is compared.
             drop(turn);
-            match self.gate.write(BUSY) {
+            match self.gate.write(DATABASE_CHECK_BUSY_TIMEOUT) {
                 Some(turn) if Stamp::at(&self.path) == Some(stamp) => turn,
                 _ => return Ok(Look::Fine),
             }
@@ -361,7 +357,7 @@ impl Library {
     /// Takes other content into use.
     fn adopt(&self, stamp: Stamp, row: Option<Row>) -> Result<Look, Fault> {
         self.leads_where_it_did()?;
-        let _turn = self.gate.write(BUSY).ok_or_else(|| {
+        let _turn = self.gate.write(DATABASE_CHECK_BUSY_TIMEOUT).ok_or_else(|| {
             Fault::busy(
                 Reason::Locked,
                 "another library has been put in place; work on the one before is just ending",
@@ -380,7 +376,7 @@ impl Library {
         let verified = if is_complete {
             self.reader.read_as_it_is(|connection| schema::verify(connection))
         } else {
-            self.reader.read(BUSY, |connection| schema::verify(connection))
+            self.reader.read(DATABASE_CHECK_BUSY_TIMEOUT, |connection| schema::verify(connection))
         };
         match verified {
             Ok(Ok(())) => {}
@@ -522,7 +518,8 @@ fn examine(reader: &Reader, path: &Path, found: &Metadata, is_alone: bool) -> Re
             Err(mismatch) => Sight::Other(mismatch),
         })
     };
-    let sight = if is_alone { reader.read_as_it_is(look) } else { reader.read(BUSY, look) };
+    let sight =
+        if is_alone { reader.read_as_it_is(look) } else { reader.read(DATABASE_CHECK_BUSY_TIMEOUT, look) };
     match sight.map_err(|error| sqlite_fault(path, &error))? {
         Sight::Library { cut: None, seen } => Ok(seen),
         Sight::Library { cut: Some(detail), .. } => Err(Fault::new(Reason::Corrupt, detail)),

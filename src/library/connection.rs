@@ -16,23 +16,18 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 
-use super::SLICE;
 use super::diagnose;
 use super::file_system::is_read_only;
 use super::identity::Stamp;
 use super::path::{companion, directory};
+use crate::base::retry::RetryPolicy;
+use crate::base::times::{DATABASE_ATTEMPT_TIMEOUT, DATABASE_LOCK_INTERVAL, DATABASE_STATEMENT_TIMEOUT};
 
 /// After this long a file that changes again shows another mtime on every file system (FAT counts in 2 s).
-const SETTLED: Duration = Duration::from_secs(3);
-
-/// Between two tries for a lock.
-const SHORTEST_PAUSE: Duration = Duration::from_micros(50);
+const MTIME_GRANULARITY: Duration = Duration::from_secs(3);
 
 /// Times that a file is read which changes meanwhile.
 const TRIES: u32 = 5;
-
-/// How long the statements of one connection may take together; `integrity_check` has its own limits.
-const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
 
 /// Instructions of SQLite's virtual machine between two looks at the clock: some tenths of a millisecond.
 const INSTRUCTIONS: i32 = 20_000;
@@ -167,7 +162,7 @@ impl Reader {
             _ => {
                 let is_wal = self.is_wal().ok()?;
                 let age = found.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
-                let is_settled = age.is_some_and(|age| age > SETTLED);
+                let is_settled = age.is_some_and(|age| age > MTIME_GRANULARITY);
                 *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
                     is_settled.then_some((stamp, is_wal));
                 is_wal
@@ -195,7 +190,7 @@ impl Reader {
         Ok(connection)
     }
 
-    /// A connection that writes, each try of which waits at most [`SLICE`] for a lock; the file must be there.
+    /// A connection that writes, each try of which waits at most [`DATABASE_ATTEMPT_TIMEOUT`] for a lock; the file must be there.
     ///
     /// Closing it leaves the log and the main file as they are, unless [`close_clean`] does it: a checkpoint at the close
     /// would write into whatever content lies at the path by then.
@@ -230,7 +225,7 @@ impl Reader {
             &self.path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        prepare(&mut connection, SLICE, &self.closing)?;
+        prepare(&mut connection, DATABASE_ATTEMPT_TIMEOUT, &self.closing)?;
         Ok(connection)
     }
 }
@@ -268,26 +263,21 @@ fn prepare(connection: &mut Connection, busy: Duration, closing: &Arc<AtomicBool
         connection.set_db_config(what, wanted)?;
     }
     let (start, closing) = (Instant::now(), Arc::clone(closing));
-    let is_over = move || start.elapsed() > STATEMENT_LIMIT || closing.load(Ordering::Relaxed);
+    let is_over = move || start.elapsed() > DATABASE_STATEMENT_TIMEOUT || closing.load(Ordering::Relaxed);
     connection.progress_handler(INSTRUCTIONS, Some(is_over))?;
     wait_when_busy(connection, busy)
 }
 
-/// Has `connection` try again for as long as `busy`. SQLite's own handler sleeps up to 25 ms between two tries; a neighbour
-/// that commits one transaction after the other leaves the library unlocked for a tenth of a millisecond at
-/// a time.
+/// Has `connection` retry for as long as `busy`, in place of SQLite's own handler.
 fn wait_when_busy(connection: &mut Connection, busy: Duration) -> rusqlite::Result<()> {
+    let policy = RetryPolicy { interval: DATABASE_LOCK_INTERVAL, timeout: Some(busy), retries: None };
     let mut since = Instant::now();
-    connection.busy_handler(Some(move |tries| {
+    connection.busy_handler(Some(move |tries: i32| {
         if tries == 0 {
             since = Instant::now();
         }
-        let waited = since.elapsed();
-        if waited >= busy {
-            return false;
-        }
-        std::thread::sleep((waited / 50).max(SHORTEST_PAUSE));
-        true
+        let pause = policy.next_pause(since.elapsed(), tries.unsigned_abs());
+        pause.map(std::thread::sleep).is_some()
     }))
 }
 

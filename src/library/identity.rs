@@ -16,8 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
-/// How long a file that changed without explanation must stand still before it is adopted: a copy may be in progress.
-const STILL: Duration = Duration::from_millis(500);
+use crate::base::times::DATABASE_DEBOUNCE;
 
 /// The daemon's own table. Other VPO programs do not know it; it is created by the first write.
 pub(super) const SQL: &str = "\
@@ -62,7 +61,7 @@ impl Stamp {
     pub(super) fn is_old(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let modified = u64::try_from(self.modified.0).map_or(Duration::ZERO, Duration::from_secs);
-        now.saturating_sub(modified) > STILL + Duration::from_secs(1)
+        now.saturating_sub(modified) > DATABASE_DEBOUNCE + Duration::from_secs(1)
     }
 
     /// Whether only the time of the last status change differs, if anything: the file was renamed, or its mode changed.
@@ -218,7 +217,7 @@ pub(super) fn judge(
             now
         }
     };
-    if now.saturating_duration_since(since) < STILL {
+    if now.saturating_duration_since(since) < DATABASE_DEBOUNCE {
         return Change::Unsettled;
     }
     *settling = None;

@@ -20,19 +20,16 @@ use super::check::Reason;
 use super::connection::is_damage;
 use super::identity::Stamp;
 use super::lock::notes::Fault;
-use super::{Library, SLICE, diagnose, path};
-
-/// Pause after a check that was interrupted or could not begin.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
+use super::{Library, diagnose, path};
+use crate::base::times::{
+    DATABASE_ATTEMPT_TIMEOUT, INTEGRITY_CHECK_POLL_INTERVAL, INTEGRITY_CHECK_RETRY_INTERVAL,
+};
 
 /// Instructions of SQLite between two calls of the pacing handler; `integrity_check` counts pages in their place.
 const STEPS: i32 = 100;
 
 /// The part of the time in which the check works beside a daemon: one in this many.
 pub const SHARE: u32 = 10;
-
-/// The longest sleep of the pacing handler, after which it looks whether a writer waits.
-const NAP: Duration = Duration::from_millis(5);
 
 /// Up to this length, in bytes, the file is also checked as a whole.
 const WHOLE: u64 = 256 << 20;
@@ -213,7 +210,7 @@ impl Library {
         if thread.is_err() {
             let mut state = self.state();
             state.evidence.running = false;
-            state.evidence.due = Some(Instant::now() + RETRY_PAUSE);
+            state.evidence.due = Some(Instant::now() + INTEGRITY_CHECK_RETRY_INTERVAL);
         }
     }
 
@@ -235,7 +232,7 @@ impl Library {
         let evidence = &mut state.evidence;
         let seconds = start.elapsed().as_secs_f64();
         match outcome {
-            Outcome::Interrupted => evidence.due = Some(Instant::now() + RETRY_PAUSE),
+            Outcome::Interrupted => evidence.due = Some(Instant::now() + INTEGRITY_CHECK_RETRY_INTERVAL),
             Outcome::Passed => {
                 evidence.last = Some((Instant::now(), true));
                 evidence.unverified = false;
@@ -255,7 +252,7 @@ impl Library {
             }
             Outcome::Failed(detail) => {
                 if Stamp::at(&self.path) != Some(known) {
-                    evidence.due = Some(Instant::now() + RETRY_PAUSE);
+                    evidence.due = Some(Instant::now() + INTEGRITY_CHECK_RETRY_INTERVAL);
                     return;
                 }
                 evidence.last = Some((Instant::now(), false));
@@ -326,10 +323,11 @@ impl Library {
         work: impl Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, Outcome> {
         // A writer goes first; it takes some milliseconds, and the next one may be a while off.
-        let turn = (0..100).find_map(|_| self.gate.read(SLICE)).ok_or(Outcome::Interrupted)?;
+        let turn =
+            (0..100).find_map(|_| self.gate.read(DATABASE_ATTEMPT_TIMEOUT)).ok_or(Outcome::Interrupted)?;
         // Opening something else than a file may block.
         self.reachable().map_err(|_| Outcome::Interrupted)?;
-        let found = self.reader.read_still(SLICE, |connection| {
+        let found = self.reader.read_still(DATABASE_ATTEMPT_TIMEOUT, |connection| {
             connection.pragma_update(None, "cache_size", CACHE)?;
             let (gate, closed) = (Arc::clone(&self.gate), Arc::clone(&self.closed));
             let mut pace = Pace { since: Instant::now(), share };
@@ -387,7 +385,7 @@ impl Pace {
     /// Sleeps for as long as the work since the last call is worth; `true` as soon as `is_over`.
     fn rest(&mut self, is_over: impl Fn() -> bool) -> bool {
         let worked = self.since.elapsed();
-        if worked < NAP / self.share {
+        if worked < INTEGRITY_CHECK_POLL_INTERVAL / self.share {
             return is_over();
         }
         let until = Instant::now() + worked * (self.share - 1);
@@ -395,7 +393,9 @@ impl Pace {
             if is_over() {
                 return true;
             }
-            std::thread::sleep(NAP.min(until.saturating_duration_since(Instant::now())));
+            std::thread::sleep(
+                INTEGRITY_CHECK_POLL_INTERVAL.min(until.saturating_duration_since(Instant::now())),
+            );
         }
         self.since = Instant::now();
         is_over()

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
+use tokio_util::sync::CancellationToken;
 
 pub use holder::Holder;
 
@@ -29,13 +30,8 @@ use super::diagnose;
 use super::file_system;
 use super::path;
 use crate::base::address::Address;
+use crate::base::times::{LOCK_RETRY_INTERVAL, LOCK_TIMEOUT};
 use notes::{Fault, Notes, Record};
-
-/// How long [`Lock::acquire`] tries: a predecessor that is just exiting is no reason to refuse.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Time between two tries.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Why the library could not be locked.
 #[derive(Debug, thiserror::Error)]
@@ -197,7 +193,7 @@ impl Held {
 
 impl Lock {
     /// Takes the lock of the library `library`, or the one in `runtime_directory` where the library's
-    /// directory is not writable. Tries for a second; looks at `cancelled` in between.
+    /// directory is not writable. Tries for a second; looks at `cancel` in between.
     ///
     /// # Errors
     /// [`LockError::Held`] names the holder; [`LockError::NotWritable`] when no lock file can be written at
@@ -205,24 +201,24 @@ impl Lock {
     pub fn acquire(
         library: &Path,
         runtime_directory: Option<&Path>,
-        cancelled: &dyn Fn() -> bool,
+        cancel: &CancellationToken,
     ) -> Result<Self, LockError> {
         let start = Instant::now();
         // A daemon that was started when the library itself was there, before it was moved and linked to.
         if let Some(lock) = beside_link(library) {
-            wait_while_held(library, lock, start, cancelled)?;
+            wait_while_held(library, lock, start, cancel)?;
         }
         let library = path::real(library);
-        wait_for_hidden(&library, runtime_directory, start, cancelled)?;
+        wait_for_hidden(&library, runtime_directory, start, cancel)?;
         let beside = path::lock(&library);
-        match Self::acquire_at(&library, &beside, start, cancelled) {
+        match Self::acquire_at(&library, &beside, start, cancel) {
             Err(LockError::NotWritable { lock, source }) => {
                 // We may not write it; somebody who may can hold it all the same.
-                wait_while_held(&library, beside, start, cancelled)?;
+                wait_while_held(&library, beside, start, cancel)?;
                 let Some(elsewhere) = places(&library, runtime_directory).nth(1) else {
                     return Err(LockError::NotWritable { lock, source });
                 };
-                match Self::acquire_at(&library, &elsewhere, start, cancelled) {
+                match Self::acquire_at(&library, &elsewhere, start, cancel) {
                     // No runtime directory after all: a variable left from another session.
                     Err(LockError::Io { source: error, .. }) if is_absent(&error) => {
                         Err(LockError::NotWritable { lock, source })
@@ -238,7 +234,7 @@ impl Lock {
         library: &Path,
         path: &Path,
         start: Instant,
-        cancelled: &dyn Fn() -> bool,
+        cancel: &CancellationToken,
     ) -> Result<Self, LockError> {
         let io = |source| LockError::Io { lock: path.to_owned(), source };
         let mut was_held = false;
@@ -251,7 +247,7 @@ impl Lock {
             })?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 // Perhaps only its file has gone, and it is about to put it back.
-                Ok(()) if was_held && is_marked(library) && start.elapsed() < PATIENCE => drop(file),
+                Ok(()) if was_held && is_marked(library) && start.elapsed() < LOCK_TIMEOUT => drop(file),
                 Ok(()) => {
                     // Someone may have removed or replaced the file since we opened it: then this lock
                     // guards nothing.
@@ -265,7 +261,7 @@ impl Lock {
                         });
                     }
                 }
-                Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => was_held = true,
+                Err(Errno::WOULDBLOCK) if start.elapsed() < LOCK_TIMEOUT => was_held = true,
                 Err(Errno::WOULDBLOCK) => return Err(refusal(library, path, &file)),
                 Err(Errno::INTR) => {}
                 Err(error @ (Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)) => {
@@ -277,10 +273,10 @@ impl Lock {
                 }
                 Err(error) => return Err(io(error.into())),
             }
-            if cancelled() {
+            if cancel.is_cancelled() {
                 return Err(LockError::Cancelled(path.to_owned()));
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(LOCK_RETRY_INTERVAL);
         }
     }
 
@@ -398,28 +394,28 @@ fn wait_while_held(
     library: &Path,
     lock: PathBuf,
     start: Instant,
-    cancelled: &dyn Fn() -> bool,
+    cancel: &CancellationToken,
 ) -> Result<(), LockError> {
     loop {
         match find_at(library, &lock) {
-            Ok(Found::Held(holder)) if start.elapsed() >= PATIENCE => {
+            Ok(Found::Held(holder)) if start.elapsed() >= LOCK_TIMEOUT => {
                 return Err(LockError::Held { library: library.to_owned(), lock, holder });
             }
             // Its holder is not for us to know, but that somebody holds a lock here is.
             Err(LockError::Io { source, .. })
                 if source.kind() == io::ErrorKind::PermissionDenied && is_marked(library) =>
             {
-                if start.elapsed() >= PATIENCE {
+                if start.elapsed() >= LOCK_TIMEOUT {
                     return Err(LockError::Held {
                         library: library.to_owned(),
                         lock,
                         holder: Holder::default(),
                     });
                 }
-                std::thread::sleep(PAUSE);
+                std::thread::sleep(LOCK_RETRY_INTERVAL);
             }
-            Ok(Found::Held(_)) if cancelled() => return Err(LockError::Cancelled(lock)),
-            Ok(Found::Held(_)) => std::thread::sleep(PAUSE),
+            Ok(Found::Held(_)) if cancel.is_cancelled() => return Err(LockError::Cancelled(lock)),
+            Ok(Found::Held(_)) => std::thread::sleep(LOCK_RETRY_INTERVAL),
             _ => return Ok(()),
         }
     }
@@ -431,7 +427,7 @@ fn wait_for_hidden(
     library: &Path,
     runtime_directory: Option<&Path>,
     start: Instant,
-    cancelled: &dyn Fn() -> bool,
+    cancel: &CancellationToken,
 ) -> Result<(), LockError> {
     if !is_marked(library) {
         return Ok(());
@@ -439,11 +435,11 @@ fn wait_for_hidden(
     let is_held = || {
         places(library, runtime_directory).any(|lock| matches!(find_at(library, &lock), Ok(Found::Held(_))))
     };
-    while start.elapsed() < PATIENCE && !is_held() {
-        if cancelled() {
+    while start.elapsed() < LOCK_TIMEOUT && !is_held() {
+        if cancel.is_cancelled() {
             return Err(LockError::Cancelled(path::lock(library)));
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(LOCK_RETRY_INTERVAL);
     }
     Ok(())
 }

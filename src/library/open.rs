@@ -17,10 +17,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use rusqlite::{Connection, ErrorCode};
 use rustix::fs::Access;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use create::create;
@@ -34,11 +35,10 @@ use super::lock::{self, Lock, LockError};
 use super::log::{self, Relation};
 use super::overwrites::Overwrites;
 use super::path::{companion, directory};
-use super::session::Ended;
-use super::{Error, Library, Patience, SHORTEST, SLICE, State, diagnose, file_system, schema};
-
-/// A file that changed this recently may still be changing.
-const RECENT: Duration = Duration::from_millis(500);
+use super::session::failure;
+use super::{Error, Library, Retry, SHORTEST, State, diagnose, file_system, schema};
+use crate::base::retry::{Failure, Stopped};
+use crate::base::times::{DATABASE_ATTEMPT_TIMEOUT, DATABASE_START_DEBOUNCE, DATABASE_START_RETRY};
 
 /// How to open.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,11 +55,11 @@ pub struct Options<'a> {
 impl Library {
     /// Opens the library at `path` for a daemon (or a scan in the foreground): creates it where there has never
     /// been one, and locks it. Waits up to 1 s for another daemon to go and up to 10 s for a neighbour's lock,
-    /// and looks at `cancelled` in between.
+    /// and checks `cancel` in between.
     ///
     /// # Errors
     /// Whatever is not clearly a library that we may use; it is then left as it was.
-    pub fn open(path: &Path, options: Options<'_>, cancelled: &dyn Fn() -> bool) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, options: Options<'_>, cancel: &CancellationToken) -> Result<Self, OpenError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let found = look(&path).map_err(|error| unless_held(error, options.runtime_directory))?;
         match &found {
@@ -72,14 +72,14 @@ impl Library {
             Some(_) => {}
         }
         if found.is_some() && !lock::was_locked(&path, options.runtime_directory) {
-            match recognise(&Reader::new(&path, Arc::default()), &path, cancelled)? {
+            match recognise(&Reader::new(&path, Arc::default()), &path, cancel)? {
                 Recognised::Unfinished if !options.write => {
                     return Err(OpenError::Unfinished { path });
                 }
                 Recognised::Unfinished | Recognised::Whole => {}
             }
         }
-        let lock = match Lock::acquire(&path, options.runtime_directory, cancelled) {
+        let lock = match Lock::acquire(&path, options.runtime_directory, cancel) {
             Ok(lock) => Some(lock),
             // Whoever only reads harms no other daemon; it cannot be found by `vpo healthcheck`, that is all.
             Err(error @ LockError::NotWritable { .. }) if !options.write => {
@@ -107,7 +107,7 @@ impl Library {
             // It was just created, by this process.
             lock.note_record(Record::new(false, stamp));
         }
-        let library = Self::begin(path, lock, options.write, cancelled)?;
+        let library = Self::begin(path, lock, options.write, cancel)?;
         if library.lock.is_some() {
             create::sweep(&library.path);
         }
@@ -118,12 +118,12 @@ impl Library {
     ///
     /// # Errors
     /// As [`Self::open`]; nothing is ever created.
-    pub fn view(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Self, OpenError> {
+    pub fn view(path: &Path, cancel: &CancellationToken) -> Result<Self, OpenError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         if look(&path).map_err(|error| unless_held(error, None))?.is_none() {
             return Err(OpenError::Missing(path));
         }
-        Self::begin(path, None, false, cancelled)
+        Self::begin(path, None, false, cancel)
     }
 
     /// Opens a library that another process has locked, to leave word for it (a queued job): without a lock and
@@ -131,13 +131,13 @@ impl Library {
     ///
     /// # Errors
     /// As [`Self::view`].
-    pub fn visit(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Self, OpenError> {
-        let library = Self::view(path, cancelled)?;
+    pub fn visit(path: &Path, cancel: &CancellationToken) -> Result<Self, OpenError> {
+        let library = Self::view(path, cancel)?;
         if !diagnose::writable(&library.path) {
             let problem = "it may not be written, so nothing can be queued in it".to_owned();
             return Err(access_error(&library.path, problem));
         }
-        let proven = Patience::brief(cancelled).retry(&library.path, || {
+        let proven = Retry::new(cancel).run(&library.path, || {
             let proven = library.reader.open_writer().and_then(|connection| library.prove(connection));
             proven.map_err(|source| library.not_begun(source))
         });
@@ -150,7 +150,7 @@ impl Library {
     ///
     /// # Errors
     /// Where it cannot be written; it is then read as before.
-    pub fn admit_writing(&self, cancelled: &dyn Fn() -> bool) -> Result<(), OpenError> {
+    pub fn admit_writing(&self, cancel: &CancellationToken) -> Result<(), OpenError> {
         if self.writes() {
             return Ok(());
         }
@@ -161,8 +161,11 @@ impl Library {
             let diagnosis = diagnose::access(&self.path);
             return Err(OpenError::ReadOnly { path: self.path.clone(), diagnosis });
         }
-        let made = Patience::brief(cancelled).retry(path, || {
-            let _turn = self.gate.write(SLICE).ok_or_else(|| Ended::Retry(self.unsettled()))?;
+        let made = Retry::new(cancel).run(path, || {
+            let _turn = self
+                .gate
+                .write(DATABASE_ATTEMPT_TIMEOUT)
+                .ok_or_else(|| Failure::Temporary(self.unsettled()))?;
             let stamp = self.reachable()?;
             // Nothing is written to a damaged file; should another take its place, the first session converts that.
             if self.state().evidence.damage().is_some() {
@@ -195,9 +198,9 @@ impl Library {
         path: PathBuf,
         lock: Option<Lock>,
         may_write: bool,
-        cancelled: &dyn Fn() -> bool,
+        cancel: &CancellationToken,
     ) -> Result<Self, OpenError> {
-        let stamp = wait_until_still(&path, lock.as_ref(), cancelled)?;
+        let stamp = wait_until_still(&path, lock.as_ref(), cancel)?;
         let real = super::path::real(&path);
         let closed = Arc::new(AtomicBool::new(false));
         let state = State {
@@ -227,27 +230,27 @@ impl Library {
         };
         library.settle_log()?;
         let (path, reader) = (&library.path, &library.reader);
-        if let Recognised::Unfinished = recognise(reader, path, cancelled)? {
+        if let Recognised::Unfinished = recognise(reader, path, cancel)? {
             if !may_write {
                 return Err(OpenError::Unfinished { path: path.clone() });
             }
-            undo(reader, path, cancelled)?;
-            if let Recognised::Unfinished = recognise(reader, path, cancelled)? {
+            undo(reader, path, cancel)?;
+            if let Recognised::Unfinished = recognise(reader, path, cancel)? {
                 return Err(OpenError::Unfinished { path: path.clone() });
             }
         }
-        library.take_into_use(cancelled)?;
+        library.take_into_use(cancel)?;
         if may_write {
-            library.admit_writing(cancelled)?;
+            library.admit_writing(cancel)?;
         }
         Ok(library)
     }
 
     /// Learns what identifies the content that is there.
-    fn take_into_use(&self, cancelled: &dyn Fn() -> bool) -> Result<(), OpenError> {
-        let found = Patience::brief(cancelled).retry(&self.path, || {
+    fn take_into_use(&self, cancel: &CancellationToken) -> Result<(), OpenError> {
+        let found = Retry::new(cancel).run(&self.path, || {
             let stamp = self.reachable()?;
-            let row = self.reader.read(SLICE, |connection| Row::read(connection));
+            let row = self.reader.read(DATABASE_ATTEMPT_TIMEOUT, |connection| Row::read(connection));
             row.map(|row| Known { stamp, row }).map_err(|source| self.not_begun(source))
         });
         let known = found.map_err(|error| refused(&self.path, error))?;
@@ -288,7 +291,7 @@ impl Library {
         // on: a backup may have that row, and other rows of other programs. Such a checkpoint left pages that do not fit.
         let is_partial = record.is_none();
         let main = self.reader.read_as_it_is(|connection| Row::read(connection));
-        let log = self.reader.read(SLICE, |connection| Row::read(connection));
+        let log = self.reader.read(DATABASE_ATTEMPT_TIMEOUT, |connection| Row::read(connection));
         let (belongs, is_same_row) = match (main, log) {
             (Ok(main), Ok(log)) => (
                 owner_of_log(main.as_ref(), log.as_ref(), is_partial) == Ownership::Belongs,
@@ -298,8 +301,8 @@ impl Library {
         };
         // Or another layout of pages (`VACUUM INTO`).
         let is_sound_alone = self.reader.read_as_it_is(is_sound).unwrap_or(false);
-        let is_sound_with_log =
-            relation != Relation::Foreign && self.reader.read(SLICE, is_sound).unwrap_or(false);
+        let is_sound_with_log = relation != Relation::Foreign
+            && self.reader.read(DATABASE_ATTEMPT_TIMEOUT, is_sound).unwrap_or(false);
         // A log without our row, of another program or of a scan that was queued, of which nothing is in the file: it says
         // nothing of the file it was written for, which changed after it: most likely a backup was put there.
         let is_older = now.is_some_and(|now| log::is_older(&self.path, now));
@@ -330,24 +333,24 @@ fn is_sound(connection: &mut Connection) -> rusqlite::Result<bool> {
 fn wait_until_still(
     path: &Path,
     lock: Option<&Lock>,
-    cancelled: &dyn Fn() -> bool,
+    cancel: &CancellationToken,
 ) -> Result<Stamp, OpenError> {
     let record = lock.and_then(|lock| lock.notes().record).filter(Record::is_of_this_boot);
-    let start = Instant::now();
-    loop {
-        let Some(found) = look(path)? else { return Err(OpenError::Missing(path.to_owned())) };
+    // A failed attempt holds the stamp of a file that may still change, or why there is no stamp.
+    let attempt = || {
+        let found = look(path).and_then(|found| found.ok_or_else(|| OpenError::Missing(path.to_owned())));
+        let found = found.map_err(|error| Failure::Permanent(Err(error)))?;
         let stamp = Stamp::of(&found);
         let is_ours = record.as_ref().is_some_and(|record| record.stamp == stamp);
         let age = found.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
-        // A time in the future tells nothing; nor does a file that other programs write to all the time.
-        if is_ours || age.is_none_or(|age| age >= RECENT) || start.elapsed() > 2 * RECENT || lock.is_none() {
-            return Ok(stamp);
-        }
-        if cancelled() {
-            return Err(OpenError::Library(Error::Cancelled));
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+        // A time in the future says nothing.
+        let is_still = is_ours || age.is_none_or(|age| age >= DATABASE_START_DEBOUNCE) || lock.is_none();
+        if is_still { Ok(stamp) } else { Err(Failure::Temporary(Ok(stamp))) }
+    };
+    DATABASE_START_RETRY.run(Some(cancel), attempt).or_else(|stopped| match stopped {
+        Stopped::Cancelled => Err(OpenError::Library(Error::Cancelled)),
+        Stopped::TimedOut(found) | Stopped::Failed(found) => found,
+    })
 }
 
 /// What is at the path, by stat(2) alone (opening a pipe or a dead share would block); `None` where there has
@@ -405,13 +408,16 @@ enum Recognised {
 }
 
 /// Looks inside, through a connection that only reads.
-fn recognise(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Recognised, OpenError> {
-    let found = Patience::brief(cancelled).retry(path, || {
+fn recognise(reader: &Reader, path: &Path, cancel: &CancellationToken) -> Result<Recognised, OpenError> {
+    let found = Retry::new(cancel).run(path, || {
         reader
-            .read(SLICE, |connection| schema::verify(&*connection.unchecked_transaction()?))
-            .map_err(|source| Ended::from_sqlite(path, source))
+            .read(DATABASE_ATTEMPT_TIMEOUT, |connection| {
+                schema::verify(&*connection.unchecked_transaction()?)
+            })
+            .map_err(|source| failure(path, source))
     });
-    let unused = || reader.read(SLICE, |connection| schema::unused(connection)).unwrap_or_default();
+    let unused =
+        || reader.read(DATABASE_ATTEMPT_TIMEOUT, |connection| schema::unused(connection)).unwrap_or_default();
     match found {
         Ok(Ok(())) => {
             let unused = unused();
@@ -434,10 +440,10 @@ fn recognise(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Resu
 }
 
 /// Has SQLite undo what a program that died has left half written, as any program that may write does.
-fn undo(reader: &Reader, path: &Path, cancelled: &dyn Fn() -> bool) -> Result<(), OpenError> {
-    let sqlite = |source| Ended::from_sqlite(path, source);
-    Patience::brief(cancelled)
-        .retry(path, || {
+fn undo(reader: &Reader, path: &Path, cancel: &CancellationToken) -> Result<(), OpenError> {
+    let sqlite = |source| failure(path, source);
+    Retry::new(cancel)
+        .run(path, || {
             let writer = reader.open_writer().map_err(sqlite)?;
             writer.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).map_err(sqlite)
         })

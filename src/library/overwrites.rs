@@ -12,17 +12,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use tracing::debug;
 
 use super::path::directory;
-
-/// A stranger that closes the file later than this after our checkpoint, and has not changed it since, wrote nothing: somebody
-/// has opened it with `sqlite3` and asked nothing of it.
-const SOON: Duration = Duration::from_secs(1);
+use crate::base::times::DATABASE_COLLISION_WINDOW;
 
 /// A session of ours, until its checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,7 +217,7 @@ impl Overwrites {
             self.leave();
         } else {
             self.strangers -= 1;
-            let is_soon = self.checkpointed.elapsed() < SOON;
+            let is_soon = self.checkpointed.elapsed() < DATABASE_COLLISION_WINDOW;
             self.closed = Some(is_soon || self.closed == Some(true));
         }
     }

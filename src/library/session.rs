@@ -19,8 +19,10 @@ use super::identity::{Known, Row, Stamp};
 use super::lock::notes::Record;
 use super::overwrites::Overwrites;
 use super::path::{companion, directory};
-use super::{Error, Library, Lineage, SLICE, is_busy};
+use super::{Error, Library, Lineage, is_busy};
 use crate::base::random;
+use crate::base::retry::Failure;
+use crate::base::times::DATABASE_ATTEMPT_TIMEOUT;
 
 /// What a copy that collided with a checkpoint is reported as.
 pub(super) const COLLIDED: &str = "another program wrote to the file while the daemon saved to it. If that was a backup being copied, copy \
@@ -37,21 +39,11 @@ pub(super) struct LetGo {
     pub(super) is_log_aside: bool,
 }
 
-/// How a session ends that could not do its work.
-pub(super) enum Ended {
-    /// It may go better in a moment.
-    Retry(Error),
-    /// It will not.
-    Failed(Error),
-}
-
-impl Ended {
-    /// What an error of SQLite means that nothing is known of.
-    pub(super) fn from_sqlite(path: &Path, source: rusqlite::Error) -> Self {
-        let is_temporary = is_busy(&source) || is_shut(&source);
-        let error = Error::Sqlite { path: path.to_owned(), source };
-        if is_temporary { Self::Retry(error) } else { Self::Failed(error) }
-    }
+/// Whether an attempt that failed with this error of SQLite is repeated.
+pub(super) fn failure(path: &Path, source: rusqlite::Error) -> Failure<Error> {
+    let is_temporary = is_busy(&source) || is_shut(&source);
+    let error = Error::Sqlite { path: path.to_owned(), source };
+    if is_temporary { Failure::Temporary(error) } else { Failure::Permanent(error) }
 }
 
 /// A transaction that was committed.
@@ -92,14 +84,15 @@ impl Library {
         &self,
         generation: Option<u64>,
         work: &mut Option<impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>>,
-    ) -> Result<T, Ended> {
+    ) -> Result<T, Failure<Error>> {
         // Before the gate: who waits there keeps the check out that decides.
         self.may_write(generation)?;
-        let _turn = self.gate.write(SLICE).ok_or_else(|| Ended::Retry(self.unsettled()))?;
+        let _turn =
+            self.gate.write(DATABASE_ATTEMPT_TIMEOUT).ok_or_else(|| Failure::Temporary(self.unsettled()))?;
         let mut known = self.may_write(generation)?;
         let mut overwrites = self.overwrites();
         if !overwrites.begin() {
-            return Err(Ended::Retry(self.unsettled()));
+            return Err(Failure::Temporary(self.unsettled()));
         }
         let connection = self.reader.open_writer().map_err(|error| self.not_begun(error))?;
         if self.owns() {
@@ -126,18 +119,18 @@ impl Library {
                 Err(self.not_begun(error))
             }
             // `.restore` of another SQLite program: the log is all there is of it, so it is not set aside.
-            Err(Stopped::OtherRow) => Err(Ended::Failed(Error::Replaced(self.path.clone()))),
+            Err(Stopped::OtherRow) => Err(Failure::Permanent(Error::Replaced(self.path.clone()))),
             // Nothing was written, so nothing is to be given up: the next check shows what it is.
             Err(Stopped::Overwritten) => {
                 drop(connection);
                 Err(match work {
-                    Some(_) => Ended::Retry(self.unsettled()),
-                    None => Ended::Failed(Error::Replaced(self.path.clone())),
+                    Some(_) => Failure::Temporary(self.unsettled()),
+                    None => Failure::Permanent(Error::Replaced(self.path.clone())),
                 })
             }
             Err(Stopped::Failed(error)) => {
                 self.close_unwritten(connection, &known, &mut overwrites);
-                Err(Ended::Failed(self.failed(error)))
+                Err(Failure::Permanent(self.failed(error)))
             }
         }
     }
@@ -201,10 +194,10 @@ impl Library {
         row: Option<Row>,
         companions: &Companions,
         overwrites: &mut Overwrites,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), Failure<Error>> {
         if !self.owns() {
             // The daemon, whose lock it is, checkpoints what was left for it; so does our end.
-            return connection.close().map_err(|(_, error)| Ended::Failed(self.failed(error)));
+            return connection.close().map_err(|(_, error)| Failure::Permanent(self.failed(error)));
         }
         if Companions::at(&self.path) != *companions {
             return Err(self.let_go(connection, COMPANIONS));
@@ -219,7 +212,7 @@ impl Library {
         known: &Known,
         row: Option<Row>,
         overwrites: &mut Overwrites,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), Failure<Error>> {
         self.note(Record::new(true, known.stamp));
         if Stamp::at(&self.path) != Some(known.stamp) {
             return Err(self.let_go(connection, "it changed before a checkpoint"));
@@ -227,7 +220,7 @@ impl Library {
         // `.restore` that waited for our lock has committed behind us: as with another row before a transaction.
         if Row::read(&connection).is_ok_and(|found| !Row::is_same(found.as_ref(), row.as_ref())) {
             self.note(Record::new(false, known.stamp));
-            return Err(Ended::Failed(Error::Replaced(self.path.clone())));
+            return Err(Failure::Permanent(Error::Replaced(self.path.clone())));
         }
         let done = checkpoint(&connection);
         let extent = extent(&connection);
@@ -242,7 +235,7 @@ impl Library {
             // Renamed or removed: our pages went into the old file. Or copied over: to SQLite the log does not fit it.
             let is_log_aside = self.set_log_aside();
             self.state().let_go = Some(LetGo { why: "it was replaced during a checkpoint", is_log_aside });
-            return Err(Ended::Failed(Error::Replaced(self.path.clone())));
+            return Err(Failure::Permanent(Error::Replaced(self.path.clone())));
         };
         let mut collided = false;
         if is_complete {
@@ -270,7 +263,7 @@ impl Library {
             drop(state);
             overwrites.forget();
             self.found_damaged(Reason::CopyCollided, after, COLLIDED.to_owned());
-            return Err(Ended::Failed(Error::Replaced(self.path.clone())));
+            return Err(Failure::Permanent(Error::Replaced(self.path.clone())));
         }
         drop(state);
         for error in [done.err(), closed.err()].into_iter().flatten() {
@@ -306,7 +299,7 @@ impl Library {
         if self.may_write(None).is_err() {
             return Ok(());
         }
-        let Some(_turn) = self.gate.write(SLICE) else { return Ok(()) };
+        let Some(_turn) = self.gate.write(DATABASE_ATTEMPT_TIMEOUT) else { return Ok(()) };
         let mut overwrites = self.overwrites();
         let Ok(known) = self.may_write(None) else { return Ok(()) };
         if self.owns() && !overwrites.begin() {
@@ -324,7 +317,7 @@ impl Library {
         }
         match self.checkpoint_and_close(connection, &known, known.row.clone(), &mut overwrites) {
             Ok(()) => Ok(()),
-            Err(Ended::Retry(error) | Ended::Failed(error)) => Err(error),
+            Err(Failure::Temporary(error) | Failure::Permanent(error)) => Err(error),
         }
     }
 
@@ -352,13 +345,13 @@ impl Library {
     }
 
     /// Gives up a session because the file is not what it should be, without writing to it.
-    fn let_go(&self, connection: Connection, why: &'static str) -> Ended {
+    fn let_go(&self, connection: Connection, why: &'static str) -> Failure<Error> {
         // The connection does not checkpoint at its close: the file stays as it is, byte for byte.
         drop(connection);
         let is_log_aside = self.set_log_aside();
         self.state().let_go = Some(LetGo { why, is_log_aside });
         info!(path = %self.path.display(), why, "nothing was written to the database: it was changed by another program");
-        Ended::Failed(Error::Replaced(self.path.clone()))
+        Failure::Permanent(Error::Replaced(self.path.clone()))
     }
 
     /// Moves a log that belongs to another content out of the way, where no other program uses it. Never deletes one that has
@@ -431,11 +424,11 @@ impl Library {
         Ok(())
     }
 
-    pub(super) fn not_begun(&self, error: rusqlite::Error) -> Ended {
+    pub(super) fn not_begun(&self, error: rusqlite::Error) -> Failure<Error> {
         if is_busy(&error) || is_shut(&error) {
-            return Ended::from_sqlite(&self.path, error);
+            return failure(&self.path, error);
         }
-        Ended::Failed(self.failed(error))
+        Failure::Permanent(self.failed(error))
     }
 
     pub(super) fn note(&self, record: Record) {

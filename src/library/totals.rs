@@ -3,19 +3,13 @@
 //! Each slice is a read of its own, because a read blocks writers. A commit between two slices is counted in part;
 //! [`Count::of`] shows whether there was one.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
 
 use super::files::statistics::{Depth, Tally};
-use super::{Error, Fingerprint, Library, Patience};
-
-/// How long one read of a count takes.
-const SLICE_TIME: Duration = Duration::from_millis(20);
-
-/// Pause between two slices, in which a waiting writer gets its turn.
-const PAUSE: Duration = Duration::from_millis(1);
-
-/// How long a slice waits for a locked library before it begins anew; what was counted before is kept.
-const LOCKED: Duration = Duration::from_secs(1);
+use super::{Error, Fingerprint, Library, Retry};
+use crate::base::times::{COUNT_BUSY_TIMEOUT, COUNT_READ_INTERVAL, COUNT_READ_TIME};
 
 /// A count of the whole library.
 #[derive(Debug)]
@@ -34,20 +28,20 @@ pub struct Count {
 /// Counts to the end; anew when another library takes the place of this one.
 ///
 /// # Errors
-/// As [`Library::read`], but for [`Error::Busy`]: it waits for a locked library until `cancelled`.
-pub fn count(library: &Library, depth: Depth, cancelled: &dyn Fn() -> bool) -> Result<Count, Error> {
-    let patience = Patience { limit: Some(LOCKED), cancelled, generation: None };
+/// As [`Library::read`], but for [`Error::Busy`]: it waits for a locked library until `cancel`.
+pub fn count(library: &Library, depth: Depth, cancel: &CancellationToken) -> Result<Count, Error> {
+    let retry = Retry { timeout: Some(COUNT_BUSY_TIMEOUT), ..Retry::new(cancel) };
     'anew: loop {
         let (generation, before, began) = (library.generation(), library.fingerprint(), Instant::now());
         let mut tally = Tally::new(depth);
         loop {
-            if cancelled() {
+            if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let slice = library.read(patience, |tx| {
+            let slice = library.read(retry, |tx| {
                 // A read may be made again.
                 let mut next = tally.clone();
-                let is_last = next.advance(tx, SLICE_TIME)?;
+                let is_last = next.advance(tx, COUNT_READ_TIME)?;
                 Ok((next, is_last))
             });
             let is_last = match slice {
@@ -65,7 +59,7 @@ pub fn count(library: &Library, depth: Depth, cancelled: &dyn Fn() -> bool) -> R
                 let of = library.fingerprint().filter(|after| before == Some(*after));
                 return Ok(Count { tally, generation, of, began });
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(COUNT_READ_INTERVAL);
         }
     }
 }

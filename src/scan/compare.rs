@@ -10,7 +10,7 @@ use super::plan::{Baseline, Plan, Planner};
 use super::root;
 use crate::base::timestamp::Timestamp;
 use crate::library::files::{self, Known, Span};
-use crate::library::{self, Library, Patience};
+use crate::library::{self, Library, Retry};
 
 /// Rows read at a time: no read transaction lives as long as a walk of a slow share.
 const PAGE: u32 = 2000;
@@ -18,7 +18,7 @@ const PAGE: u32 = 2000;
 /// What to compare.
 pub(crate) struct Scope<'a> {
     pub(crate) library: &'a Library,
-    pub(crate) patience: Patience<'a>,
+    pub(crate) retry: Retry<'a>,
     pub(crate) rules: Rules<'a>,
     /// Paths, none below another.
     pub(crate) targets: &'a [PathBuf],
@@ -78,8 +78,7 @@ impl Iterator for Rows<'_> {
                 return Some(Ok(row));
             }
             let span = self.spans.pop_front()?;
-            let page = match self.scope.library.read(self.scope.patience, |tx| files::known(tx, &span, PAGE))
-            {
+            let page = match self.scope.library.read(self.scope.retry, |tx| files::known(tx, &span, PAGE)) {
                 Ok(page) => page,
                 Err(error) => return Some(Err(error)),
             };

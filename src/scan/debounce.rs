@@ -4,15 +4,11 @@
 //! read counts only if size and mtime are the same after the read. An mtime in the future says nothing (a
 //! camera's clock, a share's clock), so there the second rule stands alone.
 
-use std::time::Duration;
-
+use crate::base::times::SCAN_DEBOUNCE;
 use crate::base::timestamp::Timestamp;
-
-/// How long a file must have been left alone, and how long until it is looked at again.
-pub const DEBOUNCE: Duration = Duration::from_secs(5);
 
 /// Whether a file with this mtime has been left alone long enough.
 #[must_use]
 pub fn is_quiet(modified: Timestamp, now: Timestamp) -> bool {
-    modified.until(now).is_none_or(|age| age >= DEBOUNCE)
+    modified.until(now).is_none_or(|age| age >= SCAN_DEBOUNCE)
 }

@@ -5,21 +5,21 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::hash::ContentHash;
 use super::job::Context;
 use super::plan::SAME_TIME;
 use super::progress::Phase;
 use super::{Error, discover, read, root};
+use crate::base::times::SCAN_BATCH_AGE;
 use crate::base::timestamp::Timestamp;
-use crate::library::Patience;
+use crate::library::Retry;
 use crate::library::files::writer::Writer;
 use crate::library::files::{self, Unhashed};
 
 /// Rows asked for at a time, and hashes in one transaction.
 const BATCH: u32 = 500;
-const BATCH_AGE: Duration = Duration::from_secs(1);
 
 /// What a pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,13 +36,12 @@ pub struct Hashed {
 /// Of the library; a file that cannot be read is left for the next pass.
 pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Error> {
     let start = Instant::now();
-    let cancelled = while_locked(context);
     let mut hashed = Hashed::default();
     let mut after = 0;
     context.progress.enter(Phase::Hashing);
     loop {
-        let rows =
-            context.library.read(Patience::endless(&cancelled), |tx| files::unhashed(tx, after, BATCH))?;
+        let rows = context.library.read(retry(context), |tx| files::unhashed(tx, after, BATCH))?;
+        context.progress.set_library_busy(false);
         let Some(last) = rows.last() else { break };
         after = last.id;
         let mut batch: Vec<(&Unhashed, String)> = Vec::new();
@@ -63,7 +62,7 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
                 }
                 batch.push((row, hash.to_string()));
             }
-            if oldest.elapsed() > BATCH_AGE {
+            if oldest.elapsed() > SCAN_BATCH_AGE {
                 hashed.files += store(context, &mut batch)?;
             }
         }
@@ -76,13 +75,9 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
     Ok(hashed)
 }
 
-/// What the library calls every 100 ms while another program has it locked: it bumps the heartbeat, and returns whether
-/// the wait is to end.
-fn while_locked(context: &Context) -> impl Fn() -> bool {
-    || {
-        context.progress.alive();
-        context.stop.is_cancelled()
-    }
+/// Waits for a locked database until the pass is stopped, and reports the wait.
+fn retry(context: &Context) -> Retry<'_> {
+    Retry::until_cancelled(&context.stop).observed_by(&*context.progress)
 }
 
 /// The hash of a row's file, if it still is the file that the row describes.
@@ -104,10 +99,10 @@ fn store(context: &Context, batch: &mut Vec<(&Unhashed, String)>) -> Result<u64,
         return Ok(0);
     }
     // Even when told to stop: what was read is kept, if the library is free.
-    let cancelled = while_locked(context);
-    context.library.write(Patience::endless(&cancelled), |tx| {
+    context.library.write(retry(context), |tx| {
         let mut writer = Writer::new(tx)?;
         batch.iter().try_for_each(|(row, hash)| writer.set_hash(row, hash))
     })?;
+    context.progress.set_library_busy(false);
     Ok(batch.drain(..).count() as u64)
 }

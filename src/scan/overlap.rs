@@ -4,12 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Error, root};
-
-/// How long a root may take to answer: a disk that sleeps needs some seconds, a dead share never does.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::base::times::ROOT_RESOLVE_TIMEOUT;
 
 /// Where a root really is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +98,7 @@ fn look_up(roots: &[PathBuf]) -> Vec<Option<ResolvedRoot>> {
     }
     drop(sender);
     let mut resolved = vec![None; roots.len()];
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + ROOT_RESOLVE_TIMEOUT;
     while let Ok((number, root)) = receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         resolved[number] = root;
     }

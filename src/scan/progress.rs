@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
+use tracing::debug;
+
+use crate::library::RetryObserver;
 
 /// What a scan is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -127,5 +130,14 @@ impl Progress {
     pub(crate) fn set_library_busy(&self, busy: bool) -> bool {
         self.alive();
         self.library_busy.swap(busy, Ordering::Relaxed)
+    }
+}
+
+/// A scan that waits for a locked database is alive, and says so.
+impl RetryObserver for Progress {
+    fn on_retry(&self) {
+        if !self.set_library_busy(true) {
+            debug!("the library is locked by another program; the scan waits");
+        }
     }
 }

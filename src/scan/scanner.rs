@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
-use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -10,10 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::scheduler::{Event, Scheduler};
 use super::state::ScanState;
 use super::{Error, Settings};
+use crate::base::times::SCANNER_STOP_TIMEOUT;
 use crate::library::Library;
-
-/// How long a stop waits for the deciding thread, which itself waits less for the scans.
-const STOP_PATIENCE: Duration = Duration::from_millis(950);
 
 /// Events that wait for the deciding thread, which may stand still for seconds at a locked library. When there are as
 /// many, the watches wait too, and keep some thousand hints each; of more than that they have all looked at anew.
@@ -76,7 +73,7 @@ impl Scanner {
             }
         }
         wake();
-        if tokio::time::timeout(STOP_PATIENCE, ended).await.is_err() {
+        if tokio::time::timeout(SCANNER_STOP_TIMEOUT, ended).await.is_err() {
             tracing::warn!("the scanner did not end in time and is left behind");
         }
         Ok(())

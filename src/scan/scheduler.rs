@@ -34,27 +34,16 @@ use super::root::{Look, Offline};
 use super::state::{Counts, Problem, ScanState};
 use super::watch::WatchEvent;
 use super::{Error, Settings, chain, discover, hashing, overlap};
+use crate::base::times::{
+    DATABASE_BUSY_TIMEOUT, SCHEDULER_BUSY_TIMEOUT, SCHEDULER_MIN_INTERVAL, SCHEDULER_POLL_INTERVAL,
+    SCHEDULER_STOP_TIMEOUT, WATCH_START_TIMEOUT,
+};
 use crate::library::files::statistics::Totals;
 use crate::library::jobs::{self, End, Queued, Reason, history};
-use crate::library::{self, Library, Patience};
+use crate::library::{self, Library, Retry};
 use roots::Root;
 use running::{Running, Work};
 use upkeep::Upkeep;
-
-/// Time between two looks for queued jobs, and at what runs.
-const POLL: Duration = Duration::from_secs(1);
-
-/// How long a stop waits for scans to record their end.
-const STOP_PATIENCE: Duration = Duration::from_millis(800);
-
-/// How long after a failure of the library itself a scan is tried again.
-const LIBRARY_PAUSE: Duration = Duration::from_secs(15);
-
-/// How long a root's first scan waits for its watch.
-const WATCH_PATIENCE: Duration = Duration::from_secs(3);
-
-/// How long the library may keep the thread that decides.
-const BRIEF: Duration = Duration::from_millis(200);
 
 /// What the scheduler is told.
 #[derive(Debug)]
@@ -146,7 +135,7 @@ impl Scheduler {
             if self.wanted.has_changed().unwrap_or(false) {
                 self.take_settings();
             }
-            if polled.is_none_or(|at| at.elapsed() >= POLL) {
+            if polled.is_none_or(|at| at.elapsed() >= SCHEDULER_POLL_INTERVAL) {
                 polled = Some(Instant::now());
                 self.poll();
             }
@@ -169,7 +158,8 @@ impl Scheduler {
         let is_free = self.abandoned_closed && self.running.is_empty() && self.are_all_looked_at();
         let may_begin = |due: &Instant| *due > now || is_free;
         let due = self.roots.iter().filter_map(Root::next).filter(may_begin).min();
-        due.map_or(POLL, |due| due.saturating_duration_since(now)).clamp(Duration::from_millis(10), POLL)
+        due.map_or(SCHEDULER_POLL_INTERVAL, |due| due.saturating_duration_since(now))
+            .clamp(SCHEDULER_MIN_INTERVAL, SCHEDULER_POLL_INTERVAL)
     }
 
     fn take(&mut self, event: Event) {
@@ -254,18 +244,18 @@ impl Scheduler {
 
     fn new_root(&self, path: &Path, watch: bool) -> Root {
         let stored = discover::stored(path);
-        let patience = Patience::within(BRIEF);
-        let walk = self.library.read(patience, |tx| history::last_walk(tx, &stored)).ok().flatten();
+        let retry = Retry::within(SCHEDULER_BUSY_TIMEOUT);
+        let walk = self.library.read(retry, |tx| history::last_walk(tx, &stored)).ok().flatten();
         let mut root = Root::new(path.to_owned(), walk.and_then(|walk| walk.completed));
         // The watch first: what changes during the walk must be seen by one of the two.
-        let patience = if watch { WATCH_PATIENCE } else { Duration::ZERO };
-        root.request_full_scan(Reason::Start, Instant::now() + patience);
+        let wait = if watch { WATCH_START_TIMEOUT } else { Duration::ZERO };
+        root.request_full_scan(Reason::Start, Instant::now() + wait);
         root
     }
 
     /// The lock is ours: whatever is still called running is dead.
     fn close_abandoned(&mut self) {
-        match self.library.write(Patience::within(BRIEF), |tx| jobs::fail_abandoned(tx)) {
+        match self.library.write(Retry::within(SCHEDULER_BUSY_TIMEOUT), |tx| jobs::fail_abandoned(tx)) {
             Ok(count) => {
                 self.abandoned_closed = true;
                 self.problem = None;
@@ -280,7 +270,7 @@ impl Scheduler {
                 );
                 // A neighbour's transaction ends by itself, and what it leaves is looked at with the next checks.
                 let is_brief = matches!(failure, library::Error::Busy { .. } | library::Error::Unsettled(_))
-                    && self.abandoned_since.elapsed() < library::BUSY_LIMIT;
+                    && self.abandoned_since.elapsed() < DATABASE_BUSY_TIMEOUT;
                 if !is_brief {
                     self.record_problem(&failure.into());
                 }
@@ -301,13 +291,13 @@ impl Scheduler {
         if let Err(failure) = self.library.tidy(false) {
             debug!(error = chain(&failure), "the database's -wal cannot be brought in yet");
         }
-        let patience = Patience::within(BRIEF);
-        match self.library.read(patience, |tx| jobs::queued(tx)) {
+        let retry = Retry::within(SCHEDULER_BUSY_TIMEOUT);
+        match self.library.read(retry, |tx| jobs::queued(tx)) {
             Ok(requests) => self.take_requests(requests),
             Err(failure) => debug!(error = chain(&failure), "cannot look for queued scans"),
         }
         if let Some((id, end)) = self.unrecorded.first()
-            && self.library.write(patience, |tx| jobs::end(tx, id, end, None)).is_ok()
+            && self.library.write(retry, |tx| jobs::end(tx, id, end, None)).is_ok()
         {
             self.unrecorded.remove(0);
         }
@@ -368,7 +358,7 @@ impl Scheduler {
 
     /// Waits a moment for scans to record how far they came.
     fn end(&mut self) {
-        let deadline = Instant::now() + STOP_PATIENCE;
+        let deadline = Instant::now() + SCHEDULER_STOP_TIMEOUT;
         while !self.running.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(event) = self.inbox.recv_timeout(left) else {

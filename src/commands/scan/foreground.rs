@@ -14,21 +14,16 @@ use tracing::warn;
 use super::report::{Bar, Ended, ended, plural};
 use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, Signals, listen, output};
 use crate::base::text::Text;
+use crate::base::times::{FOREGROUND_CHECK_INTERVAL, FOREGROUND_PROGRESS_INTERVAL, FOREGROUND_STOP_TIMEOUT};
 use crate::cli::ScanArgs;
 use crate::config::Config;
 use crate::library::jobs;
 use crate::library::lock::LockError;
-use crate::library::{Library, Patience};
+use crate::library::{Library, Retry};
 use crate::scan::hashing::{self, Hashed};
 use crate::scan::overlap::Overlaps;
 use crate::scan::progress::Progress;
 use crate::scan::{self, Context, Task, chain, job};
-
-/// How long a scan that was told to stop may take to record its end.
-const STOP_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Time between two looks at the lock file: as between a daemon's checks.
-const LOCK_PERIOD: Duration = Duration::from_millis(500);
 
 /// Scans, shows how far it is, and ends on Ctrl-C with what was stored.
 pub(super) fn scan(args: &ScanArgs, config: &Config, parts: Vec<Part>, library: Library) -> ExitCode {
@@ -105,7 +100,7 @@ fn guard(library: Arc<Library>) -> std::io::Result<mpsc::Receiver<LockError>> {
                     }
                 }
             }
-            std::thread::sleep(LOCK_PERIOD);
+            std::thread::sleep(FOREGROUND_CHECK_INTERVAL);
         }
     })?;
     Ok(lost)
@@ -122,7 +117,7 @@ async fn wait(
     shown: &Shown,
 ) -> (Option<Outcome>, Option<Stop>) {
     let mut bar = Bar::new();
-    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    let mut tick = tokio::time::interval(FOREGROUND_PROGRESS_INTERVAL);
     let mut stopped = None;
     let far = Instant::now() + Duration::from_secs(365 * 24 * 3600);
     let mut deadline = far;
@@ -135,17 +130,17 @@ async fn wait(
                     break None;
                 }
                 stop.cancel();
-                deadline = Instant::now() + STOP_PATIENCE;
+                deadline = Instant::now() + FOREGROUND_STOP_TIMEOUT;
             }
             _ = terminate.recv() => {
                 stopped = Some(Stop::Signal(EXIT_TERMINATED));
                 stop.cancel();
-                deadline = deadline.min(Instant::now() + STOP_PATIENCE);
+                deadline = deadline.min(Instant::now() + FOREGROUND_STOP_TIMEOUT);
             }
             Some(error) = lost.recv() => {
                 stopped.get_or_insert(Stop::Lost(error));
                 stop.cancel();
-                deadline = deadline.min(Instant::now() + STOP_PATIENCE);
+                deadline = deadline.min(Instant::now() + FOREGROUND_STOP_TIMEOUT);
             }
             () = sleep_until(deadline) => break None,
             _ = tick.tick() => {
@@ -190,7 +185,9 @@ impl Outcome {
 fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Shown) -> Outcome {
     let cancelled = || context.stop.is_cancelled();
     // The lock is ours: whoever left these running is dead.
-    if let Err(error) = context.library.write(Patience::endless(&cancelled), |tx| jobs::fail_abandoned(tx)) {
+    if let Err(error) =
+        context.library.write(Retry::until_cancelled(&context.stop), |tx| jobs::fail_abandoned(tx))
+    {
         warn!(error = chain(&error), "jobs of an earlier scan could not be closed");
     }
     let mut outcome = Outcome { ends: Vec::new(), hashed: Hashed::default() };
@@ -262,7 +259,7 @@ fn context(config: &Config, library: Library) -> Context {
 
 /// `--dry-run`: reads the roots and the library, and changes neither; takes no lock.
 pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitCode {
-    let library = match Library::view(&config.database.path, &|| false) {
+    let library = match Library::view(&config.database.path, &CancellationToken::new()) {
         Ok(library) => library,
         Err(error) => return output::fail(&error, EXIT_FAILURE),
     };

@@ -4,31 +4,24 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::report::{Bar, Ended};
 use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, listen, output};
+use crate::base::retry::Failure;
+use crate::base::times::{
+    JOB_CLAIM_TIMEOUT, JOB_HOLDER_POLL_INTERVAL, JOB_POLL, JOB_WITHDRAW_BUSY_TIMEOUT, SCAN_STALLED_AFTER,
+};
 use crate::cli::ScanArgs;
 use crate::config::Config;
 use crate::library::jobs::{self, Reason, Running, Standing, Status};
 use crate::library::lock::{self, Found, Holder, LockError};
-use crate::library::{self, Library, Patience};
+use crate::library::{self, Library, Retry};
 use crate::scan::progress::Snapshot;
 use crate::scan::{self, Summary, chain, discover};
-
-/// Time between two looks at the row.
-const LOOK: Duration = Duration::from_millis(200);
-
-/// Time between two looks whether there still is a daemon.
-const LOOK_AT_LOCK: Duration = Duration::from_secs(1);
-
-/// A daemon with roots takes a queued scan within a second, unless it is busy with another.
-const UNTAKEN: Duration = Duration::from_secs(5);
-
-/// Without a new heartbeat for this long, a scan is dead or hangs, and the daemon starts the next one.
-const SILENT: Duration = Duration::from_secs(30);
 
 /// Queues a job for each path, follows it, and takes back what the daemon does not take.
 pub(super) fn scan(
@@ -37,11 +30,11 @@ pub(super) fn scan(
     parts: &[Part],
     runtime_directory: Option<&Path>,
 ) -> ExitCode {
-    let stopped = match heed_signals() {
-        Ok(stopped) => stopped,
+    let stop = match Stop::listen() {
+        Ok(stop) => stop,
         Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
     };
-    let library = match Library::visit(&config.database.path, &|| stop_code(&stopped).is_some()) {
+    let library = match Library::visit(&config.database.path, &stop.cancel) {
         Ok(library) => library,
         Err(error) => return output::fail(&error, EXIT_FAILURE),
     };
@@ -51,18 +44,18 @@ pub(super) fn scan(
     let targets = parts.iter().flat_map(|part| &part.targets);
     for target in targets {
         let path = discover::stored(target);
-        match follow(&library, &path, args.accept_missing, &stopped, &find_holder) {
+        match follow(&library, &path, args.accept_missing, &stop, &find_holder) {
             Ok(end) => ends.push(end),
-            Err(Failure::Stopped(signal)) => {
+            Err(FollowError::Stopped(signal)) => {
                 code = ExitCode::from(signal);
                 break;
             }
-            Err(Failure::Untaken(reason)) => {
+            Err(FollowError::Untaken(reason)) => {
                 output::complain(&reason);
                 code = ExitCode::from(EXIT_FAILURE);
                 break;
             }
-            Err(Failure::Scan(error)) => {
+            Err(FollowError::Scan(error)) => {
                 code = output::fail(&error, EXIT_FAILURE);
                 break;
             }
@@ -84,13 +77,14 @@ pub(super) fn scan(
     if code == ExitCode::SUCCESS { printed } else { code }
 }
 
-enum Failure {
+/// Why a job was not followed to its end.
+enum FollowError {
     Stopped(u8),
     Untaken(String),
     Scan(scan::Error),
 }
 
-impl From<library::Error> for Failure {
+impl From<library::Error> for FollowError {
     fn from(error: library::Error) -> Self {
         Self::Scan(error.into())
     }
@@ -100,43 +94,42 @@ fn follow(
     library: &Library,
     path: &str,
     accept_missing: bool,
-    stopped: &AtomicU8,
+    stop: &Stop,
     find_holder: &dyn Fn() -> Result<Found, LockError>,
-) -> Result<Ended, Failure> {
-    let id = scan::new_job_id().map_err(Failure::Scan)?;
+) -> Result<Ended, FollowError> {
+    let id = scan::new_job_id().map_err(FollowError::Scan)?;
     let mut options = jobs::Options::new(Reason::Request);
     options.accept_missing = accept_missing;
     options.wait = true;
-    let cancelled = || stop_code(stopped).is_some();
-    let patience = Patience::brief(&cancelled);
-    library.write(patience, |tx| jobs::queue(tx, &id, path, &options))?;
+    let retry = Retry::new(&stop.cancel);
+    library.write(retry, |tx| jobs::queue(tx, &id, path, &options))?;
     let mut bar = Bar::new();
     let (mut taken, mut pulse) = (Instant::now(), Pulse::default());
     let (mut holder, mut looked) = (find_holder(), Instant::now());
-    loop {
-        let (standing, running) =
-            library.read(patience, |tx| Ok((jobs::standing(tx, &id)?, jobs::running(tx)?)))?;
+    let poll = || {
+        let give_up = |withdrawn, failure| Ok(Err((withdrawn, failure)));
+        let rows = library.read(retry, |tx| Ok((jobs::standing(tx, &id)?, jobs::running(tx)?)));
+        let (standing, running) = match rows {
+            Ok(rows) => rows,
+            Err(error) => return give_up(None, FollowError::from(error)),
+        };
         let Some(standing) = standing else {
-            return Err(Failure::Untaken(format!("the job {id} was removed from the library")));
+            return give_up(None, FollowError::Untaken(format!("the job {id} was removed from the library")));
         };
         if standing.is_over() {
-            return Ok(ended(path, &id, &standing));
+            return Ok(Ok(ended(path, &id, &standing)));
         }
         bar.show(path, &snapshot(&standing));
-        if let Some(code) = stop_code(stopped) {
-            drop(bar);
-            // What waits can be taken back; what runs is the daemon's, and useful.
-            take_back(library, &id, "the one who asked for it has gone");
-            return Err(Failure::Stopped(code));
+        if stop.cancel.is_cancelled() {
+            return Err(Failure::Temporary(()));
         }
         // The row was read after the lock was found free, and a daemon that ends well writes the row first.
         if matches!(holder, Ok(Found::NotHeld | Found::NoFile)) {
-            drop(bar);
-            take_back(library, &id, "the daemon has gone");
-            return Err(Failure::Untaken(match standing.status {
+            let reason = match standing.status {
                 Status::Queued => "whoever held the library has ended: run the command again".to_owned(),
                 _ => format!("the daemon has gone while it scanned {path}: run the command again"),
-            }));
+            };
+            return give_up(Some("the daemon has gone"), FollowError::Untaken(reason));
         }
         let takes_scans = !matches!(&holder, Ok(Found::Held(holder)) if holder.address.is_none());
         let pid = match &holder {
@@ -148,16 +141,25 @@ fn follow(
         if takes_scans && (standing.status != Status::Queued || busy) {
             taken = Instant::now();
         }
-        if taken.elapsed() > UNTAKEN {
-            drop(bar);
-            take_back(library, &id, "no daemon took it");
-            return Err(Failure::Untaken(why_untaken(&holder)));
+        if taken.elapsed() > JOB_CLAIM_TIMEOUT {
+            return give_up(Some("no daemon took it"), FollowError::Untaken(why_untaken(&holder)));
         }
-        if looked.elapsed() > LOOK_AT_LOCK {
+        if looked.elapsed() > JOB_HOLDER_POLL_INTERVAL {
             (holder, looked) = (find_holder(), Instant::now());
         }
-        std::thread::sleep(LOOK);
-    }
+        Err(Failure::Temporary(()))
+    };
+    // Nothing but the stop ends the polls without an outcome. What waits can be withdrawn; what runs is the daemon's, and
+    // useful.
+    let stopped = |_| Err((Some("the one who asked for it has gone"), FollowError::Stopped(stop.code())));
+    let outcome = JOB_POLL.run(Some(&stop.cancel), poll).unwrap_or_else(stopped);
+    drop(bar);
+    outcome.map_err(|(withdrawn, failure)| {
+        if let Some(reason) = withdrawn {
+            take_back(library, &id, reason);
+        }
+        failure
+    })
 }
 
 /// Tracks whether other scans make progress, by their heartbeats. A heartbeat is a time of another process's clock, which
@@ -175,12 +177,12 @@ impl Pulse {
         self.last = running.into_iter().map(|one| (since(&one), one)).map(|(at, one)| (one, at)).collect();
     }
 
-    /// Whether one of the rows makes progress: its last change is at most [`SILENT`] ago, and, where the lock file
+    /// Whether one of the rows makes progress: its last change is at most [`SCAN_STALLED_AFTER`] ago, and, where the lock file
     /// names a pid, it belongs to that process.
     fn is_felt(&self, holder: Option<u32>, now: Instant) -> bool {
-        self.last
-            .iter()
-            .any(|(one, at)| (holder.is_none() || one.pid == holder) && now.duration_since(*at) <= SILENT)
+        self.last.iter().any(|(one, at)| {
+            (holder.is_none() || one.pid == holder) && now.duration_since(*at) <= SCAN_STALLED_AFTER
+        })
     }
 }
 
@@ -202,8 +204,8 @@ fn why_untaken(holder: &Result<Found, LockError>) -> String {
 }
 
 fn take_back(library: &Library, id: &str, reason: &str) {
-    let patience = Patience::within(Duration::from_secs(1));
-    if let Err(error) = library.write(patience, |tx| jobs::withdraw(tx, id, reason)) {
+    let retry = Retry::within(JOB_WITHDRAW_BUSY_TIMEOUT);
+    if let Err(error) = library.write(retry, |tx| jobs::withdraw(tx, id, reason)) {
         output::warn(&format_args!("the job {id} could not be taken back: {}", chain(&error)));
     }
 }
@@ -228,29 +230,42 @@ fn snapshot(standing: &Standing) -> Snapshot {
     serde_json::from_str(text).unwrap_or_default()
 }
 
-/// Catches SIGINT and SIGTERM on a thread of their own; 0 until one comes, then the code to exit with.
-fn heed_signals() -> std::io::Result<Arc<AtomicU8>> {
-    let stopped = Arc::new(AtomicU8::new(0));
-    let told = Arc::clone(&stopped);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut interrupt, mut terminate) = listen(&runtime)?;
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => told.store(EXIT_INTERRUPTED, Ordering::Relaxed),
-                _ = terminate.recv() => told.store(EXIT_TERMINATED, Ordering::Relaxed),
-            }
-        });
-    })?;
-    Ok(stopped)
+/// The signal that asked the command to stop, once there was one.
+struct Stop {
+    code: Arc<AtomicU8>,
+    cancel: CancellationToken,
 }
 
-fn stop_code(stopped: &AtomicU8) -> Option<u8> {
-    Some(stopped.load(Ordering::Relaxed)).filter(|code| *code != 0)
+impl Stop {
+    /// Catches SIGINT and SIGTERM on a thread of their own.
+    fn listen() -> std::io::Result<Self> {
+        let stop = Self { code: Arc::default(), cancel: CancellationToken::new() };
+        let (code, cancel) = (Arc::clone(&stop.code), stop.cancel.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (mut interrupt, mut terminate) = listen(&runtime)?;
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            let signal = runtime.block_on(async {
+                tokio::select! {
+                    _ = interrupt.recv() => EXIT_INTERRUPTED,
+                    _ = terminate.recv() => EXIT_TERMINATED,
+                }
+            });
+            code.store(signal, Ordering::Release);
+            cancel.cancel();
+        })?;
+        Ok(stop)
+    }
+
+    /// The code to exit with, once cancelled.
+    fn code(&self) -> u8 {
+        self.code.load(Ordering::Acquire)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

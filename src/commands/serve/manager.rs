@@ -7,13 +7,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::scanning;
+use crate::base::times::STATUS_INTERVAL;
 use crate::config::Environment;
 use crate::daemon::health::Health;
 use crate::daemon::notify::{Notifier, watchdog_period};
 use crate::scan::ScanState;
-
-/// How often the status line is brought up to date.
-const STATUS_PERIOD: Duration = Duration::from_secs(1);
 
 /// systemd, or a service manager that speaks its protocol, if there is one.
 pub(super) struct Manager {
@@ -34,7 +32,7 @@ impl Manager {
 
     /// When to bring the status line up to date.
     pub(super) fn status_ticks(&self) -> Ticks {
-        Ticks::every(self.notifier.is_connected().then_some(STATUS_PERIOD))
+        Ticks::every(self.notifier.is_connected().then_some(STATUS_INTERVAL))
     }
 }
 

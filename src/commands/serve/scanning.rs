@@ -72,8 +72,8 @@ pub(super) fn start(
         let run = || {
             let (library, scanner, stop) = (Arc::clone(&library), scanner.clone(), stop.clone());
             async move {
-                let cancelled = stop.clone();
-                spawn_blocking(move || library.admit_writing(&|| cancelled.is_cancelled())).await??;
+                let cancel = stop.clone();
+                spawn_blocking(move || library.admit_writing(&cancel)).await??;
                 scanner.run(stop).await.map_err(Failure::from)
             }
         };

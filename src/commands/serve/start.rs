@@ -56,7 +56,7 @@ pub(super) fn open(sources: Sources, log: &Log, stop: &CancellationToken) -> Res
         create_directory: config.is_default_path,
         runtime_directory: sources.environment.runtime_directory(),
     };
-    let library = Library::open(&config.database.path, options, &|| stop.is_cancelled())?;
+    let library = Library::open(&config.database.path, options, stop)?;
     if let Some((starts, detail)) = library.count_damaged_start()
         && starts > DAMAGED_STARTS
     {

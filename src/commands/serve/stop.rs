@@ -2,21 +2,18 @@
 
 use std::error::Error;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use super::{Daemon, ServeError, http_ended};
+use crate::base::times::DATABASE_CLOSE_MIN_TIMEOUT;
 use crate::daemon::health::Phase;
 use crate::daemon::signals::{Signals, Stop};
 
 /// Exit code after a second SIGINT: 128 + SIGINT, as shells have it.
 const EXIT_INTERRUPTED: u8 = 130;
-
-/// Time that closing gets when the shutdown timeout has run out: enough for a healthy disk.
-const LEAST_TIME_TO_CLOSE: Duration = Duration::from_millis(500);
 
 /// Ends everything in order; returns early on a second SIGINT.
 pub(super) async fn stop(
@@ -64,7 +61,7 @@ async fn end(daemon: &mut Daemon, deadline: Instant) {
     if !left.is_empty() {
         warn!("cancelled after {:?}: {}", daemon.shutdown_timeout, left.join(", "));
     }
-    close(daemon, deadline.max(Instant::now() + LEAST_TIME_TO_CLOSE)).await;
+    close(daemon, deadline.max(Instant::now() + DATABASE_CLOSE_MIN_TIMEOUT)).await;
 }
 
 /// Stops the checks and closes the database.

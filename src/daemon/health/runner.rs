@@ -13,21 +13,10 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, timeout_at};
 
 use super::{Check, CheckResult, Results};
-
-/// A result this young is valid without a new run.
-const FRESH_FOR: Duration = Duration::from_millis(250);
-/// How long a probe waits for a check: with it, a probe is answered within 100 ms.
-const PROBE_TIMEOUT: Duration = Duration::from_millis(80);
-/// How long the last result replaces one that is late or busy.
-const STALE_AFTER: Duration = Duration::from_secs(1);
-/// Time between two runs without a request: short enough that there is always a result that can replace the next one if
-/// that meets the commit of another program.
-const PERIOD: Duration = Duration::from_millis(500);
-/// Time until the next run of a check that was busy, while the last result is valid: a program that commits all the time
-/// leaves the database free for moments only, and two runs a second would miss them all.
-const BUSY_RETRY_INTERVAL: Duration = Duration::from_millis(20);
-/// Without a result for this long, the daemon itself has failed.
-const DEAD_AFTER: Duration = Duration::from_secs(5);
+use crate::base::times::{
+    HEALTH_BUSY_RETRY_INTERVAL, HEALTH_CHECK_INTERVAL, HEALTH_DEAD_AFTER, HEALTH_FRESH_FOR,
+    HEALTH_PROBE_TIMEOUT, HEALTH_STALE_AFTER,
+};
 
 /// Upper bounds of the duration histogram's buckets, in seconds.
 pub const BUCKETS: [f64; 11] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.08, 0.25, 1.0];
@@ -80,7 +69,7 @@ struct State {
 impl State {
     fn is_fresh(&self, now: Instant) -> bool {
         let age = |last: &Arc<CheckResult>| now.saturating_duration_since(last.checked_at);
-        self.last.as_ref().is_some_and(|last| age(last) <= FRESH_FOR)
+        self.last.as_ref().is_some_and(|last| age(last) <= HEALTH_FRESH_FOR)
     }
 
     /// The result that is valid while no run is late.
@@ -93,7 +82,7 @@ impl State {
     /// The last result that was not busy, while it may replace another.
     fn substitute(&self, now: Instant) -> Option<Arc<CheckResult>> {
         let age = |result: &Arc<CheckResult>| now.saturating_duration_since(result.checked_at);
-        self.settled.as_ref().filter(|result| age(result) < STALE_AFTER).cloned()
+        self.settled.as_ref().filter(|result| age(result) < HEALTH_STALE_AFTER).cloned()
     }
 
     /// Whether the last run was busy and another may still end before that is a failure.
@@ -124,7 +113,7 @@ impl Runner {
         std::thread::Builder::new().name("check".to_owned()).spawn(move || own.run(&mut check))?;
         let own = Arc::clone(&runner);
         tokio::spawn(async move {
-            let mut period = interval(PERIOD);
+            let mut period = interval(HEALTH_CHECK_INTERVAL);
             period.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while !own.lock().stopped {
                 period.tick().await;
@@ -167,7 +156,7 @@ impl Runner {
         let mut state = self.lock();
         while state.requested.is_none() && !state.stopped {
             state = if state.wants_retry(Instant::now()) {
-                let waited = self.requested.wait_timeout(state, BUSY_RETRY_INTERVAL);
+                let waited = self.requested.wait_timeout(state, HEALTH_BUSY_RETRY_INTERVAL);
                 let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
                 if waited.timed_out() {
                     state.requested.get_or_insert_with(Instant::now);
@@ -198,7 +187,7 @@ impl Runner {
         })
     }
 
-    /// Stores the valid result, from a new run if the last is too old. Takes [`PROBE_TIMEOUT`] at most.
+    /// Stores the valid result, from a new run if the last is too old. Takes [`HEALTH_PROBE_TIMEOUT`] at most.
     pub(super) async fn refresh(&self) {
         loop {
             let mut done = pin!(self.done.notified());
@@ -214,7 +203,7 @@ impl Runner {
                     return self.store(&mut state, valid, now);
                 }
                 let requested = self.request_at(&mut state, now);
-                if now >= requested + PROBE_TIMEOUT {
+                if now >= requested + HEALTH_PROBE_TIMEOUT {
                     let valid = state.substitute(now).unwrap_or_else(|| self.late(requested, now));
                     return self.store(&mut state, Some(valid), now);
                 }
@@ -222,7 +211,7 @@ impl Runner {
                 requested
             };
             // The next turn of the loop decides whether it is late.
-            let _ = timeout_at((requested + PROBE_TIMEOUT).into(), done).await;
+            let _ = timeout_at((requested + HEALTH_PROBE_TIMEOUT).into(), done).await;
         }
     }
 
@@ -245,7 +234,7 @@ impl Runner {
     pub(super) async fn stop(&self) {
         self.lock().stopped = true;
         self.requested.notify_one();
-        let deadline = Instant::now() + PROBE_TIMEOUT;
+        let deadline = Instant::now() + HEALTH_PROBE_TIMEOUT;
         loop {
             let mut done = pin!(self.done.notified());
             done.as_mut().enable();
@@ -261,7 +250,7 @@ impl Runner {
 
     pub(super) fn is_alive(&self) -> bool {
         let state = self.lock();
-        state.stopped || state.stored_at.elapsed() < DEAD_AFTER
+        state.stopped || state.stored_at.elapsed() < HEALTH_DEAD_AFTER
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -9,7 +9,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use hyper::rt::ReadBufCursor;
 use hyper::server::conn::http1;
@@ -20,14 +19,10 @@ use super::framing::{Found, Framing, MAX_HEAD};
 use super::reply;
 use super::service::{Routes, Service};
 use super::state::{Connection, Stage};
+use crate::base::times::{HTTP_LINGER_TIMEOUT, HTTP_STOP_GRACE};
 
 /// Size of one read. Most requests are far smaller, and the buffer is on the stack.
 const READ: usize = 2 * 1024;
-/// How long the socket is read after a response for which the client may not have waited. Closing it with unread bytes
-/// would reset the connection, and the client could lose the response (RFC 9112, section 9.6).
-const LINGER: Duration = Duration::from_secs(1);
-/// When the daemon stops, a half-sent request and a new connection still get the time that a lost packet takes.
-pub(super) const GRACE: Duration = Duration::from_millis(250);
 /// The most that [`discard`] reads once the daemon stops.
 const MOST_DISCARDED: usize = 1024 * 1024;
 
@@ -88,7 +83,7 @@ pub(super) async fn run<R: Routes>(connection: Arc<Connection>, routes: R, count
     if connection.closes_after_response() || !io.buffered.is_empty() {
         connection.socket.close_write();
         connection.enter(Stage::Lingering);
-        let _ = tokio::time::timeout(LINGER, discard(&connection)).await;
+        let _ = tokio::time::timeout(HTTP_LINGER_TIMEOUT, discard(&connection)).await;
     }
 }
 
@@ -160,7 +155,7 @@ impl hyper::rt::Read for Io {
                 // a new connection, such as all from the backlog, may still be on the way.
                 match connection.socket.try_read(&mut space[..room])? {
                     Some(count) => count,
-                    None if this.framing.partial() || connection.is_younger_than(GRACE) => {
+                    None if this.framing.partial() || connection.is_younger_than(HTTP_STOP_GRACE) => {
                         return Poll::Pending;
                     }
                     None => 0,

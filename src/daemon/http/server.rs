@@ -2,7 +2,7 @@
 //!
 //! At the limit the loop keeps one accepted connection waiting and accepts no other: the rest waits in the kernel's
 //! backlog. The waiting one is admitted as soon as a connection ends. The oldest connection that was inactive for
-//! [`EVICTION_AGE`] is closed for it.
+//! [`HTTP_EVICTION_AGE`] is closed for it.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -18,36 +18,28 @@ use tracing::{debug, warn};
 use warp::Filter;
 use warp::reply::Response;
 
-use super::connection::{self, GRACE};
+use super::connection;
 use super::counters::{CloseReason, Counters};
 use super::listener::{AcceptError, Accepting, Closing, Listener};
 use super::registry::{Registry, StageTimeouts};
 use super::service::Routes;
 use super::socket::Socket;
 use super::state::Connection;
+use crate::base::times::{
+    HTTP_ACCEPT_RETRY_INTERVAL, HTTP_EVICTION_AGE, HTTP_IDLE_TIMEOUT, HTTP_RECEIVE_TIMEOUT,
+    HTTP_STALL_TIMEOUT, HTTP_STOP_GRACE, HTTP_STOP_STALL_TIMEOUT, HTTP_SWEEP_INTERVAL, HTTP_WARNING_INTERVAL,
+};
 
 /// Descriptors kept for everything else: database, log, roots, directories of a scan, notifications.
 const RESERVE: u64 = 128;
 /// How long a stage may last while the daemon runs.
-const RUNNING: StageTimeouts = StageTimeouts {
-    idle: Duration::from_secs(75),
-    receiving: Duration::from_secs(10),
-    stalled: Duration::from_secs(10),
-};
-/// The same once it stops and [`connection::GRACE`] has passed.
+const RUNNING: StageTimeouts =
+    StageTimeouts { idle: HTTP_IDLE_TIMEOUT, receiving: HTTP_RECEIVE_TIMEOUT, stalled: HTTP_STALL_TIMEOUT };
+/// The same once it stops and [`HTTP_STOP_GRACE`] has passed.
 const STOPPING: StageTimeouts =
-    StageTimeouts { idle: Duration::ZERO, receiving: Duration::ZERO, stalled: Duration::from_secs(1) };
-/// How often the timeouts are checked.
-const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
-/// How long a connection must have been inactive before it is closed in favour of a new one.
-const EVICTION_AGE: Duration = Duration::from_secs(1);
-/// Pause after accept(2) failed for lack of descriptors or memory: other threads may free some.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(10);
+    StageTimeouts { idle: Duration::ZERO, receiving: Duration::ZERO, stalled: HTTP_STOP_STALL_TIMEOUT };
 /// Connections accepted from the backlog at the stop before other tasks run.
 const BURST: usize = 64;
-/// Time between two warnings about the same lack.
-const WARNING_INTERVAL: Duration = Duration::from_secs(60);
-
 /// Limits of the HTTP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -136,7 +128,7 @@ struct Server<R> {
 
 impl<R: Routes> Server<R> {
     async fn accept_until_stopped(&mut self, listener: &Accepting) -> Result<(), ServeError> {
-        let mut sweep = interval(SWEEP_INTERVAL);
+        let mut sweep = interval(HTTP_SWEEP_INTERVAL);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stop = self.stop.clone();
         let mut stopped = pin!(stop.cancelled());
@@ -174,16 +166,16 @@ impl<R: Routes> Server<R> {
         self.registry.spawn(connection, serving);
     }
 
-    /// Closes the oldest connection that is inactive for [`EVICTION_AGE`]. Pauses until a connection ends, or the oldest
+    /// Closes the oldest connection that is inactive for [`HTTP_EVICTION_AGE`]. Pauses until a connection ends, or the oldest
     /// may be closed. Returns whether one was closed.
     fn make_room(&mut self) -> bool {
         let now = Instant::now();
         let oldest = self.registry.oldest_inactive();
-        let closable = oldest.map_or(now, |(since, _)| since) + EVICTION_AGE;
+        let closable = oldest.map_or(now, |(since, _)| since) + HTTP_EVICTION_AGE;
         match oldest {
             Some((_, id)) if closable <= now => {
                 self.registry.close(id, CloseReason::Evicted);
-                self.paused_until = Some(now + EVICTION_AGE);
+                self.paused_until = Some(now + HTTP_EVICTION_AGE);
                 true
             }
             _ => {
@@ -231,7 +223,7 @@ impl<R: Routes> Server<R> {
                 if !self.make_room() {
                     self.warn_exhausted(&error);
                 }
-                let retry_at = Instant::now() + EXHAUSTED_PAUSE;
+                let retry_at = Instant::now() + HTTP_ACCEPT_RETRY_INTERVAL;
                 self.paused_until = self.paused_until.map(|until| until.min(retry_at));
             }
         }
@@ -239,7 +231,7 @@ impl<R: Routes> Server<R> {
     }
 
     fn warn_exhausted(&mut self, error: &io::Error) {
-        if self.warned.is_none_or(|at| at.elapsed() > WARNING_INTERVAL) {
+        if self.warned.is_none_or(|at| at.elapsed() > HTTP_WARNING_INTERVAL) {
             self.warned = Some(Instant::now());
             warn!(%error, "cannot accept connections; raise the limit of open files (LimitNOFILE)");
         }
@@ -247,7 +239,7 @@ impl<R: Routes> Server<R> {
 
     /// Returns when the last connection is closed.
     async fn drain(&mut self) {
-        let mut sweep = interval_at(Instant::now() + GRACE, GRACE);
+        let mut sweep = interval_at(Instant::now() + HTTP_STOP_GRACE, HTTP_STOP_GRACE);
         loop {
             tokio::select! {
                 ended = self.registry.ended() => if ended.is_none() { return },

@@ -13,26 +13,20 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
+use tokio_util::sync::CancellationToken;
 
+use super::Error;
 use super::exclusion::Exclusion;
 use super::restore::at_place;
-use super::{Cancelled, Error};
+use crate::base::retry::{self, Failure, Stopped};
+use crate::base::times::{RESTORE_DAEMON_RETRY, RESTORE_IN_USE_RETRY};
 use crate::library::draft::{Draft, rename_new, sync_directory};
 use crate::library::lock::{self, Found, Holder, Lock, LockError};
 use crate::library::path::directory;
 use crate::library::{OpenError, path};
-
-/// How long other programs may take to end what they do with the library.
-const LIMIT: Duration = Duration::from_secs(3);
-
-/// How long the daemon may take; then it is replaced under it.
-const DAEMON_LIMIT: Duration = Duration::from_secs(1);
-
-/// Between two tries: the daemon may have the library open for most of the time while it scans.
-const PAUSE: Duration = Duration::from_micros(200);
 
 /// What the library from before is called, after its own name.
 const KEPT: &str = ".before-restore-";
@@ -57,13 +51,13 @@ pub(super) fn replace(
     draft: &Draft,
     database: &Path,
     runtime_directory: Option<&Path>,
-    cancelled: Cancelled<'_>,
+    cancel: &CancellationToken,
 ) -> Result<Replaced, Error> {
     let failed = |error: Errno| at_place(database, &error.into());
-    let standing = standing(database, runtime_directory, cancelled)?;
+    let standing = standing(database, runtime_directory, cancel)?;
     let mut replaced = Replaced { kept: None, aside: Vec::new(), daemon: None };
     if database.symlink_metadata().is_ok() {
-        replaced.kept = Some(exchange(draft, database, &standing, cancelled)?);
+        replaced.kept = Some(exchange(draft, database, &standing, cancel)?);
     } else {
         // A daemon that runs has left it there: it holds nothing of a library that is gone.
         replaced.aside = set_aside(database, None).map_err(failed)?;
@@ -79,7 +73,7 @@ pub(super) fn replace(
 fn standing(
     database: &Path,
     runtime_directory: Option<&Path>,
-    cancelled: Cancelled<'_>,
+    cancel: &CancellationToken,
 ) -> Result<Standing, Error> {
     if let Found::Held(holder) = lock::find(database, runtime_directory).map_err(OpenError::from)? {
         return Ok(Standing::Daemon(holder));
@@ -87,7 +81,7 @@ fn standing(
     if !lock::was_locked(database, runtime_directory) {
         return Ok(Standing::NoDaemon { _lock: None });
     }
-    match Lock::acquire(database, runtime_directory, cancelled) {
+    match Lock::acquire(database, runtime_directory, cancel) {
         Ok(lock) => Ok(Standing::NoDaemon { _lock: Some(Box::new(lock)) }),
         Err(LockError::Held { holder, .. }) => Ok(Standing::Daemon(holder)),
         Err(LockError::Cancelled(_)) => Err(Error::Cancelled),
@@ -100,10 +94,10 @@ fn exchange(
     draft: &Draft,
     database: &Path,
     standing: &Standing,
-    cancelled: Cancelled<'_>,
+    cancel: &CancellationToken,
 ) -> Result<PathBuf, Error> {
     let failed = |error: Errno| at_place(database, &error.into());
-    let exclusion = exclude(database, standing, cancelled)?;
+    let exclusion = exclude(database, standing, cancel)?;
     remove_links(database);
     let has_log = exclusion.is_some()
         && ["-wal", "-journal"].iter().any(|suffix| {
@@ -164,30 +158,31 @@ fn remove_links(database: &Path) {
 fn exclude(
     database: &Path,
     standing: &Standing,
-    cancelled: Cancelled<'_>,
+    cancel: &CancellationToken,
 ) -> Result<Option<Exclusion>, Error> {
     let daemon = match standing {
         Standing::Daemon(holder) => holder.pid,
         Standing::NoDaemon { .. } => None,
     };
-    let start = Instant::now();
-    loop {
-        match Exclusion::try_hold(database).map_err(|error| at_place(database, &error))? {
-            Ok(exclusion) if exclusion.is_at(database) => return Ok(Some(exclusion)),
-            Err(occupant) if daemon.is_some() && occupant == daemon && start.elapsed() > DAEMON_LIMIT => {
-                return Ok(None);
-            }
-            Err(pid) if start.elapsed() > LIMIT => {
-                return Err(Error::InUse { path: database.to_owned(), pid });
-            }
-            // Busy, or just replaced by another program.
-            _ => {}
+    let attempt = || match Exclusion::try_hold(database) {
+        Ok(Ok(exclusion)) if exclusion.is_at(database) => Ok(Some(exclusion)),
+        // Just replaced by another program.
+        Ok(Ok(_)) => Err(Failure::Temporary(Ok(None))),
+        Ok(Err(pid)) => Err(Failure::Temporary(Ok(pid))),
+        Err(error) => Err(Failure::Permanent(Err(error))),
+    };
+    let is_daemon =
+        |failure: &io::Result<Option<u32>>| daemon.is_some() && matches!(failure, Ok(pid) if *pid == daemon);
+    let policies = [RESTORE_IN_USE_RETRY, RESTORE_DAEMON_RETRY];
+    let policy_of = |failure: &_| usize::from(is_daemon(failure));
+    retry::run(policies, Some(cancel), attempt, policy_of).or_else(|stopped| match stopped {
+        Stopped::TimedOut(failure) if is_daemon(&failure) => Ok(None),
+        Stopped::TimedOut(Ok(pid)) | Stopped::Failed(Ok(pid)) => {
+            Err(Error::InUse { path: database.to_owned(), pid })
         }
-        if cancelled() {
-            return Err(Error::Cancelled);
-        }
-        std::thread::sleep(PAUSE);
-    }
+        Stopped::TimedOut(Err(error)) | Stopped::Failed(Err(error)) => Err(at_place(database, &error)),
+        Stopped::Cancelled => Err(Error::Cancelled),
+    })
 }
 
 /// Takes the names of what lies beside a library from it: the logs get names beside `kept`, by which SQLite finds them

@@ -14,9 +14,10 @@ use rusqlite::ErrorCode;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::geteuid;
+use tokio_util::sync::CancellationToken;
 
 use super::replace::{Replaced, replace};
-use super::{Cancelled, Error, Flaw, examine, explained};
+use super::{Error, Flaw, examine, explained};
 use crate::library::draft::{self, Draft};
 use crate::library::identity::Stamp;
 use crate::library::lock::Holder;
@@ -63,7 +64,7 @@ pub fn restore(
     backup: &Path,
     database: &Path,
     options: Options<'_>,
-    cancelled: Cancelled<'_>,
+    cancel: &CancellationToken,
 ) -> Result<Restored, Error> {
     let start = Instant::now();
     let backup = std::path::absolute(backup).unwrap_or_else(|_| backup.to_owned());
@@ -73,9 +74,9 @@ pub fn restore(
     draft::sweep(directory(&database));
     let failed = |error: io::Error| at_place(&database, &error);
     let draft = Draft::new(directory(&database)).map_err(failed)?;
-    copy(&backup, &draft, &database, cancelled)?;
+    copy(&backup, &draft, &database, cancel)?;
     let unusable = |problem: String| Error::Unusable { path: backup.clone(), problem };
-    let copied = examine(&draft.file(), cancelled).map_err(|flaw| match flaw {
+    let copied = examine(&draft.file(), cancel).map_err(|flaw| match flaw {
         Flaw::Mismatch(mismatch) => unusable(format!("it {mismatch}")),
         Flaw::Damaged(problem) => unusable(format!("it is damaged ({problem})")),
         Flaw::Sqlite(error) => match error.sqlite_error_code() {
@@ -92,10 +93,10 @@ pub fn restore(
         file.metadata()
     });
     let bytes = written.map_err(failed)?.len();
-    if cancelled() {
+    if cancel.is_cancelled() {
         return Err(Error::Cancelled);
     }
-    let Replaced { kept, aside, daemon } = replace(&draft, &database, options.runtime_directory, cancelled)?;
+    let Replaced { kept, aside, daemon } = replace(&draft, &database, options.runtime_directory, cancel)?;
     drop(draft);
     draft::sync_directory(directory(&database)).map_err(failed)?;
     Ok(Restored { path: database, bytes, files: copied.files, kept, aside, daemon, took: start.elapsed() })
@@ -151,7 +152,7 @@ fn prepare(database: &Path, create_directory: bool) -> Result<Option<Access>, Er
 }
 
 /// Copies the backup, and a log or a journal beside it, into the draft. Refuses one that changes meanwhile.
-fn copy(backup: &Path, draft: &Draft, database: &Path, cancelled: Cancelled<'_>) -> Result<(), Error> {
+fn copy(backup: &Path, draft: &Draft, database: &Path, cancel: &CancellationToken) -> Result<(), Error> {
     let unreadable =
         |error: &io::Error| Error::Unusable { path: backup.to_owned(), problem: explained(backup, error) };
     let logs = ["-wal", "-journal"].map(|suffix| (companion(backup, suffix), draft.companion(suffix)));
@@ -169,7 +170,7 @@ fn copy(backup: &Path, draft: &Draft, database: &Path, cancelled: Cancelled<'_>)
         let from = OpenOptions::new().read(true).custom_flags(flags).open(from);
         let from = from.map_err(|error| unreadable(&error))?;
         loop {
-            if cancelled() {
+            if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
             match io::copy(&mut (&from).take(CHUNK), &mut to) {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tracing::info;
 
@@ -12,16 +12,15 @@ use super::moves::Moves;
 use super::planning::PlannedScan;
 use super::row::JobRow;
 use super::{BATCH, ScanResult};
+use crate::base::retry::Failure;
+use crate::base::times::{SCAN_BATCH_AGE, SCAN_POLL_INTERVAL, SCAN_SETTLE_WAIT};
 use crate::library::files;
 use crate::library::files::writer::Writer;
 use crate::scan::plan::{Plan, Vanished};
 use crate::scan::progress::Phase;
 use crate::scan::read::{self, Reading};
 use crate::scan::root;
-use crate::scan::{Error, debounce, store};
-
-/// The longest that a file read waits for its transaction.
-const BATCH_AGE: Duration = Duration::from_secs(1);
+use crate::scan::{Error, store};
 
 /// Rounds of looking again at files that were being written, for a scan that a user waits for.
 const SETTLE_ROUNDS: u32 = 2;
@@ -68,7 +67,7 @@ impl Apply<'_> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut oldest = Instant::now();
         loop {
-            match readings.recv_timeout(Duration::from_millis(100)) {
+            match readings.recv_timeout(SCAN_POLL_INTERVAL) {
                 Ok(reading) => {
                     if batch.is_empty() {
                         oldest = Instant::now();
@@ -82,7 +81,7 @@ impl Apply<'_> {
                 }
             }
             self.row.check()?;
-            if batch.len() >= BATCH || (!batch.is_empty() && oldest.elapsed() > BATCH_AGE) {
+            if batch.len() >= BATCH || (!batch.is_empty() && oldest.elapsed() > SCAN_BATCH_AGE) {
                 self.store(plan, &mut batch)?;
             }
             self.row.tick()?;
@@ -117,10 +116,10 @@ impl Apply<'_> {
                 }
                 self.result.summary.unsettled = 0;
                 context.progress.enter(Phase::Settling);
-                let until = Instant::now() + debounce::DEBOUNCE + Duration::from_millis(50);
-                while Instant::now() < until {
-                    self.row.tick()?;
-                    std::thread::sleep(Duration::from_millis(20));
+                // Until the wait is over, or the scan is to end.
+                let tick = || self.row.tick().err().ok_or(Failure::Temporary(()));
+                if let Ok(error) = SCAN_SETTLE_WAIT.run(None, tick) {
+                    return Err(error);
                 }
                 let plan = self.scan.compare(&targets, None)?;
                 self.result.put_off(&plan);

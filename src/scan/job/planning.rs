@@ -7,14 +7,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::moves::{self, Moves};
 use super::row::JobRow;
 use super::{BATCH, Error};
-use crate::library::Patience;
+use crate::base::times::SCAN_POLL_INTERVAL;
 use crate::library::files::{self, Span};
 use crate::scan::compare::{Scope, compare};
 use crate::scan::discover::{self, Rules};
@@ -95,10 +94,9 @@ impl PlannedScan<'_> {
             context.progress.found(found);
             if self.row.tick().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let cancelled = self.row.while_locked();
         let plan = compare(&Scope {
             library: &context.library,
-            patience: Patience::endless(&cancelled),
+            retry: self.row.retry(),
             rules: Rules { root, extensions: &context.extensions, except: &except.collect::<Vec<_>>() },
             targets,
             baseline: &self.baseline,
@@ -152,7 +150,7 @@ impl PlannedScan<'_> {
             while !is_last {
                 let mut batch = Vec::new();
                 while batch.len() < BATCH && !is_last {
-                    match hashes.recv_timeout(Duration::from_millis(100)) {
+                    match hashes.recv_timeout(SCAN_POLL_INTERVAL) {
                         Ok(hash) => batch.push(hash),
                         Err(RecvTimeoutError::Timeout) => {}
                         Err(RecvTimeoutError::Disconnected) => is_last = true,

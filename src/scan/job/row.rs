@@ -7,14 +7,11 @@ use std::time::{Duration, Instant};
 use tracing::{debug, info};
 
 use super::{Context, Error, Summary, Task};
+use crate::base::times::{SCAN_BUSY_REPORT_AFTER, SCAN_END_BUSY_TIMEOUT, SCAN_HEARTBEAT_INTERVAL};
 use crate::library::jobs::{self, End, history};
-use crate::library::{self, Patience, sqlite};
+use crate::library::{self, Retry, sqlite};
 use crate::scan::discover;
-use crate::scan::progress::Progress;
 use crate::scan::root::Offline;
-
-/// Time between two heartbeats.
-const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// The row of one job.
 pub(super) struct JobRow<'a> {
@@ -61,9 +58,9 @@ impl<'a> JobRow<'a> {
 
     /// Records how the job ended. Waits a moment for the library, but not for long: this may be the way out.
     pub(super) fn finish(&self, end: &End, summary: &Summary) -> Result<(), library::Error> {
-        let patience = Patience::within(Duration::from_millis(500));
+        let retry = Retry::within(SCAN_END_BUSY_TIMEOUT);
         let summary = serde_json::to_string(summary).ok();
-        self.context.library.write(patience, |tx| {
+        self.context.library.write(retry, |tx| {
             self.record_progress(tx)?;
             jobs::end(tx, &self.task.job.id, end, summary.as_deref())
         })
@@ -84,8 +81,7 @@ impl<'a> JobRow<'a> {
         &self,
         work: impl FnMut(&sqlite::Transaction<'_>) -> sqlite::Result<T>,
     ) -> Result<T, Error> {
-        let cancelled = self.while_locked();
-        let value = self.context.library.read(Patience::endless(&cancelled), work)?;
+        let value = self.context.library.read(self.retry(), work)?;
         self.context.progress.set_library_busy(false);
         Ok(value)
     }
@@ -95,10 +91,8 @@ impl<'a> JobRow<'a> {
         work: impl FnOnce(&sqlite::Transaction<'_>) -> sqlite::Result<T>,
     ) -> Result<T, Error> {
         let start = Instant::now();
-        let cancelled = self.while_locked();
-        let patience = Patience::endless(&cancelled).for_generation(self.generation);
-        let value = self.context.library.write(patience, work)?;
-        if self.context.progress.set_library_busy(false) && start.elapsed() > Duration::from_secs(1) {
+        let value = self.context.library.write(self.retry().for_generation(self.generation), work)?;
+        if self.context.progress.set_library_busy(false) && start.elapsed() > SCAN_BUSY_REPORT_AFTER {
             info!(
                 seconds = start.elapsed().as_secs(),
                 "the library was locked by another program; the scan goes on"
@@ -120,12 +114,9 @@ impl<'a> JobRow<'a> {
         })
     }
 
-    /// What the library calls every 100 ms while another program has it locked. Returns whether the wait is to end.
-    pub(super) fn while_locked(&self) -> impl Fn() -> bool {
-        || {
-            note_library_busy(&self.context.progress);
-            self.context.stop.is_cancelled()
-        }
+    /// Waits for a locked database until the scan is stopped, and reports the wait.
+    pub(super) fn retry(&self) -> Retry<'a> {
+        Retry::until_cancelled(&self.context.stop).observed_by(&*self.context.progress)
     }
 
     /// Checks whether the scan may go on, and writes a heartbeat if one is due.
@@ -136,13 +127,13 @@ impl<'a> JobRow<'a> {
 
     /// A heartbeat between batches. A library that is locked just now gets the next one.
     fn beat_if_due(&self) {
-        if self.heartbeat.get().elapsed() <= HEARTBEAT {
+        if self.heartbeat.get().elapsed() <= SCAN_HEARTBEAT_INTERVAL {
             return;
         }
         self.heartbeat.set(Instant::now());
         if self.is_begun() {
-            let patience = Patience::within(Duration::ZERO);
-            let _ = self.context.library.write(patience, |tx| self.record_progress(tx));
+            let retry = Retry::within(Duration::ZERO);
+            let _ = self.context.library.write(retry, |tx| self.record_progress(tx));
         }
     }
 
@@ -163,12 +154,5 @@ impl<'a> JobRow<'a> {
 
     pub(super) fn offline(&self, why: Offline) -> Error {
         Error::Offline { root: self.task.root.clone(), why }
-    }
-}
-
-/// Records that the library is locked by another program, and bumps the heartbeat.
-fn note_library_busy(progress: &Progress) {
-    if !progress.set_library_busy(true) {
-        debug!("the library is locked by another program; the scan waits");
     }
 }

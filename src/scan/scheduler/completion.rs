@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use tracing::{debug, info, warn};
 
-use super::{LIBRARY_PAUSE, Scheduler};
+use super::Scheduler;
+use crate::base::times::SCAN_DATABASE_RETRY_INTERVAL;
 use crate::library;
 use crate::scan::job::Report;
 use crate::scan::state::Problem;
@@ -93,11 +94,14 @@ impl Scheduler {
                 self.hash_due = Some(Instant::now());
             }
             Err(failure) => {
-                self.hash_due = Some(Instant::now() + LIBRARY_PAUSE);
+                self.hash_due = Some(Instant::now() + SCAN_DATABASE_RETRY_INTERVAL);
                 if matches!(failure, Error::Library(library::Error::Replaced(_))) {
                     debug!(error = chain(&failure), "hashing will be tried again");
                 } else {
-                    warn!("hashing failed and is tried again in {LIBRARY_PAUSE:?}: {}", chain(&failure));
+                    warn!(
+                        "hashing failed and is tried again in {SCAN_DATABASE_RETRY_INTERVAL:?}: {}",
+                        chain(&failure)
+                    );
                     self.record_problem(&failure);
                 }
             }

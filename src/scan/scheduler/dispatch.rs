@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use super::roots::Root;
 use super::running::{Running, Work};
-use super::{Event, LIBRARY_PAUSE, Scheduler};
+use super::{Event, Scheduler};
+use crate::base::times::SCAN_DATABASE_RETRY_INTERVAL;
 use crate::library::jobs::{End, Reason};
 use crate::scan::job::{self, Task};
 use crate::scan::{Context, Error, chain, hashing};
@@ -95,7 +96,7 @@ impl Scheduler {
             Err(failure) => {
                 self.record_problem(&Error::Threads(failure));
                 if let Some(root) = self.root_mut(&root) {
-                    root.request_full_scan(Reason::Again, Instant::now() + LIBRARY_PAUSE);
+                    root.request_full_scan(Reason::Again, Instant::now() + SCAN_DATABASE_RETRY_INTERVAL);
                 }
             }
         }

@@ -5,9 +5,10 @@ use std::path::{Component, Path, PathBuf};
 
 use tracing::{debug, warn};
 
+use super::Scheduler;
 use super::roots::Root;
-use super::{BRIEF, Scheduler};
-use crate::library::Patience;
+use crate::base::times::SCHEDULER_BUSY_TIMEOUT;
+use crate::library::Retry;
 use crate::library::jobs::{self, End, Queued, Request};
 use crate::scan::chain;
 
@@ -51,8 +52,8 @@ impl Scheduler {
     }
 
     pub(super) fn record_end(&mut self, id: &str, end: End) {
-        let patience = Patience::within(BRIEF);
-        if let Err(failure) = self.library.write(patience, |tx| jobs::end(tx, id, &end, None)) {
+        let retry = Retry::within(SCHEDULER_BUSY_TIMEOUT);
+        if let Err(failure) = self.library.write(retry, |tx| jobs::end(tx, id, &end, None)) {
             debug!(job_id = id, error = chain(&failure), "the end of a job is still to be recorded");
             self.unrecorded.push((id.to_owned(), end));
         }

@@ -12,6 +12,10 @@ use super::Event;
 use super::issue::RootIssue;
 use super::running::Running;
 use super::watching::Watch;
+use crate::base::times::{
+    ROOT_CHECK_INTERVAL, ROOT_UNREACHABLE_AFTER, SCAN_DATABASE_RETRY_INTERVAL, SCAN_DEBOUNCE,
+    SCAN_RESTART_INTERVAL, WATCH_DEBOUNCE, WATCH_OVERFLOW_INTERVAL,
+};
 use crate::base::timestamp::Timestamp;
 use crate::library::jobs::{Options, Queued, Reason};
 use crate::library::{self};
@@ -20,22 +24,10 @@ use crate::scan::overlap::ResolvedRoot;
 use crate::scan::root::{self, Look, Offline, RecoverySignal};
 use crate::scan::state::{Problem, RootState};
 use crate::scan::watch::WatchEvent;
-use crate::scan::{Error, chain, debounce, discover, new_job_id};
-
-/// Time between two looks at a root, and how long one may take before the root is called silent.
-const LOOK: Duration = Duration::from_secs(10);
-
-/// A root whose look takes longer counts as unreachable: no scan asks it whether a file has moved.
-const LATE: Duration = Duration::from_secs(1);
-
-/// Changes are gathered for this long before a look at them.
-const GATHER: Duration = Duration::from_secs(2);
+use crate::scan::{Error, chain, discover, new_job_id};
 
 /// Of more paths than this, the whole root is looked at.
 const PATHS: usize = 1000;
-
-/// After an overflow of the watch, the next whole scan on its behalf comes no sooner than this.
-const OVERFLOW_PAUSE: Duration = Duration::from_secs(60);
 
 /// One root.
 #[derive(Debug)]
@@ -151,7 +143,7 @@ impl Root {
 
     /// Whether it is known not to be a share that hangs, or is not there.
     pub(super) fn answers(&self) -> bool {
-        self.may_scan() && !(self.looking && self.looked.elapsed() > LATE)
+        self.may_scan() && !(self.looking && self.looked.elapsed() > ROOT_UNREACHABLE_AFTER)
     }
 
     /// What is due first, as a task.
@@ -161,7 +153,8 @@ impl Root {
             Err(error) => {
                 warn!(root = %self.path.display(), "no scan can begin: {}", chain(&error));
                 let reason = self.whole.map_or(Reason::Again, |(_, reason)| reason);
-                (self.whole, self.interval_due, self.changed) = (Some((now + LOOK, reason)), None, None);
+                (self.whole, self.interval_due, self.changed) =
+                    (Some((now + ROOT_CHECK_INTERVAL, reason)), None, None);
                 return None;
             }
         };
@@ -190,7 +183,7 @@ impl Root {
     pub(super) fn scanned(&mut self, report: Report, whole: bool, interval: Option<Duration>) {
         let now = Instant::now();
         if !report.unsettled.is_empty() {
-            self.request_partial_scan(report.unsettled, now + debounce::DEBOUNCE);
+            self.request_partial_scan(report.unsettled, now + SCAN_DEBOUNCE);
         }
         // A scan of a part, or one that did not complete, does not show whether an issue of the whole root is over.
         if whole || matches!(report.error, Some(Error::Offline { .. } | Error::MassDeletion { .. })) {
@@ -209,13 +202,13 @@ impl Root {
             }
             None | Some(Error::JobClaimed(_) | Error::Unknown(_)) => {}
             Some(Error::Cancelled | Error::Library(library::Error::Replaced(_))) => {
-                self.request_full_scan(Reason::Again, now + Duration::from_secs(1));
+                self.request_full_scan(Reason::Again, now + SCAN_RESTART_INTERVAL);
             }
             Some(Error::Offline { why, .. }) => self.issue = Some(RootIssue::Offline(why)),
             Some(ref error @ Error::MassDeletion { .. }) => {
                 self.issue = Some(RootIssue::MassDeletion(chain(error)));
             }
-            Some(_) => self.request_full_scan(Reason::Again, now + super::LIBRARY_PAUSE),
+            Some(_) => self.request_full_scan(Reason::Again, now + SCAN_DATABASE_RETRY_INTERVAL),
         }
         if self.interval_due.is_none_or(|due| due <= now) {
             self.interval_due = interval.map(|interval| now + interval);
@@ -225,12 +218,12 @@ impl Root {
     /// Looks at it on a thread of its own, so that a dead share holds nobody up.
     pub(super) fn look_if_due(&mut self, events: &SyncSender<Event>) {
         if self.looking {
-            if self.looked.elapsed() > LOOK {
+            if self.looked.elapsed() > ROOT_CHECK_INTERVAL {
                 self.take_look(Err(Offline::Unresponsive));
             }
             return;
         }
-        if self.look.is_some() && self.looked.elapsed() < LOOK && !self.look_soon {
+        if self.look.is_some() && self.looked.elapsed() < ROOT_CHECK_INTERVAL && !self.look_soon {
             return;
         }
         self.look_soon = false;
@@ -315,18 +308,18 @@ impl Root {
                     // It may be another directory by now, which nobody watches: a look tells.
                     self.look_soon = true;
                 }
-                self.request_partial_scan(paths, now + GATHER);
+                self.request_partial_scan(paths, now + WATCH_DEBOUNCE);
             }
             WatchEvent::Overflow => {
                 // A scan itself makes events: without a pause, each could lead to the next.
                 let next = match self.overflowed {
                     // Many overflows before that scan are one.
                     Some(next) if next > now => next,
-                    Some(last) => (last + OVERFLOW_PAUSE).max(now),
+                    Some(last) => (last + WATCH_OVERFLOW_INTERVAL).max(now),
                     None => now,
                 };
                 self.overflowed = Some(next);
-                self.request_full_scan(Reason::Watch, next + GATHER);
+                self.request_full_scan(Reason::Watch, next + WATCH_DEBOUNCE);
             }
         }
     }

@@ -2,15 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::base::times::SCAN_STALLED_AFTER;
 use crate::scan::Context;
 use crate::scan::progress::Progress;
-
-/// Without a sign of life for this long, a scan no longer keeps others from beginning.
-const STUCK: Duration = Duration::from_secs(30);
 
 /// What it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +70,7 @@ impl Running {
         if beat != self.beat {
             (self.beat, self.alive) = (beat, Instant::now());
         }
-        self.stuck = self.alive.elapsed() > STUCK;
+        self.stuck = self.alive.elapsed() > SCAN_STALLED_AFTER;
     }
 
     /// Whether the last check of the heartbeat found it stuck.

@@ -7,19 +7,17 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use super::{Event, LIBRARY_PAUSE, Scheduler};
+use super::{Event, Scheduler};
+use crate::base::times::{JOB_EXPIRY_INTERVAL, SCAN_DATABASE_RETRY_INTERVAL};
 use crate::base::timestamp::Timestamp;
 use crate::library::files::statistics::{Depth, Totals};
 use crate::library::jobs::history::{self, Expiry};
-use crate::library::{self, Library, Patience, totals};
+use crate::library::{self, Library, Retry, totals};
 use crate::scan::{Error, chain};
 
 /// After a count there is none for this many times as long as it took: where a file arrives every few seconds, counting
 /// costs no more than a tenth of a core.
-const PAUSES: u32 = 10;
-
-/// Time between two searches for rows that are too old.
-const EXPIRY_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+const PAUSE_FACTOR: u32 = 10;
 
 /// What is to be done, and what came of it.
 #[derive(Debug)]
@@ -65,9 +63,8 @@ impl Scheduler {
         let thread = std::thread::Builder::new().name("upkeep".into()).spawn(move || {
             // On Linux this is the thread's own niceness.
             let _ = rustix::process::nice(10);
-            let cancelled = || stop.is_cancelled();
             let start = Instant::now();
-            let totals = totals::count(&library, Depth::Files, &cancelled).map(|count| count.tally.totals());
+            let totals = totals::count(&library, Depth::Files, &stop).map(|count| count.tally.totals());
             let took = start.elapsed();
             let expired = retention.map(|age| expire(&library, age, &stop));
             let _ = events.send(Event::KeptUp { totals, took, expired });
@@ -87,18 +84,18 @@ impl Scheduler {
     ) {
         let now = Instant::now();
         let upkeep = &mut self.upkeep;
-        (upkeep.running, upkeep.not_before) = (false, now + took * PAUSES);
+        (upkeep.running, upkeep.not_before) = (false, now + took * PAUSE_FACTOR);
         match totals {
             Ok(totals) => upkeep.totals = Some(totals),
             Err(failure) => {
                 debug!(error = chain(&failure), "the library will be counted again");
-                (upkeep.due, upkeep.not_before) = (true, now + LIBRARY_PAUSE);
+                (upkeep.due, upkeep.not_before) = (true, now + SCAN_DATABASE_RETRY_INTERVAL);
             }
         }
         match expired {
             None => {}
             Some(Ok(count)) => {
-                upkeep.expiry = now + EXPIRY_INTERVAL;
+                upkeep.expiry = now + JOB_EXPIRY_INTERVAL;
                 if count > 0 {
                     info!(count, "deleted rows of scans that are older than scan.job_retention_days");
                 }
@@ -112,12 +109,11 @@ impl Scheduler {
 
 /// Deletes what is older than `age`, a short transaction each.
 fn expire(library: &Library, age: Duration, stop: &CancellationToken) -> Result<usize, library::Error> {
-    let cancelled = || stop.is_cancelled();
-    let patience = Patience::brief(&cancelled);
+    let retry = Retry::new(stop);
     let (generation, now) = (library.generation(), Timestamp::now());
     let (mut expiry, mut deleted) = (Expiry::new(), 0);
     loop {
-        let (next, expired, is_last) = library.read(patience, |tx| {
+        let (next, expired, is_last) = library.read(retry, |tx| {
             // A read may be made again.
             let mut next = expiry.clone();
             let (expired, is_last) = next.step(tx, now, age)?;
@@ -125,11 +121,11 @@ fn expire(library: &Library, age: Duration, stop: &CancellationToken) -> Result<
         })?;
         expiry = next;
         // What was found in one library is not to be deleted in another.
-        if cancelled() || library.generation() != generation {
+        if stop.is_cancelled() || library.generation() != generation {
             return Err(library::Error::Cancelled);
         }
         if !expired.is_empty() {
-            deleted += library.write(patience, |tx| history::delete(tx, &expired))?;
+            deleted += library.write(retry, |tx| history::delete(tx, &expired))?;
         }
         if is_last {
             return Ok(deleted);

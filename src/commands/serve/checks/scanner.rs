@@ -1,17 +1,14 @@
 //! What keeps the scanner, or a root, from its work. Follows from events and only warns: not registered, but set.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::base::times::SCANNER_CONFIRM_INTERVAL;
 use crate::daemon::backoff::TaskState;
 use crate::daemon::health::{CheckResult, Health};
 use crate::scan::ScanState;
 use crate::scan::state::Problem;
-
-/// The results are confirmed at least this often.
-const CONFIRM_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Sets the check `scanner` and one for each root whenever the state of the scanner or its task changes.
 pub(in crate::commands::serve) async fn show(
@@ -37,7 +34,7 @@ pub(in crate::commands::serve) async fn show(
         tokio::select! {
             changed = state.changed() => if changed.is_err() { return },
             changed = task.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(CONFIRM_INTERVAL) => {}
+            () = tokio::time::sleep(SCANNER_CONFIRM_INTERVAL) => {}
         }
     }
 }
