@@ -214,6 +214,24 @@ fn daemon_without_roots_takes_no_scan() {
 }
 
 #[test]
+fn queued_scan_that_is_interrupted_is_withdrawn() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let mut daemon = sandbox.serve::<&str>([]);
+    for (signal, expected) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        sandbox.sql("DELETE FROM jobs");
+        let mut command = sandbox.vpo(["scan", "--library"]);
+        let mut scan = command.arg(sandbox.root()).stdout(Stdio::null()).spawn().expect("vpo runs");
+        let queued = "SELECT count(*) FROM jobs WHERE status = 'queued'";
+        eventually("the job is queued", || (sandbox.value::<i64>(queued) == 1).then_some(()));
+        rustix::process::kill_process(rustix::process::Pid::from_child(&scan), signal).expect("it runs");
+        assert_eq!(scan.wait().expect("an end").code(), Some(expected));
+        assert_eq!(sandbox.value::<String>("SELECT status FROM jobs"), "cancelled", "{expected}");
+    }
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn request_is_refused_once_also_while_the_library_is_locked() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");
