@@ -22,7 +22,8 @@ use super::identity::Stamp;
 use super::lock::notes::Fault;
 use super::{Library, diagnose, path};
 use crate::base::times::{
-    DATABASE_ATTEMPT_TIMEOUT, INTEGRITY_CHECK_POLL_INTERVAL, INTEGRITY_CHECK_RETRY_INTERVAL,
+    DATABASE_ATTEMPT_TIMEOUT, DATABASE_BUSY_TIMEOUT, INTEGRITY_CHECK_POLL_INTERVAL,
+    INTEGRITY_CHECK_RETRY_INTERVAL,
 };
 
 /// Instructions of SQLite between two calls of the pacing handler; `integrity_check` counts pages in their place.
@@ -323,8 +324,7 @@ impl Library {
         work: impl Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, Outcome> {
         // A writer goes first; it takes some milliseconds, and the next one may be a while off.
-        let turn =
-            (0..100).find_map(|_| self.gate.read(DATABASE_ATTEMPT_TIMEOUT)).ok_or(Outcome::Interrupted)?;
+        let turn = self.gate.read(DATABASE_BUSY_TIMEOUT).ok_or(Outcome::Interrupted)?;
         // Opening something else than a file may block.
         self.reachable().map_err(|_| Outcome::Interrupted)?;
         let found = self.reader.read_still(DATABASE_ATTEMPT_TIMEOUT, |connection| {
