@@ -764,6 +764,26 @@ fn log_of_a_checkpoint_that_a_reader_held_up_stays() {
 }
 
 #[test]
+fn a_process_without_the_lock_saves_its_log_only_while_nothing_else_has_the_database_open() {
+    let sandbox = Sandbox::new();
+    let path = library(&sandbox);
+    let owner = open(&path, WRITE).expect("opens");
+    owner.write(Patience::brief(NEVER), |tx| tx.execute(FILE, [])).expect("written");
+    let daemon = open_without_checkpoint(&path);
+    assert_eq!(count(&daemon).expect("read"), 1);
+    let before = fs::read(&path).expect("readable");
+    for (is_open, daemon) in [(true, Some(daemon)), (false, None)] {
+        let visitor = Library::visit(&path, NEVER).expect("opens");
+        visitor.admit_writing(NEVER).expect("may write");
+        visitor.write(Patience::brief(NEVER), |tx| tx.execute(INSERT_POLICY, [is_open])).expect("written");
+        visitor.close().expect("closes");
+        assert_eq!(fs::read(&path).expect("readable") == before, is_open);
+        assert_eq!(path.with_file_name("library.db-wal").exists(), is_open);
+        drop(daemon);
+    }
+}
+
+#[test]
 fn a_library_that_was_replaced_is_left_whole() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);

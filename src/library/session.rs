@@ -314,13 +314,14 @@ impl Library {
         }
         self.state().log_tried = Some(log);
         let connection = self.reader.open_writer().map_err(|source| self.failed(source))?;
+        let row = Row::read(&connection);
         if !self.owns() {
-            let closed = checkpoint(&connection).and_then(|is_done| close(connection, is_done));
-            return closed.map_err(|source| self.failed(source));
+            // SQLite brings the log in if no other program has the database open. The daemon may be between a commit and its
+            // checkpoint, and would take ours for a change of the file.
+            return close(connection, true).map_err(|source| self.failed(source));
         }
-        match Row::read(&connection) {
-            Ok(row) if Row::is_same(row.as_ref(), known.row.as_ref()) => {}
-            _ => return Ok(()),
+        if !row.is_ok_and(|row| Row::is_same(row.as_ref(), known.row.as_ref())) {
+            return Ok(());
         }
         match self.checkpoint_and_close(connection, &known, known.row.clone(), &mut overwrites) {
             Ok(()) => Ok(()),
