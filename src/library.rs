@@ -35,7 +35,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{ErrorCode, Transaction};
 
-pub use check::{Finding, Reason};
+pub use check::Finding;
+pub use check::reason::Reason;
 use connection::Reader;
 use gate::Gate;
 use identity::{Known, Row, Settling, Stamp};

@@ -6,103 +6,30 @@
 //! an empty file makes SQLite remove the `-wal` beside it), then reads the version and a row through a connection of its own.
 //! While a session of ours writes it only stats. It knows no deadline: whoever calls it minds the clock.
 
+mod adopt;
+mod examine;
+mod fault;
+pub(super) mod reason;
+
 use std::fs::Metadata;
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, ffi};
-use rustix::fs::Access;
 use tracing::{info, warn};
 
-use super::connection::{self, Reader};
-use super::identity::{Change, Known, Row, Stamp, judge};
+use super::identity::{Change, Row, Stamp, judge};
 use super::lock::LockError;
 use super::lock::notes::Record;
-use super::log::{self, Relation};
-use super::schema::{self, Mismatch};
-use super::{Library, SHORTEST, diagnose, integrity, is_busy, path, session};
+use super::{Library, SHORTEST, diagnose, log, path, session};
 use crate::base::error::chain;
-
-/// How long a look waits for a neighbour's commit: less than the 80 ms after which a check counts as late.
-const BUSY: Duration = Duration::from_millis(60);
+use adopt::Look;
+pub(super) use examine::Frames;
+use examine::{BUSY, Seen, examine};
+use fault::{Fault, io_fault};
+use reason::Reason;
 
 /// How long a replaced library is warned about.
 const REPLACED: Duration = Duration::from_secs(60);
-
-/// What is wrong. The names ([`Reason::as_str`]) are part of the public contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// Nothing is at the path.
-    Missing,
-    /// Something else than a SQLite database, or nothing in it.
-    NotADatabase,
-    /// A database that does not hold together.
-    Corrupt,
-    /// A copy overlapped a checkpoint of ours, so that pages of both may lie in the file.
-    CopyCollided,
-    /// A database of another program or time.
-    WrongSchema,
-    /// We may not read it.
-    PermissionDenied,
-    /// Another program keeps it locked.
-    Locked,
-    /// The system cannot read it.
-    IoError,
-    /// It can be read but not written.
-    ReadOnly,
-    /// Another valid library has just taken its place.
-    Replaced,
-    /// The lock file is not ours any more: another daemon may be at work on the library.
-    LockLost,
-}
-
-impl Reason {
-    /// Every one.
-    pub const ALL: [Self; 11] = [
-        Self::Missing,
-        Self::NotADatabase,
-        Self::Corrupt,
-        Self::CopyCollided,
-        Self::WrongSchema,
-        Self::PermissionDenied,
-        Self::Locked,
-        Self::IoError,
-        Self::ReadOnly,
-        Self::Replaced,
-        Self::LockLost,
-    ];
-
-    /// The reason of a stable name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
-    }
-
-    /// The stable name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::NotADatabase => "not_a_database",
-            Self::Corrupt => "corrupt",
-            Self::CopyCollided => "copy_collided",
-            Self::WrongSchema => "wrong_schema",
-            Self::PermissionDenied => "permission_denied",
-            Self::Locked => "locked",
-            Self::IoError => "io_error",
-            Self::ReadOnly => "read_only",
-            Self::Replaced => "replaced",
-            Self::LockLost => "lock_lost",
-        }
-    }
-
-    /// Whether the library is usable all the same.
-    #[must_use]
-    pub fn is_warning(self) -> bool {
-        matches!(self, Self::ReadOnly | Self::Replaced | Self::LockLost)
-    }
-}
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,25 +40,6 @@ pub struct Finding {
     pub detail: Option<String>,
     /// It was only found busy (a neighbour's commit): worth another look before it is believed.
     pub busy: bool,
-}
-
-/// What stops a look.
-struct Fault {
-    reason: Reason,
-    detail: String,
-    busy: bool,
-    /// There was no room to look.
-    for_lack: bool,
-}
-
-impl Fault {
-    fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), busy: false, for_lack: false }
-    }
-
-    fn busy(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { busy: true, ..Self::new(reason, detail) }
-    }
 }
 
 impl Library {
@@ -358,83 +266,6 @@ impl Library {
         self.adopt(stamp, row)
     }
 
-    /// Takes other content into use.
-    fn adopt(&self, stamp: Stamp, row: Option<Row>) -> Result<Look, Fault> {
-        self.leads_where_it_did()?;
-        let _turn = self.gate.write(BUSY).ok_or_else(|| {
-            Fault::busy(
-                Reason::Locked,
-                "another library has been put in place; work on the one before is just ending",
-            )
-        })?;
-        // Where the file is as we left it the other content lies in the log, and nowhere else (`.restore`).
-        let is_in_log = {
-            let state = self.state();
-            stamp.is_same_content(&state.known.stamp) && state.let_go.is_none_or(|let_go| let_go.is_log_aside)
-        };
-        let belongs = is_in_log || log::compare(&self.path).is_ok_and(|found| found == Relation::Continues);
-        let is_complete = !belongs && self.set_log_aside();
-        if Stamp::at(&self.path) != Some(stamp) {
-            return Ok(Look::Pending);
-        }
-        let verified = if is_complete {
-            self.reader.read_as_it_is(|connection| schema::verify(connection))
-        } else {
-            self.reader.read(BUSY, |connection| schema::verify(connection))
-        };
-        match verified {
-            Ok(Ok(())) => {}
-            Ok(Err(mismatch)) => {
-                return Err(Fault::new(Reason::WrongSchema, format!("{} {mismatch}", self.path.display())));
-            }
-            Err(error) => return Err(sqlite_fault(&self.path, &error)),
-        }
-        if self.writes() {
-            if !diagnose::writable(&self.path) || !diagnose::directory_writable(path::directory(&self.path)) {
-                let detail = format!("{}: {}", self.path.display(), diagnose::access(&self.path));
-                return Err(Fault::new(Reason::PermissionDenied, detail));
-            }
-            let proven = self.reader.open_writer().and_then(|connection| self.prove(connection));
-            // A full disk does not keep it from being used: the scanner warns of the disk.
-            if let Err(error) = proven
-                && !integrity::is_for_lack(&self.path, &error)
-            {
-                return Err(writer_fault(&self.path, &error));
-            }
-        }
-        let mut state = self.state();
-        let why = state.let_go.take().map(|let_go| let_go.why);
-        let is_other = !Row::is_same(state.known.row.as_ref(), row.as_ref());
-        let is_other_file = !state.known.stamp.is_same_file(&stamp);
-        let is_other = is_other || is_other_file;
-        let detail = match why {
-            Some(why) if !is_other => format!(
-                "{why} while the daemon wrote: what it was writing was given up, and is written again"
-            ),
-            _ => "another valid library has taken the place of the one before, and is used now".to_owned(),
-        };
-        // No warning: the check warns, and whoever shows it says so.
-        info!(path = %self.path.display(), detail, "library adopted");
-        state.known = Known { stamp, row };
-        state.lineage = None;
-        state.lost = None;
-        state.generation += 1;
-        state.adopted = Some((Instant::now(), detail));
-        // Nothing is written yet: perhaps the copy only paused, or another program has it open whose log and index are of the
-        // content before.
-        state.evidence.forget();
-        drop(state);
-        if is_other_file {
-            self.overwrites().forget();
-        }
-        // Also for the next start: a log that is left by then builds on this content.
-        self.note(Record::new(false, stamp));
-        if let Some(lock) = &self.lock {
-            lock.note_fault(None);
-        }
-        Ok(Look::Fine)
-    }
-
     /// Sees to it that the lock file beside the library is there and ours, as [`Self::check`] does: for who does not check.
     ///
     /// # Errors
@@ -479,13 +310,6 @@ impl Library {
     }
 }
 
-/// What a look shows that finds nothing wrong.
-enum Look {
-    Fine,
-    /// Other content is there and is not adopted yet.
-    Pending,
-}
-
 /// The path must name a file with something in it.
 fn stat(path: &Path) -> Result<Metadata, Fault> {
     let found = std::fs::metadata(path).map_err(|error| io_fault(path, &error))?;
@@ -498,165 +322,4 @@ fn stat(path: &Path) -> Result<Metadata, Fault> {
         return Err(Fault::new(Reason::NotADatabase, detail));
     }
     Ok(found)
-}
-
-/// A sound content.
-struct Seen {
-    row: Option<Row>,
-    frames: Option<Frames>,
-    /// The log has been written with all pages (`.restore`).
-    is_anew: bool,
-}
-
-/// Opens, reads, closes.
-fn examine(reader: &Reader, path: &Path, found: &Metadata, is_alone: bool) -> Result<Seen, Fault> {
-    let look = |connection: &mut Connection| {
-        Ok(match read(connection)? {
-            Ok((extent, row)) => {
-                let frames = frames(connection);
-                let is_anew =
-                    frames.is_some_and(|(log, _)| u64::try_from(log).is_ok_and(|log| log >= extent.pages));
-                let seen = Seen { row, frames, is_anew };
-                Sight::Library { cut: cut(frames, path, found.len(), &extent), seen }
-            }
-            Err(mismatch) => Sight::Other(mismatch),
-        })
-    };
-    let sight = if is_alone { reader.read_as_it_is(look) } else { reader.read(BUSY, look) };
-    match sight.map_err(|error| sqlite_fault(path, &error))? {
-        Sight::Library { cut: None, seen } => Ok(seen),
-        Sight::Library { cut: Some(detail), .. } => Err(Fault::new(Reason::Corrupt, detail)),
-        Sight::Other(mismatch) => {
-            Err(Fault::new(Reason::WrongSchema, format!("{} {mismatch}", path.display())))
-        }
-    }
-}
-
-/// What a look through SQLite shows.
-enum Sight {
-    Library { cut: Option<String>, seen: Seen },
-    Other(Mismatch),
-}
-
-/// How long a database says it is.
-struct Extent {
-    pages: u64,
-    page_size: u64,
-}
-
-/// Frames in the write-ahead log, and how many of them checkpoints have copied into the main file.
-pub(super) type Frames = (i64, i64);
-
-/// `None` where there is no log, or one that we may not write, which does not tell.
-fn frames(connection: &Connection) -> Option<Frames> {
-    let frames =
-        connection.query_row("PRAGMA wal_checkpoint = NOOP", [], |row| Ok((row.get(1)?, row.get(2)?)));
-    frames.ok().filter(|(log, _)| *log >= 0)
-}
-
-/// The version, a row, our own row, and how long the database says it is, in one read transaction.
-fn read(connection: &Connection) -> rusqlite::Result<Result<(Extent, Option<Row>), Mismatch>> {
-    let transaction = connection.unchecked_transaction()?;
-    if let Err(mismatch) = schema::version(&transaction)? {
-        return Ok(Err(mismatch));
-    }
-    // The path is in the table itself: an index alone would not show that the table is there.
-    match transaction.query_row("SELECT path, filename FROM files LIMIT 1", [], |_| Ok(())) {
-        Ok(()) | Err(rusqlite::Error::QueryReturnedNoRows) => {}
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
-            return Ok(Err(Mismatch::Incomplete { missing: vec!["files".to_owned()] }));
-        }
-        Err(error) => return Err(error),
-    }
-    let row = Row::read(&transaction)?;
-    let pragma = |sql| transaction.query_row(sql, [], |row| row.get::<_, u32>(0)).map(u64::from);
-    let extent = Extent { pages: pragma("PRAGMA page_count")?, page_size: pragma("PRAGMA page_size")? };
-    Ok(Ok((extent, row)))
-}
-
-/// Says so when the file is shorter than it must be. Without a write-ahead log SQLite has seen to that itself;
-/// with one it takes the log's word for the length. Pages that are not in the file yet must all be among those
-/// frames of the log that no checkpoint has copied: fewer frames than pages means that the file was cut.
-fn cut(frames: Option<Frames>, path: &Path, length: u64, extent: &Extent) -> Option<String> {
-    let &Extent { pages, page_size } = extent;
-    if length >= pages * page_size {
-        return None;
-    }
-    let (log, copied) = frames?;
-    let pending = u64::try_from(log - copied).unwrap_or(0);
-    // A checkpoint may have made the file longer since.
-    let length = std::fs::metadata(path).map_or(length, |found| found.len());
-    (pages.saturating_sub(length / page_size) > pending)
-        .then(|| format!("{} was cut short: {length} bytes of {}", path.display(), pages * page_size))
-}
-
-fn io_fault(path: &Path, error: &io::Error) -> Fault {
-    let reason = match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            // Who owns what does not matter where nothing is.
-            let gone = path.ancestors().take_while(|part| !part.exists()).last().unwrap_or(path);
-            let detail =
-                format!("{} is not there: restore a backup, or mount what belongs there", gone.display());
-            return Fault::new(Reason::Missing, detail);
-        }
-        io::ErrorKind::PermissionDenied => Reason::PermissionDenied,
-        _ => Reason::IoError,
-    };
-    let why = diagnose::fault(path, error).unwrap_or_else(|| diagnose::access(path));
-    Fault::new(reason, format!("{}: {error}: {why}", path.display()))
-}
-
-/// What an error of SQLite means.
-fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
-    if is_busy(error) {
-        let detail = format!("another program keeps {} locked", path.display());
-        return Fault::busy(Reason::Locked, detail);
-    }
-    let said = |reason| Fault::new(reason, format!("{}: {error}", path.display()));
-    match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => said(Reason::NotADatabase),
-        Some(ErrorCode::DatabaseCorrupt) => said(Reason::Corrupt),
-        Some(ErrorCode::ReadOnly) if connection::is_unfinished(error) => Fault::busy(
-            Reason::Locked,
-            format!("{} holds an unfinished write of another program", path.display()),
-        ),
-        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
-            // SQLite keeps the system's reason to itself.
-            let reason = match std::fs::metadata(path) {
-                Err(error) => return io_fault(path, &error),
-                Ok(_) if !connection::all_allow(Access::READ_OK, path) => Reason::PermissionDenied,
-                Ok(_) if !diagnose::directory_writable(path::directory(path)) => Reason::PermissionDenied,
-                Ok(_) => Reason::IoError,
-            };
-            let detail = format!("{}: {error}: {}", path.display(), diagnose::access(path));
-            // What is beside the library may have been shut for a moment only: root's SQLite makes a `-shm`, and then gives
-            // it to the library's owner.
-            let busy = diagnose::readable(path) && diagnose::directory_writable(path::directory(path));
-            Fault { busy, ..Fault::new(reason, detail) }
-        }
-        _ => {
-            // SQLite has not found it by its name either.
-            if let Err(error) = std::fs::metadata(path) {
-                return io_fault(path, &error);
-            }
-            let code = error.sqlite_extended_error_code().unwrap_or_default();
-            let detail = format!("{}: {error} (SQLite code {code})", path.display());
-            let for_lack = integrity::is_for_lack(path, error);
-            Fault { for_lack, busy: code == ffi::SQLITE_IOERR_FSTAT, ..Fault::new(Reason::IoError, detail) }
-        }
-    }
-}
-
-/// Why new content cannot be written.
-fn writer_fault(path: &Path, error: &rusqlite::Error) -> Fault {
-    match error.sqlite_error_code() {
-        _ if is_busy(error) => sqlite_fault(path, error),
-        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen)
-            if !connection::all_allow(Access::WRITE_OK, path) =>
-        {
-            let detail = format!("{}: {error}: {}", path.display(), diagnose::access(path));
-            Fault::new(Reason::PermissionDenied, detail)
-        }
-        _ => Fault::new(Reason::IoError, format!("{}: {error}", path.display())),
-    }
 }

@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tracing::{debug, info, warn};
 
-use super::check::Reason;
+use super::check::reason::Reason;
 use super::connection::{close, is_damage, is_shut};
 use super::identity::{Known, Row, Stamp};
 use super::lock::notes::Record;

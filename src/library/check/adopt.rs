@@ -1,0 +1,99 @@
+//! Takes other content at the path into use.
+
+use std::time::Instant;
+
+use tracing::info;
+
+use super::examine::BUSY;
+use super::fault::{Fault, sqlite_fault, writer_fault};
+use super::reason::Reason;
+use crate::library::identity::{Known, Row, Stamp};
+use crate::library::lock::notes::Record;
+use crate::library::log::{self, Relation};
+use crate::library::{Library, diagnose, integrity, path, schema};
+
+/// What a look shows that finds nothing wrong.
+pub(super) enum Look {
+    Fine,
+    /// Other content is there and is not adopted yet.
+    Pending,
+}
+
+impl Library {
+    /// Takes other content into use.
+    pub(super) fn adopt(&self, stamp: Stamp, row: Option<Row>) -> Result<Look, Fault> {
+        self.leads_where_it_did()?;
+        let _turn = self.gate.write(BUSY).ok_or_else(|| {
+            Fault::busy(
+                Reason::Locked,
+                "another library has been put in place; work on the one before is just ending",
+            )
+        })?;
+        // Where the file is as we left it the other content lies in the log, and nowhere else (`.restore`).
+        let is_in_log = {
+            let state = self.state();
+            stamp.is_same_content(&state.known.stamp) && state.let_go.is_none_or(|let_go| let_go.is_log_aside)
+        };
+        let belongs = is_in_log || log::compare(&self.path).is_ok_and(|found| found == Relation::Continues);
+        let is_complete = !belongs && self.set_log_aside();
+        if Stamp::at(&self.path) != Some(stamp) {
+            return Ok(Look::Pending);
+        }
+        let verified = if is_complete {
+            self.reader.read_as_it_is(|connection| schema::verify(connection))
+        } else {
+            self.reader.read(BUSY, |connection| schema::verify(connection))
+        };
+        match verified {
+            Ok(Ok(())) => {}
+            Ok(Err(mismatch)) => {
+                return Err(Fault::new(Reason::WrongSchema, format!("{} {mismatch}", self.path.display())));
+            }
+            Err(error) => return Err(sqlite_fault(&self.path, &error)),
+        }
+        if self.writes() {
+            if !diagnose::writable(&self.path) || !diagnose::directory_writable(path::directory(&self.path)) {
+                let detail = format!("{}: {}", self.path.display(), diagnose::access(&self.path));
+                return Err(Fault::new(Reason::PermissionDenied, detail));
+            }
+            let proven = self.reader.open_writer().and_then(|connection| self.prove(connection));
+            // A full disk does not keep it from being used: the scanner warns of the disk.
+            if let Err(error) = proven
+                && !integrity::is_for_lack(&self.path, &error)
+            {
+                return Err(writer_fault(&self.path, &error));
+            }
+        }
+        let mut state = self.state();
+        let why = state.let_go.take().map(|let_go| let_go.why);
+        let is_other = !Row::is_same(state.known.row.as_ref(), row.as_ref());
+        let is_other_file = !state.known.stamp.is_same_file(&stamp);
+        let is_other = is_other || is_other_file;
+        let detail = match why {
+            Some(why) if !is_other => format!(
+                "{why} while the daemon wrote: what it was writing was given up, and is written again"
+            ),
+            _ => "another valid library has taken the place of the one before, and is used now".to_owned(),
+        };
+        // No warning: the check warns, and whoever shows it says so.
+        info!(path = %self.path.display(), detail, "library adopted");
+        state.known = Known { stamp, row };
+        state.lineage = None;
+        state.lost = None;
+        state.generation += 1;
+        state.adopted = Some((Instant::now(), detail));
+        // Nothing is written yet: perhaps the copy only paused, or another program has it open whose log and index are of the
+        // content before.
+        state.evidence.forget();
+        drop(state);
+        if is_other_file {
+            self.overwrites().forget();
+        }
+        // Also for the next start: a log that is left by then builds on this content.
+        self.note(Record::new(false, stamp));
+        if let Some(lock) = &self.lock {
+            lock.note_fault(None);
+        }
+        Ok(Look::Fine)
+    }
+}
