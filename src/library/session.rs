@@ -5,8 +5,10 @@
 //! difference nothing is written: the transaction is rolled back, the connection closed without a checkpoint, and the log set
 //! aside. What the file is by then, and whether it is adopted, the next check decides (`check.rs`).
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+mod aside;
+mod mode;
+
+use std::path::Path;
 use std::sync::MutexGuard;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,7 +20,7 @@ use super::connection::{close, is_damage, is_shut};
 use super::identity::{Known, Row, Stamp};
 use super::lock::notes::Record;
 use super::overwrites::Overwrites;
-use super::path::{companion, directory};
+use super::path::companion;
 use super::{Error, Library, Lineage, SLICE, is_busy};
 use crate::base::random;
 
@@ -329,11 +331,6 @@ impl Library {
         }
     }
 
-    /// Whether something lies in the log.
-    pub(super) fn has_log(&self) -> bool {
-        std::fs::metadata(companion(&self.path, "-wal")).is_ok_and(|found| found.len() > 0)
-    }
-
     /// Closes a connection that has written nothing. An empty log goes with it; one with content stays as it is.
     pub(super) fn close_idle(&self, connection: Connection) {
         if let Err(error) = close(connection, !self.has_log()) {
@@ -360,76 +357,6 @@ impl Library {
         self.state().let_go = Some(LetGo { why, is_log_aside });
         info!(path = %self.path.display(), why, "nothing was written to the database: it was changed by another program");
         Ended::Failed(Error::Replaced(self.path.clone()))
-    }
-
-    /// Moves a log that belongs to another content out of the way, where no other program uses it. Never deletes one that has
-    /// something in it. `false` where another program has the database open: then the log is that program's.
-    pub(super) fn set_log_aside(&self) -> bool {
-        let (log, index) = (companion(&self.path, "-wal"), companion(&self.path, "-shm"));
-        // An empty one belongs to nothing.
-        if !self.has_log() {
-            return true;
-        }
-        // What cannot be told, because something may not be opened, counts as in use: then nothing is moved.
-        let Ok(_others) = self.reader.exclude_others() else { return false };
-        let aside = aside(&log);
-        if let Err(error) = std::fs::rename(&log, &aside) {
-            warn!(path = %log.display(), %error, "a -wal that does not belong to the database cannot be set aside");
-            return false;
-        }
-        warn!(aside = %aside.display(), "a -wal that does not belong to the database was set aside");
-        let _ = std::fs::remove_file(index);
-        let _ = File::open(directory(&log)).and_then(|directory| directory.sync_all());
-        true
-    }
-
-    /// Whether another program has the database open, as far as SQLite's locks tell. Only while nothing of ours has.
-    pub(super) fn is_in_use(&self) -> bool {
-        self.reader.exclude_others().is_err()
-    }
-
-    /// Makes what was just accepted ready to be written: in WAL mode, and shown to be writable. Returns the stamp that it
-    /// leaves, and the mode. Only inside the gate, as its writer.
-    pub(super) fn make_writable(&self, stamp: Stamp) -> rusqlite::Result<(Stamp, String)> {
-        let connection = self.reader.open_writer()?;
-        let converted = self.convert(&connection, stamp)?;
-        self.prove(connection)?;
-        Ok(converted)
-    }
-
-    /// Puts the database into WAL mode, if it is the content of that stamp. Returns the stamp that it leaves, and the mode.
-    fn convert(&self, connection: &Connection, stamp: Stamp) -> rusqlite::Result<(Stamp, String)> {
-        let ask = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0));
-        let before = ask("PRAGMA journal_mode")?;
-        if before == "wal" || Stamp::at(&self.path) != Some(stamp) {
-            return Ok((stamp, before));
-        }
-        {
-            // To its end: an error of the disk comes after the row with the new mode.
-            let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
-            let mut rows = statement.query([])?;
-            while rows.next()?.is_some() {}
-        }
-        let mode = ask("PRAGMA journal_mode")?;
-        if mode == "wal" {
-            info!(path = %self.path.display(), before, "library converted to WAL mode");
-        }
-        // Another file that was put there meanwhile is not what was converted.
-        let after = Stamp::at(&self.path).filter(|after| after.is_same_file(&stamp));
-        Ok((after.unwrap_or(stamp), mode))
-    }
-
-    /// Fails where SQLite cannot write: it opens a `-wal` or `-shm` that it may only read for reading, and says so when
-    /// something is written. That another program writes at the moment is no failure.
-    pub(super) fn prove(&self, connection: Connection) -> rusqlite::Result<()> {
-        let begun = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate).map(drop);
-        if let Err(error) = begun
-            && !is_busy(&error)
-        {
-            return Err(error);
-        }
-        self.close_idle(connection);
-        Ok(())
     }
 
     pub(super) fn not_begun(&self, error: rusqlite::Error) -> Ended {
@@ -461,20 +388,6 @@ fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
 fn extent(connection: &Connection) -> rusqlite::Result<u64> {
     let pragma = |sql| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).map(u64::from);
     Ok(pragma("PRAGMA page_count")? * pragma("PRAGMA page_size")?)
-}
-
-/// A name for a log that is set aside: `library.db-wal.aside-<seconds since 1970>`, with a number where that is taken.
-fn aside(log: &Path) -> PathBuf {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let named = |number: u32| {
-        let mut name = log.as_os_str().to_owned();
-        name.push(format!(".aside-{now}"));
-        if number > 0 {
-            name.push(format!(".{number}"));
-        }
-        PathBuf::from(name)
-    };
-    (0..u32::MAX).map(named).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| named(0))
 }
 
 /// A name for a lineage.
