@@ -1,10 +1,9 @@
-//! The check that can fail: one look at the library, and what follows from it (stat, open afresh, read, close; adopt what is
-//! there by now).
+//! The check of the database: stat, open, read, close; then it adopts other content that is at the path.
 //!
-//! `SELECT 1` makes no file access in SQLite, and a kept connection misses an overwritten header or schema page,
-//! and `chmod`. So each look stats the path first (opening a pipe or a dead share blocks for good, and opening
-//! an empty file makes SQLite remove the `-wal` beside it), then reads the version and a row through a connection of its own.
-//! While a session of ours writes it only stats. It knows no deadline: whoever calls it minds the clock.
+//! `SELECT 1` accesses no file in SQLite, and a kept connection misses an overwritten header or schema page, and `chmod`. So
+//! each check opens a connection of its own and reads the version and a row. It calls stat(2) first: opening a pipe or a
+//! dead share blocks without end, and opening an empty file makes SQLite remove the `-wal` beside it. While a session of
+//! ours writes, a check only calls stat(2). A check has no deadline of its own; the caller limits its time.
 
 mod adopt;
 mod examine;
@@ -28,25 +27,25 @@ use examine::{BUSY, Seen, examine};
 use fault::{Fault, io_fault};
 use reason::Reason;
 
-/// How long a replaced library is warned about.
+/// How long a check warns after the content was replaced.
 const REPLACED: Duration = Duration::from_secs(60);
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// `None` when all is well.
+    /// `None` if the check passes.
     pub reason: Option<Reason>,
     /// One line for people.
     pub detail: Option<String>,
-    /// It was only found busy (a neighbour's commit): worth another look before it is believed.
+    /// Another program was committing. The caller checks again before it reports a failure.
     pub busy: bool,
 }
 
 impl Library {
-    /// Takes one look. Blocks as long as the file system does.
+    /// Checks the database. Blocks as long as the file system does.
     ///
-    /// Other content at the path is adopted here once it stands still, if it is a sound library, and [`Self::generation`]
-    /// rises.
+    /// Adopts other content at the path once it has not changed for half a second, if it is a sound library. Then
+    /// [`Self::generation`] rises.
     pub fn check(&self) -> Finding {
         // Put the lock file back only where a library is, never into a directory whose mount is gone. But also when the
         // library is unusable, and before the look, which may hang: without the file a second daemon could start.
@@ -56,7 +55,7 @@ impl Library {
             && !fault.busy
         {
             let mut state = self.state();
-            // What is missing, and then comes back piece by piece, is another file.
+            // A file that was missing and then grows is another file.
             if state.lost != Some(Reason::Missing) {
                 state.lost = Some(fault.reason);
             }
@@ -82,7 +81,7 @@ impl Library {
                 None if self.may_be_written() => (None, self.integrity_detail(), false),
                 None => match stat(&self.path) {
                     Ok(_) => (Some(Reason::ReadOnly), Some(diagnose::access(&self.path)), false),
-                    // It has gone since the look.
+                    // It was removed since.
                     Err(fault) => (Some(fault.reason), Some(fault.detail), fault.busy),
                 },
             },
@@ -97,7 +96,7 @@ impl Library {
 
     fn look(&self) -> Result<Look, Fault> {
         let found = stat(&self.path)?;
-        // The same file by another name has another `-wal` beside it, and another lock.
+        // By another name the same file has another `-wal` and another lock.
         if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.is_symlink()) {
             self.leads_where_it_did()?;
         }
@@ -105,27 +104,27 @@ impl Library {
             return Ok(Look::Fine);
         }
         let Some(turn) = self.gate.read(BUSY) else {
-            // A session of ours is at work, and compares for itself.
+            // A session of ours is open, and compares by itself.
             let is_same = self.state().known.stamp.is_same_file(&Stamp::of(&found));
             return if is_same { Ok(Look::Fine) } else { Ok(Look::Pending) };
         };
-        // Again: a session of ours may have ended meanwhile.
+        // Again, because a session of ours may have ended meanwhile.
         let found = stat(&self.path)?;
         let stamp = Stamp::of(&found);
         if !diagnose::readable(&self.path) {
-            // Unless it has gone meanwhile.
+            // It may have been removed meanwhile.
             stat(&self.path)?;
             let detail = format!("{}: {}", self.path.display(), diagnose::access(&self.path));
             return Err(Fault::new(Reason::PermissionDenied, detail));
         }
         self.look_for_collision(stamp);
-        // A log that nobody uses, beside a file that changed, may be of the content before: seen through it, any other
-        // content looks damaged.
+        // If the file changed, a log that no program uses may belong to the content before. Read through that log, other content
+        // looks damaged.
         let is_candidate = self.owns()
             && !stamp.is_same_content(&self.state().known.stamp)
             && path::companion(&self.path, "-wal").exists();
         let turn = if is_candidate {
-            // Nothing else of ours may have the file open while its locks are tried and the log is compared.
+            // No other connection of ours may be open while the locks are tried and the log is compared.
             drop(turn);
             match self.gate.write(BUSY) {
                 Some(turn) if Stamp::at(&self.path) == Some(stamp) => turn,
@@ -138,47 +137,47 @@ impl Library {
         let has_foreign_log = is_alone && log::is_foreign(&self.path, stamp);
         let mut seen = examine(&self.reader, &self.path, &found, is_alone);
         if is_alone && seen.as_ref().is_err_and(|fault| fault.reason == Reason::Corrupt) {
-            // Or a checkpoint into it was cut short: the disk was full.
+            // A checkpoint into it may have been cut short by a full disk.
             seen = examine(&self.reader, &self.path, &found, false).or(seen);
         }
         if is_alone && seen.is_err() && Stamp::at(&self.path) != Some(stamp) {
-            // Another program is just bringing its log in.
+            // Another program is checkpointing.
             return Ok(Look::Fine);
         }
         drop(turn);
         let seen = match seen {
             Ok(seen) => seen,
-            // A log that was left on a full disk cannot be read there. The scanner warns of the disk.
+            // On a full disk a log that was left there cannot be read. The scanner warns of the disk.
             Err(fault) if fault.for_lack => return Ok(Look::Fine),
-            // What is known to be damaged is called so, whatever else is found of it.
+            // Known damage takes precedence over what this check found.
             Err(fault) => return Err(self.known_fault(stamp).unwrap_or(fault)),
         };
         if Stamp::at(&self.path) != Some(stamp) {
-            // It changed meanwhile; the next look sees to what.
+            // It changed meanwhile; the next check examines it.
             return Ok(Look::Fine);
         }
         if let Some(fault) = self.known_fault(stamp) {
-            // Nothing of the damaged content is left where the log has all pages.
+            // If the log holds all pages, nothing of the damaged content is left.
             let is_gone = seen.is_anew && fault.reason != Reason::IoError;
             return if is_gone { self.adopt(stamp, seen.row) } else { Err(fault) };
         }
         self.conclude(stamp, seen, has_foreign_log)
     }
 
-    /// What is known against this content.
+    /// Returns the known fault of this content.
     fn known_fault(&self, stamp: Stamp) -> Option<Fault> {
         let mut state = self.state();
-        // A session that was at work when it was found has given the same content another stamp.
+        // A session that was open when it was found has given the same content another stamp.
         let is_in_use = state.known.stamp == stamp;
         if let Some(known) = state.evidence.fault.as_ref().filter(|fault| is_in_use || fault.stamp == stamp) {
             return Some(Fault::new(known.reason, format!("{}: {}", self.path.display(), known.detail)));
         }
-        // Reported once: should it go on, it is found again.
+        // Reported once. If the error persists, it is found again.
         let error = state.evidence.io_error.take()?;
         Some(Fault::new(Reason::IoError, format!("{}: {error}", self.path.display())))
     }
 
-    /// Whether a copy that overlapped our last checkpoint has ended.
+    /// Reports a copy that overlapped our last checkpoint, once it has ended.
     fn look_for_collision(&self, stamp: Stamp) {
         if !self.owns() {
             return;
@@ -187,7 +186,7 @@ impl Library {
         let mut overwrites = self.overwrites();
         let was_suspect = overwrites.is_suspect();
         if !known.is_same_file(&stamp) {
-            // What wrote to the file before does not concern this one.
+            // Writes to the file before do not concern this one.
             overwrites.forget();
         } else if !overwrites.look(stamp != known) {
             if was_suspect && !overwrites.is_suspect() {
@@ -199,7 +198,7 @@ impl Library {
         }
     }
 
-    /// Draws the conclusion from a sound content. `has_foreign_log`: the log beside it was written for another.
+    /// Decides what a sound content means. `has_foreign_log`: the log beside it was written for other content.
     fn conclude(&self, stamp: Stamp, seen: Seen, has_foreign_log: bool) -> Result<Look, Fault> {
         let Seen { row, frames, .. } = seen;
         let mut state = self.state();
@@ -210,7 +209,7 @@ impl Library {
         state.settling = settling;
         let is_other = !Row::is_same(state.known.row.as_ref(), row.as_ref());
         if change == Change::Replaced && stamp == state.known.stamp && state.is_own_successor(row.as_ref()) {
-            // A transaction of ours that is still in the log, because the file was away when it was to be saved.
+            // A transaction of ours that is still in the log: the file was missing when it was to be checkpointed.
             state.known.row = row;
             return Ok(Look::Fine);
         }
@@ -219,7 +218,7 @@ impl Library {
             state.let_go = None;
             state.lost = Some(Reason::Missing);
         }
-        // The user was asked to copy it again, and the copy may have our row already.
+        // The user was asked to copy it again, and the copy may contain our row already.
         let is_copied_again = state.evidence.is_collided();
         match change {
             Change::None if state.let_go.is_none() => {
@@ -231,8 +230,8 @@ impl Library {
             }
             Change::Unsettled if is_other || is_copied_again => return Ok(Look::Pending),
             Change::Unsettled => return Ok(Look::Fine),
-            // Where we write the row, none is there only until our first write: what came meanwhile cannot be distinguished. And
-            // a new file may have the inode of one that was removed.
+            // Without a row (before our first write), other content cannot be distinguished. And a new file may have the inode of
+            // one that was removed.
             Change::Cooperative
                 if !has_foreign_log
                     && state.let_go.is_none()
@@ -240,20 +239,20 @@ impl Library {
                     && (stamp.is_same_content(&state.known.stamp)
                         || (state.lost != Some(Reason::Missing) && (row.is_some() || !self.writes()))) =>
             {
-                // A copy with the same row may have been at work, and a log come between.
+                // A copy with the same row may have been mixed with a log.
                 let was_torn = matches!(state.lost, Some(Reason::Corrupt | Reason::NotADatabase))
                     && !stamp.is_same_content(&state.known.stamp);
                 state.known.stamp = stamp;
                 state.generation += u64::from(state.lost.take().is_some());
                 let evidence = &mut state.evidence;
                 if let Some(fault) = &mut evidence.fault {
-                    // Perhaps somebody has repaired it: the check tells.
+                    // It may have been repaired: integrity_check decides.
                     fault.stamp = stamp;
                 }
                 if has_checkpointed && !was_torn {
                     evidence.ask();
                 } else {
-                    // The file changed beside an open log whose checkpoints do not explain it.
+                    // The checkpoints of the open log do not explain the change.
                     evidence.hold();
                 }
                 drop(state);
@@ -310,7 +309,7 @@ impl Library {
     }
 }
 
-/// The path must name a file with something in it.
+/// Calls stat(2). The path must name a file of at least [`SHORTEST`] bytes.
 fn stat(path: &Path) -> Result<Metadata, Fault> {
     let found = std::fs::metadata(path).map_err(|error| io_fault(path, &error))?;
     if !found.is_file() {

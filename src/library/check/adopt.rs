@@ -12,7 +12,7 @@ use crate::library::lock::notes::Record;
 use crate::library::log::{self, Relation};
 use crate::library::{Library, diagnose, integrity, path, schema};
 
-/// What a look shows that finds nothing wrong.
+/// The result of a look that finds nothing wrong.
 pub(super) enum Look {
     Fine,
     /// Other content is there and is not adopted yet.
@@ -26,10 +26,10 @@ impl Library {
         let _turn = self.gate.write(BUSY).ok_or_else(|| {
             Fault::busy(
                 Reason::Locked,
-                "another library has been put in place; work on the one before is just ending",
+                "the database was replaced, and a write to the one before is still ending",
             )
         })?;
-        // Where the file is as we left it the other content lies in the log, and nowhere else (`.restore`).
+        // If the file did not change, the other content is in the log only (`.restore`).
         let is_in_log = {
             let state = self.state();
             stamp.is_same_content(&state.known.stamp) && state.let_go.is_none_or(|let_go| let_go.is_log_aside)
@@ -57,7 +57,7 @@ impl Library {
                 return Err(Fault::new(Reason::PermissionDenied, detail));
             }
             let proven = self.reader.open_writer().and_then(|connection| self.prove(connection));
-            // A full disk does not keep it from being used: the scanner warns of the disk.
+            // A full disk does not prevent its use: the scanner warns of the disk.
             if let Err(error) = proven
                 && !integrity::is_for_lack(&self.path, &error)
             {
@@ -75,21 +75,21 @@ impl Library {
             ),
             _ => "another valid library has taken the place of the one before, and is used now".to_owned(),
         };
-        // No warning: the check warns, and whoever shows it says so.
+        // Not a warning: the check itself warns, and its change is logged.
         info!(path = %self.path.display(), detail, "library adopted");
         state.known = Known { stamp, row };
         state.lineage = None;
         state.lost = None;
         state.generation += 1;
         state.adopted = Some((Instant::now(), detail));
-        // Nothing is written yet: perhaps the copy only paused, or another program has it open whose log and index are of the
-        // content before.
+        // Nothing is written yet: the copy may only have paused, or another program may have the database open with a log and an
+        // index of the content before.
         state.evidence.forget();
         drop(state);
         if is_other_file {
             self.overwrites().forget();
         }
-        // Also for the next start: a log that is left by then builds on this content.
+        // The next start needs it too: a log that is left then continues this content.
         self.note(Record::new(false, stamp));
         if let Some(lock) = &self.lock {
             lock.note_fault(None);

@@ -12,7 +12,7 @@ use crate::library::connection::Reader;
 use crate::library::identity::Row;
 use crate::library::schema::{self, Mismatch};
 
-/// How long a look waits for a neighbour's commit: less than the 80 ms after which a check counts as late.
+/// How long a check waits for a commit of another program: less than the 80 ms after which a check counts as late.
 pub(super) const BUSY: Duration = Duration::from_millis(60);
 
 /// A sound content.
@@ -47,13 +47,13 @@ pub(super) fn examine(reader: &Reader, path: &Path, found: &Metadata, is_alone: 
     }
 }
 
-/// What a look through SQLite shows.
+/// What a read through SQLite shows.
 enum Sight {
     Library { cut: Option<String>, seen: Seen },
     Other(Mismatch),
 }
 
-/// How long a database says it is.
+/// The length that the database itself states.
 struct Extent {
     pages: u64,
     page_size: u64,
@@ -62,14 +62,14 @@ struct Extent {
 /// Frames in the write-ahead log, and how many of them checkpoints have copied into the main file.
 pub(in crate::library) type Frames = (i64, i64);
 
-/// `None` where there is no log, or one that we may not write, which does not tell.
+/// `None` without a log, or with one that we may not write: then SQLite does not count its frames.
 fn frames(connection: &Connection) -> Option<Frames> {
     let frames =
         connection.query_row("PRAGMA wal_checkpoint = NOOP", [], |row| Ok((row.get(1)?, row.get(2)?)));
     frames.ok().filter(|(log, _)| *log >= 0)
 }
 
-/// The version, a row, our own row, and how long the database says it is, in one read transaction.
+/// Reads the version, a row of `files`, our own row and the stated length, in one transaction.
 fn read(connection: &Connection) -> rusqlite::Result<Result<(Extent, Option<Row>), Mismatch>> {
     let transaction = connection.unchecked_transaction()?;
     if let Err(mismatch) = schema::version(&transaction)? {
@@ -89,9 +89,9 @@ fn read(connection: &Connection) -> rusqlite::Result<Result<(Extent, Option<Row>
     Ok(Ok((extent, row)))
 }
 
-/// Says so when the file is shorter than it must be. Without a write-ahead log SQLite has seen to that itself;
-/// with one it takes the log's word for the length. Pages that are not in the file yet must all be among those
-/// frames of the log that no checkpoint has copied: fewer frames than pages means that the file was cut.
+/// Describes a file that is shorter than it must be. Without a write-ahead log SQLite compares the length itself. With one it
+/// uses the length that the log states. Pages that the file lacks must all be among the frames that no checkpoint has
+/// copied: fewer frames than missing pages means that the file was truncated.
 fn cut(frames: Option<Frames>, path: &Path, length: u64, extent: &Extent) -> Option<String> {
     let &Extent { pages, page_size } = extent;
     if length >= pages * page_size {

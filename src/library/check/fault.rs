@@ -1,4 +1,4 @@
-//! What stops a look at the database: errors of the system and of SQLite, and what each means.
+//! Errors of the system and of SQLite that end a check, and the reason each one is reported with.
 
 use std::io;
 use std::path::Path;
@@ -9,12 +9,12 @@ use rustix::fs::Access;
 use super::reason::Reason;
 use crate::library::{connection, diagnose, integrity, is_busy, path};
 
-/// What stops a look.
+/// Why a check failed.
 pub(super) struct Fault {
     pub(super) reason: Reason,
     pub(super) detail: String,
     pub(super) busy: bool,
-    /// There was no room to look.
+    /// The disk or the memory was full, so that SQLite could not read.
     pub(super) for_lack: bool,
 }
 
@@ -31,7 +31,7 @@ impl Fault {
 pub(super) fn io_fault(path: &Path, error: &io::Error) -> Fault {
     let reason = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            // Who owns what does not matter where nothing is.
+            // Owners and modes do not matter if the file does not exist.
             let gone = path.ancestors().take_while(|part| !part.exists()).last().unwrap_or(path);
             let detail =
                 format!("{} is not there: restore a backup, or mount what belongs there", gone.display());
@@ -59,7 +59,7 @@ pub(super) fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
             format!("{} holds an unfinished write of another program", path.display()),
         ),
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
-            // SQLite keeps the system's reason to itself.
+            // SQLite does not report the error of the system.
             let reason = match std::fs::metadata(path) {
                 Err(error) => return io_fault(path, &error),
                 Ok(_) if !connection::all_allow(Access::READ_OK, path) => Reason::PermissionDenied,
@@ -67,13 +67,13 @@ pub(super) fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
                 Ok(_) => Reason::IoError,
             };
             let detail = format!("{}: {error}: {}", path.display(), diagnose::access(path));
-            // What is beside the library may have been shut for a moment only: root's SQLite makes a `-shm`, and then gives
-            // it to the library's owner.
+            // A companion may be inaccessible for a moment only: SQLite of root creates a `-shm`, and then gives it to the owner of
+            // the database.
             let busy = diagnose::readable(path) && diagnose::directory_writable(path::directory(path));
             Fault { busy, ..Fault::new(reason, detail) }
         }
         _ => {
-            // SQLite has not found it by its name either.
+            // The file may have gone meanwhile.
             if let Err(error) = std::fs::metadata(path) {
                 return io_fault(path, &error);
             }

@@ -1,34 +1,34 @@
-//! What a check can find wrong, by stable names.
+//! The reasons that a check of the database can fail or warn with.
 
-/// What is wrong. The names ([`Reason::as_str`]) are part of the public contract.
+/// Why the check fails or warns. The names ([`Reason::as_str`]) are part of the public contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// Nothing is at the path.
+    /// No file exists at the path.
     Missing,
-    /// Something else than a SQLite database, or nothing in it.
+    /// The file is not a SQLite database, or it is empty.
     NotADatabase,
-    /// A database that does not hold together.
+    /// The database is damaged.
     Corrupt,
-    /// A copy overlapped a checkpoint of ours, so that pages of both may lie in the file.
+    /// A copy overlapped a checkpoint of ours: the file may hold pages of both.
     CopyCollided,
-    /// A database of another program or time.
+    /// The database belongs to another program, or has another schema version.
     WrongSchema,
-    /// We may not read it.
+    /// The daemon may not read it.
     PermissionDenied,
     /// Another program keeps it locked.
     Locked,
-    /// The system cannot read it.
+    /// The system reports an I/O error.
     IoError,
-    /// It can be read but not written.
+    /// It can be read, but not written.
     ReadOnly,
-    /// Another valid library has just taken its place.
+    /// The content was replaced by another valid library in the last minute.
     Replaced,
-    /// The lock file is not ours any more: another daemon may be at work on the library.
+    /// The lock file was removed or replaced: a second daemon could start.
     LockLost,
 }
 
 impl Reason {
-    /// Every one.
+    /// All reasons.
     pub const ALL: [Self; 11] = [
         Self::Missing,
         Self::NotADatabase,
@@ -43,7 +43,7 @@ impl Reason {
         Self::LockLost,
     ];
 
-    /// The reason of a stable name.
+    /// Returns the reason of a stable name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == name)
@@ -67,7 +67,7 @@ impl Reason {
         }
     }
 
-    /// Whether the library is usable all the same.
+    /// Whether the database stays usable: the check warns and does not fail.
     #[must_use]
     pub fn is_warning(self) -> bool {
         matches!(self, Self::ReadOnly | Self::Replaced | Self::LockLost)
