@@ -23,10 +23,10 @@ const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 const LARGEST_PAGE: u32 = 65_536;
 
-/// What a log means for the main file beside it.
+/// How a log relates to the main file beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
-    /// Nothing: the main file holds all of it already, or no transaction is in it.
+    /// The main file holds all of it already, or it holds no transaction.
     AddsNothing,
     /// A checkpoint has copied some of its pages into the main file.
     Continues,
@@ -94,7 +94,7 @@ pub(super) fn compare(path: &Path) -> io::Result<Relation> {
     Ok(if lacking < u64::MAX { Relation::Adds } else { Relation::AddsNothing })
 }
 
-/// What the transactions of a log have written.
+/// The committed frames of a log.
 struct Committed {
     /// In bytes.
     page_size: u32,

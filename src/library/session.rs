@@ -1,9 +1,9 @@
-//! One write session: open, compare, write, commit, checkpoint, close. Nothing is kept between two of them.
+//! One write session: open, compare, write, commit, checkpoint, close. Nothing is kept between two sessions.
 //!
-//! The file may be overwritten at any moment by a program that knows nothing of SQLite (a backup copied over it). So what is
-//! there is compared with what we know as the first thing inside the transaction, and again before the checkpoint; on a
-//! difference nothing is written: the transaction is rolled back, the connection closed without a checkpoint, and the log set
-//! aside. What the file is by then, and whether it is adopted, the next check decides (`check.rs`).
+//! A program that does not use SQLite may overwrite the file at any moment, for example with a copy of a backup. So a session
+//! compares the file with what is known, first inside the transaction and again before the checkpoint. On a difference it
+//! writes nothing: it rolls back, closes without a checkpoint and sets the log aside. The next check decides what the file
+//! is now, and whether to adopt it (`check.rs`).
 
 mod aside;
 mod mode;
@@ -24,31 +24,31 @@ use super::path::companion;
 use super::{Error, Library, Lineage, SLICE, is_busy};
 use crate::base::random;
 
-/// What a copy that collided with a checkpoint is reported as.
+/// The report of a copy that collided with a checkpoint.
 pub(super) const COLLIDED: &str = "another program wrote to the file while the daemon saved to it. If that was a backup being copied, copy \
                         it again, or use `vpo restore`; nothing is written until then";
 
-/// Why a session was given up: nothing happened to the main file.
+/// Why a session was abandoned: the main file is unchanged.
 pub(super) const COMPANIONS: &str = "its -wal or -shm was removed or replaced";
 
-/// A session that was given up.
+/// A session that was abandoned.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LetGo {
     pub(super) why: &'static str,
-    /// Its log was set aside: what lies beside the file by now is another program's.
+    /// Its log was set aside: a log beside the file now is another program's.
     pub(super) is_log_aside: bool,
 }
 
-/// How a session ends that could not do its work.
+/// How a session failed.
 pub(super) enum Ended {
-    /// It may go better in a moment.
+    /// A retry may succeed.
     Retry(Error),
-    /// It will not.
+    /// A retry does not help.
     Failed(Error),
 }
 
 impl Ended {
-    /// What an error of SQLite means that nothing is known of.
+    /// Classifies an error of SQLite.
     pub(super) fn from_sqlite(path: &Path, source: rusqlite::Error) -> Self {
         let is_temporary = is_busy(&source) || is_shut(&source);
         let error = Error::Sqlite { path: path.to_owned(), source };
@@ -60,7 +60,7 @@ impl Ended {
 struct Written<T> {
     value: T,
     has_changed: bool,
-    /// As it was written; `None` where nothing changed, or the row is not ours to write.
+    /// The row that was written; `None` if nothing changed, or this process does not write it.
     row: Option<Row>,
     companions: Companions,
 }
@@ -68,13 +68,13 @@ struct Written<T> {
 /// Why a transaction was not committed.
 enum Stopped {
     Busy(rusqlite::Error),
-    /// The file is as we left it, but its log holds other content.
+    /// The file did not change, but its log holds other content.
     OtherRow,
     Overwritten,
     Failed(rusqlite::Error),
 }
 
-/// What lies beside the main file, by its inodes.
+/// The companions of the main file, by their inodes.
 #[derive(Debug, PartialEq, Eq)]
 struct Companions([Option<(u64, u64)>; 2]);
 
@@ -89,13 +89,13 @@ impl Companions {
 }
 
 impl Library {
-    /// Runs `work`, which is taken where it was run, in one transaction, and brings what it wrote into the main file.
+    /// Runs `work` in one transaction and checkpoints what it wrote. `work` is taken once it has run.
     pub(super) fn session<T>(
         &self,
         generation: Option<u64>,
         work: &mut Option<impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>>,
     ) -> Result<T, Ended> {
-        // Before the gate: who waits there keeps the check out that decides.
+        // Before the gate: a session that waits there blocks the check that decides.
         self.may_write(generation)?;
         let _turn = self.gate.write(SLICE).ok_or_else(|| Ended::Retry(self.unsettled()))?;
         let mut known = self.may_write(generation)?;
@@ -105,7 +105,7 @@ impl Library {
         }
         let connection = self.reader.open_writer().map_err(|error| self.not_begun(error))?;
         if self.owns() {
-            // What was adopted may be in another mode, as `VACUUM INTO` makes it.
+            // Adopted content may be in another journal mode, as `VACUUM INTO` writes it.
             let (stamp, _) = self.convert(&connection, known.stamp).map_err(|error| self.not_begun(error))?;
             if stamp != known.stamp {
                 overwrites.converted();
@@ -127,9 +127,9 @@ impl Library {
                 self.close_idle(connection);
                 Err(self.not_begun(error))
             }
-            // `.restore` of another SQLite program: the log is all there is of it, so it is not set aside.
+            // `.restore` of another SQLite program: only the log holds it, so the log stays.
             Err(Stopped::OtherRow) => Err(Ended::Failed(Error::Replaced(self.path.clone()))),
-            // Nothing was written, so nothing is to be given up: the next check shows what it is.
+            // Nothing was written. The next check shows what the file is.
             Err(Stopped::Overwritten) => {
                 drop(connection);
                 Err(match work {
@@ -144,7 +144,7 @@ impl Library {
         }
     }
 
-    /// The transaction of a session: compares, works, commits.
+    /// Runs the transaction of a session: compares, runs `work`, commits.
     fn transact<T>(
         &self,
         connection: &Connection,
@@ -174,13 +174,13 @@ impl Library {
         });
         match done {
             Ok(value) => Ok(Written { value, has_changed, row, companions }),
-            // Stat first, then decide: an overwritten file looks damaged to who has read it before.
+            // Stat before the verdict: to a connection that read it before, an overwritten file looks damaged.
             Err(_) if !is_same_file() => Err(Stopped::Overwritten),
             Err(error) => Err(Stopped::Failed(error)),
         }
     }
 
-    /// The row of the next transaction; `None` for a process without the lock, which does not touch it.
+    /// The row of the next transaction; `None` for a process without the lock, which does not write it.
     fn next_row(&self, known: &Known) -> Option<Row> {
         if !self.owns() {
             return None;
@@ -195,7 +195,7 @@ impl Library {
         })
     }
 
-    /// Brings a committed transaction into the main file, and closes.
+    /// Checkpoints a committed transaction and closes.
     fn save(
         &self,
         connection: Connection,
@@ -205,7 +205,7 @@ impl Library {
         overwrites: &mut Overwrites,
     ) -> Result<(), Ended> {
         if !self.owns() {
-            // The daemon, whose lock it is, checkpoints what was left for it; so does our end.
+            // The daemon checkpoints it, or the end of this process (`tidy`).
             return connection.close().map_err(|(_, error)| Ended::Failed(self.failed(error)));
         }
         if Companions::at(&self.path) != *companions {
@@ -226,7 +226,7 @@ impl Library {
         if Stamp::at(&self.path) != Some(known.stamp) {
             return Err(self.let_go(connection, "it changed before a checkpoint"));
         }
-        // `.restore` that waited for our lock has committed behind us: as with another row before a transaction.
+        // A `.restore` that waited for our lock has committed since: as with another row before a transaction.
         if Row::read(&connection).is_ok_and(|found| !Row::is_same(found.as_ref(), row.as_ref())) {
             self.note(Record::new(false, known.stamp));
             return Err(Ended::Failed(Error::Replaced(self.path.clone())));
@@ -235,13 +235,13 @@ impl Library {
         let extent = extent(&connection);
         let after = Stamp::at(&self.path);
         overwrites.checkpointed();
-        // What lies in the log by now, another SQLite program has committed after us (`.restore`, which waited for our lock).
+        // A log that is there now was committed by another SQLite program after us (a `.restore` that waited for our lock).
         let is_complete = matches!(done, Ok(true)) && !self.has_log();
         let closed = close(connection, is_complete);
         overwrites.closed();
         let is_refused = done.as_ref().is_err_and(is_damage);
         let Some(after) = after.filter(|after| after.is_same_file(&known.stamp) && !is_refused) else {
-            // Renamed or removed: our pages went into the old file. Or copied over: to SQLite the log does not fit it.
+            // Renamed or removed: our pages went into the old file. Or overwritten: SQLite refuses to apply the log to it.
             let is_log_aside = self.set_log_aside();
             self.state().let_go = Some(LetGo { why: "it was replaced during a checkpoint", is_log_aside });
             return Err(Ended::Failed(Error::Replaced(self.path.clone())));
@@ -251,17 +251,17 @@ impl Library {
             let alone = self.reader.read_as_it_is(|connection| Row::read(connection));
             let is_ours = match alone {
                 Ok(alone) => Row::is_same(alone.as_ref(), row.as_ref()),
-                // An error of the disk does not show who wrote.
+                // An I/O error does not show which program wrote.
                 Err(error) => !is_damage(&error),
             };
-            // Longer it may be: a smaller backup was put into a larger file (`dd conv=notrunc`).
+            // It may be longer: a smaller backup was copied into a larger file (`dd conv=notrunc`).
             let is_whole = extent.map_or(true, |bytes| bytes <= after.length);
-            // What has changed it since, has written after our checkpoint. Its stamp may be the same where the kernel's clock has
-            // not ticked; then a SQLite program did it.
+            // A later change came after our checkpoint. If the kernel's clock has not ticked, its stamp is the same; then a SQLite
+            // program wrote it.
             let is_still = Stamp::at(&self.path) == Some(after);
             collided = is_still && !(is_ours && is_whole) && overwrites.may_have_collided();
         }
-        // Should the process be killed before it is known whether a copy overlapped, the next start checks the file.
+        // If the process is killed before it is known whether a copy overlapped, the next start checks the file.
         self.note(Record::new(overwrites.is_suspect(), after));
         let mut state = self.state();
         if is_complete && let (Some(lineage), Some(row)) = (&mut state.lineage, &row) {
@@ -286,12 +286,12 @@ impl Library {
         Ok(())
     }
 
-    /// Brings in what is left in a log that nobody seems to use: a session of ours had to leave it, because another program was
-    /// reading it; or our reading kept another program from removing it. For a process without the lock, what it has put
-    /// there itself. One that changes since the last call is left alone, unless `at_once`.
+    /// Checkpoints a log that no program seems to use: a session of ours left it because another program was reading, or our
+    /// reading prevented another program from removing it. In a process without the lock, the log that it wrote itself. A log
+    /// that has changed since the last call is left alone, unless `at_once`.
     ///
     /// # Errors
-    /// Of SQLite. What another reader still holds back is none.
+    /// Of SQLite. A reader that still holds back the checkpoint is not an error.
     pub fn tidy(&self, at_once: bool) -> Result<(), Error> {
         let Some(log) = Stamp::at(&companion(&self.path, "-wal")).filter(|_| self.writes()) else {
             return Ok(());
@@ -304,7 +304,7 @@ impl Library {
                 return Ok(());
             }
         }
-        // What is damaged, or may be, stays as it is. Before the gate, as in a session.
+        // A database that is or may be damaged stays as it is. Before the gate, as in a session.
         if self.may_write(None).is_err() {
             return Ok(());
         }
@@ -318,8 +318,8 @@ impl Library {
         let connection = self.reader.open_writer().map_err(|source| self.failed(source))?;
         let row = Row::read(&connection);
         if !self.owns() {
-            // SQLite brings the log in if no other program has the database open. The daemon may be between a commit and its
-            // checkpoint, and would take ours for a change of the file.
+            // SQLite checkpoints if no other program has the database open. The daemon may be between a commit and its checkpoint,
+            // and would take a checkpoint of ours for an unexplained change.
             return close(connection, true).map_err(|source| self.failed(source));
         }
         if !row.is_ok_and(|row| Row::is_same(row.as_ref(), known.row.as_ref())) {
@@ -331,27 +331,27 @@ impl Library {
         }
     }
 
-    /// Closes a connection that has written nothing. An empty log goes with it; one with content stays as it is.
+    /// Closes a connection that has written nothing. An empty log is removed; one with content stays.
     pub(super) fn close_idle(&self, connection: Connection) {
         if let Err(error) = close(connection, !self.has_log()) {
             debug!(%error, "a connection to the database was not closed cleanly");
         }
     }
 
-    /// Closes a session that committed nothing. What it has put into the log all the same (a transaction that outgrew the
-    /// cache, and was rolled back) goes with it.
+    /// Closes a session that committed nothing. Frames that it left in the log all the same (of a transaction that outgrew the
+    /// cache and was rolled back) are removed.
     fn close_unwritten(&self, connection: Connection, known: &Known, overwrites: &mut Overwrites) {
         if self.has_log() && self.owns() {
-            // An error leaves the log, which the next session brings in.
+            // On an error the log stays, and the next session checkpoints it.
             let _ = self.checkpoint_and_close(connection, known, known.row.clone(), overwrites);
         } else {
             self.close_idle(connection);
         }
     }
 
-    /// Gives up a session because the file is not what it should be, without writing to it.
+    /// Abandons a session because the file changed, without writing to it.
     fn let_go(&self, connection: Connection, why: &'static str) -> Ended {
-        // The connection does not checkpoint at its close: the file stays as it is, byte for byte.
+        // The close does not checkpoint: the file keeps every byte.
         drop(connection);
         let is_log_aside = self.set_log_aside();
         self.state().let_go = Some(LetGo { why, is_log_aside });
@@ -377,14 +377,14 @@ impl Library {
     }
 }
 
-/// Brings the log into the main file and empties it; `false` where a reader of another program holds some of it back.
+/// Checkpoints the log and empties it; `false` if a reader of another program holds some of it back.
 fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?) == (0, 0))
     })
 }
 
-/// How long the main file must be, in bytes.
+/// The length that the main file must have, in bytes.
 fn extent(connection: &Connection) -> rusqlite::Result<u64> {
     let pragma = |sql| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).map(u64::from);
     Ok(pragma("PRAGMA page_count")? * pragma("PRAGMA page_size")?)
@@ -393,7 +393,7 @@ fn extent(connection: &Connection) -> rusqlite::Result<u64> {
 /// A name for a lineage.
 fn lineage_name() -> String {
     let Ok(bytes) = random::bytes() else {
-        // A sandbox without getrandom: the moment and the process are unique enough for one file.
+        // A sandbox without getrandom: time and process id are unique enough for one file.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         return format!("{now:x}-{:x}", std::process::id());
     };

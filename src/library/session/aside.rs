@@ -10,20 +10,20 @@ use crate::library::Library;
 use crate::library::path::{companion, directory};
 
 impl Library {
-    /// Whether something lies in the log.
+    /// Whether the log is longer than 0 bytes.
     pub(in crate::library) fn has_log(&self) -> bool {
         std::fs::metadata(companion(&self.path, "-wal")).is_ok_and(|found| found.len() > 0)
     }
 
-    /// Moves a log that belongs to another content out of the way, where no other program uses it. Never deletes one that has
-    /// something in it. `false` where another program has the database open: then the log is that program's.
+    /// Renames a log that belongs to another content, if no other program uses it. Never deletes one with content. `false` if
+    /// another program has the database open: then the log is that program's.
     pub(in crate::library) fn set_log_aside(&self) -> bool {
         let (log, index) = (companion(&self.path, "-wal"), companion(&self.path, "-shm"));
-        // An empty one belongs to nothing.
+        // An empty log holds nothing.
         if !self.has_log() {
             return true;
         }
-        // What cannot be told, because something may not be opened, counts as in use: then nothing is moved.
+        // A database that cannot be opened counts as in use: then nothing is moved.
         let Ok(_others) = self.reader.exclude_others() else { return false };
         let aside = aside(&log);
         if let Err(error) = std::fs::rename(&log, &aside) {
@@ -36,7 +36,7 @@ impl Library {
         true
     }
 
-    /// Whether another program has the database open, as far as SQLite's locks tell. Only while nothing of ours has.
+    /// Whether another program has the database open, by SQLite's locks. Only while no connection of ours is open.
     pub(in crate::library) fn is_in_use(&self) -> bool {
         self.reader.exclude_others().is_err()
     }
