@@ -102,7 +102,7 @@ fn a_library_that_may_not_be_written_is_served_without_roots_and_refused_with_th
     assert_refused(
         &output,
         &[
-            "can be read but not written",
+            "error[database-read-only]",
             "scan.roots",
             "mode 0444",
             "uid ",
@@ -280,7 +280,7 @@ fn a_library_that_cannot_be_made_is_refused_with_the_fix() {
     let output = serve(&sandbox, false).output().expect("runs");
     assert_refused(
         &output,
-        &["cannot create the library", "mode 0555", "data may not be written", ":U", "ReadWritePaths="],
+        &["error[database-create]", "mode 0555", "data may not be written", ":U", "ReadWritePaths="],
     );
     assert_advised(&output, &[&sandbox.path("data")]);
     assert!(listing(&sandbox).is_empty());
@@ -298,8 +298,8 @@ fn a_default_place_that_cannot_be_made_is_refused_with_what_is_in_the_way() {
     set(&sandbox, "shut", 0o555);
     let missing = |home: &str| format!("`install -d -o {{uid}} -g {{gid}} {}`", sandbox.path(home).display());
     for (home, expected) in [
-        ("shut", vec!["cannot create the library", "mode 0555", missing("shut/.vpo").as_str()]),
-        ("none", vec!["cannot create the library", "none does not exist", missing("none/.vpo").as_str()]),
+        ("shut", vec!["error[database-create]", "mode 0555", missing("shut/.vpo").as_str()]),
+        ("none", vec!["error[database-create]", "none does not exist", missing("none/.vpo").as_str()]),
         ("linked", vec!["linked/.vpo is a symbolic link to ../nowhere", "remove the link"]),
     ] {
         let mut command = sandbox.vpo_as_nobody(["serve", "--port", "0"]);
@@ -397,7 +397,7 @@ fn a_library_on_a_read_only_mount_is_served_as_it_is() {
         assert_read_only(address);
         assert!(daemon.stop().success());
         let output = serve(&sandbox, true).output().expect("runs");
-        assert_refused(&output, &["can be read but not written", "mounted read-only", "ReadWritePaths="]);
+        assert_refused(&output, &["error[database-read-only]", "mounted read-only", "ReadWritePaths="]);
         drop(mount);
         assert!(listing(&sandbox) == before, "wal {wal}: nothing is touched");
     }
@@ -422,13 +422,13 @@ fn an_index_of_the_log_that_may_not_be_written_is_told_and_not_found_out_by_a_sc
     let _other = shut_index(&sandbox, "data/library.db");
     let mut daemon = Daemon::spawn(command, &path);
     let output = Output { status: daemon.wait(), stdout: Vec::new(), stderr: daemon.log().into_bytes() };
-    assert_refused(&output, &["cannot open the library"]);
+    assert_refused(&output, &["error[database-access]"]);
     assert_advised(&output, &[&sandbox.path("data/library.db-shm")]);
     // Beside a daemon that only reads, there is one who writes all the same.
     let (mut daemon, _) = start(serve(&sandbox, false), &path);
     let mut scan = sandbox.vpo_as_nobody(["scan", "--database"]);
     let output = scan.arg(&path).arg(sandbox.path("videos")).output().expect("runs");
-    assert_refused(&output, &["cannot open the library"]);
+    assert_refused(&output, &["error[database-access]"]);
     assert_advised(&output, &[&sandbox.path("data/library.db-shm")]);
     assert!(daemon.stop().success());
 }

@@ -375,7 +375,7 @@ fn what_is_not_a_library_is_refused_by_name_and_not_touched() {
     );
     for (name, expected) in [
         ("empty.db", "empty (zero bytes)"),
-        ("garbage.db", "not a SQLite database"),
+        ("garbage.db", "error[not-a-database]"),
         ("short.db", "fewer than any database"),
         ("foreign.db", "cooks, recipes"),
         ("tableless.db", "no tables"),
@@ -781,6 +781,23 @@ fn a_process_without_the_lock_saves_its_log_only_while_nothing_else_has_the_data
         assert_eq!(path.with_file_name("library.db-wal").exists(), is_open);
         drop(daemon);
     }
+}
+
+#[test]
+fn log_of_another_program_before_our_first_write_stays() {
+    let sandbox = Sandbox::new();
+    let path = library(&sandbox);
+    let opened = open(&path, WRITE).expect("opens");
+    let writer = open_without_checkpoint(&path);
+    writer.execute(INSERT_POLICY, ["one"]).expect("written");
+    writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("checkpointed");
+    writer.execute(FILE, []).expect("written");
+    // All pages are in the log, also those that are in the file.
+    writer.execute_batch("VACUUM").expect("vacuumed");
+    drop(writer);
+    check_until_generation(&opened, 1);
+    assert_eq!(count(&sqlite(&path)).expect("read"), 1);
+    assert_eq!(count_logs_set_aside(&path), 0);
 }
 
 #[test]

@@ -159,7 +159,7 @@ impl Library {
         if let Some(fault) = self.known_fault(stamp) {
             // If the log holds all pages, nothing of the damaged content is left.
             let is_gone = seen.is_anew && fault.reason != Reason::IoError;
-            return if is_gone { self.adopt(stamp, seen.row) } else { Err(fault) };
+            return if is_gone { self.adopt(stamp, seen.row, Change::Replaced) } else { Err(fault) };
         }
         self.conclude(stamp, seen, has_foreign_log)
     }
@@ -262,7 +262,7 @@ impl Library {
             Change::None | Change::Cooperative | Change::Replaced => {}
         }
         drop(state);
-        self.adopt(stamp, row)
+        self.adopt(stamp, row, change)
     }
 
     /// Sees to it that the lock file beside the library is there and ours, as [`Self::check`] does: for who does not check.

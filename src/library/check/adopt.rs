@@ -7,7 +7,7 @@ use tracing::info;
 use super::examine::BUSY;
 use super::fault::{Fault, sqlite_fault, writer_fault};
 use super::reason::Reason;
-use crate::library::identity::{Known, Row, Stamp};
+use crate::library::identity::{Change, Known, Row, Stamp};
 use crate::library::lock::notes::Record;
 use crate::library::log::{self, Relation};
 use crate::library::{Library, diagnose, integrity, path, schema};
@@ -20,8 +20,9 @@ pub(super) enum Look {
 }
 
 impl Library {
-    /// Takes other content into use.
-    pub(super) fn adopt(&self, stamp: Stamp, row: Option<Row>) -> Result<Look, Fault> {
+    /// Takes other content into use. After a cooperative `change`, another SQLite program may have written it: then its log
+    /// stays.
+    pub(super) fn adopt(&self, stamp: Stamp, row: Option<Row>, change: Change) -> Result<Look, Fault> {
         self.leads_where_it_did()?;
         let _turn = self.gate.write(BUSY).ok_or_else(|| {
             Fault::busy(
@@ -34,7 +35,13 @@ impl Library {
             let state = self.state();
             stamp.is_same_content(&state.known.stamp) && state.let_go.is_none_or(|let_go| let_go.is_log_aside)
         };
-        let belongs = is_in_log || log::compare(&self.path).is_ok_and(|found| found == Relation::Continues);
+        let belongs = is_in_log
+            || match log::compare(&self.path) {
+                Ok(Relation::Continues) => true,
+                // A log that is younger than the file's last change was written for it.
+                Ok(Relation::Adds) => change == Change::Cooperative && !log::is_older(&self.path, stamp),
+                Ok(Relation::AddsNothing | Relation::Foreign) | Err(_) => false,
+            };
         let is_complete = !belongs && self.set_log_aside();
         if Stamp::at(&self.path) != Some(stamp) {
             return Ok(Look::Pending);
