@@ -189,6 +189,9 @@ impl Library {
             // Writes to the file before do not concern this one.
             overwrites.forget();
         } else if !overwrites.look(stamp != known) {
+            if overwrites.take_doubt() {
+                self.state().evidence.ask();
+            }
             if was_suspect && !overwrites.is_suspect() {
                 self.note(Record::new(false, known));
             }

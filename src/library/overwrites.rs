@@ -62,6 +62,9 @@ pub(super) struct Overwrites {
     unknown: u32,
     /// A foreign program had the file open during our last checkpoint, and may have written.
     suspect: bool,
+    /// The main file was closed after writing during a session, and no opening explains that: the opening may have been merged
+    /// with one of ours.
+    doubt: bool,
     /// When our last checkpoint ended.
     checkpointed: Instant,
     /// It has closed the file after writing: whether that was soon after the checkpoint.
@@ -90,6 +93,7 @@ impl Overwrites {
             log_closes: 0,
             unknown: 0,
             suspect: false,
+            doubt: false,
             checkpointed: Instant::now(),
             closed: None,
         };
@@ -183,6 +187,11 @@ impl Overwrites {
         self.closed.take().is_some_and(|soon| soon || has_changed)
     }
 
+    /// Whether a copy may have overlapped our last checkpoint without being found; `true` once.
+    pub(super) fn take_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.doubt)
+    }
+
     fn open_main(&mut self) {
         if self.session == Session::OpensMain {
             self.session = Session::OpensLog;
@@ -218,6 +227,7 @@ impl Overwrites {
         // Descriptors of SQLite are not counted.
         let overlaps = self.suspect && self.strangers > self.late;
         if self.late > 0 || !overlaps {
+            self.doubt |= self.suspect && self.strangers == 0;
             self.leave();
         } else {
             self.strangers -= 1;
@@ -335,6 +345,26 @@ mod tests {
             drop(open(&path));
             assert!(!overwrites.look(true), "a copy after {who} overlaps nothing");
             assert!(overwrites.begin(), "{who}");
+        }
+    }
+
+    #[test]
+    fn a_copy_whose_opening_was_merged_with_ours_leaves_a_doubt() {
+        let (_dir, path, log) = files();
+        for is_copied in [true, false] {
+            let own = Arc::new(AtomicU32::new(0));
+            let mut overwrites = Overwrites::new(&path, Arc::clone(&own));
+            assert!(overwrites.begin());
+            own.fetch_add(1, Ordering::Relaxed);
+            let main = open(&path);
+            let copy = is_copied.then(|| open(&path));
+            let wal = open(&log);
+            drop(copy);
+            overwrites.checkpointed();
+            drop((wal, main));
+            overwrites.closed();
+            assert!(!overwrites.look(false));
+            assert_eq!(overwrites.take_doubt(), is_copied);
         }
     }
 
