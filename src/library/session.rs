@@ -322,7 +322,9 @@ impl Library {
             // and would take a checkpoint of ours for an unexplained change.
             return close(connection, true).map_err(|source| self.failed(source));
         }
-        if !row.is_ok_and(|row| Row::is_same(row.as_ref(), known.row.as_ref())) {
+        let is_known = row.is_ok_and(|row| Row::is_same(row.as_ref(), known.row.as_ref()));
+        // Another program may have checkpointed and closed until the read above locked the file.
+        if !is_known || Stamp::at(&self.path) != Some(known.stamp) {
             return Ok(());
         }
         match self.checkpoint_and_close(connection, &known, known.row.clone(), &mut overwrites) {

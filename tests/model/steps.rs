@@ -192,6 +192,8 @@ impl World {
             is_any_gone |= is_gone;
         }
         if is_any_gone {
+            // A read of the daemon may find half of the log that was there.
+            self.line.during(State::Wild, from, Instant::now());
             self.interrupted(from);
         }
     }
