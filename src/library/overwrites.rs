@@ -133,6 +133,8 @@ impl Overwrites {
         if self.inotify.is_none() {
             self.watch();
         }
+        // The session before may have failed before it opened its log: the next opening of a log is not its own.
+        self.session = Session::None;
         self.drain();
         self.correct();
         if self.closed.is_some() {
@@ -346,6 +348,26 @@ mod tests {
             assert!(!overwrites.look(true), "a copy after {who} overlaps nothing");
             assert!(overwrites.begin(), "{who}");
         }
+    }
+
+    #[test]
+    fn a_copy_that_is_open_during_our_failed_session_is_found() {
+        let (_dir, path, log) = files();
+        let own = Arc::new(AtomicU32::new(0));
+        let mut overwrites = Overwrites::new(&path, Arc::clone(&own));
+        let copy = open(&path);
+        assert!(overwrites.begin());
+        own.fetch_add(1, Ordering::Relaxed);
+        // Another program has locked the file, so the session does not get to its log.
+        drop(open(&path));
+        assert!(overwrites.begin());
+        own.fetch_add(1, Ordering::Relaxed);
+        let (main, wal) = (open(&path), open(&log));
+        overwrites.checkpointed();
+        drop((wal, main));
+        overwrites.closed();
+        drop(copy);
+        assert!(overwrites.look(true));
     }
 
     #[test]
