@@ -278,24 +278,19 @@ fn two_first_starts_at_once_make_one_library() {
 }
 
 #[test]
-fn a_half_made_library_of_a_killed_start_is_in_nobodys_way_and_swept() {
+fn a_draft_of_a_killed_start_is_removed_by_the_next() {
     let sandbox = Sandbox::new();
     let path = sandbox.path("library.db");
-    let others = [".library.db.new-1", ".library.db.new-1-x", ".library.db.new-1-1-1", ".other.db.new-1-1"];
-    for name in others {
-        sandbox.write(name, "somebody's");
-    }
-    fs::create_dir(sandbox.path(".library.db.new-2-2")).expect("made");
+    sandbox.write(".vpo-draft-1-x/draft.db", "of another program");
     for _ in 0..2 {
-        sandbox.write(".library.db.new-1-1", "half of a library");
-        sandbox.write(".library.db.new-4711-1763776243123456789", "");
+        let draft = sandbox.write(".vpo-draft-1-1/draft.db", "half of a database");
+        sandbox.write(".vpo-draft-4711-1763776243123456789/draft.db-journal", "");
         assert_well(&open(&path, READ).expect("opens").check());
-        let mut left = [&others[..], &[".library.db.new-2-2", "library.db", "library.db.lock"]].concat();
-        left.sort_unstable();
-        assert_eq!(names(&sandbox.path("")), left);
+        assert_eq!(names(&sandbox.path("")), [".vpo-draft-1-x", "library.db", "library.db.lock"]);
+        assert!(!draft.exists());
     }
-    // A start that is refused touches nothing.
-    let draft = sandbox.write(".library.db.new-1-1", "half of a library");
+    // A start that is refused changes nothing.
+    let draft = sandbox.write(".vpo-draft-1-1/draft.db", "half of a database");
     fs::remove_file(&path).expect("removed");
     assert!(matches!(open(&path, READ), Err(OpenError::Lost { .. })));
     assert!(draft.exists());

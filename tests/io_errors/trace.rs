@@ -144,7 +144,7 @@ fn a_log_is_read() {
 8<tokio-rt-worker> pwrite64(9</d/data/library.db-wal>, "\0\0"..., 24, 32 <unfinished ...>
 9<scan> fsync(16</d/data>) = 0
 8<tokio-rt-worker> <... pwrite64 resumed>) = -1 EIO (Input/output error) (INJECTED)
-8<tokio-rt-worker> renameat2(AT_FDCWD</d>, "/d/data/.library.db.new-1-2", AT_FDCWD</d>, "/d/data/library.db", RENAME_NOREPLACE) = 0
+8<tokio-rt-worker> renameat2(AT_FDCWD</d>, "/d/data/.vpo-draft-1-2/draft.db", AT_FDCWD</d>, "/d/data/library.db", RENAME_NOREPLACE) = 0
 7<vpo> --- SIGTERM {si_signo=SIGTERM} ---
 7<vpo> +++ exited with 0 +++"#;
     let calls = parse(text, "/d/data");
@@ -154,7 +154,7 @@ fn a_log_is_read() {
         (7, "openat", "", false),
         (8, "pwrite64", "library.db-wal", true),
         (9, "fsync", ".", false),
-        (8, "renameat2", ".library.db.new-1-2 library.db", false),
+        (8, "renameat2", ".vpo-draft-1-2/draft.db library.db", false),
     ];
     assert_eq!(
         found,
