@@ -114,7 +114,7 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
 
     let sandbox = Sandbox::new();
     sandbox.write(".vpo/library.db.lock", "");
-    refused(&sandbox, &[], "it was lost, not never made");
+    refused(&sandbox, &[], "error[library-lost]");
     sandbox.write("empty.db", "");
     refused(&sandbox, &["--database", "empty.db"], "so it is no library");
     sandbox.write("text.db", "text ".repeat(1000));

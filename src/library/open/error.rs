@@ -1,6 +1,6 @@
 //! Why a library was refused: one line each that says what, where, and what to do.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::library::Error;
 use crate::library::lock::LockError;
@@ -11,12 +11,11 @@ use crate::library::schema::Mismatch;
 pub enum OpenError {
     /// It was there once.
     #[error(
-        "the library {} is missing, but {} beside it {}: it was lost, not never made. Mount what belongs there, or restore a \
-         backup{}; to begin anew remove {}",
+        "error[library-lost]: {} is missing, but {} still {}. Mount the volume or restore a backup with `vpo restore`; to \
+         start over, stop the daemon that used it and delete {}",
         path.display(),
         list(beside),
-        if beside.len() == 1 { "is still there" } else { "are still there" },
-        if beside.iter().all(|left| is_lock(left)) { "" } else { " (but remove the -wal or -journal first: it would be mixed into it)" },
+        if beside.len() == 1 { "exists" } else { "exist" },
         if beside.len() == 1 { "that file" } else { "those files" }
     )]
     Lost {
@@ -181,10 +180,6 @@ pub enum OpenError {
     /// Damaged, locked for long, or the caller was told to stop.
     #[error(transparent)]
     Library(#[from] Error),
-}
-
-fn is_lock(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "lock")
 }
 
 fn list(paths: &[PathBuf]) -> String {
