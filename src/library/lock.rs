@@ -22,9 +22,8 @@ use rustix::io::{Errno, retry_on_intr};
 
 pub use holder::Holder;
 
-use super::diagnose;
-use super::file_system;
-use super::path;
+use super::identity::Stamp;
+use super::{diagnose, file_system, path};
 use crate::base::address::Address;
 use notes::{Fault, Notes, Record};
 
@@ -118,8 +117,7 @@ pub enum Found {
 pub struct Lock {
     path: PathBuf,
     file: File,
-    device: u64,
-    inode: u64,
+    locked: Stamp,
     content: Mutex<Content>,
 }
 
@@ -200,7 +198,9 @@ impl Lock {
     fn create(library: &Path, path: PathBuf, is_elsewhere: bool) -> Result<Self, LockError> {
         let io = |source| LockError::Io { lock: path.clone(), source };
         loop {
-            let file = open_to_lock(&path).map_err(|source| match source.kind() {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(false).mode(0o600);
+            let file = open(&path, &mut options).map_err(|source| match source.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     LockError::NotWritable { lock: path.clone(), source }
                 }
@@ -223,7 +223,7 @@ impl Lock {
             let notes = Notes::parse(&holder::content(&file).map_err(io)?);
             let holder = Holder::this_process(is_elsewhere.then_some(library));
             let content = Mutex::new(Content { holder, notes, written: String::new() });
-            let lock = Self { path: path.clone(), file, device: found.dev(), inode: found.ino(), content };
+            let lock = Self { path: path.clone(), file, locked: Stamp::of(&found), content };
             // It may have been removed or replaced since it was opened: then this lock excludes nobody.
             if lock.is_in_place() {
                 lock.content().write(&lock.file).map_err(io)?;
@@ -267,8 +267,8 @@ impl Lock {
     /// Whether the file at the path is still the one that is locked. If not, another process can take the lock.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
-        std::fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+        let found = std::fs::symlink_metadata(&self.path);
+        found.is_ok_and(|found| Stamp::of(&found).is_same_file(&self.locked))
     }
 
     /// The lock file.
@@ -282,17 +282,10 @@ impl Lock {
     }
 }
 
-/// Opens the lock file, or makes it. The standard library sets `O_CLOEXEC`: no child inherits the lock.
+/// Opens the lock file for reading, or as `options` say. The standard library sets `O_CLOEXEC`: no child inherits the lock.
 /// `O_NONBLOCK`: a FIFO of that name must not hold us.
-fn open_to_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed())
-        .open(path)
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed()).open(path)
 }
 
 /// Why `file`, the lock file at `path`, cannot be had: who holds it.
@@ -375,11 +368,7 @@ fn places(library: &Path, runtime_directory: Option<&Path>) -> impl Iterator<Ite
 /// Who holds the lock file at `path`; a daemon of another library than `library` is nobody.
 fn find_at(library: &Path, path: &Path) -> Result<Found, LockError> {
     let io = |source| LockError::Io { lock: path.to_owned(), source };
-    let file = match OpenOptions::new()
-        .read(true)
-        .custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed())
-        .open(path)
-    {
+    let file = match open(path, &mut OpenOptions::new()) {
         Ok(file) => file,
         Err(error) if is_absent(&error) => return Ok(Found::NoFile),
         Err(error) => return Err(io(error)),

@@ -48,11 +48,10 @@ pub(super) fn scan(args: &ScanArgs, config: &Config, parts: Vec<Part>, library: 
         Ok(signals) => signals,
         Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
     };
-    if let Err(error) = std::thread::Builder::new().name("scan".into()).spawn(worker) {
-        return output::fail(&scan::Error::Threads(error), EXIT_FAILURE);
-    }
-    if let Err(error) = watch_database(Arc::clone(&context.library)) {
-        context.stop.cancel();
+    let library = Arc::clone(&context.library);
+    let spawn = |name: &str| std::thread::Builder::new().name(name.into());
+    let spawned = spawn("check").spawn(move || watch(&library)).and_then(|_| spawn("scan").spawn(worker));
+    if let Err(error) = spawned {
         return output::fail(&scan::Error::Threads(error), EXIT_FAILURE);
     }
     let (outcome, stopped) = runtime.block_on(wait(signals, ending, &context.stop, &shown));
@@ -62,17 +61,14 @@ pub(super) fn scan(args: &ScanArgs, config: &Config, parts: Vec<Part>, library: 
 
 /// Checks the database as a daemon does, until the process ends. On a thread of its own: the scan's may wait for a disk or
 /// for a database that is locked.
-fn watch_database(library: Arc<Library>) -> std::io::Result<()> {
-    std::thread::Builder::new().name("check".into()).spawn(move || {
-        loop {
-            // What another program does to the file meanwhile must be looked at, or nothing more is written.
-            library.check();
-            // What a killed process or another program has left is written to only once it is checked.
-            library.verify_if_due(None, 1);
-            std::thread::sleep(CHECK_PERIOD);
-        }
-    })?;
-    Ok(())
+fn watch(library: &Arc<Library>) -> ! {
+    loop {
+        // What another program does to the file meanwhile must be looked at, or nothing more is written.
+        library.check();
+        // What a killed process or another program has left is written to only once it is checked.
+        library.verify_if_due(None, 1);
+        std::thread::sleep(CHECK_PERIOD);
+    }
 }
 
 type Shown = Mutex<(String, Arc<Progress>)>;
