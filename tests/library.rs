@@ -955,11 +955,12 @@ fn a_daemon_that_is_just_exiting_is_waited_for() {
 }
 
 #[test]
-fn a_lock_file_that_was_removed_guards_nothing_and_is_made_anew() {
+fn a_lock_file_that_was_removed_excludes_nobody() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);
     let first = Lock::acquire(&path, None, NEVER).expect("locked");
     fs::remove_file(first.path()).expect("removed");
     let second = Lock::acquire(&path, None, NEVER).expect("another file");
     assert_eq!(fs::metadata(second.path()).expect("there").nlink(), 1);
+    assert!(!first.is_in_place() && second.is_in_place());
 }

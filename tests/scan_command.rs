@@ -5,7 +5,6 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
 use crate::harness::{Sandbox, eventually, freeze};
@@ -297,23 +296,6 @@ fn assert_holds_the_lock(sandbox: &Sandbox, scan: &Child) {
 }
 
 #[test]
-fn scan_puts_its_lock_file_back() {
-    let sandbox = Sandbox::new();
-    let (scan, database) = held_up(&sandbox);
-    fs::remove_file(sandbox.lock()).expect("removed");
-    assert_holds_the_lock(&sandbox, &scan);
-    let daemon = sandbox.run(["serve", "--port", "0"]);
-    let text = String::from_utf8_lossy(&daemon.stderr);
-    assert_eq!(daemon.status.code(), Some(1), "{text}");
-    assert!(text.contains(&format!("already in use by the process with pid {}", scan.id())), "{text}");
-    database.execute_batch("COMMIT").expect("unlocked");
-    let output = scan.wait_with_output().expect("an end");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{text}");
-    assert_eq!(text.matches("the lock file was removed").count(), 1, "{text}");
-}
-
-#[test]
 fn scan_beside_another_in_the_foreground_says_who_holds_the_library() {
     let sandbox = Sandbox::new();
     let (mut first, database) = held_up(&sandbox);
@@ -339,19 +321,25 @@ fn scan_beside_another_in_the_foreground_says_who_holds_the_library() {
 }
 
 #[test]
-fn scan_whose_lock_another_took_is_stopped() {
+fn scan_beside_a_daemon_whose_lock_file_is_gone_scans_by_itself_and_loses_nothing() {
     let sandbox = Sandbox::new();
-    let (scan, _database) = held_up(&sandbox);
-    let theirs = fs::File::create(sandbox.path("theirs")).expect("made");
-    flock(&theirs, FlockOperation::NonBlockingLockExclusive).expect("locked");
-    fs::write(sandbox.path("theirs"), "4711\nhttp://127.0.0.1:1\n").expect("written");
-    fs::rename(sandbox.path("theirs"), sandbox.lock()).expect("renamed");
-    let output = scan.wait_with_output().expect("an end");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("the scan was stopped"), "{text}");
-    assert!(text.contains("already in use by the daemon with pid 4711 at http://127.0.0.1:1"), "{text}");
-    assert_eq!(fs::read(sandbox.lock()).expect("a lock file"), b"4711\nhttp://127.0.0.1:1\n");
+    sandbox.film("films/a.mkv");
+    let config = format!("[scan]\nroots = [{:?}]\nwatch = false\n", sandbox.root());
+    let config = sandbox.write("vpo.toml", config);
+    let mut daemon = sandbox.serve(["--config".as_ref(), config.as_os_str()]);
+    eventually("the first film is stored", || (sandbox.rows().len() == 1).then_some(()));
+    daemon.wait_log("scan completed");
+    fs::remove_file(sandbox.lock()).expect("removed");
+    sandbox.film("films/b.mkv");
+    assert_eq!(sandbox.scan(&[])["added"], 1);
+    // The daemon takes over what the scan has written, and scans again.
+    daemon.wait_log("library adopted");
+    eventually("the daemon has scanned again", || {
+        (daemon.log().matches("scan completed").count() == 2).then_some(())
+    });
+    assert_eq!(sandbox.rows().len(), 2);
+    assert_eq!(sandbox.value::<String>("PRAGMA integrity_check"), "ok");
+    assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.log());
 }
 
 #[test]

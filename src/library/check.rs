@@ -14,13 +14,11 @@ use std::fs::Metadata;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
+use tracing::info;
 
 use super::identity::{Change, Row, Stamp, judge};
-use super::lock::LockError;
 use super::lock::notes::Record;
 use super::{Library, SHORTEST, diagnose, log, path, session};
-use crate::base::error::chain;
 use adopt::Look;
 pub(super) use examine::Frames;
 use examine::{BUSY, Seen, examine};
@@ -47,9 +45,6 @@ impl Library {
     /// Adopts other content at the path once it has not changed for half a second, if it is a sound library. Then
     /// [`Self::generation`] rises.
     pub fn check(&self) -> Finding {
-        // Put the lock file back only where a library is, never into a directory whose mount is gone. But also when the
-        // library is unusable, and before the look, which may hang: without the file a second daemon could start.
-        let kept = self.is_there().then(|| self.put_lock_back());
         let found = self.look();
         if let Err(fault) = &found
             && !fault.busy
@@ -60,11 +55,10 @@ impl Library {
                 state.lost = Some(fault.reason);
             }
         }
-        let kept = kept.or_else(|| found.is_ok().then(|| self.put_lock_back()));
-        let lock_lost = kept.and_then(Result::err).map(|error| {
+        let lock_lost = self.lock.as_ref().filter(|lock| !lock.is_in_place()).map(|lock| {
             format!(
-                "the lock file was removed, replaced or overwritten, and cannot be had again: {}",
-                chain(&error)
+                "the lock file {} was removed or replaced, so a second daemon can start: restart this one",
+                lock.path().display()
             )
         });
         let adopted = self.state().adopted.clone().filter(|(when, _)| when.elapsed() < REPLACED);
@@ -266,30 +260,6 @@ impl Library {
         }
         drop(state);
         self.adopt(stamp, row, change)
-    }
-
-    /// Sees to it that the lock file beside the library is there and ours, as [`Self::check`] does: for who does not check.
-    ///
-    /// # Errors
-    /// As [`Lock::keep`](super::Lock::keep).
-    pub fn keep_lock(&self) -> Result<(), LockError> {
-        if self.is_there() { self.put_lock_back() } else { Ok(()) }
-    }
-
-    fn is_there(&self) -> bool {
-        std::fs::symlink_metadata(&self.real).is_ok_and(|found| found.is_file())
-    }
-
-    fn put_lock_back(&self) -> Result<(), LockError> {
-        let Some(lock) = &self.lock else { return Ok(()) };
-        if lock.keep()? {
-            warn!(
-                path = %lock.path().display(),
-                "the lock file was removed, replaced or overwritten; it is as it was again, and locked. Leave it alone: \
-                 without it a second daemon may start on this library"
-            );
-        }
-        Ok(())
     }
 
     fn may_be_written(&self) -> bool {

@@ -1,9 +1,7 @@
 //! The second pass: rows that have no hash yet get one, in the background, so that a file that moves later is
 //! recognised. Whatever interrupts it, the next pass goes on.
 
-use std::ffi::OsStr;
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -56,8 +54,7 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
             let above = roots.iter().map(AsRef::as_ref).filter(|root| Path::new(&row.path).starts_with(root));
             let Some(root) = above.max_by_key(|root| root.as_os_str().len()) else { continue };
             let paths = root::present(root, &row.path).unwrap_or_default();
-            if let Some(hash) = paths.iter().find_map(|path| hash_of(Path::new(OsStr::from_bytes(path)), row))
-            {
+            if let Some(hash) = paths.iter().find_map(|path| hash_of(path, row)) {
                 if batch.is_empty() {
                     oldest = Instant::now();
                 }

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, RawMode, Statx, StatxFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::present::{is_gone, is_nothing_at, present};
+pub(crate) use self::present::{candidates, is_gone, is_nothing_at, present};
 use super::{discover, name};
 use crate::library::file_system;
 

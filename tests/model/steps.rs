@@ -245,8 +245,13 @@ impl World {
         let from = Instant::now();
         let lock = self.beside(".lock");
         fs::remove_file(&lock).expect("there");
-        within(SEEN, "the lock file is made again", || lock.exists().then_some(()));
+        within(SEEN, "/health warns of the lock", || {
+            (self.poller.latest(from)? == "lock_lost").then_some(())
+        });
+        assert!(!lock.exists(), "only a start makes it again");
+        self.terminate();
         self.line.during(State::Unlocked, from, Instant::now());
+        self.start_healthy(State::Good);
     }
 
     /// Waits until `/health` fails.

@@ -39,7 +39,7 @@ pub(super) enum State {
     FullDisk,
     /// The directory may not be written.
     ReadOnly,
-    /// The lock file has just been removed.
+    /// The lock file has been removed, and the daemon not started since.
     Unlocked,
     /// The daemon is stopped by SIGSTOP.
     Frozen,
@@ -78,8 +78,8 @@ const TABLE: &[Row] = &[
     // The scanner's own check warns; the database can be read.
     row(State::FullDisk, &["healthy", "replaced"]),
     // Other content is not taken into use where it cannot be written.
-    row(State::ReadOnly, &["healthy", "replaced", "read_only", "lock_lost", "fail:permission_denied"]),
-    row(State::Unlocked, &["healthy", "replaced", "lock_lost"]),
+    row(State::ReadOnly, &["healthy", "replaced", "read_only", "fail:permission_denied"]),
+    row(State::Unlocked, &["lock_lost"]),
     row(State::Frozen, &["silent", "healthy", "replaced", "fail:timeout"]),
 ];
 

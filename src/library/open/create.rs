@@ -10,7 +10,7 @@ use tracing::{debug, info};
 
 use super::OpenError;
 use crate::library::draft::{Draft, rename_new, sync_directory};
-use crate::library::path::directory;
+use crate::library::path::{companion, directory};
 use crate::library::{SCHEMA_VERSION, diagnose, schema};
 
 /// Why the database could not be created.
@@ -65,6 +65,13 @@ pub(super) fn create(path: &Path, create_directory: bool) -> Result<(), OpenErro
             }
         }
         Err(error) => return Err(Problem::from(error).at(path)),
+    }
+    // The longest name beside it. Without room for it, a later step would fail and leave the database.
+    match companion(path, "-journal").symlink_metadata() {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NAMETOOLONG) => {
+            return Err(Problem::from(error).at(path));
+        }
+        _ => {}
     }
     if let Err(problem) = make(path) {
         // Another start was faster: its database is as good.

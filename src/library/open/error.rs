@@ -1,6 +1,6 @@
 //! Why the database cannot be opened, with a stable code for each cause.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::library::Error;
 use crate::library::lock::LockError;
@@ -11,12 +11,11 @@ use crate::library::schema::Mismatch;
 pub enum OpenError {
     /// The database is missing, but its companions show that it existed.
     #[error(
-        "error[library-lost]: {} is missing, but {} {}. Stop the daemon that used it, then mount the volume or restore a \
-         backup{}; to start over, delete {}",
+        "error[library-lost]: {} is missing, but {} still {}. Mount the volume or restore a backup with `vpo restore`; to \
+         start over, stop the daemon that used it and delete {}",
         path.display(),
         list(beside),
         if beside.len() == 1 { "exists" } else { "exist" },
-        if beside.iter().all(|left| is_lock(left)) { "" } else { " (delete the -wal or -journal first: SQLite would apply it to the backup)" },
         if beside.len() == 1 { "that file" } else { "those files" }
     )]
     Lost {
@@ -182,10 +181,6 @@ pub enum OpenError {
     /// Damaged, locked for long, or the caller was told to stop.
     #[error(transparent)]
     Library(#[from] Error),
-}
-
-fn is_lock(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "lock")
 }
 
 fn list(paths: &[PathBuf]) -> String {
