@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::scheduler::{Event, Scheduler};
+use super::engine::Engine;
+use super::schedule::Event;
 use super::state::ScanState;
 use super::{Error, Settings};
 use crate::library::Library;
@@ -57,7 +58,7 @@ impl Scanner {
         std::thread::Builder::new()
             .name("scanner".into())
             .spawn(move || {
-                Scheduler::new(library, settings, token, sender, inbox, published).run();
+                Engine::new(library, token, sender).run(settings, &inbox, &published);
                 let _ = done.send(());
             })
             .map_err(Error::Threads)?;

@@ -34,7 +34,7 @@ pub struct Hashed {
 ///
 /// # Errors
 /// Of the library; a file that cannot be read is left for the next pass.
-pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Error> {
+pub fn run(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Error> {
     let start = Instant::now();
     let cancelled = while_locked(context);
     let mut hashed = Hashed::default();
