@@ -181,12 +181,10 @@ impl Engine {
     }
 
     fn hash(&mut self, id: u64, scope: Scope) -> Option<Event> {
-        let is_reachable = |root: &&PathBuf| !scope.unreachable.contains(root);
-        let roots: Vec<_> = scope.roots.iter().filter(is_reachable).cloned().collect();
         let context = self.add_job(id, None, scope);
         let work = move || {
             yield_to_others();
-            Event::Hashed { id, outcome: hash_pass::run(&context, &roots) }
+            Event::Hashed { id, outcome: hash_pass::run(&context) }
         };
         self.spawn("hash", work, move |error| Event::Hashed { id, outcome: Err(error) })
     }

@@ -208,9 +208,9 @@ fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Sho
         outcome.ends.push(end.unwrap_or_else(|error| failed(&part.root, &error)));
     }
     if !cancelled() {
-        let roots: Vec<_> = parts.iter().map(|part| &part.root).collect();
         show(String::new(), &context.progress);
-        match hash_pass::run(&context, &roots) {
+        let roots = parts.iter().map(|part| part.root.clone()).collect();
+        match hash_pass::run(&Context { roots, ..context.clone() }) {
             Ok(hashed) => outcome.hashed = hashed,
             Err(scan::Error::Cancelled) => {}
             Err(error) => warn!(error = chain(&error), "files could not be hashed"),
