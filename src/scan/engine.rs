@@ -310,3 +310,31 @@ fn failed_report(error: Error) -> Report {
         error: Some(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use crate::library;
+
+    #[test]
+    fn panic_of_a_scan_is_its_end() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let options = library::Options { write: true, create_directory: false, runtime_directory: None };
+        let library =
+            Library::open(&dir.path().join("library.db"), options, &|| false).expect("a new library");
+        let (events, inbox) = sync_channel(1);
+        let engine = Engine::new(Arc::new(library), CancellationToken::new(), events);
+        let failed = |error| Event::Hashed { id: 7, outcome: Err(error) };
+        assert!(engine.spawn("panics", || panic!("as a bug does"), failed).is_none());
+        let event = inbox.recv_timeout(Duration::from_secs(60));
+        assert!(matches!(event, Ok(Event::Hashed { id: 7, outcome: Err(Error::Crashed) })), "{event:?}");
+        let (crashed, no_thread) = (
+            failed_report(Error::Crashed),
+            failed_report(Error::Threads(std::io::ErrorKind::WouldBlock.into())),
+        );
+        assert_eq!((crashed.idle, crashed.unrecorded.is_some()), (false, true));
+        assert_eq!((no_thread.idle, no_thread.unrecorded), (true, None));
+    }
+}

@@ -253,8 +253,15 @@ fn root_that_leads_to_another_is_not_scanned() {
         world.take(Event::Looked { root: root.into(), look: Ok(look()), resolved, recovered: false });
     }
     assert_eq!(world.root_problem(roots[1]), Some("overlaps"));
-    assert_eq!(world.scan().expect("a scan").root, real);
+    let scan = world.scan().expect("a scan");
+    assert_eq!((&scan.root, &*scan.scope.unreachable), (&real, &[link.clone()][..]));
+    world.end(&scan, completed());
+    assert_eq!(world.scan(), None);
+    world.take(Event::Requests(vec![queued("one", roots[1])]));
+    let refused = world.dispatch();
+    assert!(matches!(&refused[0], Action::RecordEnd { end: End::Failed(_), .. }), "{refused:?}");
     // Without the other one it is scanned.
     world.take(Event::Settings(settings(&roots[1..])));
     assert_eq!(world.root_problem(roots[1]), None);
+    assert_eq!(world.scan().expect("a scan").root, link);
 }
