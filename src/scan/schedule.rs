@@ -161,6 +161,9 @@ pub(super) struct Scope {
     pub(super) extensions: Arc<[String]>,
 }
 
+/// Makes the id of a new job. It is random, so it comes from outside.
+pub(super) type NewJobId<'a> = &'a dyn Fn() -> Result<String, Error>;
+
 /// The state of the daemon's scans.
 pub(super) struct Schedule {
     settings: Settings,

@@ -4,16 +4,11 @@ use std::time::Instant;
 
 use super::root::Root;
 use super::running::Work;
-use super::{Action, Schedule, Scope};
-use crate::scan::Error;
+use super::{Action, NewJobId, Schedule, Scope};
 
 impl Schedule {
     /// Starts what is due: one scan at a time, unless one is stuck; a pass of hashes only when nothing else is to be done.
-    pub(in crate::scan) fn dispatch(
-        &mut self,
-        now: Instant,
-        new_job_id: &dyn Fn() -> Result<String, Error>,
-    ) -> Vec<Action> {
+    pub(in crate::scan) fn dispatch(&mut self, now: Instant, new_job_id: NewJobId<'_>) -> Vec<Action> {
         let mut actions = Vec::new();
         self.dispatch_jobs(now, new_job_id, &mut actions);
         actions.extend(self.upkeep.dispatch(self.settings.job_retention, now));
@@ -25,12 +20,7 @@ impl Schedule {
         self.roots.iter().all(|root| root.presence.is_looked_at())
     }
 
-    fn dispatch_jobs(
-        &mut self,
-        now: Instant,
-        new_job_id: &dyn Fn() -> Result<String, Error>,
-        actions: &mut Vec<Action>,
-    ) {
+    fn dispatch_jobs(&mut self, now: Instant, new_job_id: NewJobId<'_>, actions: &mut Vec<Action>) {
         if self.running.is_scanning() || !self.requests.may_start() || !self.are_all_looked_at() {
             return;
         }

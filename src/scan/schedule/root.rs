@@ -11,7 +11,7 @@ use super::issue::{Issues, RootIssue};
 use super::presence::{NextLook, Presence};
 use super::root_watch::RootWatch;
 use super::running::Running;
-use super::{Action, CANCEL_PAUSE, GATHER_TIME, LIBRARY_PAUSE, WATCH_START_LIMIT};
+use super::{Action, CANCEL_PAUSE, GATHER_TIME, LIBRARY_PAUSE, NewJobId, WATCH_START_LIMIT};
 use crate::base::timestamp::Timestamp;
 use crate::library;
 use crate::library::jobs::{Options, Queued, Reason};
@@ -81,11 +81,7 @@ impl Root {
     }
 
     /// What is due first, as a task.
-    pub(super) fn next_task(
-        &mut self,
-        now: Instant,
-        new_job_id: &dyn Fn() -> Result<String, Error>,
-    ) -> Option<Task> {
+    pub(super) fn next_task(&mut self, now: Instant, new_job_id: NewJobId<'_>) -> Option<Task> {
         let id = match new_job_id() {
             Ok(id) => id,
             Err(error) => {
