@@ -102,6 +102,28 @@ fn only_the_library_names_the_crate_of_sqlite() {
     assert!(outside.is_empty(), "rusqlite is named outside of library: {outside:?}");
 }
 
+/// The schedule decides by its state, the event and the time that it is given.
+#[test]
+fn schedule_of_scans_asks_no_clock_and_starts_nothing() {
+    const FORBIDDEN: [&str; 8] =
+        ["::now(", ".elapsed(", "thread::", "fs::", "sync::mpsc", "rustix", "Library,", "Library>"];
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let found = |file: &Path| {
+        let text = std::fs::read_to_string(file).expect("readable");
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<String>();
+        FORBIDDEN.into_iter().filter(|name| code.contains(name)).collect::<Vec<_>>()
+    };
+    let mut files = vec![src.join("scan/schedule.rs")];
+    sources(&src.join("scan/schedule"), &mut files);
+    let below = src.join("scan/schedule/tests");
+    files.retain(|file| !file.starts_with(&below) && *file != below.with_extension("rs"));
+    assert!(files.len() > 5, "{files:?}");
+    for file in files {
+        assert!(found(&file).is_empty(), "{} names {:?}", file.display(), found(&file));
+    }
+    assert!(found(&src.join("scan/engine.rs")).len() > 3, "the search finds nothing where it is done");
+}
+
 /// What reaches a person's terminal goes through these files, which escape it: results, complaints and log lines, the
 /// progress bar. (`diagnose` duplicates standard error's descriptor to find out whether there is room for one.)
 const DOORS: [&str; 5] = [

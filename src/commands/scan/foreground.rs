@@ -16,9 +16,8 @@ use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, Signals, list
 use crate::base::text::Text;
 use crate::cli::ScanArgs;
 use crate::config::Config;
-use crate::library::jobs;
 use crate::library::{Library, Patience};
-use crate::scan::hashing::{self, Hashed};
+use crate::scan::hash_pass::{self, Hashed};
 use crate::scan::overlap::Overlaps;
 use crate::scan::progress::Progress;
 use crate::scan::{self, Context, Task, chain, job};
@@ -143,8 +142,7 @@ impl Outcome {
 
 fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Shown) -> Outcome {
     let cancelled = || context.stop.is_cancelled();
-    // The lock is ours: whoever left these running is dead.
-    if let Err(error) = context.library.write(Patience::endless(&cancelled), |tx| jobs::fail_abandoned(tx)) {
+    if let Err(error) = scan::close_abandoned(&context.library, Patience::endless(&cancelled)) {
         warn!(error = chain(&error), "jobs of an earlier scan could not be closed");
     }
     let mut outcome = Outcome { ends: Vec::new(), hashed: Hashed::default() };
@@ -164,9 +162,9 @@ fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Sho
         outcome.ends.push(end.unwrap_or_else(|error| failed(&part.root, &error)));
     }
     if !cancelled() {
-        let roots: Vec<_> = parts.iter().map(|part| &part.root).collect();
         show(String::new(), &context.progress);
-        match hashing::pass(&context, &roots) {
+        let roots = parts.iter().map(|part| part.root.clone()).collect();
+        match hash_pass::run(&Context { roots, ..context.clone() }) {
             Ok(hashed) => outcome.hashed = hashed,
             Err(scan::Error::Cancelled) => {}
             Err(error) => warn!(error = chain(&error), "files could not be hashed"),

@@ -1,8 +1,8 @@
-//! The second pass: rows that have no hash yet get one, in the background, so that a file that moves later is
-//! recognised. Whatever interrupts it, the next pass goes on.
+//! A pass of hashes: rows without a hash get one, so that a file that is moved later is recognised. If a pass is
+//! interrupted, the next one goes on.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::hash::ContentHash;
@@ -28,15 +28,17 @@ pub struct Hashed {
     pub seconds: f64,
 }
 
-/// Hashes what has no hash, under `roots`, until all have one or the context's token says stop.
+/// Hashes the files without a hash below the context's roots, except unreachable ones, until the context is stopped.
 ///
 /// # Errors
 /// Of the library; a file that cannot be read is left for the next pass.
-pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Error> {
+pub fn run(context: &Context) -> Result<Hashed, Error> {
     let start = Instant::now();
     let cancelled = while_locked(context);
     let mut hashed = Hashed::default();
     let mut after = 0;
+    let is_reachable = |root: &&PathBuf| !context.unreachable.contains(root);
+    let roots: Vec<_> = context.roots.iter().filter(is_reachable).collect();
     context.progress.enter(Phase::Hashing);
     loop {
         let rows =
@@ -51,7 +53,7 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
                 break;
             }
             // Roots are UTF-8, and so written alike.
-            let above = roots.iter().map(AsRef::as_ref).filter(|root| Path::new(&row.path).starts_with(root));
+            let above = roots.iter().filter(|root| Path::new(&row.path).starts_with(root));
             let Some(root) = above.max_by_key(|root| root.as_os_str().len()) else { continue };
             let paths = root::present(root, &row.path).unwrap_or_default();
             if let Some(hash) = paths.iter().find_map(|path| hash_of(path, row)) {
@@ -73,8 +75,8 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
     Ok(hashed)
 }
 
-/// What the library calls every 100 ms while another program has it locked: it bumps the heartbeat, and returns whether
-/// the wait is to end.
+/// The library calls this every 100 ms while another program has it locked. It bumps the heartbeat, and returns whether the
+/// wait is to end.
 fn while_locked(context: &Context) -> impl Fn() -> bool {
     || {
         context.progress.alive();
@@ -100,7 +102,7 @@ fn store(context: &Context, batch: &mut Vec<(&Unhashed, String)>) -> Result<u64,
     if batch.is_empty() {
         return Ok(0);
     }
-    // Even when told to stop: what was read is kept, if the library is free.
+    // Also after a stop: what was read is kept, if the library is free.
     let cancelled = while_locked(context);
     context.library.write(Patience::endless(&cancelled), |tx| {
         let mut writer = Writer::new(tx)?;

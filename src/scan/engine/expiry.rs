@@ -1,0 +1,40 @@
+//! Deletes rows of scans that are older than `scan.job_retention_days`.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::base::timestamp::Timestamp;
+use crate::library::jobs::history::{self, Expiry};
+use crate::library::{self, Library, Patience};
+
+/// Deletes what is older than `age`, a short transaction each.
+pub(super) fn expire(
+    library: &Library,
+    age: Duration,
+    stop: &CancellationToken,
+) -> Result<usize, library::Error> {
+    let cancelled = || stop.is_cancelled();
+    let patience = Patience::brief(&cancelled);
+    let (generation, now) = (library.generation(), Timestamp::now());
+    let (mut expiry, mut deleted) = (Expiry::new(), 0);
+    loop {
+        let (next, expired, is_last) = library.read(patience, |tx| {
+            // A read may be made again.
+            let mut next = expiry.clone();
+            let (expired, is_last) = next.step(tx, now, age)?;
+            Ok((next, expired, is_last))
+        })?;
+        expiry = next;
+        // What was found in one library is not to be deleted in another.
+        if cancelled() || library.generation() != generation {
+            return Err(library::Error::Cancelled);
+        }
+        if !expired.is_empty() {
+            deleted += library.write(patience, |tx| history::delete(tx, &expired))?;
+        }
+        if is_last {
+            return Ok(deleted);
+        }
+    }
+}
