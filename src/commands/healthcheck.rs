@@ -91,9 +91,9 @@ fn ask(args: &HealthcheckArgs) -> Result<String, Unhealthy> {
 /// Where the daemon listens.
 fn locate(args: &HealthcheckArgs) -> Result<Address, Unhealthy> {
     let (flags, environment) = (args.layer(), Environment::from_process());
-    let library = Config::library_path(&flags, &environment)?;
-    let not_running = || Unhealthy::NotRunning(library.display().to_string());
-    match lock::find(&library, environment.runtime_directory()) {
+    let database = Config::database_path(&flags, &environment)?;
+    let not_running = || Unhealthy::NotRunning(database.display().to_string());
+    match lock::find(&database, environment.runtime_directory()) {
         Ok(Found::Held(Holder { address: Some(address), .. })) => return Ok(address),
         Ok(Found::Held(holder)) => return Err(Unhealthy::NotListening(holder)),
         Ok(Found::NotHeld) => return Err(not_running()),

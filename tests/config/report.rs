@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::faults::file;
 use super::{Said, Sandbox};
-use vpo::config::error::MOST_PROBLEMS;
+use vpo::config::error::MAX_PROBLEMS;
 
 const QUOTES: &str = "correct it; text must be in quotes";
 
@@ -59,11 +59,11 @@ fn a_refused_value_takes_no_part_in_further_checks() {
     file(
         "scan.roots = ['/a', '/a/../b', '/a/../b/c']",
         &[
-            "scan.roots: /a/../b has .. in it: @:1:14: give the path without it",
-            "scan.roots: /a/../b/c has .. in it: @:1:14: give the path without it",
+            "scan.roots: /a/../b contains ..: @:1:14: give the path without it",
+            "scan.roots: /a/../b/c contains ..: @:1:14: give the path without it",
         ],
     );
-    let advice = "give the path of the library's file";
+    let advice = "give the path of the database file";
     file("database_path = 5\ndatabase.path = '/b'", &[&format!("database.path = 5: @:1:17: {advice}")]);
     file("database_path = '/a'\ndatabase.path = 5", &[&format!("database.path = 5: @:2:17: {advice}")]);
     // A path that was refused needs no default.
@@ -88,7 +88,7 @@ fn a_refused_token_leaves_only_those_of_higher_layers_to_look_at() {
 
     sandbox.write(".vpo/config.toml", "server.auth_token = ''");
     let said = sandbox.config_with(&[], &[directory]);
-    assert!(!said.stderr.contains("holds no token"), "{}", said.stderr);
+    assert!(!said.stderr.contains("a valid token"), "{}", said.stderr);
     let said = sandbox.config_with(&[], &[("VPO_SERVER_AUTH_TOKEN_FILE", "/none"), directory]);
     assert_eq!((said.code, said.stderr.lines().count()), (Some(78), 2), "{}", said.stderr);
     assert!(said.stderr.contains("/none cannot be read"), "{}", said.stderr);
@@ -135,7 +135,7 @@ fn what_is_no_configuration_at_all_is_told_in_few_lines_and_soon() {
         format!("[server]\n{keys}")
     };
     // The first stands on line 2.
-    let most = MOST_PROBLEMS + 1;
+    let most = MAX_PROBLEMS + 1;
     let mut told: Vec<String> = (2..=most).map(|line| unknown(line) + advice).collect();
     file(&keys(most), &told.iter().map(String::as_str).collect::<Vec<_>>());
     told.push(format!("and more problems: @:{}:1: correct those above first", most + 1));
