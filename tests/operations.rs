@@ -145,7 +145,7 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
     let port = daemon.address().port().to_string();
     let taken = Sandbox::new();
     let output = taken.vpo(["serve", "--port", &port]).output().expect("vpo runs");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("another program listens there"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("error[address-in-use]"));
 
     let sandbox = Sandbox::new();
     drop(sandbox.serve::<&str>([]));
@@ -156,7 +156,7 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
     assert!(said.contains("can be read but not written") && said.contains("--userns=keep-id"), "{said}");
 
     // The others are said in the configuration's report, which has tests of its own.
-    let elsewhere = ["another program listens there", "can be read but not written", "unknown key", "give …"];
+    let elsewhere = ["error[address-in-use]", "can be read but not written", "unknown key", "give …"];
     seen.extend(elsewhere.map(str::to_owned));
     // And these where they are brought about: tests/access.rs, tests/library.rs; no file system here lacks flock(2).
     let elsewhere = [

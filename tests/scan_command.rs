@@ -322,7 +322,10 @@ fn scan_beside_another_in_the_foreground_says_who_holds_the_library() {
     let output = sandbox.try_scan(&[]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains(&format!("the process with pid {} holds the library", first.id())), "{text}");
+    assert!(
+        text.contains(&format!("error[scan-not-started]: the process with pid {} has", first.id())),
+        "{text}"
+    );
     assert!(!text.contains("scan.roots"), "{text}");
 
     // While the next one waits, the first ends.
@@ -334,7 +337,7 @@ fn scan_beside_another_in_the_foreground_says_who_holds_the_library() {
     let output = second.wait_with_output().expect("an end");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("whoever held the library has ended: run the command again"), "{text}");
+    assert!(text.contains("error[daemon-ended]") && text.contains("run the command again"), "{text}");
     assert_eq!(sandbox.value::<i64>(queued), 0);
 }
 
@@ -376,7 +379,7 @@ fn scan_whose_daemon_is_killed_says_so() {
     let output = scan.wait_with_output().expect("an end");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("the daemon has gone while it scanned"), "{text}");
+    assert!(text.contains("error[daemon-ended]: the daemon ended while it scanned"), "{text}");
 }
 
 #[test]
@@ -412,5 +415,5 @@ fn scan_beside_a_daemon_without_roots_waits_for_no_dead_scan() {
     let output = sandbox.try_scan(&[]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("it has no scan.roots"), "{text}");
+    assert!(text.contains("error[scan-not-started]") && text.contains("scan.roots"), "{text}");
 }
