@@ -394,8 +394,8 @@ fn what_cannot_be_served_is_refused_with_the_fix() {
         socket
     };
     let cases = [
-        (vec![file()], "no TCP or Unix stream socket"),
-        (vec![udp()], "no TCP or Unix stream socket"),
+        (vec![file()], "not a TCP or Unix stream socket"),
+        (vec![udp()], "not a TCP or Unix stream socket"),
         (vec![connected()], "a socket that does not listen"),
         (vec![bound()], "a socket that does not listen"),
         (vec![tcp(), tcp()], "2 sockets"),
