@@ -109,7 +109,7 @@ fn it_needs_no_secret() {
 
 #[test]
 fn without_a_daemon_it_says_so() {
-    // Bound, but not listening: nobody else can, and every connection is refused.
+    // Bound, but not listening: no other program can listen, and every connection is refused.
     let taken = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
     bind(&taken, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("binds");
     let port = SocketAddr::try_from(getsockname(&taken).expect("an address")).expect("of TCP").port();
@@ -224,7 +224,7 @@ fn a_daemon_of_another_library_does_not_answer_for_one_that_is_gone() {
     let (gone, other) = (Sandbox::new(), Sandbox::new());
     gone.serve(NO_ARGS).stop();
     let daemon = other.serve(NO_ARGS);
-    // By somebody who may read the lock file, but not write it.
+    // By a user who may read the lock file, but not write it.
     let mut healthcheck = gone.vpo_as_nobody(["healthcheck", "--database"]);
     healthcheck.arg(gone.library());
     std::fs::set_permissions(gone.lock(), Permissions::from_mode(0o444)).expect("ours");

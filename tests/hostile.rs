@@ -14,7 +14,7 @@ use crate::harness::samples;
 /// Counts what is read of it.
 struct Counting<'a> {
     inner: Cursor<&'a [u8]>,
-    /// As the file's length is told, which may be far behind the bytes that there are.
+    /// The reported length of the file, which may be far above its real length.
     length: u64,
     bytes: u64,
     largest: usize,

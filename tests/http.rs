@@ -376,7 +376,7 @@ fn a_half_sent_request_may_still_be_completed_when_the_daemon_stops() {
 
 #[test]
 fn what_was_pipelined_before_the_stop_is_answered_to_the_last() {
-    // More than can be answered before patience with idle connections ends.
+    // More than can be answered before the timeout of idle connections.
     const CLIENTS: usize = 100;
     const REQUESTS: usize = 300;
     let sandbox = Sandbox::new();

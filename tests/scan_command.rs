@@ -179,7 +179,7 @@ fn beside_a_daemon_a_scan_is_queued_and_followed() {
     let mut daemon = sandbox.serve(["--library".as_ref(), root.as_os_str()]);
     eventually("the first scan", || sandbox.find_row("films/a.mkv").filter(|row| row.status == "ok"));
     sandbox.film("films/b.mkv");
-    // Another program's row that is no text at all is in nobody's way.
+    // Another program's row that is not text does not interfere.
     sandbox.sql(
         "INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at)
          VALUES ('bytes', '/', 'scan', 'queued', x'ff00', '2026-01-01T00:00:00+00:00'),
@@ -227,7 +227,7 @@ fn request_is_refused_once_also_while_the_library_is_locked() {
             '2026-01-01T00:00:00+00:00')";
     database.execute_batch(&format!("{queue}; BEGIN IMMEDIATE")).expect("queued, and the lock");
     daemon.wait_log("is under none of the daemon's roots");
-    // Nothing tells of the polls that follow, one a second.
+    // The polls that follow, one a second, are not observable.
     std::thread::sleep(Duration::from_millis(2500));
     database.execute_batch("COMMIT").expect("released");
     let failed = "SELECT count(*) FROM jobs WHERE id = 'elsewhere' AND status = 'failed'";

@@ -94,7 +94,7 @@ fn under_load_no_request_is_dropped() {
     }
 }
 
-/// A connection for each request, until nobody listens any more. What was accepted must be answered.
+/// A connection for each request, until the listener is closed. What was accepted must be answered.
 fn load(address: SocketAddr) {
     while let Some(mut client) = Client::try_connect(address) {
         let Some(()) = client.send(b"GET /livez HTTP/1.1\r\nHost: vpo\r\nConnection: close\r\n\r\n") else {

@@ -289,7 +289,7 @@ fn a_passed_unix_socket_is_served() {
     assert!(path.exists(), "the socket belongs to the service manager");
 }
 
-/// `vpo healthcheck` finds the daemon, and says when a library is lost that it was this one that told.
+/// `vpo healthcheck` finds the daemon, and reports a lost database.
 #[track_caller]
 fn assert_healthcheck(sandbox: &Sandbox, address: &str) {
     for (args, answer) in

@@ -288,6 +288,6 @@ fn a_scan_needs_no_token() {
     let scanned = sandbox.vpo(["scan", "videos", "--database", "library.db"]).env(token.0, token.1).output();
     let scanned = scanned.expect("vpo runs");
     assert_eq!(scanned.status.code(), Some(0), "{}", String::from_utf8_lossy(&scanned.stderr));
-    // The daemon does, and so does whoever asks whether it would start.
+    // The daemon does, and so does `vpo config --check`.
     assert_eq!(sandbox.config_with(&["--check"], &[token]).code, Some(78));
 }

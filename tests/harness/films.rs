@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Sandbox, video};
 
-/// A row of `files` as tests look at it.
+/// A row of `files`, as tests compare it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileRow {
     pub(crate) id: i64,
@@ -110,7 +110,7 @@ impl Sandbox {
     }
 }
 
-/// Makes a file look as if nobody had touched it for an hour.
+/// Sets the times of a file to an hour ago.
 pub(crate) fn settled(path: &Path) {
     let hour_ago = SystemTime::now() - Duration::from_secs(3600);
     File::options().write(true).open(path).and_then(|file| file.set_modified(hour_ago)).expect("an mtime");

@@ -42,7 +42,7 @@ impl Client {
         Self::try_connect(address).expect("the daemon accepts connections")
     }
 
-    /// Connects if someone listens.
+    /// Connects if a server listens.
     pub(crate) fn try_connect(address: SocketAddr) -> Option<Self> {
         let stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;

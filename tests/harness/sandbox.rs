@@ -70,8 +70,8 @@ impl Sandbox {
         command
     }
 
-    /// As [`Self::vpo`], by somebody whom file permissions bind, also when the tests run as root. The binary is
-    /// copied into the sandbox for that, because nobody may look into root's home.
+    /// As [`Self::vpo`], as a user whom file permissions restrict, also when the tests run as root. The binary is
+    /// copied into the sandbox for that, because that user may not read root's home.
     pub(crate) fn vpo_as_nobody<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         if !geteuid().is_root() {
             return self.vpo(args);
@@ -90,7 +90,7 @@ impl Sandbox {
         command
     }
 
-    /// Gives everything inside to whoever [`Self::vpo_as_nobody`] runs as.
+    /// Changes the owner of everything inside to the user of [`Self::vpo_as_nobody`].
     pub(crate) fn give_away(&self) {
         fn give(path: &Path) {
             chown(path, Some(NOBODY), Some(NOBODY)).expect("root may");

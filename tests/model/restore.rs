@@ -23,7 +23,7 @@ const ADOPTED: &str = "library adopted";
 /// By then an overwritten database has been adopted. The deadlines proper are in the table.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// By then `/health` no longer speaks of what was there before.
+/// By then `/health` no longer reports the previous content.
 const LATEST: Duration = Duration::from_millis(1500);
 
 /// A backup, and what is in it.
@@ -76,7 +76,7 @@ impl World {
         self.backups.len() - 1
     }
 
-    /// With `cp`, while nobody writes. Not where the other program keeps a log.
+    /// With `cp`, while no program writes. Not if the other program keeps a log.
     fn copied(&self, to: &Path) -> bool {
         let stamp = || {
             let log = self.beside("-wal");
@@ -121,7 +121,7 @@ impl World {
         self.await_adoption(way, at, from, before, must, rng);
     }
 
-    /// Whether the daemon can tell the backup from what lies there: by its row, or, before the daemon's first write, by the
+    /// Whether the daemon can distinguish the backup from the current content: by its row, or, before the daemon's first write, by the
     /// file, which `.restore` leaves as it is.
     pub(super) fn differs(&self, way: Way, at: usize) -> bool {
         let row = identity(&self.connect());
@@ -174,7 +174,7 @@ impl World {
         }
     }
 
-    /// A copy that has overlapped a checkpoint is told to be copied again.
+    /// For a copy that has overlapped a checkpoint, the check asks for another copy.
     fn copy_again(&mut self, at: usize, from: Instant, rng: &mut Rng) {
         self.calm = false;
         self.line.during(State::Collided, from, Instant::now());

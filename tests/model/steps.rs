@@ -120,7 +120,7 @@ impl World {
                 self.frozen(|_| std::thread::sleep(pause));
             }
             Kind::ScanBeside => {
-                // One that something else has cancelled is no fault; the quiet period asks again.
+                // A scan that something else has cancelled is not a fault; the quiet period starts another.
                 if let Err(error) = self.scan() {
                     self.note(&error);
                 }
@@ -157,7 +157,7 @@ impl World {
         scan.end();
     }
 
-    /// The other program lets nobody in for a moment.
+    /// The other program locks the database for a moment.
     fn hold_exclusive(&mut self, rng: &mut Rng) {
         self.close_other();
         let from = Instant::now();

@@ -19,11 +19,11 @@ pub(super) enum State {
     Good,
     /// Another sound database was put there, no minute ago.
     Replaced,
-    /// The same; but nothing tells it from what the daemon left, or the daemon was not running.
+    /// The same, but it cannot be distinguished from what the daemon left, or the daemon was not running.
     PerhapsReplaced,
-    /// There is no file.
+    /// The file does not exist.
     Missing,
-    /// The file is no database.
+    /// The file is not a database.
     Garbage,
     /// `integrity_check` fails.
     Damaged,
@@ -33,7 +33,7 @@ pub(super) enum State {
     Overwriting,
     /// The files were changed under a program that has the database open, which SQLite does not survive.
     Wild,
-    /// The other program lets nobody read.
+    /// The other program holds a lock that excludes readers.
     Locked,
     /// The disk is full.
     FullDisk,

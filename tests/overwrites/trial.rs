@@ -63,7 +63,7 @@ pub(super) struct Trial<'a> {
     pub(super) gap: Duration,
     pub(super) last: Instant,
     pub(super) notes: Vec<String>,
-    /// It was told to be copied again, and that was done.
+    /// The check asked for another copy, which was made.
     pub(super) copied_again: bool,
     /// Ends with the adoption, and does not wait for the next scan.
     pub(super) is_brief: bool,

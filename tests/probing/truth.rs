@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-/// The fields that mkvmerge tells too.
+/// The fields that mkvmerge also reports.
 pub(super) const MKVMERGE: [&str; 8] =
     ["track_type", "language", "title", "is_default", "is_forced", "channels", "width", "height"];
 
