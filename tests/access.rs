@@ -1,4 +1,4 @@
-//! Where the daemon may not do everything: what it serves all the same, what it refuses, and how it says so.
+//! A daemon without full permissions: what it still serves, what it refuses, and its messages.
 
 use std::fs;
 use std::net::SocketAddr;

@@ -119,7 +119,7 @@ impl Scene {
         fs::rename(&self.library, self.aside()).expect("renamed");
     }
 
-    /// Puts it back, in place of whatever is there.
+    /// Puts it back, and replaces any other file.
     fn put_back(&self) {
         match fs::symlink_metadata(&self.library) {
             Ok(found) if found.is_dir() => fs::remove_dir(&self.library).expect("removed"),

@@ -1,4 +1,4 @@
-//! `vpo healthcheck`: finds the daemon, asks it, says why.
+//! `vpo healthcheck`: finds the daemon, queries it, reports the reason.
 
 use std::fs::Permissions;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use crate::harness::{Daemon, Sandbox, eventually};
 
 const NO_ARGS: [&str; 0] = [];
 
-/// The exit code and the one line, wherever it was said.
+/// The exit code and the one line, of either stream.
 #[track_caller]
 fn said(output: &Output) -> (i32, String) {
     let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();

@@ -1,6 +1,6 @@
 //! The prober against broken and malicious files: none may panic, hang, or cost more than its budget.
 //!
-//! What a file costs is counted by the source itself: every byte and every call, whatever the prober says.
+//! The source itself counts the cost of a file: every byte and every call, independent of the prober.
 
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::time::Duration;

@@ -284,7 +284,7 @@ fn malformed_bytes_are_400_or_nothing_and_no_error() {
     assert_quiet(&mut daemon);
 }
 
-/// Sends `piece` until 50 MB are gone or the daemon has had enough, and reads what it says.
+/// Sends `piece` until 50 MB are sent or the daemon closes the connection, and reads the answer.
 fn flood(daemon: &Daemon, start: &str, piece: &[u8]) -> Option<Answer> {
     let mut client = daemon.client();
     client.send(start.as_bytes()).expect("sent");

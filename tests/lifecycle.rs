@@ -298,7 +298,7 @@ fn a_lock_file_that_is_removed_replaced_or_overwritten_is_put_back() {
             let before = fs::read(sandbox.lock()).expect("a lock file");
             let start = Instant::now();
             harm(&sandbox);
-            // At whatever moment: also before the daemon has seen it.
+            // At any moment, also before the daemon has seen it.
             assert_refused_beside(&sandbox, &daemon);
             let refused = start.elapsed();
             eventually("the lock file is as before", || {

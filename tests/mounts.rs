@@ -130,7 +130,7 @@ fn unmounted_root_is_offline_until_it_is_back() {
     }
     let root = sandbox.root();
     let mut mount = Mount::bind(&sandbox.path("store"), root.clone());
-    // What lies below the mount point must not be taken for the root's.
+    // Files below the mount point must not be recorded as files of the root.
     let mut daemon = sandbox.serve(["--library".as_ref(), root.as_os_str()]);
     eventually("three films", || (sandbox.library().exists() && sandbox.rows().len() == 3).then_some(()));
     let before = sandbox.rows();
@@ -410,7 +410,7 @@ fn share_that_tells_of_no_changes_is_said_once() {
     let mut daemon = sandbox.serve(["--config".as_ref(), config(3600).as_os_str()]);
     daemon.wait_log("fuse does not tell what other machines change: relying on scan.rescan_interval");
     eventually("the first film", || sandbox.find_row("share/a.mkv").map(drop));
-    // From then on the interval finds what changes, and nothing is said again.
+    // From then on the interval finds changes, and the warning is not repeated.
     config(1);
     daemon.signal(Signal::HUP);
     sandbox.film("store/b.mkv");

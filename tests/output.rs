@@ -1,4 +1,4 @@
-//! What commands write never steers a terminal, whatever files, titles, arguments and variables are called.
+//! The output of commands does not control a terminal, for any names of files, titles, arguments and variables.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

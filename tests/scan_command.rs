@@ -404,7 +404,7 @@ fn scan_beside_a_daemon_without_roots_waits_for_no_dead_scan() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");
     let _daemon = sandbox.serve([""; 0]);
-    // Whatever time its clock had.
+    // With any time of its clock.
     for year in [2025, 2099] {
         sandbox.sql(&format!(
             r#"INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at, worker_heartbeat)

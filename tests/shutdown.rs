@@ -173,7 +173,7 @@ fn clients_that_do_not_read_are_cut_at_the_timeout_and_named() {
         let _readers: Vec<Client> = (0..4).map(|_| daemon.client_that_does_not_read()).collect();
         let stopped = stops_within(&mut daemon, Duration::from_secs(1));
         let log = daemon.log();
-        // Whoever has not read for a second already is cut off before the timeout, and nothing is left to name.
+        // A client that has not read for a second is disconnected before the timeout, so the warning names nothing.
         if log.contains("cancelled after 300ms") { stopped } else { Err(log) }
     });
 }

@@ -173,7 +173,7 @@ fn a_manager_that_does_not_read_or_is_gone_disturbs_nothing() {
     // A sign of life each millisecond fills the queue at once.
     let mut daemon = serve_with(&sandbox, &[("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "2000")]);
     daemon.wait_healthy();
-    // Whoever else sends finds no room either: that shows that the queue is full.
+    // Another sender finds no room either, which shows that the queue is full.
     let neighbour = UnixDatagram::unbound().expect("a socket");
     neighbour.set_nonblocking(true).expect("a socket");
     eventually("the queue is full", || {
@@ -273,7 +273,7 @@ fn a_passed_unix_socket_is_served() {
     let mut daemon = Daemon::spawn_with_stdin(activated(&sandbox, vec![socket.into()]), &sandbox.library());
     let mut stream = UnixStream::connect(&path).expect("connects");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    // Whoever reaches a Unix socket is not a web page with another name for it: any host may be named.
+    // Web pages cannot reach a Unix socket, so any host may be named.
     stream
         .write_all(b"GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
         .expect("sent");

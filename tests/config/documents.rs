@@ -1,5 +1,5 @@
 //! What is written about the configuration is true: `vpo config` reads what it prints, the documentation's table
-//! and the example file say what the code does; and what a reload takes over.
+//! and the example file match the code; and the keys that a reload applies.
 
 use std::path::Path;
 
@@ -96,7 +96,7 @@ fn the_example_file_has_every_key_and_says_the_defaults() {
     assert_eq!(resolved(&sandbox, &uncommented).config, defaults.config);
     let keys: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
     assert_eq!(made_real, keys);
-    // A key without a default stands there with an example, which is a value of that key.
+    // A key without a default has an example, which is a valid value of that key.
     for (name, example) in examples {
         let path = sandbox.write("example.toml", example);
         let flags = Layer::from_flags(path.to_str(), [], &[]);

@@ -13,7 +13,7 @@ pub(super) fn file(content: &str, lines: &[&str]) {
     sandbox.config(&["--config", "c.toml"]).refused(&lines.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
-/// A variable with this value must be refused: what is said before the origin, and after it.
+/// A variable with this value must be refused: the text before the origin, and after it.
 #[track_caller]
 fn variable(name: &str, value: &str, what: &str, advice: &str) {
     let line = format!("{what}: {name}: {advice}");

@@ -34,7 +34,7 @@ fn the_file_is_the_named_one_else_the_first_that_exists() {
     assert!(said.value("server.port").is_some_and(|(port, _)| port == "4"), "{by_flag}");
     let said = sandbox.config(&["--check", "--config", "flag.toml"]).quietly();
     assert_eq!(said.stdout, format!("OK: {by_flag} is valid\n"));
-    // The usual way to say: no file.
+    // The usual name for no file.
     let said = sandbox.config(&["--config", "/dev/null"]).quietly();
     assert_eq!(said.value("server.port"), Some(("8321", "default")));
 }

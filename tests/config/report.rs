@@ -1,4 +1,4 @@
-//! The report as a whole: one problem hides no other, makes up no other, and is said once and in few words.
+//! The report as a whole: a problem does not hide or cause another, and is reported once, in few words.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ fn of_a_file_that_is_not_toml_the_first_error_alone_is_reported() {
     let forgotten = "not TOML: missing comma between array elements, expected `,`: @:2:1: correct it";
     file("scan.roots = ['/a'\n'', '/a/b']\n", &[forgotten]);
     file("scan.roots = ['/a'\n[logging]\nlevel = 'x'\n", &[forgotten]);
-    // Nor is anything said of other places, where a default may be missing because of it.
+    // Nor are other sources reported, where a default may be missing because of it.
     let sandbox = Sandbox::new();
     let path = sandbox.write("c.toml", "[database]\npath = /data/library.db\n");
     let mut command = sandbox.vpo(["config", "--port", "x", "--config"]);
@@ -134,7 +134,7 @@ fn what_is_no_configuration_at_all_is_told_in_few_lines_and_soon() {
         let keys = (2..=last).map(|line| format!("x{line} = 1\n")).collect::<Vec<_>>().concat();
         format!("[server]\n{keys}")
     };
-    // The first stands on line 2.
+    // The first is on line 2.
     let most = MAX_PROBLEMS + 1;
     let mut told: Vec<String> = (2..=most).map(|line| unknown(line) + advice).collect();
     file(&keys(most), &told.iter().map(String::as_str).collect::<Vec<_>>());

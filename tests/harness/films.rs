@@ -1,4 +1,4 @@
-//! A library of videos for one test, and what `library.db` says of it.
+//! Videos for one test, and their rows in `library.db`.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ impl Sandbox {
         value["scans"][0].clone()
     }
 
-    /// As [`Self::scan`], whatever comes of it.
+    /// As [`Self::scan`], with any result.
     pub(crate) fn try_scan(&self, args: &[&str]) -> std::process::Output {
         let root = self.root();
         let mut command = self.vpo(["scan", "--json", "--library"]);

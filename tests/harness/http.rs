@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client for tests: it keeps its connection, sends what it is told byte by byte, and
+//! A small HTTP/1.1 client for tests: it keeps its connection, sends the given bytes one by one, and
 //! reads exactly one answer.
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -21,7 +21,7 @@ pub(crate) fn element(id: u32, content: &[u8]) -> Vec<u8> {
     [&id, &size[..], content].concat()
 }
 
-/// An EBML element that does not say where it ends.
+/// An EBML element of unknown size.
 pub(crate) fn endless(id: u32, content: &[u8]) -> Vec<u8> {
     let mut element = element(id, content);
     let at = element.len() - content.len() - 8;

@@ -35,12 +35,12 @@ impl Sandbox {
         self.path(".vpo/library.db")
     }
 
-    /// Where the daemon of the default library says who it is.
+    /// The lock file of the default database.
     pub(crate) fn lock(&self) -> PathBuf {
         self.path(".vpo/library.db.lock")
     }
 
-    /// What stat(2) says of the library, as the lock file notes it.
+    /// The result of stat(2) for the database, as in the lock file.
     pub(crate) fn stamp(&self) -> String {
         let found = std::fs::metadata(self.library()).expect("there");
         format!(

@@ -86,7 +86,7 @@ impl Attached {
     }
 }
 
-/// The calls in a log. That of a process which has ended is complete once it says so.
+/// The calls in a log. The log of a process that has ended is complete once it contains the exit.
 pub(super) fn read(log: &Path, pid: u32, data: &Path) -> Vec<Call> {
     let end = format!("{pid}<");
     let text = eventually("strace has written its log", || {

@@ -67,7 +67,7 @@ pub(super) struct Ran {
     pub(super) done: bool,
     /// Its exit code, if it ended before the stop.
     pub(super) ended: Option<i32>,
-    /// What `/health` said besides `pass`.
+    /// The answers of `/health` other than `pass`.
     pub(super) health: BTreeSet<String>,
 }
 

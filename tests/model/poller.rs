@@ -89,7 +89,7 @@ impl Drop for Poller {
     }
 }
 
-/// What an answer of `/health` says: `healthy`, the reason of the database's warning, `fail:` and the reason of its
+/// An answer of `/health` in short: `healthy`, the reason of the database's warning, `fail:` and the reason of its
 /// failure, or a phase that is not running.
 pub(crate) fn verdict(answer: &Answer) -> String {
     let body = answer.json();

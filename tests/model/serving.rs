@@ -37,7 +37,7 @@ pub(super) enum Start {
     Healthy,
     /// The process has ended.
     Refused,
-    /// It runs, and `/health` says this.
+    /// It runs, and `/health` answers this.
     Sick(String),
 }
 
@@ -48,7 +48,7 @@ impl World {
         command
     }
 
-    /// Starts the daemon, and waits until it is healthy or has said that it is not.
+    /// Starts the daemon, and waits until it has reported its health.
     pub(super) fn start(&mut self, state: State) -> Start {
         if !self.is_wal() {
             // The start converts it, and waits for a reader that has it open.

@@ -1,4 +1,4 @@
-//! What ffprobe and mkvmerge say of a file, in VPO's usual names.
+//! The results of ffprobe and mkvmerge for a file, in VPO's names.
 
 use std::path::Path;
 use std::process::Command;

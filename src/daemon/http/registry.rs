@@ -44,7 +44,7 @@ impl Registry {
         self.tasks.len()
     }
 
-    /// Whether there is no connection.
+    /// Whether there are no connections.
     pub(super) fn is_empty(&self) -> bool {
         self.tasks.is_empty()
     }

@@ -11,10 +11,10 @@ use warp::reply::Response;
 use super::hosts::{self, RequestHost};
 use crate::base::reply::{coded, error};
 
-/// Written by hand, because hyper never sees the request: the request line is too long.
+/// Written by hand, because hyper does not receive the request: the request line is too long.
 pub(super) const URI_TOO_LONG: &str = "HTTP/1.1 414 URI Too Long\r\nContent-Type: application/json\r\n\
     Cache-Control: no-store\r\nContent-Length: 40\r\nConnection: close\r\n\r\n{\"error\":\"the request line is too long\"}";
-/// Written by hand, because hyper never sees the request: the head is too long.
+/// Written by hand, because hyper does not receive the request: the head is too long.
 pub(super) const HEAD_TOO_LONG: &str = "HTTP/1.1 431 Request Header Fields Too Large\r\n\
     Content-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: 41\r\nConnection: close\r\n\r\n\
     {\"error\":\"the request head is too large\"}";

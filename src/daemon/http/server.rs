@@ -125,7 +125,7 @@ struct Server<R> {
     stop: CancellationToken,
     limits: Limits,
     counters: Arc<Counters>,
-    /// An accepted connection for which there is no room yet.
+    /// An accepted connection that waits for room.
     waiting: Option<Socket>,
     /// End of a pause in accepting. The end of a connection ends it too.
     paused_until: Option<Instant>,
