@@ -1,6 +1,6 @@
 //! The command line: argv → [`Command`] (argh), and each command's flags → [`crate::config::Layer`].
 //!
-//! argh's `from_env` exits with 1 on a usage error; [`parse`] returns errors that exit with 64. Arguments must be
+//! argh's `from_env` exits with 1 on a usage error; [`parse()`] returns errors that exit with 64. Arguments must be
 //! UTF-8 (else 64). This module does not read files or the environment, and does not run commands.
 //!
 //! Values of configuration keys stay text here. The configuration parses them with those of the other layers, so
