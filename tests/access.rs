@@ -1,4 +1,4 @@
-//! Where the daemon may not do everything: what it serves all the same, what it refuses, and how it says so.
+//! A daemon without full permissions: what it still serves, what it refuses, and its messages.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use crate::harness::{Client, Daemon, Sandbox, eventually};
 
-/// As VPO makes it, in WAL mode if told so, with nothing beside it.
+/// A database as VPO makes it, optionally in WAL mode, with no file beside it.
 fn library(sandbox: &Sandbox, wal: bool) {
     let path = sandbox.write("data/library.db", "");
     let connection = Connection::open(path).expect("opens");
@@ -411,7 +411,7 @@ fn a_library_on_a_read_only_mount_is_served_as_it_is() {
     }
 }
 
-/// A connection to the WAL library at `name`, which keeps the index of its log there, and lets nobody write that.
+/// A connection to the WAL library at `name`, which keeps the index of its log there, and makes it read-only.
 fn shut_index(sandbox: &Sandbox, name: &str) -> Connection {
     let other = Connection::open(sandbox.path(name)).expect("opens");
     other.query_row("SELECT count(*) FROM files", [], |_| Ok(())).expect("read");
@@ -486,7 +486,7 @@ fn a_log_on_a_read_only_mount_is_not_overlooked() {
     let sandbox = Sandbox::new();
     library(&sandbox, true);
     let path = sandbox.path("data/library.db");
-    // A log with content, as a snapshot of a live library has it; without its index nobody can read it here.
+    // A log with content, as a snapshot of a live library has it; without its index it cannot be read here.
     let writer = Connection::open(&path).expect("opens");
     writer.execute("INSERT INTO _meta VALUES ('in', 'the log')", []).expect("written");
     let left = listing(&sandbox);

@@ -191,7 +191,7 @@ fn expand<'a>(base: &str, tree: &'a str, found: &mut BTreeSet<String>) -> &'a st
             if rest.is_empty() || rest.starts_with('}') {
                 return rest.get(1..).unwrap_or("");
             }
-            // What stands between a path and the next one is `as` and a name.
+            // Between a path and the next one there is only `as` and a name.
             rest = expand(base, rest, found).trim_start_matches(|c| c != ',' && c != '}');
             rest = rest.strip_prefix(',').unwrap_or(rest);
         }

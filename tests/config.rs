@@ -10,7 +10,7 @@ use std::process::Command;
 
 use super::harness::Sandbox;
 
-/// What `vpo config` said.
+/// The output of `vpo config`.
 struct Said {
     code: Option<i32>,
     stdout: String,
@@ -27,7 +27,7 @@ impl Said {
         }
     }
 
-    /// It succeeded, and had nothing else to say.
+    /// It succeeded without warnings.
     #[track_caller]
     fn quietly(self) -> Self {
         assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""));

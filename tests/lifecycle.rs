@@ -119,7 +119,7 @@ fn any_number_of_sigterms_is_one_request() {
     let mut daemon = sandbox.serve([""; 0]);
     let mut sent = 0;
     let status = loop {
-        // A hundred in a burst, and then more until there is nobody left to receive them.
+        // A hundred in a burst, and then more until the process has ended.
         daemon.signal(Signal::TERM);
         sent += 1;
         if sent >= 100 && daemon.try_wait().is_some() {

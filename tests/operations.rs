@@ -1,4 +1,4 @@
-//! `docs/operations.md` says what the code does: every reason, metric, exit code and refusal is in it.
+//! `docs/operations.md` matches the code: it lists every reason, metric, exit code and refusal.
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -16,7 +16,7 @@ fn documentation() -> String {
     std::fs::read_to_string(repository().join("docs/operations.md")).expect("documentation")
 }
 
-/// What stands in backquotes in the first column of a table's rows below a heading.
+/// The texts in backquotes in the first column of a table below a heading.
 fn first_column(heading: &str) -> BTreeSet<String> {
     let text = documentation();
     let (_, section) = text.split_once(&format!("\n## {heading}\n")).expect("the heading");
@@ -145,7 +145,7 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
     let port = daemon.address().port().to_string();
     let taken = Sandbox::new();
     let output = taken.vpo(["serve", "--port", &port]).output().expect("vpo runs");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("another program listens there"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("error[address-in-use]"));
 
     let sandbox = Sandbox::new();
     drop(sandbox.serve::<&str>([]));
@@ -155,8 +155,8 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("error[database-read-only]") && said.contains("--userns=keep-id"), "{said}");
 
-    // The others are said in the configuration's report, which has tests of its own.
-    let elsewhere = ["another program listens there", "error[database-read-only]", "unknown key", "give …"];
+    // The others are in the configuration's report, which has tests of its own.
+    let elsewhere = ["error[address-in-use]", "error[database-read-only]", "unknown key", "give …"];
     seen.extend(elsewhere.map(str::to_owned));
     // And these where they are brought about: tests/access.rs, tests/library.rs; no file system here lacks flock(2).
     let elsewhere = [

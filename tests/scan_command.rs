@@ -178,7 +178,7 @@ fn beside_a_daemon_a_scan_is_queued_and_followed() {
     let mut daemon = sandbox.serve(["--library".as_ref(), root.as_os_str()]);
     eventually("the first scan", || sandbox.find_row("films/a.mkv").filter(|row| row.status == "ok"));
     sandbox.film("films/b.mkv");
-    // Another program's row that is no text at all is in nobody's way.
+    // Another program's row that is not text does not interfere.
     sandbox.sql(
         "INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at)
          VALUES ('bytes', '/', 'scan', 'queued', x'ff00', '2026-01-01T00:00:00+00:00'),
@@ -226,7 +226,7 @@ fn request_is_refused_once_also_while_the_library_is_locked() {
             '2026-01-01T00:00:00+00:00')";
     database.execute_batch(&format!("{queue}; BEGIN IMMEDIATE")).expect("queued, and the lock");
     daemon.wait_log("is under none of the daemon's roots");
-    // Nothing tells of the polls that follow, one a second.
+    // The polls that follow, one a second, are not observable.
     std::thread::sleep(Duration::from_millis(2500));
     database.execute_batch("COMMIT").expect("released");
     let failed = "SELECT count(*) FROM jobs WHERE id = 'elsewhere' AND status = 'failed'";
@@ -304,7 +304,10 @@ fn scan_beside_another_in_the_foreground_says_who_holds_the_library() {
     let output = sandbox.try_scan(&[]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains(&format!("the process with pid {} holds the library", first.id())), "{text}");
+    assert!(
+        text.contains(&format!("error[scan-not-started]: the process with pid {} has", first.id())),
+        "{text}"
+    );
     assert!(!text.contains("scan.roots"), "{text}");
 
     // While the next one waits, the first ends.
@@ -316,7 +319,7 @@ fn scan_beside_another_in_the_foreground_says_who_holds_the_library() {
     let output = second.wait_with_output().expect("an end");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("whoever held the library has ended: run the command again"), "{text}");
+    assert!(text.contains("error[daemon-ended]") && text.contains("run the command again"), "{text}");
     assert_eq!(sandbox.value::<i64>(queued), 0);
 }
 
@@ -364,7 +367,7 @@ fn scan_whose_daemon_is_killed_says_so() {
     let output = scan.wait_with_output().expect("an end");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("the daemon has gone while it scanned"), "{text}");
+    assert!(text.contains("error[daemon-ended]: the daemon ended while it scanned"), "{text}");
 }
 
 #[test]
@@ -389,7 +392,7 @@ fn scan_beside_a_daemon_without_roots_waits_for_no_dead_scan() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");
     let _daemon = sandbox.serve([""; 0]);
-    // Whatever time its clock had.
+    // With any time of its clock.
     for year in [2025, 2099] {
         sandbox.sql(&format!(
             r#"INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at, worker_heartbeat)
@@ -400,5 +403,5 @@ fn scan_beside_a_daemon_without_roots_waits_for_no_dead_scan() {
     let output = sandbox.try_scan(&[]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("it has no scan.roots"), "{text}");
+    assert!(text.contains("error[scan-not-started]") && text.contains("scan.roots"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! Runs a task again after it failed, with growing pauses.
+//! Restarts a failed task with exponential backoff.
 
 use std::error::Error;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use tracing::{debug, warn};
 
 use crate::base::error::{chain, panic_message};
 
-/// Pause before the first restart; doubled with each failure that follows.
+/// Pause before the first restart. Each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause. A task that ran longer than this before it failed begins again at [`FIRST_PAUSE`].
+/// The longest pause. After a run that was longer than this, the next pause is [`FIRST_PAUSE`].
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// How often a task has failed.
+/// The failures of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskState {
-    /// How often it was started again.
+    /// Number of restarts.
     pub restarts: u64,
     /// Why it failed, with all causes, until it is started again.
     pub failure: Option<String>,
@@ -40,7 +40,7 @@ pub async fn run_with_backoff<F, E>(
     let mut pause = FIRST_PAUSE;
     loop {
         let begun = Instant::now();
-        // Spawned, so that a panic ends there.
+        // Spawned, so that a panic ends only this task.
         let run = AbortOnDropHandle::new(tokio::spawn(task()));
         let failure = match run.await {
             Ok(Ok(())) => return,

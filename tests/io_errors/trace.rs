@@ -44,7 +44,7 @@ pub(super) fn wrap(command: &Command, data: &Path, log: &Path, step: Option<&Ste
     wrapped.args(["-D", "--seccomp-bpf"]).args(arguments(data, log, step)).arg("--");
     wrapped.arg(command.get_program()).args(command.get_args()).env_clear();
     wrapped.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    // The dynamic loader looks for each of its few libraries here first. So the first `openat` calls of the main thread
+    // The dynamic loader searches each of its few libraries here first. So the first `openat` calls of the main thread
     // are of no consequence, and one that is meant for another thread cannot keep the program from being loaded.
     let nowhere: Vec<_> = (0..4).map(|number| format!("/nonexistent/{number}")).collect();
     wrapped.env("LD_LIBRARY_PATH", nowhere.join(":"));
@@ -86,7 +86,7 @@ impl Attached {
     }
 }
 
-/// The calls in a log. That of a process which has ended is complete once it says so.
+/// The calls in a log. The log of a process that has ended is complete once it contains the exit.
 pub(super) fn read(log: &Path, pid: u32, data: &Path) -> Vec<Call> {
     let end = format!("{pid}<");
     let text = eventually("strace has written its log", || {
@@ -123,7 +123,7 @@ fn parse(text: &str, data: &str) -> Vec<Call> {
 
 /// The files in `data` that the arguments of a call name, in quotes or as what a descriptor is open on.
 fn files(arguments: &str, data: &str) -> Vec<String> {
-    // What the call returned is no argument, and would name the file once more.
+    // The return value is not an argument, and would name the file again.
     let arguments = arguments.rsplit_once(") = ").map_or(arguments, |(arguments, _)| arguments);
     let mut files = Vec::new();
     for (at, _) in arguments.match_indices(data) {

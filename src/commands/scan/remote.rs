@@ -1,4 +1,4 @@
-//! A scan by the running daemon: queues a job and follows its row to the end.
+//! A scan by the running daemon: queues a job, and polls its row until the job ends.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,26 +18,26 @@ use crate::library::{self, Library, Patience};
 use crate::scan::progress::Snapshot;
 use crate::scan::{self, Summary, chain, discover};
 
-/// Time between two looks at the row.
-const LOOK: Duration = Duration::from_millis(200);
+/// Time between two reads of the row.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Time between two looks whether there still is a daemon.
-const LOOK_AT_LOCK: Duration = Duration::from_secs(1);
+/// Time between two checks whether a daemon holds the lock.
+const LOCK_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A daemon with roots takes a queued scan within a second, unless it is busy with another.
-const UNTAKEN: Duration = Duration::from_secs(5);
+/// Time after which a queued job is withdrawn. A daemon with roots starts it within a second, unless it runs another.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Without a new heartbeat for this long, a scan is dead or hangs, and the daemon starts the next one.
-const SILENT: Duration = Duration::from_secs(30);
+/// Time without a new heartbeat after which a scan counts as dead, and the daemon starts the next one.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Queues a job for each path, follows it, and takes back what the daemon does not take.
+/// Queues a job for each path, waits for its end, and withdraws a job that the daemon does not start.
 pub(super) fn scan(
     args: &ScanArgs,
     config: &Config,
     parts: &[Part],
     runtime_directory: Option<&Path>,
 ) -> ExitCode {
-    let stopped = match heed_signals() {
+    let stopped = match watch_signals() {
         Ok(stopped) => stopped,
         Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
     };
@@ -57,7 +57,7 @@ pub(super) fn scan(
                 code = ExitCode::from(signal);
                 break;
             }
-            Err(Failure::Untaken(reason)) => {
+            Err(Failure::NotRun(reason)) => {
                 output::complain(&reason);
                 code = ExitCode::from(EXIT_FAILURE);
                 break;
@@ -86,7 +86,7 @@ pub(super) fn scan(
 
 enum Failure {
     Stopped(u8),
-    Untaken(String),
+    NotRun(String),
     Scan(scan::Error),
 }
 
@@ -111,13 +111,13 @@ fn follow(
     let patience = Patience::brief(&cancelled);
     library.write(patience, |tx| jobs::queue(tx, &id, path, &options))?;
     let mut bar = Bar::new();
-    let (mut taken, mut pulse) = (Instant::now(), Pulse::default());
-    let (mut holder, mut looked) = (find_holder(), Instant::now());
+    let (mut active, mut heartbeats) = (Instant::now(), Heartbeats::default());
+    let (mut holder, mut holder_polled) = (find_holder(), Instant::now());
     loop {
         let (standing, running) =
             library.read(patience, |tx| Ok((jobs::standing(tx, &id)?, jobs::running(tx)?)))?;
         let Some(standing) = standing else {
-            return Err(Failure::Untaken(format!("the job {id} was removed from the library")));
+            return Err(Failure::NotRun(format!("the job {id} was removed from the database")));
         };
         if standing.is_over() {
             return Ok(ended(path, &id, &standing));
@@ -125,17 +125,22 @@ fn follow(
         bar.show(path, &snapshot(&standing));
         if let Some(code) = stop_code(stopped) {
             drop(bar);
-            // What waits can be taken back; what runs is the daemon's, and useful.
-            take_back(library, &id, "the one who asked for it has gone");
+            // Only a queued job is withdrawn. A running scan continues in the daemon.
+            withdraw(library, &id, "the vpo scan that queued it was stopped");
             return Err(Failure::Stopped(code));
         }
-        // The row was read after the lock was found free, and a daemon that ends well writes the row first.
+        // A daemon writes the row before it releases the lock, and the row was read after the lock was found free.
         if matches!(holder, Ok(Found::NotHeld | Found::NoFile)) {
             drop(bar);
-            take_back(library, &id, "the daemon has gone");
-            return Err(Failure::Untaken(match standing.status {
-                Status::Queued => "whoever held the library has ended: run the command again".to_owned(),
-                _ => format!("the daemon has gone while it scanned {path}: run the command again"),
+            withdraw(library, &id, "the daemon has ended");
+            return Err(Failure::NotRun(match standing.status {
+                Status::Queued => {
+                    "error[daemon-ended]: the process that held the lock has ended; run the command again"
+                        .to_owned()
+                }
+                _ => format!(
+                    "error[daemon-ended]: the daemon ended while it scanned {path}; run the command again"
+                ),
             }));
         }
         let takes_scans = !matches!(&holder, Ok(Found::Held(holder)) if holder.address.is_none());
@@ -143,68 +148,70 @@ fn follow(
             Ok(Found::Held(holder)) => holder.pid,
             _ => None,
         };
-        pulse.update(running, Instant::now());
-        let busy = pulse.is_felt(pid, Instant::now());
+        heartbeats.update(running, Instant::now());
+        let busy = heartbeats.show_progress(pid, Instant::now());
         if takes_scans && (standing.status != Status::Queued || busy) {
-            taken = Instant::now();
+            active = Instant::now();
         }
-        if taken.elapsed() > UNTAKEN {
+        if active.elapsed() > START_TIMEOUT {
             drop(bar);
-            take_back(library, &id, "no daemon took it");
-            return Err(Failure::Untaken(why_untaken(&holder)));
+            withdraw(library, &id, "no daemon started it");
+            return Err(Failure::NotRun(why_not_started(&holder)));
         }
-        if looked.elapsed() > LOOK_AT_LOCK {
-            (holder, looked) = (find_holder(), Instant::now());
+        if holder_polled.elapsed() > LOCK_POLL_INTERVAL {
+            (holder, holder_polled) = (find_holder(), Instant::now());
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// Tracks whether other scans make progress, by their heartbeats. A heartbeat is a time of another process's clock, which
-/// may differ from ours and may jump. So its value is not compared with a clock; only a change of it counts.
+/// Tracks by their heartbeats whether other scans make progress. A heartbeat is a time of another process's clock, which
+/// may differ from this one and may jump. So only a change of the value counts.
 #[derive(Debug, Default)]
-struct Pulse {
+struct Heartbeats {
     last: Vec<(Running, Instant)>,
 }
 
-impl Pulse {
-    /// Takes the rows that are `running` now.
+impl Heartbeats {
+    /// Updates the rows of running scans.
     fn update(&mut self, running: Vec<Running>, now: Instant) {
         let before = std::mem::take(&mut self.last);
         let since = |one: &Running| before.iter().find(|(other, _)| other == one).map_or(now, |(_, at)| *at);
         self.last = running.into_iter().map(|one| (since(&one), one)).map(|(at, one)| (one, at)).collect();
     }
 
-    /// Whether one of the rows makes progress: its last change is at most [`SILENT`] ago, and, where the lock file
-    /// names a pid, it belongs to that process.
-    fn is_felt(&self, holder: Option<u32>, now: Instant) -> bool {
-        self.last
-            .iter()
-            .any(|(one, at)| (holder.is_none() || one.pid == holder) && now.duration_since(*at) <= SILENT)
+    /// Whether the heartbeat of a row changed within [`HEARTBEAT_TIMEOUT`]. If the lock file names a pid, only rows of
+    /// that process count.
+    fn show_progress(&self, holder: Option<u32>, now: Instant) -> bool {
+        self.last.iter().any(|(one, at)| {
+            (holder.is_none() || one.pid == holder) && now.duration_since(*at) <= HEARTBEAT_TIMEOUT
+        })
     }
 }
 
-/// Why whoever holds the library has not taken a scan.
-fn why_untaken(holder: &Result<Found, LockError>) -> String {
+/// Why the process that holds the lock has not started a job.
+fn why_not_started(holder: &Result<Found, LockError>) -> String {
     match holder {
         Ok(Found::Held(holder)) if holder.address.is_some() => format!(
-            "{holder} did not take the scan: it has no scan.roots, or it does not write to the database now (`vpo \
-             healthcheck` says why). Give it roots (and reload it), or stop it and scan in the foreground"
+            "error[scan-not-started]: {holder} did not start the scan. It has no scan.roots, or cannot write to the \
+             database (see `vpo healthcheck`). Give it roots and reload it, or stop it and scan in the foreground"
         ),
         Ok(Found::Held(Holder { pid, .. })) => format!(
-            "the process{} holds the library and does not take scans (another `vpo scan`): wait for it, and run the \
-             command again",
+            "error[scan-not-started]: the process{} has locked the database and does not run jobs (another `vpo scan`). \
+             Run the command again when it has ended",
             pid.map(|pid| format!(" with pid {pid}")).unwrap_or_default()
         ),
-        Ok(Found::NotHeld | Found::NoFile) => "no daemon took the scan".to_owned(),
+        Ok(Found::NotHeld | Found::NoFile) => {
+            "error[scan-not-started]: no daemon started the scan".to_owned()
+        }
         Err(error) => chain(error),
     }
 }
 
-fn take_back(library: &Library, id: &str, reason: &str) {
+fn withdraw(library: &Library, id: &str, reason: &str) {
     let patience = Patience::within(Duration::from_secs(1));
     if let Err(error) = library.write(patience, |tx| jobs::withdraw(tx, id, reason)) {
-        output::warn(&format_args!("the job {id} could not be taken back: {}", chain(&error)));
+        output::warn(&format_args!("cannot withdraw the job {id}: {}", chain(&error)));
     }
 }
 
@@ -228,17 +235,17 @@ fn snapshot(standing: &Standing) -> Snapshot {
     serde_json::from_str(text).unwrap_or_default()
 }
 
-/// Catches SIGINT and SIGTERM on a thread of their own; 0 until one comes, then the code to exit with.
-fn heed_signals() -> std::io::Result<Arc<AtomicU8>> {
+/// Handles SIGINT and SIGTERM on a thread. The value is 0 until one arrives, then the exit code.
+fn watch_signals() -> std::io::Result<Arc<AtomicU8>> {
     let stopped = Arc::new(AtomicU8::new(0));
-    let told = Arc::clone(&stopped);
+    let code = Arc::clone(&stopped);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate) = listen(&runtime)?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async {
             tokio::select! {
-                _ = interrupt.recv() => told.store(EXIT_INTERRUPTED, Ordering::Relaxed),
-                _ = terminate.recv() => told.store(EXIT_TERMINATED, Ordering::Relaxed),
+                _ = interrupt.recv() => code.store(EXIT_INTERRUPTED, Ordering::Relaxed),
+                _ = terminate.recv() => code.store(EXIT_TERMINATED, Ordering::Relaxed),
             }
         });
     })?;
@@ -260,21 +267,21 @@ mod tests {
         };
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let is_felt = |pulse: &mut Pulse, running, holder, now| {
-            pulse.update(running, now);
-            pulse.is_felt(holder, now)
+        let progress = |heartbeats: &mut Heartbeats, running, holder, now| {
+            heartbeats.update(running, now);
+            heartbeats.show_progress(holder, now)
         };
         for times in [["1970", "1971", "1970"], ["2099", "2098", "2099"]] {
-            let mut pulse = Pulse::default();
+            let mut heartbeats = Heartbeats::default();
             for (round, time) in times.into_iter().enumerate() {
                 let now = at(30 * round as u64);
-                assert!(is_felt(&mut pulse, running(time), Some(7), now), "{time} in round {round}");
+                assert!(progress(&mut heartbeats, running(time), Some(7), now), "{time} in round {round}");
             }
-            assert!(is_felt(&mut pulse, running(times[2]), None, at(90)), "silent for 30 s");
-            assert!(!is_felt(&mut pulse, running(times[2]), None, at(91)), "silent for longer");
-            assert!(!is_felt(&mut pulse, Vec::new(), None, at(92)));
+            assert!(progress(&mut heartbeats, running(times[2]), None, at(90)), "unchanged for 30 s");
+            assert!(!progress(&mut heartbeats, running(times[2]), None, at(91)), "unchanged for longer");
+            assert!(!progress(&mut heartbeats, Vec::new(), None, at(92)));
         }
-        let mut pulse = Pulse::default();
-        assert!(!is_felt(&mut pulse, running("2099"), Some(8), start), "of a process that is gone");
+        let mut heartbeats = Heartbeats::default();
+        assert!(!progress(&mut heartbeats, running("2099"), Some(8), start), "of a process that is gone");
     }
 }

@@ -1,8 +1,8 @@
 //! Runs one check on a thread of its own, and decides which of its results is valid at any moment.
 //!
-//! The thread waits for a request, runs the check and stores the result; a check that was only busy it repeats by itself.
-//! The callers of [`Runner::refresh`] decide whether a result is late or stale. So a check that never returns costs one
-//! thread.
+//! The thread waits for a request, runs the check and stores the result. It repeats a check that was busy without a
+//! further request. The callers of [`Runner::refresh`] decide whether a result is late or stale. So a check that never
+//! returns blocks only its own thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -14,30 +14,30 @@ use tokio::time::{MissedTickBehavior, interval, timeout_at};
 
 use super::{Check, CheckResult, Results};
 
-/// A result this young is valid without a new run.
+/// Age up to which a result is valid without a new run.
 const FRESH_FOR: Duration = Duration::from_millis(250);
-/// How long a probe waits for a check: with it, a probe is answered within 100 ms.
+/// How long a probe waits for a check, so that the probe is answered within 100 ms.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(80);
 /// How long the last result replaces one that is late or busy.
 const STALE_AFTER: Duration = Duration::from_secs(1);
-/// Time between two runs without a request: short enough that there is always a result that can replace the next one if
-/// that meets the commit of another program.
+/// Time between two runs without a request. Short enough that a result can replace the next one if that runs during the
+/// commit of another program.
 const PERIOD: Duration = Duration::from_millis(500);
-/// Time until the next run of a check that was busy, while the last result is valid: a program that commits all the time
-/// leaves the database free for moments only, and two runs a second would miss them all.
+/// Time until a busy check runs again, while the last result is valid. A program that commits continuously leaves the
+/// database free only for moments, which two runs a second would miss.
 const BUSY_RETRY_INTERVAL: Duration = Duration::from_millis(20);
-/// Without a result for this long, the daemon itself has failed.
+/// Time without a result after which the daemon itself has failed.
 const DEAD_AFTER: Duration = Duration::from_secs(5);
 
 /// Upper bounds of the duration histogram's buckets, in seconds.
 pub const BUCKETS: [f64; 11] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.08, 0.25, 1.0];
 
-/// How long the runs of a check took.
+/// Durations of the runs of a check.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
-    /// Runs per bucket of [`BUCKETS`], and the rest; not cumulative.
+    /// Runs per bucket of [`BUCKETS`], then those above all bounds; not cumulative.
     pub counts: [u64; BUCKETS.len() + 1],
-    /// Seconds in all.
+    /// Sum in seconds.
     pub sum: f64,
 }
 
@@ -96,7 +96,7 @@ impl State {
         self.settled.as_ref().filter(|result| age(result) < STALE_AFTER).cloned()
     }
 
-    /// Whether the last run was busy and another may still end before that is a failure.
+    /// Whether the last run was busy, and another may still end before the last result expires.
     fn wants_retry(&self, now: Instant) -> bool {
         self.last.as_ref().is_some_and(|last| last.is_busy) && self.substitute(now).is_some()
     }
@@ -143,7 +143,7 @@ impl Runner {
         while self.wait_for_request() {
             let start = Instant::now();
             let result = catch_unwind(AssertUnwindSafe(|| check.run())).unwrap_or_else(|_| {
-                let detail = format!("the {} check panicked: please report this", self.name);
+                let detail = format!("the {} check panicked; please report this bug", self.name);
                 CheckResult::fail("io_error", detail)
             });
             let now = Instant::now();
@@ -221,7 +221,7 @@ impl Runner {
                 done.as_mut().enable();
                 requested
             };
-            // The next turn of the loop decides whether it is late.
+            // The next iteration decides whether it is late.
             let _ = timeout_at((requested + PROBE_TIMEOUT).into(), done).await;
         }
     }
@@ -230,7 +230,7 @@ impl Runner {
     fn late(&self, requested: Instant, now: Instant) -> Arc<CheckResult> {
         let (name, waited) = (self.name, now.saturating_duration_since(requested).as_secs_f64());
         let detail = format!(
-            "the {name} check has not come back for {waited:.1} s: is the disk or the network share stuck?"
+            "the {name} check has not ended for {waited:.1} s; check whether the disk or the network share hangs"
         );
         Arc::new(CheckResult::fail("timeout", detail))
     }

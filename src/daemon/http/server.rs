@@ -26,37 +26,37 @@ use super::service::Routes;
 use super::socket::Socket;
 use super::state::Connection;
 
-/// Descriptors kept for everything else: database, log, roots, directories of a scan, notifications.
+/// Descriptors reserved for other purposes: database, log, roots, directories of a scan, notifications.
 const RESERVE: u64 = 128;
-/// How long a stage may last while the daemon runs.
+/// Timeouts of the stages while the daemon runs.
 const RUNNING: StageTimeouts = StageTimeouts {
     idle: Duration::from_secs(75),
     receiving: Duration::from_secs(10),
     stalled: Duration::from_secs(10),
 };
-/// The same once it stops and [`connection::GRACE`] has passed.
+/// Timeouts of the stages after the stop and [`connection::GRACE`].
 const STOPPING: StageTimeouts =
     StageTimeouts { idle: Duration::ZERO, receiving: Duration::ZERO, stalled: Duration::from_secs(1) };
-/// How often the timeouts are checked.
+/// Interval at which the timeouts are checked.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a connection must have been inactive before it is closed in favour of a new one.
 const EVICTION_AGE: Duration = Duration::from_secs(1);
-/// Pause after accept(2) failed for lack of descriptors or memory: other threads may free some.
+/// Pause after accept(2) failed for lack of descriptors or memory, which other threads may free.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(10);
 /// Connections accepted from the backlog at the stop before other tasks run.
 const BURST: usize = 64;
-/// Time between two warnings about the same lack.
+/// Minimum time between two warnings about a lack of descriptors.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Limits of the HTTP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most connections open at once.
+    /// Maximum number of open connections.
     pub connections: usize,
 }
 
 impl Limits {
-    /// Fits `max_connections` to the limit of open files, less a reserve. The limit is raised to the hard limit first.
+    /// Reduces `max_connections` to the limit of open files, minus a reserve. The limit is raised to the hard limit first.
     #[must_use]
     pub fn fitted(max_connections: usize) -> Self {
         let mut limit = getrlimit(Resource::Nofile);
@@ -64,14 +64,13 @@ impl Limits {
         if limit.current != limit.maximum && setrlimit(Resource::Nofile, raised).is_ok() {
             limit.current = limit.maximum;
         }
-        // With very few descriptors half of them are for connections.
+        // If there are very few descriptors, half of them are for connections.
         let room = limit.current.map_or(u64::MAX, |current| current.saturating_sub(RESERVE).max(current / 2));
         let connections = max_connections.min(usize::try_from(room).unwrap_or(usize::MAX)).max(1);
         if connections < max_connections {
             warn!(
                 max_connections,
-                connections,
-                "server.max_connections is more than the limit of open files allows; raise LimitNOFILE"
+                connections, "server.max_connections exceeds the limit of open files; raise LimitNOFILE"
             );
         }
         Self { connections }
@@ -82,7 +81,7 @@ impl Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The listening socket cannot be used.
-    #[error("the listening socket broke: {0}; restart the daemon")]
+    #[error("cannot use the listening socket any more: {0}; restart the daemon")]
     Listener(#[from] io::Error),
 }
 
@@ -91,7 +90,7 @@ pub enum ServeError {
 ///
 /// # Errors
 ///
-/// When the listening socket itself breaks.
+/// If the listening socket itself fails.
 pub async fn serve<F>(
     listener: Listener,
     routes: F,
@@ -110,7 +109,7 @@ where
         stop,
         limits,
         counters,
-        newcomer: None,
+        waiting: None,
         paused_until: None,
         warned: None,
     };
@@ -126,11 +125,11 @@ struct Server<R> {
     stop: CancellationToken,
     limits: Limits,
     counters: Arc<Counters>,
-    /// An accepted connection for which there is no room yet.
-    newcomer: Option<Socket>,
-    /// No connection is accepted before, unless one ends.
+    /// An accepted connection that waits for room.
+    waiting: Option<Socket>,
+    /// End of a pause in accepting. The end of a connection ends it too.
     paused_until: Option<Instant>,
-    /// When the lack of descriptors was last logged.
+    /// Time of the last warning about a lack of descriptors.
     warned: Option<Instant>,
 }
 
@@ -148,21 +147,21 @@ impl<R: Routes> Server<R> {
                 _ = sweep.tick(), if !self.registry.is_empty() => self.registry.expire(RUNNING),
                 () = end_of(self.paused_until) => self.paused_until = None,
                 accepted = listener.accept(), if self.paused_until.is_none() => match accepted {
-                    Ok(socket) => self.newcomer = Some(socket),
+                    Ok(socket) => self.waiting = Some(socket),
                     Err(error) => self.handle_accept_error(error)?,
                 },
             }
             if self.paused_until.is_none() {
-                self.admit_newcomer();
+                self.admit_waiting();
             }
         }
     }
 
-    /// Serves the connection that was accepted, or makes room for it and pauses.
-    fn admit_newcomer(&mut self) {
-        if self.newcomer.is_some() && self.registry.len() >= self.limits.connections {
+    /// Serves the waiting connection, or makes room for it and pauses.
+    fn admit_waiting(&mut self) {
+        if self.waiting.is_some() && self.registry.len() >= self.limits.connections {
             self.make_room();
-        } else if let Some(socket) = self.newcomer.take() {
+        } else if let Some(socket) = self.waiting.take() {
             self.serve(socket);
         }
     }
@@ -193,9 +192,9 @@ impl<R: Routes> Server<R> {
         }
     }
 
-    /// Accepts all connections in the backlog, whatever the limit.
+    /// Accepts all connections in the backlog, without a limit.
     async fn drain_backlog(&mut self, listener: Closing) -> Result<(), ServeError> {
-        if let Some(socket) = self.newcomer.take() {
+        if let Some(socket) = self.waiting.take() {
             self.serve(socket);
         }
         for count in 1.. {
@@ -219,7 +218,7 @@ impl<R: Routes> Server<R> {
         Ok(())
     }
 
-    /// Continues after an error of accept(2), where that is possible.
+    /// Handles an error of accept(2). Only a failure of the listening socket is returned.
     fn handle_accept_error(&mut self, error: io::Error) -> Result<(), ServeError> {
         let kind = AcceptError::from(&error);
         self.counters.accept_error(kind);

@@ -1,4 +1,5 @@
-//! What keeps the scanner, or a root, from its work. Follows from events and only warns: not registered, but set.
+//! Reports problems of the scanner and of roots. These results follow from events and are at most warnings, so they are
+//! set rather than registered.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::daemon::health::{CheckResult, Health};
 use crate::scan::ScanState;
 use crate::scan::state::Problem;
 
-/// The results are confirmed at least this often.
+/// Time after which the results are set again without a change.
 const CONFIRM_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Sets the check `scanner` and one for each root whenever the state of the scanner or its task changes.
