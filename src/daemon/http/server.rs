@@ -2,9 +2,11 @@
 //!
 //! At the limit the loop keeps one accepted connection waiting and accepts no other: the rest waits in the kernel's
 //! backlog. The waiting one is admitted as soon as a connection ends. The oldest connection that was inactive for
-//! [`EVICTION_AGE`] is closed for it.
+//! [`EVICTION_AGE`] is closed for it. When another part of the daemon runs out of descriptors, all such connections are
+//! closed.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::pending;
 use std::io;
 use std::pin::pin;
@@ -25,6 +27,7 @@ use super::registry::{Registry, StageTimeouts};
 use super::service::Routes;
 use super::socket::Socket;
 use super::state::Connection;
+use crate::base::descriptors;
 
 /// Descriptors kept for everything else: database, log, roots, directories of a scan, notifications.
 const RESERVE: u64 = 128;
@@ -37,12 +40,17 @@ const RUNNING: StageTimeouts = StageTimeouts {
 /// The same once it stops and [`connection::GRACE`] has passed.
 const STOPPING: StageTimeouts =
     StageTimeouts { idle: Duration::ZERO, receiving: Duration::ZERO, stalled: Duration::from_secs(1) };
+/// The same in a shortage of descriptors.
+const SHORTAGE: StageTimeouts =
+    StageTimeouts { idle: EVICTION_AGE, receiving: EVICTION_AGE, stalled: EVICTION_AGE };
 /// How often the timeouts are checked.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a connection must have been inactive before it is closed in favour of a new one.
 const EVICTION_AGE: Duration = Duration::from_secs(1);
 /// Pause after accept(2) failed for lack of descriptors or memory: other threads may free some.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(10);
+/// Pause after connections were closed in a shortage, so that newcomers do not take their descriptors.
+const YIELD_PAUSE: Duration = Duration::from_millis(100);
 /// Connections accepted from the backlog at the stop before other tasks run.
 const BURST: usize = 64;
 /// Time between two warnings about the same lack.
@@ -112,6 +120,7 @@ where
         counters,
         newcomer: None,
         paused_until: None,
+        is_yielding: false,
         warned: None,
     };
     server.accept_until_stopped(&listener).await?;
@@ -130,6 +139,8 @@ struct Server<R> {
     newcomer: Option<Socket>,
     /// No connection is accepted before, unless one ends.
     paused_until: Option<Instant>,
+    /// The pause lasts even if a connection ends.
+    is_yielding: bool,
     /// When the lack of descriptors was last logged.
     warned: Option<Instant>,
 }
@@ -144,9 +155,17 @@ impl<R: Routes> Server<R> {
             tokio::select! {
                 biased;
                 () = &mut stopped => return Ok(()),
-                Some(()) = self.registry.ended() => self.paused_until = None,
-                _ = sweep.tick(), if !self.registry.is_empty() => self.registry.expire(RUNNING),
-                () = end_of(self.paused_until) => self.paused_until = None,
+                Some(()) = self.registry.ended() => if !self.is_yielding {
+                    self.paused_until = None;
+                },
+                () = descriptors::shortage() => self.yield_descriptors(),
+                _ = sweep.tick(), if !self.registry.is_empty() => {
+                    self.registry.expire(RUNNING);
+                }
+                () = end_of(self.paused_until) => {
+                    self.paused_until = None;
+                    self.is_yielding = false;
+                }
                 accepted = listener.accept(), if self.paused_until.is_none() => match accepted {
                     Ok(socket) => self.newcomer = Some(socket),
                     Err(error) => self.handle_accept_error(error)?,
@@ -193,6 +212,15 @@ impl<R: Routes> Server<R> {
         }
     }
 
+    /// Closes the connections that were inactive for [`EVICTION_AGE`], because another part of the daemon needs descriptors.
+    fn yield_descriptors(&mut self) {
+        self.warn_exhausted(format_args!("out of file descriptors: closing inactive connections"));
+        if self.registry.expire(SHORTAGE) {
+            self.is_yielding = true;
+            self.paused_until = Some(Instant::now() + YIELD_PAUSE);
+        }
+    }
+
     /// Accepts all connections in the backlog, whatever the limit.
     async fn drain_backlog(&mut self, listener: Closing) -> Result<(), ServeError> {
         if let Some(socket) = self.newcomer.take() {
@@ -229,7 +257,7 @@ impl<R: Routes> Server<R> {
             AcceptError::Connection => debug!(%error, "a connection was lost before it was served"),
             AcceptError::Descriptors | AcceptError::Memory => {
                 if !self.make_room() {
-                    self.warn_exhausted(&error);
+                    self.warn_exhausted(format_args!("cannot accept connections: {error}"));
                 }
                 let retry_at = Instant::now() + EXHAUSTED_PAUSE;
                 self.paused_until = self.paused_until.map(|until| until.min(retry_at));
@@ -238,10 +266,10 @@ impl<R: Routes> Server<R> {
         Ok(())
     }
 
-    fn warn_exhausted(&mut self, error: &io::Error) {
+    fn warn_exhausted(&mut self, problem: fmt::Arguments<'_>) {
         if self.warned.is_none_or(|at| at.elapsed() > WARNING_INTERVAL) {
             self.warned = Some(Instant::now());
-            warn!(%error, "cannot accept connections; raise the limit of open files (LimitNOFILE)");
+            warn!("{problem}; raise the limit of open files (LimitNOFILE)");
         }
     }
 
@@ -251,7 +279,9 @@ impl<R: Routes> Server<R> {
         loop {
             tokio::select! {
                 ended = self.registry.ended() => if ended.is_none() { return },
-                _ = sweep.tick() => self.registry.expire(STOPPING),
+                _ = sweep.tick() => {
+                    self.registry.expire(STOPPING);
+                }
             }
         }
     }
