@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use warp::Filter;
@@ -120,7 +120,6 @@ where
         counters,
         newcomer: None,
         paused_until: None,
-        is_yielding: false,
         warned: None,
     };
     server.accept_until_stopped(&listener).await?;
@@ -139,8 +138,6 @@ struct Server<R> {
     newcomer: Option<Socket>,
     /// No connection is accepted before, unless one ends.
     paused_until: Option<Instant>,
-    /// The pause lasts even if a connection ends.
-    is_yielding: bool,
     /// When the lack of descriptors was last logged.
     warned: Option<Instant>,
 }
@@ -155,17 +152,12 @@ impl<R: Routes> Server<R> {
             tokio::select! {
                 biased;
                 () = &mut stopped => return Ok(()),
-                Some(()) = self.registry.ended() => if !self.is_yielding {
-                    self.paused_until = None;
-                },
-                () = descriptors::shortage() => self.yield_descriptors(),
+                Some(()) = self.registry.ended() => self.paused_until = None,
+                () = descriptors::shortage() => self.yield_descriptors().await,
                 _ = sweep.tick(), if !self.registry.is_empty() => {
                     self.registry.expire(RUNNING);
                 }
-                () = end_of(self.paused_until) => {
-                    self.paused_until = None;
-                    self.is_yielding = false;
-                }
+                () = end_of(self.paused_until) => self.paused_until = None,
                 accepted = listener.accept(), if self.paused_until.is_none() => match accepted {
                     Ok(socket) => self.newcomer = Some(socket),
                     Err(error) => self.handle_accept_error(error)?,
@@ -213,11 +205,10 @@ impl<R: Routes> Server<R> {
     }
 
     /// Closes the connections that were inactive for [`EVICTION_AGE`], because another part of the daemon needs descriptors.
-    fn yield_descriptors(&mut self) {
+    async fn yield_descriptors(&mut self) {
         self.warn_exhausted(format_args!("out of file descriptors: closing inactive connections"));
         if self.registry.expire(SHORTAGE) {
-            self.is_yielding = true;
-            self.paused_until = Some(Instant::now() + YIELD_PAUSE);
+            sleep(YIELD_PAUSE).await;
         }
     }
 
