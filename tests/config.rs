@@ -9,6 +9,13 @@ mod report;
 use std::process::Command;
 
 use super::harness::Sandbox;
+use vpo::config::keys::KEYS;
+
+/// The advice for an unknown key of a section that is not similar to any.
+fn remove_from(section: &str) -> String {
+    let fields: Vec<_> = KEYS.iter().filter(|key| key.section == section).map(|key| key.field).collect();
+    format!("remove it; [{section}] has {}", fields.join(", "))
+}
 
 /// The output of `vpo config`.
 struct Said {

@@ -22,6 +22,7 @@ use rustix::path::Arg;
 
 use self::names::Names;
 use super::name;
+use crate::base::descriptors;
 use crate::base::timestamp::Timestamp;
 
 /// Directories within directories that are entered. Beyond lies a mistake, not a library, and every level
@@ -176,12 +177,7 @@ pub(crate) fn open_way(at: BorrowedFd<'_>, name: impl Arg + Copy) -> Result<Owne
 
 fn open(at: BorrowedFd<'_>, name: impl Arg + Copy, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    loop {
-        match rustix::fs::openat(at, name, flags, Mode::empty()) {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
-    }
+    descriptors::open(|| rustix::fs::openat(at, name, flags, Mode::empty()))
 }
 
 /// Whether an error of opening says that there is no such file or directory, or that a link is in its place.

@@ -249,23 +249,27 @@ fn a_reload_takes_over_the_level_and_the_library_and_names_the_rest() {
     let sandbox = Sandbox::new();
     let (one, two) = (sandbox.write("one", "1"), sandbox.write("two", "2"));
     let old = resolved(&sandbox, &format!("server.auth_token_file = {one:?}")).config;
-    for (key, value) in [
-        ("server.bind", "'::1'".to_owned()),
-        ("server.port", "0".into()),
-        ("server.shutdown_timeout", "0.5".into()),
-        ("server.max_connections", "7".into()),
-        ("server.hosts", "['a.example']".into()),
-        ("database.path", "'/x'".into()),
-        ("database.verify_interval", "0".into()),
-        ("logging.level", "'debug'".into()),
-        ("logging.format", "'json'".into()),
-        ("logging.output", "'stdout'".into()),
-        ("scan.roots", "['/x']".into()),
-        ("scan.watch", "false".into()),
-        ("scan.rescan_interval", "0".into()),
-        ("scan.extensions", "['mkv']".into()),
-        ("scan.job_retention_days", "0".into()),
-    ] {
+    let values = [
+        ("server.bind", "'::1'"),
+        ("server.port", "0"),
+        ("server.shutdown_timeout", "0.5"),
+        ("server.max_connections", "7"),
+        ("server.hosts", "['a.example']"),
+        ("database.path", "'/x'"),
+        ("database.verify_interval", "0"),
+        ("logging.level", "'debug'"),
+        ("logging.format", "'json'"),
+        ("logging.output", "'stdout'"),
+        ("scan.roots", "['/x']"),
+        ("scan.watch", "false"),
+        ("scan.rescan_interval", "0"),
+        ("scan.extensions", "['mkv']"),
+        ("scan.job_retention_days", "0"),
+    ];
+    let secrets = ["server.auth_token", "server.auth_token_file"];
+    let names = KEYS.iter().map(|key| key.name).filter(|name| !secrets.contains(name));
+    assert_eq!(values.map(|(key, _)| key).to_vec(), names.collect::<Vec<_>>());
+    for (key, value) in values {
         let new = resolved(&sandbox, &format!("server.auth_token_file = {one:?}\n{key} = {value}")).config;
         let changes = Config::changes(&old, &new);
         let expected = if Key::find(key).is_some_and(|key| key.reload) {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::faults::file;
-use super::{Said, Sandbox};
+use super::{Said, Sandbox, remove_from};
 use vpo::config::error::MAX_PROBLEMS;
 
 const QUOTES: &str = "correct it; text must be in quotes";
@@ -129,14 +129,14 @@ fn what_is_said_stays_short_and_is_said_once() {
 fn what_is_no_configuration_at_all_is_told_in_few_lines_and_soon() {
     // Of very many problems the first are reported.
     let unknown = |line: usize| format!("unknown key server.x{line}: @:{line}:1: ");
-    let advice = "remove it; [server] has bind, port, shutdown_timeout, max_connections, auth_token, auth_token_file, hosts";
+    let advice = remove_from("server");
     let keys = |last: usize| {
         let keys = (2..=last).map(|line| format!("x{line} = 1\n")).collect::<Vec<_>>().concat();
         format!("[server]\n{keys}")
     };
     // The first is on line 2.
     let most = MAX_PROBLEMS + 1;
-    let mut told: Vec<String> = (2..=most).map(|line| unknown(line) + advice).collect();
+    let mut told: Vec<String> = (2..=most).map(|line| unknown(line) + &advice).collect();
     file(&keys(most), &told.iter().map(String::as_str).collect::<Vec<_>>());
     told.push(format!("and more problems: @:{}:1: correct those above first", most + 1));
     for last in [most + 1, 60_000] {

@@ -92,8 +92,8 @@ impl Registry {
         }
     }
 
-    /// Closes the connections whose stage has lasted too long.
-    pub(super) fn expire(&mut self, timeouts: StageTimeouts) {
+    /// Closes the connections whose stage has lasted too long. Returns whether there were any.
+    pub(super) fn expire(&mut self, timeouts: StageTimeouts) -> bool {
         let now = Instant::now();
         let expired = self.slots.iter().filter_map(|(id, slot)| {
             let (stage, since) = slot.connection.progress();
@@ -107,8 +107,9 @@ impl Registry {
             (is_over && slot.connection.is_inactive(stage)).then_some((*id, reason))
         });
         let expired: Vec<_> = expired.collect();
-        for (id, reason) in expired {
-            self.close(id, reason);
+        for (id, reason) in &expired {
+            self.close(*id, *reason);
         }
+        !expired.is_empty()
     }
 }

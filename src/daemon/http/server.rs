@@ -2,9 +2,11 @@
 //!
 //! At the limit the loop keeps one accepted connection waiting and accepts no other: the rest waits in the kernel's
 //! backlog. The waiting one is admitted as soon as a connection ends. The oldest connection that was inactive for
-//! [`EVICTION_AGE`] is closed for it.
+//! [`EVICTION_AGE`] is closed for it. When another part of the daemon runs out of descriptors, all such connections are
+//! closed.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::pending;
 use std::io;
 use std::pin::pin;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use warp::Filter;
@@ -25,6 +27,7 @@ use super::registry::{Registry, StageTimeouts};
 use super::service::Routes;
 use super::socket::Socket;
 use super::state::Connection;
+use crate::base::descriptors;
 
 /// Descriptors reserved for other purposes: database, log, roots, directories of a scan, notifications.
 const RESERVE: u64 = 128;
@@ -37,12 +40,17 @@ const RUNNING: StageTimeouts = StageTimeouts {
 /// Timeouts of the stages after the stop and [`connection::GRACE`].
 const STOPPING: StageTimeouts =
     StageTimeouts { idle: Duration::ZERO, receiving: Duration::ZERO, stalled: Duration::from_secs(1) };
+/// Timeouts of the stages in a shortage of descriptors.
+const SHORTAGE: StageTimeouts =
+    StageTimeouts { idle: EVICTION_AGE, receiving: EVICTION_AGE, stalled: EVICTION_AGE };
 /// Interval at which the timeouts are checked.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a connection must have been inactive before it is closed in favour of a new one.
 const EVICTION_AGE: Duration = Duration::from_secs(1);
 /// Pause after accept(2) failed for lack of descriptors or memory, which other threads may free.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(10);
+/// Pause after connections were closed in a shortage, so that newcomers do not take their descriptors.
+const YIELD_PAUSE: Duration = Duration::from_millis(100);
 /// Connections accepted from the backlog at the stop before other tasks run.
 const BURST: usize = 64;
 /// Minimum time between two warnings about a lack of descriptors.
@@ -144,7 +152,10 @@ impl<R: Routes> Server<R> {
                 biased;
                 () = &mut stopped => return Ok(()),
                 Some(()) = self.registry.ended() => self.paused_until = None,
-                _ = sweep.tick(), if !self.registry.is_empty() => self.registry.expire(RUNNING),
+                () = descriptors::shortage() => self.yield_descriptors().await,
+                _ = sweep.tick(), if !self.registry.is_empty() => {
+                    self.registry.expire(RUNNING);
+                }
                 () = end_of(self.paused_until) => self.paused_until = None,
                 accepted = listener.accept(), if self.paused_until.is_none() => match accepted {
                     Ok(socket) => self.waiting = Some(socket),
@@ -192,6 +203,14 @@ impl<R: Routes> Server<R> {
         }
     }
 
+    /// Closes the connections that were inactive for [`EVICTION_AGE`], because another part of the daemon needs descriptors.
+    async fn yield_descriptors(&mut self) {
+        self.warn_exhausted(format_args!("out of file descriptors: closing inactive connections"));
+        if self.registry.expire(SHORTAGE) {
+            sleep(YIELD_PAUSE).await;
+        }
+    }
+
     /// Accepts all connections in the backlog, without a limit.
     async fn drain_backlog(&mut self, listener: Closing) -> Result<(), ServeError> {
         if let Some(socket) = self.waiting.take() {
@@ -228,7 +247,7 @@ impl<R: Routes> Server<R> {
             AcceptError::Connection => debug!(%error, "a connection was lost before it was served"),
             AcceptError::Descriptors | AcceptError::Memory => {
                 if !self.make_room() {
-                    self.warn_exhausted(&error);
+                    self.warn_exhausted(format_args!("cannot accept connections: {error}"));
                 }
                 let retry_at = Instant::now() + EXHAUSTED_PAUSE;
                 self.paused_until = self.paused_until.map(|until| until.min(retry_at));
@@ -237,10 +256,10 @@ impl<R: Routes> Server<R> {
         Ok(())
     }
 
-    fn warn_exhausted(&mut self, error: &io::Error) {
+    fn warn_exhausted(&mut self, problem: fmt::Arguments<'_>) {
         if self.warned.is_none_or(|at| at.elapsed() > WARNING_INTERVAL) {
             self.warned = Some(Instant::now());
-            warn!(%error, "cannot accept connections; raise the limit of open files (LimitNOFILE)");
+            warn!("{problem}; raise the limit of open files (LimitNOFILE)");
         }
     }
 
@@ -250,7 +269,9 @@ impl<R: Routes> Server<R> {
         loop {
             tokio::select! {
                 ended = self.registry.ended() => if ended.is_none() { return },
-                _ = sweep.tick() => self.registry.expire(STOPPING),
+                _ = sweep.tick() => {
+                    self.registry.expire(STOPPING);
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, Dir, FileType, RawMode};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
+use crate::base::descriptors;
 use crate::scan::name;
 
 /// The names of one directory, kept in one piece of memory.
@@ -51,7 +52,7 @@ impl Names {
     /// Reads a directory: its directories, and its files that are called like a video.
     pub(super) fn read(directory: BorrowedFd<'_>, extensions: &[String]) -> Result<Self, Errno> {
         let mut names = Self::default();
-        let mut entries = Dir::read_from(directory)?;
+        let mut entries = descriptors::open(|| Dir::read_from(directory))?;
         while let Some(entry) = entries.read() {
             let entry = entry?;
             let name = entry.file_name();
