@@ -1,8 +1,8 @@
-//! The library's read-only routes (`/api/v1/…`) as warp filters. Knows [`crate::library`] and nothing else
-//! of the crate; `docs/openapi.yaml` is the contract.
+//! The read-only routes of the library (`/api/v1/…`) as warp filters. Imports only [`crate::base`] and
+//! [`crate::library`]. `docs/openapi.yaml` is the contract.
 //!
-//! [`query`] reads parameters, [`read_pool`] limits the reads of the library in number and time, [`overview`] keeps
-//! what is costly to count, [`mod@answer`] makes the answers.
+//! [`query`] parses parameters, [`read_pool`] limits the number and time of database reads, [`overview`] caches the totals,
+//! [`mod@answer`] builds the answers.
 
 mod answer;
 mod overview;
@@ -26,26 +26,26 @@ use overview::Overviews;
 use query::Parameters;
 use read_pool::ReadPool;
 
-/// A root as it stands, told by whoever scans it.
+/// The state of a root.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Root {
-    /// Where.
+    /// The directory.
     pub path: PathBuf,
     /// `ok` or `warn`.
     pub status: &'static str,
-    /// What is wrong with it: a stable word.
+    /// The stable code of its problem.
     pub reason: Option<&'static str>,
-    /// What is wrong with it, in one line.
+    /// Its problem in one line.
     pub detail: Option<String>,
-    /// When all of it was last scanned to the end.
+    /// End of the last complete scan.
     pub last_success: Option<String>,
-    /// Whether changes are seen as they happen: `off`, `starting`, `watching`, `unavailable`.
+    /// State of the watch for changes: `off`, `starting`, `watching`, `unavailable`.
     pub watch: &'static str,
-    /// A scan of it is under way.
+    /// Whether a scan of it is in progress.
     pub scanning: bool,
 }
 
-/// All routes; `roots` tells the state of the roots at any moment.
+/// All routes. `roots` returns the state of the roots.
 pub fn routes(
     library: Arc<Library>,
     roots: impl Fn() -> Vec<Root> + Send + Sync + 'static,
@@ -100,7 +100,7 @@ pub fn routes(
     overview.or(list_files).unify().or(one_file).unify().or(list_jobs).unify().or(one_job).unify().boxed()
 }
 
-/// GET or HEAD, and the query; behind the path, so that another method is 405 and no other path.
+/// Accepts GET or HEAD and parses the query. It must follow the filter of the path, so that only a known path leads to 405.
 fn parameters() -> impl Filter<Extract = (Parameters,), Error = Rejection> + Clone + Send + Sync + 'static {
     let method = warp::get().or(warp::head()).unify();
     let raw = warp::query::raw().or(warp::any().map(String::new)).unify();

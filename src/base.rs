@@ -2,6 +2,7 @@
 //! and databases.
 
 pub mod address;
+pub mod descriptors;
 pub mod error;
 pub mod log;
 pub mod random;

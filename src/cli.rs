@@ -1,10 +1,10 @@
 //! The command line: argv → [`Command`] (argh), and each command's flags → [`crate::config::Layer`].
 //!
-//! argh's `from_env` exits 1 on a usage error; here its early exit becomes our own codes (64, 0). Arguments must be
-//! UTF-8 (else 64). This module must not read files or the environment, and knows no command's meaning.
+//! argh's `from_env` exits with 1 on a usage error; [`parse()`] returns errors that exit with 64. Arguments must be
+//! UTF-8 (else 64). This module does not read files or the environment, and does not run commands.
 //!
-//! Values of configuration keys stay text here: the configuration reads them with those of the other layers, so
-//! that one report names every problem.
+//! Values of configuration keys stay text here. The configuration parses them with those of the other layers, so
+//! that one report lists all problems.
 
 mod parse;
 
@@ -17,7 +17,7 @@ use crate::config::keys::keys;
 
 pub use parse::{Parsed, parse};
 
-/// Video Policy Orchestrator: watches over a home video library and never lies about how it is doing.
+/// Video Policy Orchestrator: records the video files of a home library and reports its own health.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, PartialEq)]
 #[argh(help_triggers("-h", "--help", "help"))]
 struct Vpo {
@@ -31,7 +31,7 @@ struct Vpo {
 /// A command with its arguments.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, PartialEq)]
 #[argh(subcommand)]
-#[expect(missing_docs, reason = "each variant's arguments say what it is")]
+#[expect(missing_docs, reason = "the arguments of each variant are documented")]
 pub enum Command {
     Serve(ServeArgs),
     Healthcheck(HealthcheckArgs),
@@ -54,7 +54,7 @@ macro_rules! commands {
         }
         command! {
             ConfigArgs "config" "Print the effective configuration with the origin of each value." {
-                /// only say whether the configuration is valid
+                /// only check whether the configuration is valid
                 #[argh(switch)]
                 pub check: bool,
             }
@@ -79,7 +79,7 @@ macro_rules! command {
                 #[argh(option, long = $long, arg_name = $arg $(, short = $short)?)]
                 pub $field: Option<String>,
             )*
-            /// a directory of videos to watch over (repeatable)
+            /// a directory of videos (repeatable)
             #[argh(option, arg_name = "directory")]
             pub root: Vec<String>,
             /// the older spelling of --root
@@ -88,7 +88,7 @@ macro_rules! command {
         }
 
         impl $Args {
-            /// The layer that the flags make.
+            /// The layer of the flags.
             #[must_use]
             pub fn layer(&self) -> Layer {
                 let values = [$((concat!("--", $long), self.$field.as_deref()),)*];
@@ -100,7 +100,7 @@ macro_rules! command {
 
 keys!(commands);
 
-/// Ask the running daemon how it is: exit code 0 healthy, 1 not.
+/// Query the health of the running daemon: exit code 0 healthy, 1 not.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, PartialEq)]
 #[argh(subcommand, name = "healthcheck", help_triggers("-h", "--help"))]
 pub struct HealthcheckArgs {
@@ -110,7 +110,7 @@ pub struct HealthcheckArgs {
     /// health (default), livez or readyz
     #[argh(option, default = "Route::Health")]
     pub route: Route,
-    /// the library's file, beside which the daemon says where it listens
+    /// database file, whose lock file contains the daemon's address
     #[argh(option, arg_name = "file")]
     pub database: Option<String>,
     /// seconds to wait for the answer (default 2)
@@ -119,14 +119,14 @@ pub struct HealthcheckArgs {
 }
 
 impl HealthcheckArgs {
-    /// The layer that the flags make.
+    /// The layer of the flags.
     #[must_use]
     pub fn layer(&self) -> Layer {
         Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
     }
 }
 
-/// What `vpo healthcheck` asks for.
+/// The route that `vpo healthcheck` queries.
 #[derive(FromArgValue, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// `/health`
@@ -144,14 +144,14 @@ fn timeout(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "give seconds above 0 and up to 3600".into())
 }
 
-/// Bring the library up to date with the files, once.
+/// Scan the roots once and record changes in the database.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(subcommand, name = "scan", help_triggers("-h", "--help"))]
 pub struct ScanArgs {
     /// print the summary as JSON
     #[argh(switch)]
     pub json: bool,
-    /// only say what a scan would change
+    /// only print what a scan would change
     #[argh(switch)]
     pub dry_run: bool,
     /// mark files as missing even when they are many
@@ -160,13 +160,13 @@ pub struct ScanArgs {
     /// configuration file
     #[argh(option, arg_name = "file")]
     pub config: Option<String>,
-    /// the library's file (default ~/.vpo/library.db)
+    /// database file (default ~/.vpo/library.db)
     #[argh(option, arg_name = "file")]
     pub database: Option<String>,
     /// debug, info, warning or error (default info)
     #[argh(option, arg_name = "level")]
     pub log_level: Option<String>,
-    /// a directory of videos to watch over (repeatable)
+    /// a directory of videos (repeatable)
     #[argh(option, arg_name = "directory")]
     pub root: Vec<String>,
     /// the older spelling of --root
@@ -178,7 +178,7 @@ pub struct ScanArgs {
 }
 
 impl ScanArgs {
-    /// The layer that the flags make.
+    /// The layer of the flags.
     #[must_use]
     pub fn layer(&self) -> Layer {
         let values = [("--database", self.database.as_deref()), ("--log-level", self.log_level.as_deref())];
@@ -198,7 +198,7 @@ pub struct InspectArgs {
     pub files: Vec<String>,
 }
 
-/// Copy the library into one file, also while the daemon runs.
+/// Copy the database into one file, also while the daemon runs.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(subcommand, name = "backup", help_triggers("-h", "--help"))]
 pub struct BackupArgs {
@@ -208,7 +208,7 @@ pub struct BackupArgs {
     /// configuration file
     #[argh(option, arg_name = "file")]
     pub config: Option<String>,
-    /// the library's file (default ~/.vpo/library.db)
+    /// database file (default ~/.vpo/library.db)
     #[argh(option, arg_name = "file")]
     pub database: Option<String>,
     /// the backup to make; it must not exist
@@ -217,14 +217,14 @@ pub struct BackupArgs {
 }
 
 impl BackupArgs {
-    /// The layer that the flags make.
+    /// The layer of the flags.
     #[must_use]
     pub fn layer(&self) -> Layer {
         Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
     }
 }
 
-/// Put a backup in the library's place, also while the daemon runs.
+/// Replace the database with a backup, also while the daemon runs.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(subcommand, name = "restore", help_triggers("-h", "--help"))]
 pub struct RestoreArgs {
@@ -234,7 +234,7 @@ pub struct RestoreArgs {
     /// configuration file
     #[argh(option, arg_name = "file")]
     pub config: Option<String>,
-    /// the library's file (default ~/.vpo/library.db)
+    /// database file (default ~/.vpo/library.db)
     #[argh(option, arg_name = "file")]
     pub database: Option<String>,
     /// the backup to restore; it stays as it is
@@ -243,7 +243,7 @@ pub struct RestoreArgs {
 }
 
 impl RestoreArgs {
-    /// The layer that the flags make.
+    /// The layer of the flags.
     #[must_use]
     pub fn layer(&self) -> Layer {
         Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])

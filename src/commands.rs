@@ -1,6 +1,6 @@
-//! The commands: each takes its parsed flags and returns an exit code.
+//! The commands. Each takes its parsed flags and returns an exit code.
 //!
-//! Only [`serve`] may name daemon, library and scan together; the others use the parts they need.
+//! Only [`serve`] may name daemon, library and scan together.
 
 pub mod backup;
 pub mod config;
@@ -19,14 +19,14 @@ use crate::config::{ConfigError, Environment, Layer, Resolved};
 
 /// Failed at run time.
 pub const EXIT_FAILURE: u8 = 1;
-/// The command line is wrong (`EX_USAGE` of sysexits.h).
+/// The command line is invalid (`EX_USAGE` of sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
-/// The database is damaged, as several starts in a row have found (`EX_DATAERR` of sysexits.h).
+/// Several consecutive starts found the database damaged (`EX_DATAERR` of sysexits.h).
 pub const EXIT_DAMAGED: u8 = 65;
-/// The configuration is wrong (`EX_CONFIG` of sysexits.h).
+/// The configuration is invalid (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;
 
-/// Runs a command to its end.
+/// Runs a command and returns its exit code.
 #[must_use]
 pub fn run(command: &Command) -> ExitCode {
     match command {
@@ -50,22 +50,20 @@ pub fn version() -> ExitCode {
     )))
 }
 
-/// How layers become a configuration: `Config::resolve`, or `Config::resolve_without_secrets` for a
-/// command that needs none.
+/// `Config::resolve`, or `Config::resolve_without_secrets` for a command that does not need the token.
 pub type Resolve = fn(&Layer, &Environment) -> Result<Resolved, ConfigError>;
 
-/// The configuration that a command's flags and the process's environment lead to, once every warning has been said
-/// on standard error.
+/// Resolves the configuration of a command. Writes warnings to standard error.
 ///
 /// # Errors
-/// The code to exit with, once every problem has been said there too.
+/// The exit code, after the problems are written to standard error.
 pub fn configure(flags: &Layer, resolve: Resolve) -> Result<Resolved, ExitCode> {
     let resolved = resolve(flags, &Environment::from_process()).map_err(|error| refuse(&error))?;
     resolved.warnings.iter().for_each(|warning| output::warn(warning));
     Ok(resolved)
 }
 
-/// Says every problem of the configuration, each on its line, and gives the exit code.
+/// Writes each problem of the configuration on a line of standard error, and returns the exit code.
 #[must_use]
 pub fn refuse(error: &ConfigError) -> ExitCode {
     error.warnings.iter().for_each(|warning| output::warn(warning));

@@ -1,9 +1,9 @@
 //! The effective configuration, typed and validated: `defaults < TOML file < environment < flags`.
 //!
-//! One declaration of each key ([`keys`]) serves all four sources; every problem of every layer is reported
-//! in one go with its origin ([`origin`], [`error`]). This module imports [`crate::base`] alone, never logs
-//! (it runs before logging is up: it hands its warnings back), and reads the process environment only
-//! through an [`Environment`] given to it, so that tests never touch the real one.
+//! One declaration of each key ([`keys`]) serves all four sources. Every problem of every layer is reported
+//! at once, with its origin ([`origin`], [`error`]). This module imports only [`crate::base`]. It does not
+//! log, because it runs before logging is set up: it returns its warnings. It reads the process environment
+//! only through the [`Environment`] that it is given, so that tests can pass another one.
 
 pub mod environment;
 pub mod error;
@@ -33,13 +33,13 @@ use keys::{Values, is_reload};
 use shown::Show;
 use value::{Extensions, Hosts, Seconds};
 
-/// A value of the configuration: an option where its key has no default.
+/// The type of a value: an option if its key has no default.
 macro_rules! held {
     ($type:ty) => { Option<$type> };
     ($type:ty, $default:expr) => { $type };
 }
 
-/// What the sources give, else the default.
+/// The value from the sources, else the default.
 macro_rules! or_default {
     ($given:expr) => {
         $given
@@ -54,11 +54,11 @@ macro_rules! config {
         $($(#[$doc:meta])* $field:ident: $type:ty $(= $default:expr)?, $change:ident, $expects:literal
             $(, flag $long:tt $arg:tt $help:tt $([$short:tt])?)? $(, repeated $repeated:tt)?;)*
     })*) => {
-        /// The effective configuration. What each key means: `docs/configuration.md`.
+        /// The effective configuration. `docs/configuration.md` describes each key.
         #[derive(Clone, Debug, PartialEq)]
         pub struct Config {
             $($(#[$section_doc])* pub $section: $Section,)*
-            /// `database.path` is the default one: its directory may be created too.
+            /// `database.path` is the default path, so its directory may be created too.
             pub is_default_path: bool,
         }
 
@@ -80,7 +80,7 @@ macro_rules! config {
                 }
             }
 
-            /// What differs between the configuration in force and one read later.
+            /// The keys whose values differ between two configurations.
             #[must_use]
             pub fn changes(old: &Self, new: &Self) -> Changes {
                 let mut changes = Changes::default();
@@ -91,7 +91,7 @@ macro_rules! config {
                 changes
             }
 
-            /// Takes over the keys of `new` that a reload applies.
+            /// Copies the keys of `new` that a reload applies.
             pub fn reload(&mut self, new: Self) {
                 $($(if is_reload!($change) {
                     self.$section.$field = new.$section.$field;
@@ -113,20 +113,20 @@ macro_rules! config {
 
 keys::keys!(config);
 
-/// A configuration, and how it came about.
+/// A configuration and its origins.
 #[derive(Clone, Debug)]
 pub struct Resolved {
     /// The configuration.
     pub config: Config,
-    /// Where each value came from; a key that is not in it has its default.
+    /// The origin of each value. A key without an entry has its default.
     pub origins: Origins,
-    /// What to tell the user besides.
+    /// Warnings for the user.
     pub warnings: Vec<Finding>,
     /// The file that was read.
     pub file: Option<PathBuf>,
 }
 
-/// What differs between two configurations.
+/// The keys whose values differ between two configurations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Keys that a reload applies.
@@ -136,17 +136,17 @@ pub struct Changes {
 }
 
 impl Config {
-    /// Puts the layers together: `flags` over the environment over the file over the defaults.
+    /// Merges the layers: `flags` over the environment over the file over the defaults.
     ///
     /// # Errors
-    /// Why a file cannot be read, else every problem of every layer up to
-    /// [`MOST_PROBLEMS`](error::MOST_PROBLEMS).
+    /// Why a file cannot be read, else the problems of all layers, at most
+    /// [`MAX_PROBLEMS`](error::MAX_PROBLEMS).
     pub fn resolve(flags: &Layer, environment: &Environment) -> Result<Resolved, ConfigError> {
         resolve::resolve(flags, environment, true)
     }
 
-    /// As [`Self::resolve`], but with the token's file left unread: for commands that need no secret, and whose
-    /// user may not be allowed to read it.
+    /// As [`Self::resolve`], but does not read the file of the access token. For commands that do not need the
+    /// token, and whose user may not be allowed to read it.
     ///
     /// # Errors
     /// As [`Self::resolve`].
@@ -157,20 +157,20 @@ impl Config {
         resolve::resolve(flags, environment, false)
     }
 
-    /// The library's path alone, whatever is wrong with other keys. Where a flag or a variable gives it, problems of
-    /// the file do not matter.
+    /// The value of `database.path`. Problems of other keys are ignored. If a flag or a variable gives the path,
+    /// problems of the file are ignored too.
     ///
     /// # Errors
     /// The problems of the path, or why the file cannot be read.
-    pub fn library_path(flags: &Layer, environment: &Environment) -> Result<PathBuf, ConfigError> {
-        resolve::library_path(flags, environment)
+    pub fn database_path(flags: &Layer, environment: &Environment) -> Result<PathBuf, ConfigError> {
+        resolve::database_path(flags, environment)
     }
 }
 
-/// A path from the command line as an absolute one, by the same rules as the paths of the configuration.
+/// Makes a path of the command line absolute, by the rules for paths of the configuration.
 ///
 /// # Errors
-/// What to do when it cannot be one.
+/// Advice, if the path cannot be made absolute.
 pub fn absolute(path: &Path, environment: &Environment) -> Result<PathBuf, String> {
     paths::Paths::new(environment).absolute(path)
 }

@@ -1,7 +1,7 @@
-//! A daemon core that knows nothing of videos, SQL or configuration files: signals,
-//! restarts, health, HTTP, metrics and systemd's protocols.
+//! The core of a daemon: signals, restarts, health, HTTP, metrics and the protocols of systemd. It does not depend
+//! on videos, SQL or configuration files.
 //!
-//! Inside: `http` uses `health` and `metrics`; the others use nothing but [`crate::base`].
+//! `http` uses `health` and `metrics`. The others use only [`crate::base`].
 
 pub mod backoff;
 pub mod health;

@@ -1,5 +1,5 @@
-//! VPO, the Video Policy Orchestrator's daemon: one static binary that watches over a home video
-//! library, knows every file and track in it, and never lies about how it is doing.
+//! VPO, the daemon of the Video Policy Orchestrator: one static binary that scans directories of videos,
+//! records every file and track in an SQLite database, and reports its health.
 //!
 //! # The design on one page
 //!
@@ -15,14 +15,15 @@
 //! ```
 //!
 //! - [`base`] is what every part may use: errors, text, addresses, times, signals.
-//! - [`cli`] turns argv into a command and a layer of flags; [`config`] puts the four layers together.
-//! - [`telemetry`] sets `tracing` up.
-//! - [`daemon`] is a daemon core (life, tasks, health, HTTP, metrics, systemd) that knows nothing of videos.
-//! - [`library`] holds all SQL of the project. [`media`] reads which tracks a video holds; [`scan`] uses it to keep the
-//!   library in step with the files on disk. [`api`] is the library's read-only HTTP routes.
-//! - [`commands::serve`] (with its submodule) is the composition root: nothing else names daemon, library and scan.
+//! - [`cli`] parses argv to a command and a layer of flags. [`config`] merges the four layers.
+//! - [`telemetry`] sets up `tracing`.
+//! - [`daemon`] is the core of the daemon: signals, restarts, health, HTTP, metrics, systemd. It does not depend
+//!   on videos.
+//! - [`library`] contains all SQL. [`media`] reads the tracks of a video. [`scan`] uses both to record the files
+//!   on disk. [`api`] provides the read-only HTTP routes.
+//! - [`commands::serve`] is the composition root: nothing else names daemon, library and scan together.
 //!
-//! Arrows run one way, and a test holds them (`tests/architecture.rs`).
+//! Dependencies go one way, which `tests/architecture.rs` verifies.
 
 pub mod api;
 pub mod base;
@@ -42,14 +43,14 @@ use base::text::Text;
 use cli::Parsed;
 use commands::output;
 
-/// Runs `vpo` with the given argv (program name first) and returns the code to exit with:
-/// 0 done, 1 failed at run time, 64 usage (`EX_USAGE`), 65 damaged database (`EX_DATAERR`), 78 configuration (`EX_CONFIG`),
-/// as in sysexits.h.
+/// Runs `vpo` with the given argv (program name first) and returns the exit code, as in sysexits.h:
+/// 0 done, 1 failed at run time, 64 usage (`EX_USAGE`), 65 damaged database (`EX_DATAERR`),
+/// 78 configuration (`EX_CONFIG`).
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     telemetry::report_panics();
     match cli::parse(args) {
         Ok(Parsed::Command(command)) => commands::run(&command),
-        Ok(Parsed::Help(text)) => output::print(&Text::of_lines(&text)),
+        Ok(Parsed::Help(text)) => output::print(&Text::from_lines(&text)),
         Ok(Parsed::Version) => commands::version(),
         Err(error) => output::fail(&error, commands::EXIT_USAGE),
     }

@@ -41,7 +41,8 @@ use crate::base::times::{
     DATABASE_ACCESS_RETRY, DATABASE_ATTEMPT_TIMEOUT, DATABASE_BUSY_RETRY_INTERVAL, DATABASE_BUSY_TIMEOUT,
     DATABASE_UNSETTLED_RETRY_INTERVAL,
 };
-pub use check::{Finding, Reason};
+pub use check::Finding;
+pub use check::reason::Reason;
 use connection::Reader;
 use gate::Gate;
 use identity::{Known, Row, Settling, Stamp};

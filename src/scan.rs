@@ -2,14 +2,15 @@
 //! Knows [`crate::library`] and [`crate::media`]; knows nothing of the daemon, HTTP or configuration files.
 //!
 //! A scan runs on plain threads and blocks on whatever disks and shares block on; it looks at its token for
-//! every file and every batch. [`job`] is one scan from beginning to end; [`scheduler`] is the daemon's side:
-//! it decides when what is scanned, and publishes a [`state::ScanState`].
+//! every file and every batch. [`job`] is one scan from beginning to end. In the daemon, [`schedule`] decides when what is
+//! scanned, and [`engine`] carries that out and publishes a [`state::ScanState`].
 
 mod compare;
 pub mod debounce;
 pub mod discover;
+mod engine;
 pub mod hash;
-pub mod hashing;
+pub mod hash_pass;
 pub mod job;
 mod name;
 pub mod overlap;
@@ -18,7 +19,7 @@ pub mod progress;
 mod read;
 pub mod root;
 mod scanner;
-mod scheduler;
+mod schedule;
 pub mod state;
 mod store;
 mod watch;
@@ -31,8 +32,8 @@ pub use scanner::Scanner;
 pub use state::ScanState;
 
 use crate::base::random;
-use crate::library;
 pub use crate::library::sqlite::chain;
+use crate::library::{self, Library, Retry, jobs};
 
 /// What a scanner is told to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,4 +138,13 @@ impl Error {
 /// [`Error::Random`]
 pub fn new_job_id() -> Result<String, Error> {
     random::uuid().map_err(Error::Random)
+}
+
+/// Closes the rows that are called running as failed. The caller holds the database's lock: the processes that wrote them
+/// are dead. Returns how many there were.
+///
+/// # Errors
+/// The library could not be written.
+pub fn close_abandoned(library: &Library, retry: Retry<'_>) -> Result<usize, library::Error> {
+    library.write(retry, |tx| jobs::fail_abandoned(tx))
 }

@@ -1,13 +1,12 @@
-//! Logging: `tracing` as text or JSON lines, with the journal's `<N>` prefix where the stream is the
-//! journal, through a non-blocking writer that drops (and counts) rather than stalls the daemon.
+//! Logging: `tracing` as text or JSON lines, with the journal's `<N>` prefix if the stream is the
+//! journal. The writer does not block: it drops and counts lines that the stream does not accept in time.
 //!
-//! - [`mod@format`] turns an event and its spans into one line; nothing that a field holds can break out of it.
-//! - [`writer`] brings lines to the stream from a thread of its own; nobody waits for it longer than they say.
+//! - [`mod@format`] formats an event and its spans as one line. No value of a field can end the line.
+//! - [`writer`] writes lines on a thread of its own.
 //!
-//! Lines of other crates are written from *warning* up only: their debug lines speak of their insides,
-//! and would bury ours.
+//! Lines of other crates are written from *warning* up, because their debug lines describe their internals.
 //!
-//! Imports [`crate::base`] alone.
+//! Imports only [`crate::base`].
 
 pub mod format;
 pub mod writer;
@@ -30,7 +29,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::base::error::{chain, panic_message};
+use crate::base::error::{chain, panic_message, plain};
 use crate::base::log::{Format, Level, Output};
 use crate::base::text::Text;
 use crate::base::times::LOG_FAILURE_FLUSH_TIMEOUT;
@@ -48,7 +47,7 @@ impl Level {
         }
     }
 
-    fn of(metadata: &Metadata<'_>) -> Self {
+    fn from_metadata(metadata: &Metadata<'_>) -> Self {
         match *metadata.level() {
             tracing::Level::ERROR => Self::Error,
             tracing::Level::WARN => Self::Warning,
@@ -58,10 +57,10 @@ impl Level {
     }
 }
 
-/// How to log.
+/// Settings of the log.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
-    /// The least severe level that is written.
+    /// The lowest severity that is written.
     pub level: Level,
     /// Text or JSON.
     pub format: Format,
@@ -74,15 +73,17 @@ pub struct Options<'a> {
 /// Logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// The writer's thread did not start.
-    #[error("cannot start the log's writer thread: {0}; raise the limit on tasks (ulimit -u, TasksMax=)")]
+    /// The thread of the writer did not start.
+    #[error(
+        "cannot start the thread that writes the log: {0}; raise the limit on tasks (ulimit -u, TasksMax=)"
+    )]
     Thread(#[source] io::Error),
     /// There is a global subscriber already.
     #[error("logging is already set up in this process")]
     Twice,
 }
 
-/// A handle on the process's log.
+/// A handle to the log of the process.
 #[derive(Clone)]
 pub struct Telemetry {
     level: Arc<AtomicU8>,
@@ -90,10 +91,10 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Sets the process's log up: events go to the stream, and panics become error lines.
+    /// Sets up the log of the process. Panics are logged as errors.
     ///
     /// # Errors
-    /// No thread for the writer, or logging is set up already.
+    /// If the thread of the writer cannot be started, or logging is set up already.
     pub fn init(options: Options<'_>) -> Result<Self, InitError> {
         let journal = options.output.is_journal(options.journal_stream);
         let style = Style { format: options.format, journal };
@@ -101,34 +102,34 @@ impl Telemetry {
             level: Arc::new(AtomicU8::new(options.level as u8)),
             writer: Writer::start(options.output).map_err(InitError::Thread)?,
         };
-        let lines = Lines { handle: telemetry.clone(), style, told: AtomicU64::new(0) };
+        let lines = Lines { handle: telemetry.clone(), style, reported: AtomicU64::new(0) };
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))
             .map_err(|_| InitError::Twice)?;
         std::panic::set_hook(Box::new(log_panic));
         Ok(telemetry)
     }
 
-    /// The least severe level that is written from now on.
+    /// Changes the lowest severity that is written.
     pub fn set_level(&self, level: Level) {
         self.level.store(level as u8, Ordering::Relaxed);
-        // `tracing` remembers for each callsite whether anyone wants it.
+        // `tracing` caches for each callsite whether it is enabled.
         tracing::callsite::rebuild_interest_cache();
     }
 
-    /// Lines lost because the stream was slower than the daemon, or refused them.
+    /// Number of lines lost because the stream was too slow or failed.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.writer.dropped()
     }
 
-    /// Waits until all lines so far are written, but no longer than `patience`.
-    pub fn flush(&self, patience: Duration) {
-        self.writer.flush(patience);
+    /// Waits until all lines so far are written, at most for `timeout`.
+    pub fn flush(&self, timeout: Duration) {
+        self.writer.flush(timeout);
     }
 
-    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+    fn is_enabled(&self, metadata: &Metadata<'_>) -> bool {
         let ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
-        let level = Level::of(metadata);
+        let level = Level::from_metadata(metadata);
         *metadata.level() != tracing::Level::TRACE
             && level as u8 <= self.level.load(Ordering::Relaxed)
             && (ours || level <= Level::Warning)
@@ -139,18 +140,18 @@ impl Telemetry {
 struct Lines {
     handle: Telemetry,
     style: Style,
-    /// How many lost lines a warning has reported so far.
-    told: AtomicU64,
+    /// Number of lost lines that warnings have reported.
+    reported: AtomicU64,
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        // A span is context for the lines within: it is kept whatever its own level.
-        metadata.is_span() || self.handle.wants(metadata)
+        // A span is context for the events in it, so it is kept at any level.
+        metadata.is_span() || self.handle.is_enabled(metadata)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        // Spans included, which are at info or above by custom.
+        // Includes spans, which are at info or above.
         Some(match self.handle.level.load(Ordering::Relaxed) {
             level if level == Level::Debug as u8 => LevelFilter::DEBUG,
             _ => LevelFilter::INFO,
@@ -183,21 +184,20 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         event.record(&mut fields);
         let metadata = event.metadata();
         let writer = &self.handle.writer;
-        writer.push(&self.style.line(Level::of(metadata), metadata.target(), &fields));
+        writer.push(&self.style.line(Level::from_metadata(metadata), metadata.target(), &fields));
 
         let dropped = writer.dropped();
-        let told = self.told.swap(dropped, Ordering::Relaxed);
-        if dropped > told && writer.is_idle() {
-            let text =
-                format!("{} log lines were lost: the stream did not take them in time", dropped - told);
-            writer.push(&self.style.line(Level::Warning, module_path!(), &Fields::of_message(text)));
-        } else if dropped > told {
-            self.told.store(told, Ordering::Relaxed);
+        let reported = self.reported.swap(dropped, Ordering::Relaxed);
+        if dropped > reported && writer.has_room() {
+            let text = format!("{} log lines were lost: the stream was too slow", dropped - reported);
+            writer.push(&self.style.line(Level::Warning, module_path!(), &Fields::from_message(text)));
+        } else if dropped > reported {
+            self.reported.store(reported, Ordering::Relaxed);
         }
     }
 }
 
-/// The panic hook: an error line instead of a blocking write to stderr; a backtrace at debug level only.
+/// The panic hook: logs an error instead of a blocking write to stderr. The backtrace is logged at level debug.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let reason = panic_message(panic.payload());
@@ -207,7 +207,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     }
 }
 
-/// Writes panics as lines of [`complain`] until logging is set up: the standard library's hook writes the message as it is.
+/// Reports panics through [`complain`] until logging is set up. The hook of the standard library does not escape the message.
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -222,12 +222,11 @@ pub fn report_panics() {
     }));
 }
 
-/// Says one line on standard error, `vpo: …`; for what is said before logging is up, and by the short
-/// commands. Gives up after a second on a pipe that nobody reads, and never panics where standard error
-/// cannot be written to (`eprintln!` does).
+/// Writes one line to standard error, `vpo: …`, before logging is set up and from the short commands. Gives up
+/// after a second if the stream blocks. Does not panic if the write fails, unlike `eprintln!`.
 pub fn complain(what: &dyn Display) {
-    let line = Text::line(format_args!("vpo: {what}"));
-    writer::write_patiently(io::stderr().as_fd(), line.as_str().as_bytes(), LOG_FAILURE_FLUSH_TIMEOUT);
+    let line = Text::line(format_args!("vpo: {}", plain(what)));
+    writer::write_within(io::stderr().as_fd(), line.as_str().as_bytes(), LOG_FAILURE_FLUSH_TIMEOUT);
 }
 
 impl tracing::field::Visit for Fields {

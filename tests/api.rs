@@ -1,4 +1,4 @@
-//! The library over HTTP: what it shows, what it refuses, and that nobody waits for it.
+//! The API: what it shows and rejects, and that requests do not block each other.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -130,7 +130,7 @@ fn library_as_a_whole_is_counted() {
     assert_eq!(group("resolutions", "1080p".into()), Some((Some(2), Some(ok))));
     assert_eq!(library["scans"].as_array().map(Vec::len), Some(2));
     assert_eq!(library["roots"], Value::Array(Vec::new()));
-    // The next commit of anyone is seen, at the latest when the count is no longer fresh.
+    // The next commit of any program is seen, at the latest when the count has expired.
     sandbox.sql("UPDATE files SET scan_status = 'missing'");
     eventually("the count follows", || (get(&daemon, "/api/v1/library")["files"] == 0).then_some(()));
 }
@@ -314,7 +314,7 @@ fn probes_are_answered_in_time_while_the_library_is_counted() {
         let (status, body) = thread.join().expect("no panic").expect("an answer");
         assert!(matches!(status, 200 | 503), "{status}: {body}");
     }
-    // Nothing in 150,000 rows: the page says where to go on, until there is no more.
+    // No match in 150,000 rows: pages have a cursor until the end.
     let mut after = 0;
     let mut pages = 0;
     loop {

@@ -113,6 +113,9 @@ fn waits_are_constants_of_one_file() {
     let (mut listed, mut elsewhere) = (0, BTreeSet::new());
     for file in files {
         let relative = file.strip_prefix(&root).expect("below src").to_str().expect("UTF-8").to_owned();
+        if relative.contains("/tests/") || relative.ends_with("/tests.rs") {
+            continue;
+        }
         let text = std::fs::read_to_string(&file).expect("readable");
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         let is_constant =
@@ -129,6 +132,28 @@ fn waits_are_constants_of_one_file() {
     assert!(listed > 50, "the search finds {listed} constants in base/times.rs");
     let no_waits = NO_WAITS.map(|(file, name)| (file.to_owned(), name.to_owned()));
     assert_eq!(elsewhere, no_waits.into());
+}
+
+/// The schedule decides by its state, the event and the time that it is given.
+#[test]
+fn schedule_of_scans_asks_no_clock_and_starts_nothing() {
+    const FORBIDDEN: [&str; 8] =
+        ["::now(", ".elapsed(", "thread::", "fs::", "sync::mpsc", "rustix", "Library,", "Library>"];
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let found = |file: &Path| {
+        let text = std::fs::read_to_string(file).expect("readable");
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<String>();
+        FORBIDDEN.into_iter().filter(|name| code.contains(name)).collect::<Vec<_>>()
+    };
+    let mut files = vec![src.join("scan/schedule.rs")];
+    sources(&src.join("scan/schedule"), &mut files);
+    let below = src.join("scan/schedule/tests");
+    files.retain(|file| !file.starts_with(&below) && *file != below.with_extension("rs"));
+    assert!(files.len() > 5, "{files:?}");
+    for file in files {
+        assert!(found(&file).is_empty(), "{} names {:?}", file.display(), found(&file));
+    }
+    assert!(found(&src.join("scan/engine.rs")).len() > 3, "the search finds nothing where it is done");
 }
 
 /// What reaches a person's terminal goes through these files, which escape it: results, complaints and log lines, the
@@ -198,7 +223,7 @@ fn expand<'a>(base: &str, tree: &'a str, found: &mut BTreeSet<String>) -> &'a st
             if rest.is_empty() || rest.starts_with('}') {
                 return rest.get(1..).unwrap_or("");
             }
-            // What stands between a path and the next one is `as` and a name.
+            // Between a path and the next one there is only `as` and a name.
             rest = expand(base, rest, found).trim_start_matches(|c| c != ',' && c != '}');
             rest = rest.strip_prefix(',').unwrap_or(rest);
         }

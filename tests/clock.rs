@@ -9,7 +9,7 @@ use crate::harness::{Sandbox, eventually};
 const AHEAD: &str = "2099-01-01T00:00:00.000000+00:00";
 const BEHIND: &str = "1970-01-01T00:00:00.000000+00:00";
 
-/// As if the last scan had been made with the clock at `time`; `mounted` says whether the root was a mount point then.
+/// Changes the last scan as if the clock had been at `time`; `mounted` = the root was a mount point then.
 fn last_scan_was(sandbox: &Sandbox, time: &str, mounted: bool) {
     sandbox.sql(&format!(
         "UPDATE jobs SET created_at = '{time}', started_at = '{time}', completed_at = '{time}',

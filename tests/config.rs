@@ -9,8 +9,15 @@ mod report;
 use std::process::Command;
 
 use super::harness::Sandbox;
+use vpo::config::keys::KEYS;
 
-/// What `vpo config` said.
+/// The advice for an unknown key of a section that is not similar to any.
+fn remove_from(section: &str) -> String {
+    let fields: Vec<_> = KEYS.iter().filter(|key| key.section == section).map(|key| key.field).collect();
+    format!("remove it; [{section}] has {}", fields.join(", "))
+}
+
+/// The output of `vpo config`.
 struct Said {
     code: Option<i32>,
     stdout: String,
@@ -27,7 +34,7 @@ impl Said {
         }
     }
 
-    /// It succeeded, and had nothing else to say.
+    /// It succeeded without warnings.
     #[track_caller]
     fn quietly(self) -> Self {
         assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""));

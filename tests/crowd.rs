@@ -189,7 +189,7 @@ fn an_idle_connection_is_closed_when_descriptors_run_out() {
     assert!(metric(&daemon, "vpo_http_accept_errors_total{reason=\"descriptors\"}") > 0);
 }
 
-/// Processes that want all the CPU there is; gone when dropped.
+/// Processes that use all CPUs; killed when dropped.
 struct Burners(Vec<Child>);
 
 impl Burners {
@@ -340,7 +340,7 @@ fn many_requests_at_once_are_all_answered_while_the_library_is_well() {
     }
 }
 
-/// Clients that send for as long as they can, whatever they have been answered, and connect again when they are closed.
+/// Clients that send for as long as they can, after any answer, and connect again when they are closed.
 struct Uploaders {
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,

@@ -29,12 +29,12 @@ const FILE: &str =
     "INSERT INTO files (path, filename, directory, extension, size_bytes, modified_at, scanned_at)
      VALUES (hex(randomblob(8)), 'f', 'd', 'mkv', 1, 't', 't')";
 
-/// What kind of library the daemon watches over.
+/// The kind of database that the daemon uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// Rollback journal, no roots: the daemon only reads.
     Rollback,
-    /// WAL, nobody else has it open, no roots.
+    /// WAL, no other program has it open, no roots.
     Wal,
     /// WAL, another program has it open, no roots.
     Shared,
@@ -46,7 +46,7 @@ use Kind::{Rollback, Roots, Shared, Wal};
 
 const ALL: &[Kind] = &[Rollback, Wal, Shared, Roots];
 
-/// A daemon that watches over a library, and what a fault needs to know.
+/// A daemon with a database, and the state for a fault.
 struct Scene {
     library: PathBuf,
     address: SocketAddr,
@@ -119,7 +119,7 @@ impl Scene {
         fs::rename(&self.library, self.aside()).expect("renamed");
     }
 
-    /// Puts it back, in place of whatever is there.
+    /// Puts it back, and replaces any other file.
     fn put_back(&self) {
         match fs::symlink_metadata(&self.library) {
             Ok(found) if found.is_dir() => fs::remove_dir(&self.library).expect("removed"),
@@ -172,7 +172,7 @@ fn database(answer: &Answer) -> serde_json::Value {
     found.expect("a database check").clone()
 }
 
-/// As VPO makes it, with one row, in WAL mode if told so.
+/// A database as VPO makes it, with one row, optionally in WAL mode.
 fn make_library(path: &Path, wal: bool) {
     fs::create_dir_all(path.parent().expect("has one")).expect("made");
     let connection = Connection::open(path).expect("made");
@@ -561,7 +561,7 @@ fn no_fault(kind: Kind, work: impl Fn(&Connection) + Sync) {
         let scene = Scene::new(kind);
         let neighbour = open(&scene.library);
         if kind == Roots {
-            // Until its first write the daemon cannot distinguish a neighbour's from other content.
+            // Before its first write the daemon cannot distinguish another program's write from other content.
             eventually("the daemon has written", || {
                 neighbour.query_row("SELECT seq FROM daemon_state", [], |row| row.get::<_, i64>(0)).ok()
             });
@@ -577,7 +577,7 @@ fn no_fault(kind: Kind, work: impl Fn(&Connection) + Sync) {
                 }
                 rounds
             });
-            // Also where an assertion fails: the neighbour would never end.
+            // Also if an assertion fails: the other program would never end.
             let end = Finally(done);
             let judged = (|| {
                 let start = Instant::now();
@@ -787,7 +787,7 @@ fn a_file_system_that_hangs_is_a_timeout_and_holds_nothing_up() {
             fuse.signal(Signal::STOP);
             scene.await_health(503, Some("timeout"))?;
             let before = threads(pid);
-            // Whoever asks for the library meanwhile is told to come again, and keeps no probe waiting.
+            // Requests for the library are answered 503 meanwhile, and do not delay probes.
             let mut readers: Vec<_> = (0..8).map(|_| Client::connect(scene.address)).collect();
             for reader in &mut readers {
                 reader.send(b"GET /api/v1/library HTTP/1.1\r\nHost: vpo\r\n\r\n").expect("sent");

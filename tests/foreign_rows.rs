@@ -1,4 +1,4 @@
-//! Rows that another program filled with what their columns are not made for: none of them stops anybody.
+//! Rows of another program with values of the wrong type: none of them stops the daemon, a scan or the API.
 
 use crate::harness::{Sandbox, eventually};
 

@@ -257,7 +257,7 @@ fn a_library_that_is_free_now_and_then_is_no_fault() {
     in_time(|| {
         let runtime = runtime();
         let mut looks = 0;
-        // As beside a neighbour that commits one transaction after the other: one look in ten gets through.
+        // As beside a program that commits continuously: one check in ten succeeds.
         let health = settled(&runtime, move || {
             looks += 1;
             if looks % 10 == 1 {

@@ -1,4 +1,4 @@
-//! `vpo healthcheck`: finds the daemon, asks it, says why.
+//! `vpo healthcheck`: finds the daemon, queries it, reports the reason.
 
 use std::fs::Permissions;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use crate::harness::{Daemon, Sandbox, eventually};
 
 const NO_ARGS: [&str; 0] = [];
 
-/// The exit code and the one line, wherever it was said.
+/// The exit code and the one line, of either stream.
 #[track_caller]
 fn said(output: &Output) -> (i32, String) {
     let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
@@ -109,7 +109,7 @@ fn it_needs_no_secret() {
 
 #[test]
 fn without_a_daemon_it_says_so() {
-    // Bound, but not listening: nobody else can, and every connection is refused.
+    // Bound, but not listening: no other program can listen, and every connection is refused.
     let taken = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
     bind(&taken, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("binds");
     let port = SocketAddr::try_from(getsockname(&taken).expect("an address")).expect("of TCP").port();
@@ -177,7 +177,7 @@ fn it_is_not_fooled_by_another_server() {
         for route in ["health", "readyz", "livez"] {
             let (code, line) = said(&sandbox.run(["healthcheck", "--config", &config, "--route", route]));
             assert_eq!(code, 1, "{route}: {line}");
-            assert!(line.contains("does another program listen there?"), "{route}: {line}");
+            assert!(line.contains("another program may listen there"), "{route}: {line}");
         }
     }
 }
@@ -210,7 +210,7 @@ fn a_wrong_configuration_is_78_and_wrong_usage_64() {
     // A warning is not for a probe either.
     let output = healthcheck.env("VPO_SERVER_PROT", "1").output().expect("vpo runs");
     let line = format!(
-        "vpo: unknown key database.x0: {config}:2:1: remove it; [database] has path, verify_interval (and 49 more: run `vpo config --check`)"
+        "vpo: unknown key database.x0: {config}:2:1: remove it; [database] has path, verify_interval (and 49 more; see `vpo config --check`)"
     );
     assert_eq!(said(&output), (78, line));
     for args in [["--timeout", "0"], ["--timeout", "soon"], ["--route", "metrics"]] {
@@ -224,7 +224,7 @@ fn a_daemon_of_another_library_does_not_answer_for_one_that_is_gone() {
     let (gone, other) = (Sandbox::new(), Sandbox::new());
     gone.serve(NO_ARGS).stop();
     let daemon = other.serve(NO_ARGS);
-    // By somebody who may read the lock file, but not write it.
+    // By a user who may read the lock file, but not write it.
     let mut healthcheck = gone.vpo_as_nobody(["healthcheck", "--database"]);
     healthcheck.arg(gone.library());
     std::fs::set_permissions(gone.lock(), Permissions::from_mode(0o444)).expect("ours");

@@ -1,6 +1,6 @@
 //! The prober against broken and malicious files: none may panic, hang, or cost more than its budget.
 //!
-//! What a file costs is counted by the source itself: every byte and every call, whatever the prober says.
+//! The source itself counts the cost of a file: every byte and every call, independent of the prober.
 
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::harness::samples;
 /// Counts what is read of it.
 struct Counting<'a> {
     inner: Cursor<&'a [u8]>,
-    /// As the file's length is told, which may be far behind the bytes that there are.
+    /// The reported length of the file, which may be far above its real length.
     length: u64,
     bytes: u64,
     largest: usize,

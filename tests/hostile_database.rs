@@ -1,4 +1,4 @@
-//! Databases that were made to do harm: schemas that run endless queries when the daemon only wants to read or write its
+//! Hostile databases: schemas that run endless queries when the daemon only reads or writes its
 //! rows. The daemon refuses them or ignores what is hostile, names it, and stays able to stop.
 //!
 //! What is tested: `vpo serve` and `vpo scan` come to an end of their work or refuse within [`LIMIT`], a warning or an

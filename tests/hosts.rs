@@ -25,7 +25,7 @@ fn get(daemon: &Daemon, path: &str, host: &str) -> Answer {
     ask(daemon, &format!("GET {path} HTTP/1.1\r\nHost: {host}"))
 }
 
-/// A daemon with a root whose path must not be told, configured with these lines of `[server]`.
+/// A daemon with a root whose path must not be shown, configured with these lines of `[server]`.
 fn serve(sandbox: &Sandbox, server: &str) -> Daemon {
     sandbox.film("films/secret.mkv");
     let config = format!("[server]\n{server}\n[library]\nroots = ['{}']\n", sandbox.root().display());

@@ -284,7 +284,7 @@ fn malformed_bytes_are_400_or_nothing_and_no_error() {
     assert_quiet(&mut daemon);
 }
 
-/// Sends `piece` until 50 MB are gone or the daemon has had enough, and reads what it says.
+/// Sends `piece` until 50 MB are sent or the daemon closes the connection, and reads the answer.
 fn flood(daemon: &Daemon, start: &str, piece: &[u8]) -> Option<Answer> {
     let mut client = daemon.client();
     client.send(start.as_bytes()).expect("sent");
@@ -376,7 +376,7 @@ fn a_half_sent_request_may_still_be_completed_when_the_daemon_stops() {
 
 #[test]
 fn what_was_pipelined_before_the_stop_is_answered_to_the_last() {
-    // More than can be answered before patience with idle connections ends.
+    // More than can be answered before the timeout of idle connections.
     const CLIENTS: usize = 100;
     const REQUESTS: usize = 300;
     let sandbox = Sandbox::new();

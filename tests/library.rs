@@ -284,24 +284,19 @@ fn two_first_starts_at_once_make_one_library() {
 }
 
 #[test]
-fn a_half_made_library_of_a_killed_start_is_in_nobodys_way_and_swept() {
+fn a_draft_of_a_killed_start_is_removed_by_the_next() {
     let sandbox = Sandbox::new();
     let path = sandbox.path("library.db");
-    let others = [".library.db.new-1", ".library.db.new-1-x", ".library.db.new-1-1-1", ".other.db.new-1-1"];
-    for name in others {
-        sandbox.write(name, "somebody's");
-    }
-    fs::create_dir(sandbox.path(".library.db.new-2-2")).expect("made");
+    sandbox.write(".vpo-draft-1-x/draft.db", "of another program");
     for _ in 0..2 {
-        sandbox.write(".library.db.new-1-1", "half of a library");
-        sandbox.write(".library.db.new-4711-1763776243123456789", "");
+        let draft = sandbox.write(".vpo-draft-1-1/draft.db", "half of a database");
+        sandbox.write(".vpo-draft-4711-1763776243123456789/draft.db-journal", "");
         assert_well(&open(&path, READ).expect("opens").check());
-        let mut left = [&others[..], &[".library.db.new-2-2", "library.db", "library.db.lock"]].concat();
-        left.sort_unstable();
-        assert_eq!(names(&sandbox.path("")), left);
+        assert_eq!(names(&sandbox.path("")), [".vpo-draft-1-x", "library.db", "library.db.lock"]);
+        assert!(!draft.exists());
     }
-    // A start that is refused touches nothing.
-    let draft = sandbox.write(".library.db.new-1-1", "half of a library");
+    // A start that is refused changes nothing.
+    let draft = sandbox.write(".vpo-draft-1-1/draft.db", "half of a database");
     fs::remove_file(&path).expect("removed");
     assert!(matches!(open(&path, READ), Err(OpenError::Lost { .. })));
     assert!(draft.exists());
@@ -381,7 +376,7 @@ fn what_is_not_a_library_is_refused_by_name_and_not_touched() {
     );
     for (name, expected) in [
         ("empty.db", "empty (zero bytes)"),
-        ("garbage.db", "not a SQLite database"),
+        ("garbage.db", "error[not-a-database]"),
         ("short.db", "fewer than any database"),
         ("foreign.db", "cooks, recipes"),
         ("tableless.db", "no tables"),
@@ -766,6 +761,43 @@ fn log_of_a_checkpoint_that_a_reader_held_up_stays() {
 }
 
 #[test]
+fn a_process_without_the_lock_saves_its_log_only_while_nothing_else_has_the_database_open() {
+    let sandbox = Sandbox::new();
+    let path = library(&sandbox);
+    let owner = open(&path, WRITE).expect("opens");
+    owner.write(RETRY, |tx| tx.execute(FILE, [])).expect("written");
+    let daemon = open_without_checkpoint(&path);
+    assert_eq!(count(&daemon).expect("read"), 1);
+    let before = fs::read(&path).expect("readable");
+    for (is_open, daemon) in [(true, Some(daemon)), (false, None)] {
+        let visitor = Library::visit(&path, &CancellationToken::new()).expect("opens");
+        visitor.admit_writing(&CancellationToken::new()).expect("may write");
+        visitor.write(RETRY, |tx| tx.execute(INSERT_POLICY, [is_open])).expect("written");
+        visitor.close().expect("closes");
+        assert_eq!(fs::read(&path).expect("readable") == before, is_open);
+        assert_eq!(path.with_file_name("library.db-wal").exists(), is_open);
+        drop(daemon);
+    }
+}
+
+#[test]
+fn log_of_another_program_before_our_first_write_stays() {
+    let sandbox = Sandbox::new();
+    let path = library(&sandbox);
+    let opened = open(&path, WRITE).expect("opens");
+    let writer = open_without_checkpoint(&path);
+    writer.execute(INSERT_POLICY, ["one"]).expect("written");
+    writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("checkpointed");
+    writer.execute(FILE, []).expect("written");
+    // All pages are in the log, also those that are in the file.
+    writer.execute_batch("VACUUM").expect("vacuumed");
+    drop(writer);
+    check_until_generation(&opened, 1);
+    assert_eq!(count(&sqlite(&path)).expect("read"), 1);
+    assert_eq!(count_logs_set_aside(&path), 0);
+}
+
+#[test]
 fn a_library_that_was_replaced_is_left_whole() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);
@@ -920,11 +952,12 @@ fn a_daemon_that_is_just_exiting_is_waited_for() {
 }
 
 #[test]
-fn a_lock_file_that_was_removed_guards_nothing_and_is_made_anew() {
+fn a_lock_file_that_was_removed_excludes_nobody() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);
     let first = Lock::acquire(&path, None, &CancellationToken::new()).expect("locked");
     fs::remove_file(first.path()).expect("removed");
     let second = Lock::acquire(&path, None, &CancellationToken::new()).expect("another file");
     assert_eq!(fs::metadata(second.path()).expect("there").nlink(), 1);
+    assert!(!first.is_in_place() && second.is_in_place());
 }

@@ -1,12 +1,13 @@
 //! From the first moment to the last: signals at any time, reload, refusals.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
 use crate::harness::{Client, Daemon, Sandbox, eventually, in_time};
@@ -118,7 +119,7 @@ fn any_number_of_sigterms_is_one_request() {
     let mut daemon = sandbox.serve([""; 0]);
     let mut sent = 0;
     let status = loop {
-        // A hundred in a burst, and then more until there is nobody left to receive them.
+        // A hundred in a burst, and then more until the process has ended.
         daemon.signal(Signal::TERM);
         sent += 1;
         if sent >= 100 && daemon.try_wait().is_some() {
@@ -278,116 +279,97 @@ fn assert_refused_beside(sandbox: &Sandbox, daemon: &Daemon) {
     assert!(text.contains(&holder), "{text}");
 }
 
+/// The database check, once `/health` gives this reason for a warning.
+#[track_caller]
+fn await_warning(address: SocketAddr, reason: &str) -> serde_json::Value {
+    eventually(&format!("the check warns {reason}"), || {
+        let answer = Client::connect(address).get("/health");
+        let check = answer.json()["checks"][0].clone();
+        (answer.status == 200 && check["reason"] == reason).then_some(check)
+    })
+}
+
+/// The last `main` line in the lock file that the daemon has open, and that is at no path any more.
+fn noted(daemon: &Daemon) -> Option<String> {
+    let open = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("it runs");
+    let open: Vec<_> = open.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let is_lost = |path: &&PathBuf| {
+        fs::read_link(path).is_ok_and(|to| to.to_string_lossy().ends_with("library.db.lock (deleted)"))
+    };
+    let text = fs::read_to_string(open.iter().find(is_lost).expect("it is kept open")).expect("readable");
+    text.lines().rfind(|line| line.starts_with("main ")).map(|line| line.trim_end().to_owned())
+}
+
 #[test]
-fn a_lock_file_that_is_removed_replaced_or_overwritten_is_put_back() {
-    type Harm = fn(&Sandbox);
-    let remove: Harm = |sandbox| fs::remove_file(sandbox.lock()).expect("removed");
-    let replace: Harm = |sandbox| {
-        let copy = sandbox.write("copy", "4711\nhttp://127.0.0.1:1\nand more\n");
-        fs::rename(copy, sandbox.lock()).expect("renamed");
-    };
-    let empty: Harm = |sandbox| fs::write(sandbox.lock(), "").expect("emptied");
-    let append: Harm = |sandbox| {
-        let before = fs::read_to_string(sandbox.lock()).expect("a lock file");
-        fs::write(sandbox.lock(), before + "and more\n").expect("appended");
-    };
-    for harm in [remove, replace, empty, append] {
+fn a_lock_file_that_is_removed_or_replaced_is_warned_about_until_a_restart() {
+    const THEIRS: &str = "4711\nhttp://127.0.0.1:1\n";
+    for is_replaced in [false, true] {
         in_time(|| {
             let sandbox = Sandbox::new();
-            let mut daemon = sandbox.serve([""; 0]);
-            let before = fs::read(sandbox.lock()).expect("a lock file");
-            let start = Instant::now();
-            harm(&sandbox);
-            // At whatever moment: also before the daemon has seen it.
-            assert_refused_beside(&sandbox, &daemon);
-            let refused = start.elapsed();
-            eventually("the lock file is as before", || {
-                fs::read(sandbox.lock()).is_ok_and(|now| now == before).then_some(())
+            sandbox.film("films/a.mkv");
+            let roots = ["--root".into(), sandbox.root()];
+            let mut daemon = sandbox.serve(&roots);
+            let (address, start) = (daemon.address(), Instant::now());
+            fs::remove_file(sandbox.lock()).expect("removed");
+            if is_replaced {
+                sandbox.write(".vpo/library.db.lock", THEIRS);
+            }
+            let warned = await_warning(address, "lock_lost");
+            let took = start.elapsed();
+            assert_eq!(warned["status"], "warn");
+            assert!(warned["detail"].as_str().is_some_and(|text| text.contains("restart")), "{warned}");
+
+            // What is saved from now on is noted in the file that is still open, and in no other.
+            sandbox.film("films/b.mkv");
+            eventually("the save is noted", || {
+                let is_saved = sandbox.rows().len() == 2;
+                let note = noted(&daemon).filter(|_| is_saved)?;
+                note.ends_with(&format!(" done {}", sandbox.stamp())).then_some(())
             });
-            let took = start.elapsed().max(refused);
-            assert!(sandbox.run(["healthcheck"]).status.success());
+            let found = fs::read_to_string(sandbox.lock());
+            assert_eq!(found.ok().as_deref(), is_replaced.then_some(THEIRS));
+
+            // Without a lock file it asks at the configured address. One that nobody holds means that no daemon runs.
+            let mut healthcheck = sandbox.vpo(["healthcheck"]);
+            let output = healthcheck.env("VPO_SERVER_PORT", address.port().to_string()).output();
+            let said = output.expect("vpo runs");
+            let said = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+            assert!(
+                said.contains(if is_replaced { "no daemon runs" } else { "database lock_lost" }),
+                "{said}"
+            );
+
             assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.log());
-            assert_eq!(daemon.log().matches("it is as it was again").count(), 1, "{}", daemon.log());
-            if took < Duration::from_millis(1500) { Ok(()) } else { Err(format!("back after {took:?}")) }
+            let daemon = sandbox.serve(&roots);
+            assert_eq!(daemon.get("/health").json()["checks"][0]["status"], "pass");
+            assert_refused_beside(&sandbox, &daemon);
+            if took < Duration::from_millis(1500) { Ok(()) } else { Err(format!("warned after {took:?}")) }
         });
     }
 }
 
 #[test]
-fn a_lock_file_is_put_back_while_the_library_is_locked() {
-    let sandbox = Sandbox::new();
-    let daemon = sandbox.serve([""; 0]);
-    let before = fs::read(sandbox.lock()).expect("a lock file");
-    let neighbour = rusqlite::Connection::open(sandbox.library()).expect("opens");
-    neighbour.execute_batch("BEGIN EXCLUSIVE").expect("locked");
-    eventually("/health is 503", || (daemon.get("/health").status == 503).then_some(()));
-    fs::remove_file(sandbox.lock()).expect("removed");
-    eventually("the lock file is as before", || {
-        fs::read(sandbox.lock()).is_ok_and(|now| now == before).then_some(())
-    });
-    // On a busy machine a look may be late besides, and is a `timeout` then.
-    eventually("the library is still locked", || {
-        (daemon.get("/health").json()["checks"][0]["reason"] == "locked").then_some(())
-    });
-    assert_refused_beside(&sandbox, &daemon);
-}
-
-#[test]
-fn a_lock_file_is_guarded_in_a_directory_that_took_the_place_of_the_librarys() {
-    type Change = fn(&Sandbox);
-    let restore: Change = |sandbox| {
-        fs::copy(sandbox.path("old/library.db"), sandbox.library()).expect("restored");
-    };
-    let carry: Change = |sandbox| {
-        for name in ["library.db.lock", "library.db"] {
-            fs::rename(sandbox.path("old").join(name), sandbox.path(".vpo").join(name)).expect("moved");
-        }
-    };
-    for change in [restore, carry] {
+fn a_lock_file_is_known_in_a_directory_that_took_the_place_of_the_librarys() {
+    for is_carried in [true, false] {
         let sandbox = Sandbox::new();
         let daemon = sandbox.serve([""; 0]);
-        let (before, address) = (fs::read(sandbox.lock()).expect("a lock file"), daemon.address());
+        let address = daemon.address();
         let status = || Client::connect(address).get("/health").status;
         fs::rename(sandbox.path(".vpo"), sandbox.path("old")).expect("moved");
         eventually("/health is 503", || (status() == 503).then_some(()));
         fs::create_dir(sandbox.path(".vpo")).expect("made");
-        change(&sandbox);
-        eventually("it is adopted", || (status() == 200).then_some(()));
-        assert_eq!(fs::read(sandbox.lock()).expect("a lock file"), before);
-        fs::remove_file(sandbox.lock()).expect("removed");
-        assert_refused_beside(&sandbox, &daemon);
+        if is_carried {
+            for name in ["library.db.lock", "library.db"] {
+                fs::rename(sandbox.path("old").join(name), sandbox.path(".vpo").join(name)).expect("moved");
+            }
+            eventually("/health is 200", || (status() == 200).then_some(()));
+            assert_refused_beside(&sandbox, &daemon);
+        } else {
+            fs::copy(sandbox.path("old/library.db"), sandbox.library()).expect("restored");
+            await_warning(address, "lock_lost");
+            assert!(!sandbox.lock().exists());
+        }
     }
-}
-
-#[test]
-fn a_lock_that_another_took_is_warned_about_until_it_is_had_again() {
-    let sandbox = Sandbox::new();
-    let mut daemon = sandbox.serve([""; 0]);
-    let address = daemon.address();
-    let before = fs::read(sandbox.lock()).expect("a lock file");
-    let theirs = fs::File::create(sandbox.path("theirs")).expect("made");
-    flock(&theirs, FlockOperation::NonBlockingLockExclusive).expect("locked");
-    fs::write(sandbox.path("theirs"), "4711\nhttp://127.0.0.1:1\n").expect("written");
-    fs::rename(sandbox.path("theirs"), sandbox.lock()).expect("renamed");
-    let check = |status: &'static str| {
-        eventually(&format!("the check is {status}"), || {
-            let answer = Client::connect(address).get("/health");
-            assert_eq!(answer.status, 200, "{}", answer.body);
-            let check = answer.json()["checks"][0].clone();
-            (check["status"] == status).then_some(check)
-        })
-    };
-    let warned = check("warn");
-    assert_eq!(warned["reason"], "lock_lost");
-    let detail = warned["detail"].as_str().expect("says why");
-    assert!(detail.contains("already in use by the daemon with pid 4711 at http://127.0.0.1:1"), "{detail}");
-    // Not a byte of theirs is touched.
-    assert_eq!(fs::read(sandbox.lock()).expect("a lock file"), b"4711\nhttp://127.0.0.1:1\n");
-    drop(theirs);
-    check("pass");
-    assert_eq!(fs::read(sandbox.lock()).expect("a lock file"), before);
-    assert_refused_beside(&sandbox, &daemon);
-    assert_eq!(daemon.stop().code(), Some(0));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is logged, where, and that a log nobody takes disturbs nothing.
+//! What is logged and where; a log that is not read does not block the daemon.
 
 use std::fs::File;
 use std::io::Read;

@@ -12,6 +12,7 @@ mod clock;
 mod config;
 mod crowd;
 mod damage;
+mod descriptors;
 mod faults;
 mod foreign_rows;
 mod harness;

@@ -19,7 +19,7 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// The promise: more than this no file may cost at any moment.
 const LIMIT: usize = 16_000_000;
 
-/// A file that claims a length, and is zeros behind its bytes: what it says of sizes is believed.
+/// A file with a claimed length, which is zeros after its bytes, so that the sizes in it seem right.
 struct Long<'a> {
     bytes: Cursor<&'a [u8]>,
     length: u64,

@@ -30,7 +30,7 @@ impl Mount {
         Self::new(&["--bind", from.to_str().expect("UTF-8")], at)
     }
 
-    /// Properly, as soon as nobody is at work there.
+    /// Properly, as soon as no process uses it.
     fn unmount(self) {
         eventually("unmounted", || {
             Command::new("umount").arg(&self.0).output().expect("umount").status.success().then_some(())
@@ -67,7 +67,7 @@ impl Share {
     }
 }
 
-/// Lets the share go on when dropped: while it stands still, whoever waits for it cannot even be killed.
+/// Resumes the share when dropped: while it is frozen, a process that waits for it cannot be killed.
 struct Frozen<'a>(&'a Share);
 
 impl<'a> Frozen<'a> {
@@ -97,7 +97,7 @@ fn hangs(daemon: &Daemon, thread: &str) -> Option<()> {
     let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).ok()?;
     let waits = |task: PathBuf| {
         let read = |name: &str| fs::read_to_string(task.join(name)).unwrap_or_default();
-        // For an answer, or for a page of a file that somebody has asked for.
+        // For an answer, or for a requested page of a file.
         let places = ["request_wait_answer", "folio_wait", "wait_on_page"];
         read("comm").trim().starts_with(thread) && places.iter().any(|place| read("wchan").contains(place))
     };
@@ -130,7 +130,7 @@ fn unmounted_root_is_offline_until_it_is_back() {
     }
     let root = sandbox.root();
     let mut mount = Mount::bind(&sandbox.path("store"), root.clone());
-    // What lies below the mount point must not be taken for the root's.
+    // Files below the mount point must not be recorded as files of the root.
     let mut daemon = sandbox.serve(["--library".as_ref(), root.as_os_str()]);
     eventually("three films", || (sandbox.library().exists() && sandbox.rows().len() == 3).then_some(()));
     let before = sandbox.rows();
@@ -288,7 +288,7 @@ fn share_that_hangs_within_a_scan_holds_up_nothing_else() {
         eventually("a first batch of the share", || (count() > 1).then_some(()));
         let frozen = Frozen::new(&share);
         eventually("the scan hangs", || hangs(&daemon, "read-"));
-        // What was read is stored, and after that nothing moves; nobody is told otherwise.
+        // What was read is stored. After that there is no progress, and none is reported.
         let mut client = daemon.client();
         let until = Instant::now() + Duration::from_secs(3);
         while Instant::now() < until {
@@ -327,7 +327,7 @@ fn share_that_hangs_does_not_keep_the_library_locked() {
     scan(&share.at);
     let id = sandbox.row("share/lost.mkv").id;
     let content = fs::read(sandbox.path("store/lost.mkv")).expect("there");
-    // Through the share: what it was told otherwise, the kernel may not know for a second.
+    // Through the share: the kernel may cache the previous state for a second.
     fs::remove_file(sandbox.path("share/lost.mkv")).expect("gone");
     scan(&share.at);
     assert_eq!(sandbox.row("share/lost.mkv").status, "missing");
@@ -341,7 +341,7 @@ fn share_that_hangs_does_not_keep_the_library_locked() {
             AND json_extract(policy_json, '$.reason') <> 'request'";
         (sandbox.value::<i64>(done) == 2).then_some(())
     });
-    // The film turns up elsewhere; whether it is gone from where it was, only the share can tell.
+    // The film appears elsewhere. Only the share knows whether it is gone from the old path.
     let frozen = Frozen::new(&share);
     settled(&sandbox.write("films/found.mkv", content));
     within(Duration::from_secs(60), "the scan asks the share, or knows that it must not", || {
@@ -410,7 +410,7 @@ fn share_that_tells_of_no_changes_is_said_once() {
     let mut daemon = sandbox.serve(["--config".as_ref(), config(3600).as_os_str()]);
     daemon.wait_log("fuse does not tell what other machines change: relying on scan.rescan_interval");
     eventually("the first film", || sandbox.find_row("share/a.mkv").map(drop));
-    // From then on the interval finds what changes, and nothing is said again.
+    // From then on the interval finds changes, and the warning is not repeated.
     config(1);
     daemon.signal(Signal::HUP);
     sandbox.film("store/b.mkv");

@@ -1,4 +1,4 @@
-//! `docs/operations.md` says what the code does: every reason, metric, exit code and refusal is in it.
+//! `docs/operations.md` matches the code: it lists every reason, metric, exit code and refusal.
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -16,7 +16,7 @@ fn documentation() -> String {
     std::fs::read_to_string(repository().join("docs/operations.md")).expect("documentation")
 }
 
-/// What stands in backquotes in the first column of a table's rows below a heading.
+/// The texts in backquotes in the first column of a table below a heading.
 fn first_column(heading: &str) -> BTreeSet<String> {
     let text = documentation();
     let (_, section) = text.split_once(&format!("\n## {heading}\n")).expect("the heading");
@@ -78,7 +78,7 @@ fn every_reason_of_a_check_is_documented() {
         for constructor in ["warn", "fail", "busy"] {
             reasons.extend(literals(&code, &format!("CheckResult::{constructor}(")).map(str::to_owned));
         }
-        if path.ends_with("library/check.rs") {
+        if path.ends_with("check/reason.rs") {
             let (_, names) = code.split_once("impl Reason").expect("the reasons");
             let names = names.split("_ =>").next().unwrap_or("");
             reasons.extend(literals(names.split("\n}").next().unwrap_or(""), "=> ").map(str::to_owned));
@@ -114,19 +114,19 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
 
     let sandbox = Sandbox::new();
     sandbox.write(".vpo/library.db.lock", "");
-    refused(&sandbox, &[], "it was lost, not never made");
+    refused(&sandbox, &[], "error[library-lost]");
     sandbox.write("empty.db", "");
-    refused(&sandbox, &["--database", "empty.db"], "so it is no library");
+    refused(&sandbox, &["--database", "empty.db"], "error[database-empty]");
     sandbox.write("text.db", "text ".repeat(1000));
-    refused(&sandbox, &["--database", "text.db"], "is not a SQLite database");
+    refused(&sandbox, &["--database", "text.db"], "error[not-a-database]");
     rusqlite::Connection::open(sandbox.path("other.db"))
         .and_then(|database| database.execute_batch("CREATE TABLE other (x)"))
         .expect("a database");
-    refused(&sandbox, &["--database", "other.db"], "it was not touched");
-    refused(&sandbox, &["--database", "/nonexistent/library.db"], "of the library does not exist");
+    refused(&sandbox, &["--database", "other.db"], "error[wrong-schema]");
+    refused(&sandbox, &["--database", "/nonexistent/library.db"], "error[directory-missing]");
     std::fs::create_dir(sandbox.path("directory.db")).expect("made");
-    refused(&sandbox, &["--database", "directory.db"], "must name a file");
-    refused(&sandbox, &["--database", "empty.db/library.db"], "cannot be reached");
+    refused(&sandbox, &["--database", "directory.db"], "error[not-a-file]");
+    refused(&sandbox, &["--database", "empty.db/library.db"], "error[database-unreachable]");
 
     let other = Sandbox::new();
     let mut daemon = other.serve::<&str>([]);
@@ -145,7 +145,7 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
     let port = daemon.address().port().to_string();
     let taken = Sandbox::new();
     let output = taken.vpo(["serve", "--port", &port]).output().expect("vpo runs");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("another program listens there"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("error[address-in-use]"));
 
     let sandbox = Sandbox::new();
     drop(sandbox.serve::<&str>([]));
@@ -153,21 +153,20 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
     std::fs::set_permissions(sandbox.library(), Permissions::from_mode(0o444)).expect("set");
     let output = sandbox.vpo_as_nobody(["serve", "--library", "/videos"]).output().expect("vpo runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("can be read but not written") && said.contains("--userns=keep-id"), "{said}");
+    assert!(said.contains("error[database-read-only]") && said.contains("--userns=keep-id"), "{said}");
 
-    // The others are said in the configuration's report, which has tests of its own.
-    let elsewhere = ["another program listens there", "can be read but not written", "unknown key", "give …"];
+    // The others are in the configuration's report, which has tests of its own.
+    let elsewhere = ["error[address-in-use]", "error[database-read-only]", "unknown key", "give …"];
     seen.extend(elsewhere.map(str::to_owned));
     // And these where they are brought about: tests/access.rs, tests/library.rs; no file system here lacks flock(2).
     let elsewhere = [
         "the daemon of another library",
-        "cannot create the library",
-        "cannot open the library",
-        "holds an unfinished write",
-        "is damaged",
+        "error[database-create]",
+        "error[database-access]",
+        "error[unfinished-write]",
         "error[database-damaged]", // below
         "error[database-undecided]",
-        "is in WAL mode",
+        "error[wal-directory]",
         "does not support flock",
         "stayed locked",
     ];

@@ -1,4 +1,4 @@
-//! What commands write never steers a terminal, whatever files, titles, arguments and variables are called.
+//! The output of commands does not control a terminal, for any names of files, titles, arguments and variables.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -225,7 +225,7 @@ fn the_daemon_s_log_and_answers_are_safe() {
         ] {
             assert_safe(path, &daemon.get(path).body);
         }
-        // Beside it, and what it tells of a root that goes.
+        // Beside it, and the check of a root that is removed.
         let (stdout, stderr) = piped(&mut sandbox.vpo(["scan", "--library", EVIL]));
         assert_safe("scan", &(stdout + &stderr));
         std::fs::rename(sandbox.path(EVIL), sandbox.path("away")).expect("moved");

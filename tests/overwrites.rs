@@ -2,7 +2,7 @@
 //!
 //! Each run is a real daemon with 300 films below six roots. It starts with a known database, which is overwritten by one of
 //! four backups (or its companions are removed) at a random moment. All rows of another program in a database bear its tag,
-//! so that a mix of two databases shows. A [`Cell`] is a kind of run, for example `scan cp kill`; [`Outcome`] says how a run
+//! so that a mix of two databases shows. A [`Cell`] is a kind of run, for example `scan cp kill`; [`Outcome`] is how a run
 //! may end.
 //!
 //! | variable | does |

@@ -142,7 +142,7 @@ struct Table {
 impl Table {
     fn compare(&mut self, path: &Path, family: &'static str, truth: Option<&Value>, ours: Option<&Value>) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        // To read more than ffprobe is no fault, but worth a line.
+        // Reading more than ffprobe is not a fault, but is reported.
         self.note(family, "readable", truth.is_none() || ours.is_some(), || {
             format!("{name}: ffprobe reads it, vpo does not")
         });

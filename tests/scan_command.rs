@@ -5,7 +5,6 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
 use crate::harness::{Sandbox, eventually, freeze};
@@ -179,7 +178,7 @@ fn beside_a_daemon_a_scan_is_queued_and_followed() {
     let mut daemon = sandbox.serve(["--library".as_ref(), root.as_os_str()]);
     eventually("the first scan", || sandbox.find_row("films/a.mkv").filter(|row| row.status == "ok"));
     sandbox.film("films/b.mkv");
-    // Another program's row that is no text at all is in nobody's way.
+    // Another program's row that is not text does not interfere.
     sandbox.sql(
         "INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at)
          VALUES ('bytes', '/', 'scan', 'queued', x'ff00', '2026-01-01T00:00:00+00:00'),
@@ -245,7 +244,7 @@ fn request_is_refused_once_also_while_the_library_is_locked() {
             '2026-01-01T00:00:00+00:00')";
     database.execute_batch(&format!("{queue}; BEGIN IMMEDIATE")).expect("queued, and the lock");
     daemon.wait_log("is under none of the daemon's roots");
-    // Nothing tells of the polls that follow, one a second.
+    // The polls that follow, one a second, are not observable.
     std::thread::sleep(Duration::from_millis(2500));
     database.execute_batch("COMMIT").expect("released");
     let failed = "SELECT count(*) FROM jobs WHERE id = 'elsewhere' AND status = 'failed'";
@@ -315,23 +314,6 @@ fn assert_holds_the_lock(sandbox: &Sandbox, scan: &Child) {
 }
 
 #[test]
-fn scan_puts_its_lock_file_back() {
-    let sandbox = Sandbox::new();
-    let (scan, database) = held_up(&sandbox);
-    fs::remove_file(sandbox.lock()).expect("removed");
-    assert_holds_the_lock(&sandbox, &scan);
-    let daemon = sandbox.run(["serve", "--port", "0"]);
-    let text = String::from_utf8_lossy(&daemon.stderr);
-    assert_eq!(daemon.status.code(), Some(1), "{text}");
-    assert!(text.contains(&format!("already in use by the process with pid {}", scan.id())), "{text}");
-    database.execute_batch("COMMIT").expect("unlocked");
-    let output = scan.wait_with_output().expect("an end");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{text}");
-    assert_eq!(text.matches("the lock file was removed").count(), 1, "{text}");
-}
-
-#[test]
 fn scan_beside_another_in_the_foreground_says_who_holds_the_library() {
     let sandbox = Sandbox::new();
     let (mut first, database) = held_up(&sandbox);
@@ -340,7 +322,10 @@ fn scan_beside_another_in_the_foreground_says_who_holds_the_library() {
     let output = sandbox.try_scan(&[]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains(&format!("the process with pid {} holds the library", first.id())), "{text}");
+    assert!(
+        text.contains(&format!("error[scan-not-started]: the process with pid {} has", first.id())),
+        "{text}"
+    );
     assert!(!text.contains("scan.roots"), "{text}");
 
     // While the next one waits, the first ends.
@@ -352,24 +337,30 @@ fn scan_beside_another_in_the_foreground_says_who_holds_the_library() {
     let output = second.wait_with_output().expect("an end");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("whoever held the library has ended: run the command again"), "{text}");
+    assert!(text.contains("error[daemon-ended]") && text.contains("run the command again"), "{text}");
     assert_eq!(sandbox.value::<i64>(queued), 0);
 }
 
 #[test]
-fn scan_whose_lock_another_took_is_stopped() {
+fn scan_beside_a_daemon_whose_lock_file_is_gone_scans_by_itself_and_loses_nothing() {
     let sandbox = Sandbox::new();
-    let (scan, _database) = held_up(&sandbox);
-    let theirs = fs::File::create(sandbox.path("theirs")).expect("made");
-    flock(&theirs, FlockOperation::NonBlockingLockExclusive).expect("locked");
-    fs::write(sandbox.path("theirs"), "4711\nhttp://127.0.0.1:1\n").expect("written");
-    fs::rename(sandbox.path("theirs"), sandbox.lock()).expect("renamed");
-    let output = scan.wait_with_output().expect("an end");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("the scan was stopped"), "{text}");
-    assert!(text.contains("already in use by the daemon with pid 4711 at http://127.0.0.1:1"), "{text}");
-    assert_eq!(fs::read(sandbox.lock()).expect("a lock file"), b"4711\nhttp://127.0.0.1:1\n");
+    sandbox.film("films/a.mkv");
+    let config = format!("[scan]\nroots = [{:?}]\nwatch = false\n", sandbox.root());
+    let config = sandbox.write("vpo.toml", config);
+    let mut daemon = sandbox.serve(["--config".as_ref(), config.as_os_str()]);
+    eventually("the first film is stored", || (sandbox.rows().len() == 1).then_some(()));
+    daemon.wait_log("scan completed");
+    fs::remove_file(sandbox.lock()).expect("removed");
+    sandbox.film("films/b.mkv");
+    assert_eq!(sandbox.scan(&[])["added"], 1);
+    // The daemon takes over what the scan has written, and scans again.
+    daemon.wait_log("library adopted");
+    eventually("the daemon has scanned again", || {
+        (daemon.log().matches("scan completed").count() == 2).then_some(())
+    });
+    assert_eq!(sandbox.rows().len(), 2);
+    assert_eq!(sandbox.value::<String>("PRAGMA integrity_check"), "ok");
+    assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.log());
 }
 
 #[test]
@@ -394,7 +385,7 @@ fn scan_whose_daemon_is_killed_says_so() {
     let output = scan.wait_with_output().expect("an end");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("the daemon has gone while it scanned"), "{text}");
+    assert!(text.contains("error[daemon-ended]: the daemon ended while it scanned"), "{text}");
 }
 
 #[test]
@@ -419,7 +410,7 @@ fn scan_beside_a_daemon_without_roots_waits_for_no_dead_scan() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");
     let _daemon = sandbox.serve([""; 0]);
-    // Whatever time its clock had.
+    // With any time of its clock.
     for year in [2025, 2099] {
         sandbox.sql(&format!(
             r#"INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at, worker_heartbeat)
@@ -430,5 +421,5 @@ fn scan_beside_a_daemon_without_roots_waits_for_no_dead_scan() {
     let output = sandbox.try_scan(&[]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("it has no scan.roots"), "{text}");
+    assert!(text.contains("error[scan-not-started]") && text.contains("scan.roots"), "{text}");
 }

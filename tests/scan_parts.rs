@@ -1,4 +1,4 @@
-//! Scans of a part of a root: what they may say, and what only a walk of the whole root can.
+//! Scans of a part of a root: what they may conclude, and what only a walk of the whole root can.
 
 use std::fs;
 

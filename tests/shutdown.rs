@@ -94,7 +94,7 @@ fn under_load_no_request_is_dropped() {
     }
 }
 
-/// A connection for each request, until nobody listens any more. What was accepted must be answered.
+/// A connection for each request, until the listener is closed. What was accepted must be answered.
 fn load(address: SocketAddr) {
     while let Some(mut client) = Client::try_connect(address) {
         let Some(()) = client.send(b"GET /livez HTTP/1.1\r\nHost: vpo\r\nConnection: close\r\n\r\n") else {
@@ -173,7 +173,7 @@ fn clients_that_do_not_read_are_cut_at_the_timeout_and_named() {
         let _readers: Vec<Client> = (0..4).map(|_| daemon.client_that_does_not_read()).collect();
         let stopped = stops_within(&mut daemon, Duration::from_secs(1));
         let log = daemon.log();
-        // Whoever has not read for a second already is cut off before the timeout, and nothing is left to name.
+        // A client that has not read for a second is disconnected before the timeout, so the warning names nothing.
         if log.contains("cancelled after 300ms") { stopped } else { Err(log) }
     });
 }

@@ -9,7 +9,7 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("readable")
 }
 
-/// What stands between quotes after `key` and an equals sign.
+/// The text between quotes after `key` and an equals sign.
 fn value(text: &str, key: &str) -> String {
     let rest = text.split_once(key).expect("the key is there").1;
     rest.split('"').nth(1).expect("a quoted value").to_owned()

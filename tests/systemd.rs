@@ -173,7 +173,7 @@ fn a_manager_that_does_not_read_or_is_gone_disturbs_nothing() {
     // A sign of life each millisecond fills the queue at once.
     let mut daemon = serve_with(&sandbox, &[("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "2000")]);
     daemon.wait_healthy();
-    // Whoever else sends finds no room either: that shows that the queue is full.
+    // Another sender finds no room either, which shows that the queue is full.
     let neighbour = UnixDatagram::unbound().expect("a socket");
     neighbour.set_nonblocking(true).expect("a socket");
     eventually("the queue is full", || {
@@ -273,7 +273,7 @@ fn a_passed_unix_socket_is_served() {
     let mut daemon = Daemon::spawn_with_stdin(activated(&sandbox, vec![socket.into()]), &sandbox.library());
     let mut stream = UnixStream::connect(&path).expect("connects");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    // Whoever reaches a Unix socket is not a web page with another name for it: any host may be named.
+    // Web pages cannot reach a Unix socket, so any host may be named.
     stream
         .write_all(b"GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
         .expect("sent");
@@ -289,7 +289,7 @@ fn a_passed_unix_socket_is_served() {
     assert!(path.exists(), "the socket belongs to the service manager");
 }
 
-/// `vpo healthcheck` finds the daemon, and says when a library is lost that it was this one that told.
+/// `vpo healthcheck` finds the daemon, and reports a lost database.
 #[track_caller]
 fn assert_healthcheck(sandbox: &Sandbox, address: &str) {
     for (args, answer) in
@@ -394,8 +394,8 @@ fn what_cannot_be_served_is_refused_with_the_fix() {
         socket
     };
     let cases = [
-        (vec![file()], "no TCP or Unix stream socket"),
-        (vec![udp()], "no TCP or Unix stream socket"),
+        (vec![file()], "not a TCP or Unix stream socket"),
+        (vec![udp()], "not a TCP or Unix stream socket"),
         (vec![connected()], "a socket that does not listen"),
         (vec![bound()], "a socket that does not listen"),
         (vec![tcp(), tcp()], "2 sockets"),

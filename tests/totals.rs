@@ -1,4 +1,4 @@
-//! Totals of a large library: answered at once, whatever there is to count.
+//! Totals of a large library: answered without waiting for the count.
 
 use std::time::{Duration, Instant};
 

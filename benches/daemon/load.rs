@@ -158,7 +158,7 @@ pub(crate) fn try_answer_of(address: SocketAddr) -> Option<Vec<u8>> {
             Ok(count @ 1..) => count,
             _ => return None,
         };
-        // The raw responder's start is measured with an answer that is no HTTP.
+        // The raw responder's start is measured with an answer that is not HTTP.
         if answer[0] == b'x' {
             break;
         }

@@ -1,4 +1,4 @@
-//! Answers: JSON, errors as `{"error": …}`.
+//! Answers as JSON; errors as `{"error": …}`.
 
 use serde::Serialize;
 use warp::http::StatusCode;
@@ -7,7 +7,7 @@ use warp::reply::Response;
 use crate::base::reply;
 use crate::base::text::to_json;
 
-/// Why a request is not answered with what it asked for.
+/// An error answer.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -15,7 +15,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// 400: a parameter, which the message names.
+    /// 400: a parameter is invalid. The message names it.
     pub(super) fn parameter(message: String) -> Self {
         Self { status: StatusCode::BAD_REQUEST, message }
     }
@@ -25,7 +25,7 @@ impl Refusal {
         Self { status: StatusCode::NOT_FOUND, message: message.to_owned() }
     }
 
-    /// 503: the library cannot be read now.
+    /// 503: the database cannot be read now.
     pub(super) fn unavailable(message: String) -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, message }
     }
@@ -37,7 +37,7 @@ impl Refusal {
 
 /// 200 with a value.
 pub(super) fn json(value: impl Serialize) -> Result<Response, Refusal> {
-    let body = to_json(&value)
-        .map_err(|error| Refusal::unavailable(format!("the answer could not be written: {error}")))?;
+    let body =
+        to_json(&value).map_err(|error| Refusal::unavailable(format!("cannot write the answer: {error}")))?;
     Ok(reply::from_json(StatusCode::OK, body))
 }

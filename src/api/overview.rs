@@ -1,5 +1,5 @@
 //! Shows the totals of the library. Counting reads all rows, which takes seconds at a million files. So a request does
-//! not count: where the library has changed since the last count, the request starts a thread that counts, and shows the
+//! not count. If the library has changed since the last count, the request starts a thread that counts, and shows the
 //! last count with its age. Without requests nothing is counted.
 
 use std::fmt;
@@ -16,17 +16,17 @@ use super::Root;
 use super::answer::{self, Refusal};
 use super::query::{self, Parameters};
 use super::read_pool::{ReadPool, reason};
+use crate::base::error::plain;
 use crate::base::times::{API_COUNT_RETRY_INTERVAL, API_COUNT_TIMEOUT};
 use crate::library::files::statistics::{Depth, Group, Overview};
 use crate::library::jobs::listing::{self as jobs, Job};
 use crate::library::totals::{self, Count};
 use crate::library::{Fingerprint, Library, SCHEMA_VERSION};
 
-/// After a count there is none for this many times as long as it took: a library that is written to all the time costs at
-/// most a fifth of a core.
+/// Pause after a count, as a multiple of its duration. Counting then takes at most a fifth of a core.
 const PAUSE_FACTOR: u32 = 4;
 
-/// Last scans that are shown.
+/// Number of the last scans that are shown.
 const SCANS: u32 = 10;
 
 /// Keeps the last count.
@@ -38,13 +38,13 @@ pub(super) struct Overviews {
 
 #[derive(Clone, Debug, Default)]
 struct State {
-    /// Since when a thread counts.
+    /// When the count in progress began.
     counting: Option<Instant>,
     /// When the next count may begin.
     next: Option<Instant>,
-    /// What the last one counted.
+    /// The last count.
     kept: Option<Kept>,
-    /// Of which generation of the library a later one failed, and why.
+    /// Generation and reason of a later count that failed.
     failed: Option<(u64, String)>,
 }
 
@@ -70,7 +70,7 @@ struct Answer<'a> {
     scans: &'a [Job],
     /// Seconds since the count began.
     age_seconds: Option<f64>,
-    /// Nothing was written since the count began.
+    /// Whether nothing was written since the count began.
     current: bool,
 }
 
@@ -101,7 +101,7 @@ impl Overviews {
             .await;
         }
         let State { kept, failed, .. } = state.borrow().clone();
-        // Results of another generation belong to another library.
+        // Results of another generation belong to other content.
         if let Some((_, reason)) = failed.filter(|(of, _)| *of == generation) {
             return Err(Refusal::unavailable(reason));
         }
@@ -123,7 +123,7 @@ impl Overviews {
         })
     }
 
-    /// Begins a count, unless what was counted is still so, or it is too soon.
+    /// Starts a count, unless the last one is current or the pause has not ended.
     fn count_if_due(self: &Arc<Self>, generation: u64, now: Option<Fingerprint>) {
         let begins = self.state.send_if_modified(|state| {
             let is_due = state.is_due(generation, now);
@@ -137,25 +137,25 @@ impl Overviews {
         }
         let (counting, library) = (Counting { of: Arc::clone(self), generation }, self.pool.library());
         let thread = std::thread::Builder::new().name("count".into()).spawn(move || {
-            // On Linux this is the thread's own niceness.
+            // On Linux this sets the nice value of the thread.
             let _ = rustix::process::nice(10);
             counting.run(&library);
         });
         if let Err(error) = thread {
-            let reason = format!("cannot start a thread that counts: {error}");
+            let reason = format!("cannot start the thread that counts: {}", plain(error));
             self.state.send_modify(|state| state.fail(generation, reason));
         }
     }
 }
 
-/// A count under way, which ends whatever happens.
+/// A count in progress. Its end is recorded also after a panic.
 struct Counting {
     of: Arc<Overviews>,
     generation: u64,
 }
 
 impl Counting {
-    /// Counts to the end. Closing the library cancels it.
+    /// Counts. Closing the library cancels it.
     fn run(&self, library: &Library) {
         let outcome = totals::count(library, Depth::Tracks, &CancellationToken::new());
         self.of.state.send_modify(|state| match outcome {
@@ -168,7 +168,7 @@ impl Counting {
 impl Drop for Counting {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let reason = "counting failed inside vpo; please report this".to_owned();
+            let reason = "counting crashed; please report this bug".to_owned();
             self.of.state.send_modify(|state| state.fail(self.generation, reason));
         }
     }
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_are_as_far_apart_as_they_are_long_unless_the_library_is_another() {
+    fn counts_pause_in_proportion_to_their_duration_unless_the_content_is_other() {
         let minute = Duration::from_secs(60);
         let ago = |time: Duration| Instant::now().checked_sub(time).expect("the machine is up for longer");
         let kept = |began| Kept { generation: 1, of: None, began, overview: Arc::default() };

@@ -1,4 +1,4 @@
-//! Parameters: each known, each given once, each valid, or 400 that names them all.
+//! Parses parameters. If any is unknown, repeated or invalid, the answer is 400 and names all of them.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use super::answer::Refusal;
 use crate::library::files::{Status as FileStatus, listing as files};
 use crate::library::jobs::{Status as JobStatus, listing as jobs};
 
-/// Entries of a page, unless told otherwise, and at most.
+/// Default and maximum number of entries of a page.
 const LIMIT: u32 = 100;
 const LIMIT_MOST: u32 = 1000;
 
-/// Characters of a word (a codec, a language), at most. Texts and paths are as long as a request line may be.
+/// Maximum number of characters of a word (a codec, a language). Only the request line limits texts and paths.
 const WORD: usize = 64;
 
 const JOB_TYPES: [&str; 4] = ["transcode", "move", "scan", "apply"];
 
-/// The query of a request, and what is wrong with it.
+/// The query of a request, and its problems.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parameters {
     values: BTreeMap<String, String>,
@@ -23,7 +23,7 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    /// Reads `name=value&…` (application/x-www-form-urlencoded).
+    /// Parses `name=value&…` (application/x-www-form-urlencoded).
     pub(super) fn parse(raw: &str) -> Self {
         let mut parameters = Self::default();
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
@@ -57,7 +57,7 @@ impl Parameters {
         Some(value)
     }
 
-    /// Text to be looked for. To SQLite a pattern ends at a NUL, so that one would match anything.
+    /// Takes text to search for. A pattern of SQLite ends at a NUL, so text with a NUL would match more than it should.
     fn take_pattern(&mut self, name: &str) -> Option<String> {
         let value = self.take_text(name)?;
         if value.contains('\0') {
@@ -90,12 +90,12 @@ impl Parameters {
         })
     }
 
-    /// What is left is unknown.
+    /// Reports the remaining parameters as unknown.
     fn finish(mut self, known: &[&str]) -> Result<(), Refusal> {
         for name in std::mem::take(&mut self.values).into_keys() {
             let wanted = match known {
-                [] => "unknown; there are no parameters here".to_owned(),
-                known => format!("unknown; there are {}", known.join(", ")),
+                [] => "unknown; this route has no parameters".to_owned(),
+                known => format!("unknown; the parameters are {}", known.join(", ")),
             };
             self.problem(&name, &wanted);
         }
@@ -103,12 +103,12 @@ impl Parameters {
     }
 }
 
-/// For a route without parameters.
+/// Checks the query of a route without parameters.
 pub(super) fn none(parameters: &Parameters) -> Result<(), Refusal> {
     parameters.clone().finish(&[])
 }
 
-/// Of `/files`.
+/// Parses the query of `/files`.
 pub(super) fn files(mut parameters: Parameters) -> Result<(files::Filter, i64, u32), Refusal> {
     let filter = files::Filter {
         status: parameters.take_one_of("status", &FileStatus::OURS.map(FileStatus::as_str)),
@@ -124,14 +124,14 @@ pub(super) fn files(mut parameters: Parameters) -> Result<(files::Filter, i64, u
     let limit = parameters.take_limit();
     let after = parameters.take("after").map_or(Some(0), |value| number::<i64>(&value));
     if after.is_none() {
-        parameters.problem("after", "the number that the page before gave as next");
+        parameters.problem("after", "the number in `next` of the previous page");
     }
     let known = ["status", "extension", "codec", "language", "directory", "text", "limit", "after"];
     parameters.finish(&known)?;
     Ok((filter, after.unwrap_or_default(), limit))
 }
 
-/// Of `/jobs`.
+/// Parses the query of `/jobs`.
 pub(super) fn jobs(mut parameters: Parameters) -> Result<(jobs::Filter, Option<String>, u32), Refusal> {
     let filter = jobs::Filter {
         status: parameters.take_one_of("status", &JobStatus::ALL.map(JobStatus::as_str)),
@@ -143,7 +143,7 @@ pub(super) fn jobs(mut parameters: Parameters) -> Result<(jobs::Filter, Option<S
     Ok((filter, after, limit))
 }
 
-/// A part of a path as it was meant.
+/// Decodes a part of a path.
 pub(super) fn decode_path(part: &str) -> Result<String, Refusal> {
     percent_decode(part.as_bytes())
         .ok_or_else(|| Refusal::parameter(format!("{part}: not valid percent-encoding of UTF-8")))
@@ -154,12 +154,12 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// A name or a value of a query, where a plus is a space.
+/// Decodes a name or a value of a query, in which a plus is a space.
 fn decode(text: &str) -> Option<String> {
     percent_decode(text.replace('+', " ").as_bytes())
 }
 
-/// RFC 3986, section 2.1; `None` where it is malformed, or no UTF-8.
+/// Decodes percent-encoding (RFC 3986, section 2.1); `None` if it is malformed or not UTF-8.
 fn percent_decode(mut rest: &[u8]) -> Option<String> {
     let mut bytes = Vec::with_capacity(rest.len());
     while let Some((&byte, after)) = rest.split_first() {

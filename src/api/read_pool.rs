@@ -1,5 +1,5 @@
-//! Limits the database reads of requests: a few at a time, each on its own read-only connection and a blocking thread,
-//! and interrupted after a few seconds. So no request delays a health check or a scan.
+//! Limits concurrent database reads of requests. Each read gets its own read-only connection on a blocking thread and is
+//! interrupted after 3 s. So requests do not delay a health check or a scan.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,14 +14,14 @@ use crate::base::times::{API_REQUEST_TIMEOUT, API_STALLED_AFTER};
 use crate::library::sqlite::{self, InterruptHandle, Transaction};
 use crate::library::{Error, Fingerprint, Library, Retry};
 
-/// Requests that read at once.
+/// Maximum number of concurrent reads.
 const READERS: usize = 2;
 
-/// Requests that wait for a permit. Further ones are refused if no permit was granted or returned for [`API_STALLED_AFTER`]: on
-/// a disk that hangs they would wait in vain, and hold a connection each.
+/// Requests that wait for a permit. Further ones are rejected if no permit was granted or returned for
+/// [`API_STALLED_AFTER`]: on a hung disk they would only hold connections.
 const WAITING: usize = 32;
 
-/// The readers of the library; clones share them.
+/// The permits to read; clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct ReadPool {
     library: Arc<Library>,
@@ -34,13 +34,13 @@ pub(super) struct ReadPool {
 /// Interrupts the query of a request whose client has gone or whose deadline has passed.
 struct Reader {
     stop: CancellationToken,
-    /// Gives the handle once the query begins; `None` when it is done and nothing is left to interrupt.
+    /// Receives the handle once the query begins; `None` when the query has ended.
     handle: Option<oneshot::Receiver<InterruptHandle>>,
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // In this order: the thread sends its handle first and then looks at the token, so one of the two ends it.
+        // In this order: the thread first sends its handle and then checks the token, so one of the two interrupts it.
         self.stop.cancel();
         if let Some(handle) = self.handle.as_mut().and_then(|handle| handle.try_recv().ok()) {
             handle.interrupt();
@@ -58,7 +58,7 @@ impl ReadPool {
         }
     }
 
-    /// Until when a request that has just come may wait and read.
+    /// The deadline of a new request.
     pub(super) fn deadline() -> Instant {
         Instant::now() + API_REQUEST_TIMEOUT
     }
@@ -68,14 +68,14 @@ impl ReadPool {
         Refusal::unavailable(format!("not answered within {API_REQUEST_TIMEOUT:?}; try again later"))
     }
 
-    /// The answer when enough requests wait already.
-    fn crowded() -> Refusal {
+    /// The answer when too many requests wait.
+    fn overloaded() -> Refusal {
         Refusal::unavailable(format!(
-            "{WAITING} requests or more wait for the library, and none gets its turn: its disk is slow or hangs"
+            "at least {WAITING} requests wait for the database; its disk is slow or hangs"
         ))
     }
 
-    /// Runs `work` in one read transaction. When it takes too long, or the client has gone, it is interrupted.
+    /// Runs `work` in one read transaction. It is interrupted at the deadline, or when the client has closed the connection.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
@@ -89,17 +89,17 @@ impl ReadPool {
         deadline: Instant,
         mut work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let (tell, told) = oneshot::channel();
-        let mut tell = Some(tell);
-        let mut reader = Reader { stop: CancellationToken::new(), handle: Some(told) };
+        let (sender, receiver) = oneshot::channel();
+        let mut sender = Some(sender);
+        let mut reader = Reader { stop: CancellationToken::new(), handle: Some(receiver) };
         let stop = reader.stop.clone();
         let outcome = self.run(deadline, move |library| {
             library.read(Retry { timeout: Some(API_REQUEST_TIMEOUT), ..Retry::new(&stop) }, |tx| {
-                if let Some(tell) = tell.take() {
-                    let _ = tell.send(tx.get_interrupt_handle());
+                if let Some(sender) = sender.take() {
+                    let _ = sender.send(tx.get_interrupt_handle());
                 }
                 if stop.is_cancelled() {
-                    // Nobody waits any more, so nobody sees which error it is.
+                    // The request has ended, so the kind of error does not matter.
                     return Err(sqlite::interrupted());
                 }
                 work(tx)
@@ -110,19 +110,18 @@ impl ReadPool {
         outcome.map_err(|error| refusal(&error))
     }
 
-    /// What distinguishes one state of the library from another: its generation and its fingerprint. Reads the disk, and so
-    /// needs a permit too.
+    /// Generation and fingerprint of the library, which change with its content. Reads the disk, so it needs a permit.
     pub(super) async fn state(&self, deadline: Instant) -> Result<(u64, Option<Fingerprint>), Refusal> {
         self.run(deadline, |library| (library.generation(), library.fingerprint())).await
     }
 
-    /// The library, for work that is no request's.
+    /// The library, for work outside of requests.
     pub(super) fn library(&self) -> Arc<Library> {
         Arc::clone(&self.library)
     }
 
-    /// Runs `work`, which may block, on a thread of its own, as soon as it gets a permit. A disk that hangs holds no more
-    /// threads than there are permits.
+    /// Waits for a permit, then runs the blocking `work` on a thread. A hung disk blocks at most as many threads as there are
+    /// permits.
     async fn run<T: Send + 'static>(
         &self,
         deadline: Instant,
@@ -131,7 +130,7 @@ impl ReadPool {
         let late = |_| Self::late();
         let waiting = self.waiting.try_acquire();
         if waiting.is_err() && lock(&self.moved).elapsed() > API_STALLED_AFTER {
-            return Err(Self::crowded());
+            return Err(Self::overloaded());
         }
         let permit = timeout_at(deadline, Arc::clone(&self.permits).acquire_owned())
             .await
@@ -141,14 +140,14 @@ impl ReadPool {
         *lock(&self.moved) = Instant::now();
         let (library, moved) = (Arc::clone(&self.library), Arc::clone(&self.moved));
         let running = spawn_blocking(move || {
-            // The permit is returned when the thread ends, not when the client gives up.
+            // The permit is returned when the thread ends, not when the request does.
             let _permit = permit;
             let value = work(&library);
             *lock(&moved) = Instant::now();
             value
         });
         timeout_at(deadline, running).await.map_err(late)?.map_err(|_| {
-            Refusal::unavailable("reading the library failed inside vpo; please report this".to_owned())
+            Refusal::unavailable("reading the database crashed; please report this bug".to_owned())
         })
     }
 }
@@ -161,8 +160,8 @@ fn refusal(error: &Error) -> Refusal {
     Refusal::unavailable(reason(error))
 }
 
-/// Why the library cannot be read, in one line.
+/// Why the database cannot be read, in one line.
 pub(super) fn reason(error: &Error) -> String {
-    // Further down, `rusqlite` says the same once more, with a number.
+    // Deeper causes, from `rusqlite`, repeat the text.
     error::join(error::causes(error).take(2))
 }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::error::Error;
+use std::fmt::Display;
 use std::iter::successors;
 
 /// An error and its causes, the outermost first.
@@ -11,10 +12,22 @@ pub fn causes<'a>(
     successors(Some(error), |&error| error.source())
 }
 
+/// The text of an error without the numbers that the standard library appends: ` (os error 13)`.
+pub fn plain(error: impl Display) -> String {
+    const NUMBER: &str = " (os error ";
+    let text = error.to_string();
+    let mut parts = text.split(NUMBER);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |line, part| match part.split_once(')') {
+        Some((number, rest)) if number.parse::<i32>().is_ok() => line + rest,
+        _ => line + NUMBER + part,
+    })
+}
+
 /// Joins errors as `what: why: why that`. Leaves out an error whose text is already in the line.
 #[must_use]
 pub fn join<'a>(errors: impl IntoIterator<Item = &'a (dyn Error + 'static)>) -> String {
-    errors.into_iter().map(ToString::to_string).fold(String::new(), |line, text| match line.as_str() {
+    errors.into_iter().map(plain).fold(String::new(), |line, text| match line.as_str() {
         "" => text,
         said if said.contains(&text) => line,
         said => format!("{said}: {text}"),
@@ -59,6 +72,14 @@ mod tests {
         let deep = Failure::Outer(Box::new(Failure::Leaves(cause())));
         assert_eq!(chain(&deep), "cannot scan: cannot read: no such device");
         assert_eq!(join(causes(&deep).take(2)), "cannot scan: cannot read");
+    }
+
+    #[test]
+    fn numbers_of_the_operating_system_are_left_out() {
+        let denied = || io::Error::from_raw_os_error(13);
+        assert_eq!(chain(&Failure::Quotes(denied())), "cannot read: Permission denied; look at the disk");
+        assert_eq!(plain("a (os error 2): b (os error 13)"), "a: b");
+        assert_eq!(plain("film (os error x).mkv (os error 7"), "film (os error x).mkv (os error 7");
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Text {
 
     /// Text that already consists of lines, such as the help: its line feeds stay.
     #[must_use]
-    pub fn of_lines(lines: &str) -> Self {
+    pub fn from_lines(lines: &str) -> Self {
         let mut text = Self::default();
         lines.lines().for_each(|line| text.push_line(line));
         text
@@ -147,7 +147,7 @@ mod tests {
         let _ = write!(text, "{UNSAFE}{SAFE}");
         text.end_line();
         assert_eq!(text.as_str(), format!("a\\nb\n{}{SAFE}\n", Escaped(UNSAFE)));
-        assert_eq!(Text::of_lines("a\tb\r\n\nc").as_str(), "a\\tb\n\nc\n");
+        assert_eq!(Text::from_lines("a\tb\r\n\nc").as_str(), "a\\tb\n\nc\n");
     }
 
     #[test]

@@ -68,9 +68,7 @@ pub const INTEGRITY_CHECK_POLL_INTERVAL: Duration = ms(5);
 // The database: lock file, counts, backups.
 
 /// A start waits this long for the lock: the daemon that holds it may be exiting.
-pub const LOCK_TIMEOUT: Duration = s(1);
-/// Between two attempts to take the lock.
-pub const LOCK_RETRY_INTERVAL: Duration = ms(10);
+pub const LOCK_RETRY: RetryPolicy = RetryPolicy::every(ms(10)).within(s(1));
 /// One read of a count takes this long, because a read blocks writers.
 pub const COUNT_READ_TIME: Duration = ms(20);
 /// Between two reads of a count, so that a waiting writer can begin.
@@ -116,6 +114,12 @@ pub const LOG_FAILURE_FLUSH_TIMEOUT: Duration = s(1);
 /// A thread of tokio's pool ends after it had no work for this long.
 pub const POOL_THREAD_IDLE_TIMEOUT: Duration = s(1);
 
+// Descriptors.
+
+/// A call that opens a file is repeated this long while the process has no descriptor left. The limit counts from the
+/// beginning of the shortage. It is longer than [`HTTP_EVICTION_AGE`], after which connections are closed.
+pub const DESCRIPTOR_RETRY: RetryPolicy = RetryPolicy::every(ms(10)).within(s(2));
+
 // HTTP.
 
 /// A connection without a request is closed after this.
@@ -134,7 +138,9 @@ pub const HTTP_SWEEP_INTERVAL: Duration = ms(500);
 pub const HTTP_EVICTION_AGE: Duration = s(1);
 /// After accept(2) failed for lack of descriptors or memory: other threads may free some.
 pub const HTTP_ACCEPT_RETRY_INTERVAL: Duration = ms(10);
-/// Between two warnings about the same lack.
+/// After connections were closed in a shortage of descriptors, so that new connections do not take the descriptors.
+pub const HTTP_SHORTAGE_PAUSE: Duration = ms(100);
+/// Between two warnings about a lack of descriptors.
 pub const HTTP_WARNING_INTERVAL: Duration = s(60);
 /// The socket is read for this long after a response for which the client may not have waited. Closing it with unread
 /// bytes would reset the connection, and the client could lose the response (RFC 9112, section 9.6).
@@ -153,15 +159,15 @@ pub const API_COUNT_RETRY_INTERVAL: Duration = s(1);
 
 // The scanner: what is scanned when.
 
-/// The scheduler looks for queued jobs, and at running scans, at this interval.
+/// The engine reads queued jobs, and checks the heartbeats of running scans, at this interval.
 pub const SCHEDULER_POLL_INTERVAL: Duration = s(1);
-/// The scheduler pauses for this long between two rounds, also when something is due already.
+/// The engine pauses for this long between two rounds, also when something is due already.
 pub const SCHEDULER_MIN_INTERVAL: Duration = ms(10);
-/// The scheduler's own thread waits this long for a locked database.
+/// The engine's thread waits this long for a locked database.
 pub const SCHEDULER_BUSY_TIMEOUT: Duration = ms(200);
-/// At a stop, the scheduler waits this long for scans to record their end.
+/// At a stop, the engine waits this long for scans to record their end.
 pub const SCHEDULER_STOP_TIMEOUT: Duration = ms(800);
-/// At a stop, the scanner waits this long for the scheduler: longer than [`SCHEDULER_STOP_TIMEOUT`], and less than a
+/// At a stop, the scanner waits this long for the engine: longer than [`SCHEDULER_STOP_TIMEOUT`], and less than a
 /// second.
 pub const SCANNER_STOP_TIMEOUT: Duration = ms(950);
 /// Until the next scan after a failure of the database.

@@ -1,5 +1,5 @@
-//! argv → [`Parsed`]: argh's parser, after a check of the names by the flags that the commands declare. It gives
-//! `--flag=value` and a did-you-mean.
+//! argv → [`Parsed`]. Names are checked against the declared flags before argh parses them, which adds
+//! `--flag=value` and suggestions for misspelt names.
 
 use std::ffi::OsString;
 
@@ -8,30 +8,30 @@ use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs};
 use super::{Command, Vpo};
 use crate::config::error::nearest;
 
-/// What the command line asks for.
+/// The parsed command line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Parsed {
     /// A command.
     Command(Command),
-    /// `--help`: this text.
+    /// `--help`, with its text.
     Help(String),
     /// `--version`
     Version,
 }
 
-/// The command line is wrong (`EX_USAGE`).
+/// The command line is invalid (`EX_USAGE`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: run `vpo{command} --help` for what there is")]
+#[error("{what}; see `vpo{command} --help`")]
 pub struct UsageError {
     what: String,
-    /// The command with a space before it, once it is known.
+    /// The command with a leading space; empty if there is none.
     command: String,
 }
 
-/// Parses argv, the program's name first.
+/// Parses argv, program name first.
 ///
 /// # Errors
-/// When it is not UTF-8, or not what a command takes.
+/// If argv is not UTF-8, or no command accepts it.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageError> {
     let mut words = Vec::new();
     for arg in args.into_iter().skip(1) {
@@ -58,8 +58,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageEr
     }
 }
 
-/// Refuses flags and arguments that no command takes, and gives `--port=80` as `--port 80`, which is all that argh
-/// knows. With the command, a space before it.
+/// Rejects flags and arguments that the command does not accept, and splits `--port=80` into `--port 80`, because
+/// argh does not support the former. Also returns the command with a leading space.
 fn checked(words: Vec<String>) -> Result<(Vec<String>, String), UsageError> {
     let vpo = Vpo::get_args_info();
     let (mut taken, mut command, mut is_flag_end) = (&vpo, String::new(), false);
@@ -103,14 +103,14 @@ fn is_named(flag: &FlagInfo<'_>, name: &str) -> bool {
     flag.long == name || flag.short.is_some_and(|short| name == format!("-{short}"))
 }
 
-/// What is wrong with an argument that is not `taken`, with the name that was probably meant; `rest` follows it.
+/// The message for an argument that is not in `taken`, with a similar name if there is one. `rest` follows it in argv.
 fn unknown(given: &str, taken: &CommandInfoWithArgs, rest: &[String]) -> String {
     if given.is_empty() {
         return "unknown argument \"\" (a variable that is not set?)".into();
     }
     let name = given.split('=').next().unwrap_or_default();
     if let Some(example) = misplaced(name, taken, rest) {
-        return format!("{name} stands before the command: put it after, as in `{example}`");
+        return format!("{name} must follow the command, as in `{example}`");
     }
     let flags = taken.flags.iter().filter(|flag| !flag.hidden).map(|flag| flag.long);
     let names: Vec<&str> = match &taken.commands[..] {
@@ -121,7 +121,7 @@ fn unknown(given: &str, taken: &CommandInfoWithArgs, rest: &[String]) -> String 
     };
     match nearest(given, names) {
         Some(meant) if meant == given => {
-            format!("{given} stands behind --, where nothing is a flag: put it before")
+            format!("{given} follows --, after which no argument is a flag: put it before --")
         }
         Some(meant) => format!("unknown argument {given}, did you mean {meant}?"),
         None if given.contains(|c: char| c.is_whitespace() || c.is_control()) => {
@@ -131,11 +131,11 @@ fn unknown(given: &str, taken: &CommandInfoWithArgs, rest: &[String]) -> String 
     }
 }
 
-/// How to give `flag`, where it stands before the command and belongs after it.
+/// An example of `flag` after the command that accepts it.
 fn misplaced(flag: &str, taken: &CommandInfoWithArgs, rest: &[String]) -> Option<String> {
     let commands = &taken.commands;
     let given = commands.iter().find(|command| rest.iter().any(|word| word == command.name));
-    // The command that was given if it takes the flag, else the first that does.
+    // The given command if it accepts the flag, else the first that does.
     given.into_iter().chain(commands).find_map(|command| {
         let found = command.command.flags.iter().find(|own| is_named(own, flag))?;
         let value = if matches!(found.kind, FlagInfoKind::Option { .. }) { " …" } else { "" };

@@ -1,4 +1,4 @@
-//! `vpo backup FILE`: the library as one complete file, checked.
+//! `vpo backup FILE`: copies the database into one file and checks the copy.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -40,14 +40,14 @@ pub fn run(args: &BackupArgs) -> ExitCode {
     let mut text = Text::default();
     text.push_line(format_args!(
         "{path}: {}, {}, checked ({:.2} s)",
-        known(made.files),
+        count_files(made.files),
         inspect::bytes(made.bytes),
         made.took.as_secs_f64()
     ));
     output::print(&text)
 }
 
-/// Says why nothing was done, and gives the exit code.
+/// Reports why nothing was done, and returns the exit code.
 pub(super) fn failed(error: &Error, stop: &Stop) -> ExitCode {
     match (error, stop.code()) {
         (_, Some(code)) => {
@@ -58,7 +58,7 @@ pub(super) fn failed(error: &Error, stop: &Stop) -> ExitCode {
     }
 }
 
-/// How many files a library knows, in words.
-pub(super) fn known(files: u64) -> String {
+/// `1 file`, `2 files`.
+pub(super) fn count_files(files: u64) -> String {
     format!("{files} {}", if files == 1 { "file" } else { "files" })
 }

@@ -11,21 +11,21 @@ use crate::config::{Config, Origin, Resolved, Shown};
 /// Runs `vpo config`.
 #[must_use]
 pub fn run(args: &ConfigArgs) -> ExitCode {
-    // With the secrets, also where it only prints: what would keep the daemon from starting is said here too.
+    // Reads the token too, so that every problem that prevents a start is reported here.
     match configure(&args.layer(), Config::resolve) {
-        Ok(resolved) => output::print(&if args.check { verdict(&resolved) } else { toml(&resolved) }),
+        Ok(resolved) => output::print(&if args.check { confirmation(&resolved) } else { toml(&resolved) }),
         Err(code) => code,
     }
 }
 
-fn verdict(resolved: &Resolved) -> Text {
+fn confirmation(resolved: &Resolved) -> Text {
     match &resolved.file {
         Some(file) => Text::line(format_args!("OK: {} is valid", file.display())),
         None => Text::line("OK: valid, without a configuration file"),
     }
 }
 
-/// The configuration as a file that leads to the same configuration.
+/// The configuration as a TOML file that results in the same configuration.
 fn toml(resolved: &Resolved) -> Text {
     let mut text = Text::default();
     let shown = resolved.config.shown();
@@ -52,12 +52,12 @@ fn line(field: &str, shown: &Shown, origin: Option<&Origin>) -> String {
     }
 }
 
-/// A value as TOML writes it on one line, with what a terminal would obey as `\u001b`.
+/// A value as TOML on one line. Characters that control a terminal are escaped as `\u001b`.
 fn written(value: &toml::Value) -> String {
     let plain = value.to_string();
     match value {
         _ if !plain.contains(is_unsafe) => plain,
-        // What JSON writes as a string is one of TOML's basic strings.
+        // A string in JSON is also a basic string in TOML.
         toml::Value::String(text) => to_json(text).unwrap_or(plain),
         toml::Value::Array(items) => {
             format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", "))

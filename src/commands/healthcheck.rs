@@ -1,7 +1,7 @@
-//! `vpo healthcheck`: asks the running daemon over HTTP; exit 0 healthy, 1 not, and one line that says why.
+//! `vpo healthcheck`: queries the running daemon over HTTP. Exit code 0 healthy, 1 not, and one line with the reason.
 //!
-//! It finds the daemon through the lock file that the daemon holds, so it follows `--port 9000`, port 0 and a
-//! Unix socket without being told. It opens no database, binds nothing, starts no runtime and needs no secret.
+//! The address comes from the lock file of the daemon, so `--port 9000`, port 0 and a Unix socket need no further
+//! flags. The command does not open the database, start a runtime, or read the access token.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -19,30 +19,30 @@ use crate::cli::{HealthcheckArgs, Route};
 use crate::config::{Config, ConfigError, Environment};
 use crate::library::lock::{self, Found, Holder};
 
-/// Longest answer that is read; the daemon's own are far shorter.
-const LONGEST: u64 = 256 * 1024;
+/// Maximum bytes of an answer that are read. The answers of the daemon are far shorter.
+const MAX_ANSWER_BYTES: u64 = 256 * 1024;
 
-/// Why the daemon cannot be called healthy.
+/// Why the daemon is not healthy.
 #[derive(Debug, thiserror::Error)]
 enum Unhealthy {
     #[error("no daemon runs on {0}")]
     NotRunning(String),
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("{0} has locked the library, and does not listen")]
+    #[error("{0} has locked the database, but does not listen on an address")]
     NotListening(Holder),
     #[error(
-        "the daemon listens on a socket without a name, or with one that is no text: give its .socket unit another ListenStream="
+        "the daemon listens on a socket without a name, or whose name is not text; give its .socket unit another ListenStream="
     )]
     Nameless,
     #[error("no answer at {address}: {source}")]
     NoAnswer { address: String, source: io::Error },
     #[error("no answer within {0} s")]
     Late(f64),
-    #[error("{address} does not answer as vpo does ({what}): does another program listen there?")]
+    #[error("{address} is not a vpo daemon ({what}); another program may listen there")]
     Foreign { address: String, what: String },
     #[error("{0}")]
-    Told(String),
+    Reported(String),
     #[error("cannot start a thread: {0}; raise the limit on tasks (ulimit -u)")]
     Thread(#[source] io::Error),
 }
@@ -50,15 +50,15 @@ enum Unhealthy {
 /// Runs `vpo healthcheck`.
 #[must_use]
 pub fn run(args: &HealthcheckArgs) -> ExitCode {
-    let (tell, told) = mpsc::sync_channel(1);
+    let (sender, receiver) = mpsc::sync_channel(1);
     let (timeout, args) = (args.timeout, args.clone());
-    // A thread of its own: not one of the ways to wait (a dead network share under the library, a connect, a
-    // byte an hour) may outlast the timeout. The exit does not wait for it.
-    let asked = std::thread::Builder::new().spawn(move || {
-        let _ = tell.send(ask(&args));
+    // On a thread, so that the timeout covers a hung network share, the connect and a slow answer. The exit does
+    // not join the thread.
+    let thread = std::thread::Builder::new().spawn(move || {
+        let _ = sender.send(query(&args));
     });
-    let outcome = match asked {
-        Ok(_) => told.recv_timeout(timeout).unwrap_or(Err(Unhealthy::Late(timeout.as_secs_f64()))),
+    let outcome = match thread {
+        Ok(_) => receiver.recv_timeout(timeout).unwrap_or(Err(Unhealthy::Late(timeout.as_secs_f64()))),
         Err(error) => Err(Unhealthy::Thread(error)),
     };
     match outcome {
@@ -74,30 +74,29 @@ pub fn run(args: &HealthcheckArgs) -> ExitCode {
     }
 }
 
-/// The first problem, for a probe's line is said again at every probe; the rest is for `vpo config --check`.
+/// The first problem. Probes repeat, so their output stays on one line.
 fn in_one_line(error: &ConfigError) -> String {
     let first = error.problems.first().map(ToString::to_string).unwrap_or_default();
     match error.problems.len().saturating_sub(1) {
         0 => first,
-        more => format!("{first} (and {more} more: run `vpo config --check`)"),
+        more => format!("{first} (and {more} more; see `vpo config --check`)"),
     }
 }
 
-/// What the daemon says.
-fn ask(args: &HealthcheckArgs) -> Result<String, Unhealthy> {
+fn query(args: &HealthcheckArgs) -> Result<String, Unhealthy> {
     probe(&locate(args)?, args.route)
 }
 
-/// Where the daemon listens.
+/// The address on which the daemon listens.
 fn locate(args: &HealthcheckArgs) -> Result<Address, Unhealthy> {
     let (flags, environment) = (args.layer(), Environment::from_process());
-    let library = Config::library_path(&flags, &environment)?;
-    let not_running = || Unhealthy::NotRunning(library.display().to_string());
-    match lock::find(&library, environment.runtime_directory()) {
+    let database = Config::database_path(&flags, &environment)?;
+    let not_running = || Unhealthy::NotRunning(database.display().to_string());
+    match lock::find(&database, environment.runtime_directory()) {
         Ok(Found::Held(Holder { address: Some(address), .. })) => return Ok(address),
         Ok(Found::Held(holder)) => return Err(Unhealthy::NotListening(holder)),
         Ok(Found::NotHeld) => return Err(not_running()),
-        // No lock file, or none that this user may read: the configuration must do.
+        // Without a lock file that this user may read, the configured address is used.
         Ok(Found::NoFile) | Err(_) => {}
     }
     let server = Config::resolve_without_secrets(&flags, &environment)?.config.server;
@@ -107,7 +106,7 @@ fn locate(args: &HealthcheckArgs) -> Result<Address, Unhealthy> {
     Ok(Address::Tcp(SocketAddr::new(server.bind, server.port)))
 }
 
-/// Who listens everywhere is asked on the loopback.
+/// Replaces the unspecified address with the loopback address.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -135,12 +134,12 @@ fn probe(address: &Address, route: Route) -> Result<String, Unhealthy> {
         Address::Nameless => return Err(Unhealthy::Nameless),
     };
     match answer {
-        Ok(answer) => judge(&answer, &shown, route),
+        Ok(answer) => interpret(&answer, &shown, route),
         Err(source) => Err(Unhealthy::NoAnswer { address: shown, source }),
     }
 }
 
-/// Connects to a socket in Linux' abstract namespace.
+/// Connects to a socket in the abstract namespace of Linux.
 fn connect_abstract(name: &str) -> io::Result<UnixStream> {
     UnixStream::connect_addr(&std::os::unix::net::SocketAddr::from_abstract_name(name)?)
 }
@@ -157,11 +156,11 @@ fn exchange(mut stream: impl Read + Write, route: Route) -> io::Result<Vec<u8>> 
     );
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::with_capacity(1024);
-    stream.take(LONGEST).read_to_end(&mut answer)?;
+    stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;
     Ok(answer)
 }
 
-/// What is read of `/health`.
+/// The parts of `/health` that are read.
 #[derive(Deserialize)]
 struct Health {
     phase: String,
@@ -176,15 +175,15 @@ struct Check {
     detail: Option<String>,
 }
 
-/// Whether an answer says healthy, and one line of why.
-fn judge(answer: &[u8], address: &str, route: Route) -> Result<String, Unhealthy> {
+/// Summarises an answer in one line.
+fn interpret(answer: &[u8], address: &str, route: Route) -> Result<String, Unhealthy> {
     let foreign = |what: String| Unhealthy::Foreign { address: address.to_owned(), what };
     let text = String::from_utf8_lossy(answer);
     let (head, body) =
-        text.split_once("\r\n\r\n").ok_or_else(|| foreign("the answer is not whole HTTP".into()))?;
+        text.split_once("\r\n\r\n").ok_or_else(|| foreign("the answer is not complete HTTP".into()))?;
     let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).unwrap_or("no status");
     if route == Route::Livez && status == "200" {
-        // Any web server says 200; only the body is ours.
+        // Any web server may answer 200, so the body is checked too.
         return match serde_json::from_str::<serde_json::Value>(body) {
             Ok(answer) if answer["status"] == "alive" => Ok("alive".into()),
             _ => Err(foreign("status 200, but not the JSON of vpo".into())),
@@ -207,7 +206,7 @@ fn judge(answer: &[u8], address: &str, route: Route) -> Result<String, Unhealthy
     }
     for check in health.checks.into_iter().filter(is_wanted) {
         let reason = check.reason.unwrap_or(check.status);
-        // What a warning is about is for `/health` and the log: this line is said again at every probe.
+        // Details of warnings are in `/health` and the log. Probes repeat, so this line stays short.
         let detail = check.detail.filter(|_| !is_healthy).map(|detail| format!(" ({detail})"));
         parts.push(format!("{} {reason}{}", check.name, detail.unwrap_or_default()));
     }
@@ -215,8 +214,8 @@ fn judge(answer: &[u8], address: &str, route: Route) -> Result<String, Unhealthy
     if is_healthy {
         Ok(line)
     } else if line.is_empty() {
-        Err(Unhealthy::Told("the database is disconnected".into()))
+        Err(Unhealthy::Reported("the database is disconnected".into()))
     } else {
-        Err(Unhealthy::Told(line))
+        Err(Unhealthy::Reported(line))
     }
 }

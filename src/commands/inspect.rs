@@ -1,4 +1,4 @@
-//! `vpo inspect FILE`: the container and its tracks, as a table or JSON.
+//! `vpo inspect FILE`: prints the container and its tracks, as a table or JSON.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::base::text::{Escaped, Text};
 use crate::cli::InspectArgs;
 use crate::media::{self, MediaInfo, Track};
 
-/// Runs `vpo inspect`: a file that cannot be read is said and passed over.
+/// Runs `vpo inspect`. Reports a file that cannot be read, and continues with the next.
 #[must_use]
 pub fn run(args: &InspectArgs) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
@@ -49,7 +49,7 @@ fn inspect(path: &Path) -> Result<(MediaInfo, u64), media::Error> {
     Ok((media::probe(file)?, size))
 }
 
-/// One line; the keys and their order are a contract.
+/// Prints one line. The keys and their order are a contract.
 fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ExitCode {
     #[derive(Serialize)]
     struct File<'a> {
@@ -96,14 +96,14 @@ fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ExitCode {
         path,
         size_bytes,
         container_format: info.container_format,
-        // Containers are no finer, and nobody wants to read 2.9666666666666663.
+        // Containers do not store more digits.
         duration_seconds: info.duration_seconds.map(|seconds| (seconds * 1e6).round() / 1e6),
         tracks: info.tracks.iter().enumerate().map(Row::new).collect(),
     };
     output::print_json(&file)
 }
 
-/// A heading, and an aligned line for each track.
+/// Appends a heading, and an aligned line for each track.
 fn show(text: &mut Text, path: &str, size: u64, info: &MediaInfo) {
     text.push_line(path);
     let duration = info.duration_seconds.map(|seconds| format!(", {}", clock(seconds))).unwrap_or_default();
@@ -128,7 +128,7 @@ fn show(text: &mut Text, path: &str, size: u64, info: &MediaInfo) {
 }
 
 fn cells((index, track): (usize, &Track)) -> [String; 7] {
-    // Escaped before their columns are counted.
+    // Escaped before the width is measured.
     let escaped = |text: &str| Escaped(text).to_string();
     let or_dash = |text: Option<&str>| escaped(text.unwrap_or("-"));
     let size = track.width.zip(track.height).map(|(width, height)| format!("{width}x{height}"));
@@ -149,7 +149,7 @@ fn cells((index, track): (usize, &Track)) -> [String; 7] {
     ]
 }
 
-/// `4.7 GB`, in powers of 1000 as file managers have it.
+/// `4.7 GB`, in powers of 1000 as in file managers.
 pub(super) fn bytes(size: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if size < 1000 {

@@ -1,10 +1,10 @@
-//! What commands write: results on standard output, complaints on standard error.
+//! The output of commands: results on standard output, errors on standard error.
 //!
-//! Results are [`Text`] for people or JSON. Neither can contain a character that a terminal obeys, so a file's name cannot
-//! set the title, clear the screen or forge a line. A command that gives raw bytes to programs gets a function of its own
-//! here, which refuses a terminal.
+//! Results are [`Text`] or JSON. Neither can contain a character that controls a terminal, so a file name cannot
+//! set the title, clear the screen or forge a line. A command that writes raw bytes for programs needs a function of
+//! its own here, which refuses a terminal.
 //!
-//! Neither `println!` nor `eprintln!`: they panic when the reader has gone or the disk is full.
+//! `println!` and `eprintln!` are not used: they panic if the pipe is closed or the disk is full.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -18,13 +18,13 @@ use crate::base::error::chain;
 use crate::base::text::{Text, to_json};
 use crate::telemetry;
 
-/// Writes a command's result; 0, also when the reader (`head`) wanted no more.
+/// Writes the result of a command. Returns 0, also if the pipe was closed (by `head`).
 #[must_use]
 pub fn print(text: &Text) -> ExitCode {
     write(text.as_str())
 }
 
-/// Writes a command's result as JSON on one line; as [`print()`].
+/// Writes the result of a command as JSON on one line, as [`print()`].
 #[must_use]
 pub fn print_json(value: &impl Serialize) -> ExitCode {
     match to_json(value) {
@@ -33,13 +33,13 @@ pub fn print_json(value: &impl Serialize) -> ExitCode {
     }
 }
 
-/// Writes what cannot contain anything that a terminal obeys.
+/// Writes text that is already escaped.
 fn write(text: &str) -> ExitCode {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             complain(&format_args!(
-                "cannot write to standard output: {error}: make room, or send it elsewhere"
+                "cannot write to standard output: {error}; free some space, or redirect the output"
             ));
             ExitCode::from(EXIT_FAILURE)
         }
@@ -47,17 +47,17 @@ fn write(text: &str) -> ExitCode {
     }
 }
 
-/// Says on one line of standard error what is wrong: `vpo: what: where: what to do`.
+/// Writes an error on one line of standard error: `vpo: what: where: what to do`.
 pub fn complain(what: &dyn Display) {
     telemetry::complain(what);
 }
 
-/// Says on one line of standard error what someone may want to know.
+/// Writes a warning on one line of standard error.
 pub fn warn(what: &dyn Display) {
     complain(&format_args!("warning: {what}"));
 }
 
-/// Says an error with its chain of sources, each once, and gives the exit code back.
+/// Writes an error with its causes on one line of standard error, and returns the exit code.
 #[must_use]
 pub fn fail(error: &(dyn Error + 'static), code: u8) -> ExitCode {
     complain(&chain(error));

@@ -1,11 +1,11 @@
-//! `vpo restore FILE`: a backup in the library's place.
+//! `vpo restore FILE`: replaces the database with a backup.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::backup::{failed, known};
+use super::backup::{count_files, failed};
 use super::{EXIT_FAILURE, configure, inspect, output};
 use crate::base::signals::Stop;
 use crate::base::text::Text;
@@ -53,19 +53,19 @@ fn text(restored: &Restored) -> Text {
     text.push_line(format_args!(
         "{}: restored, {}, {}, checked ({:.2} s)",
         restored.path.display(),
-        known(restored.files),
+        count_files(restored.files),
         inspect::bytes(restored.bytes),
         restored.took.as_secs_f64()
     ));
     if let Some(kept) = &restored.kept {
         let kept = kept.display();
-        text.push_line(format_args!("the library from before is kept as {kept}; to remove it: rm '{kept}'*"));
+        text.push_line(format_args!("the previous database is kept as {kept}; to remove it: rm '{kept}'*"));
     }
     for aside in &restored.aside {
-        text.push_line(format_args!("a log of the lost library is kept as {}", aside.display()));
+        text.push_line(format_args!("the log of a lost database is kept as {}", aside.display()));
     }
     if let Some(daemon) = &restored.daemon {
-        text.push_line(format_args!("{daemon} takes it into use within 2 s"));
+        text.push_line(format_args!("{daemon} adopts it within 2 s"));
     }
     text
 }

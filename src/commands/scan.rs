@@ -1,8 +1,7 @@
-//! `vpo scan [PATH…]`: one scan now, in the foreground or as a job for the running daemon.
+//! `vpo scan [PATH…]`: scans once, in the foreground or through the running daemon.
 //!
-//! Whoever holds the library's lock scans: this process where no daemon does, else the daemon, for which a job
-//! is queued. A PATH below a configured root is looked at as a part of it; one that is under none is a root of
-//! its own for this one scan.
+//! The process that holds the lock of the database scans. If that is a daemon, a job is queued for it. A PATH below a
+//! configured root is scanned as a part of that root. Any other PATH is a root for this scan only.
 
 mod foreground;
 mod remote;
@@ -27,14 +26,15 @@ use crate::library::{self, Library, OpenError};
 use crate::scan;
 use crate::telemetry::{self, Telemetry};
 
-/// Interrupted from the terminal (128 + SIGINT), as shells have it; SIGTERM likewise.
+/// 128 + SIGINT, as in shells.
 const EXIT_INTERRUPTED: u8 = 130;
+/// 128 + SIGTERM, as in shells.
 const EXIT_TERMINATED: u8 = 143;
 
-/// What stops a scan: SIGINT and SIGTERM.
+/// SIGINT and SIGTERM, which stop a scan.
 type Signals = (Signal, Signal);
 
-/// Listens to what stops a scan, for `runtime`.
+/// Installs the handlers of the signals that stop a scan.
 fn listen(runtime: &Runtime) -> io::Result<Signals> {
     let _runtime = runtime.enter();
     with_signals_blocked(|| Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)))?
@@ -43,12 +43,12 @@ fn listen(runtime: &Runtime) -> io::Result<Signals> {
 /// Runs `vpo scan`.
 #[must_use]
 pub fn run(args: &ScanArgs) -> ExitCode {
-    // A scan needs no secret, and whoever starts it may not be allowed to read the daemon's.
+    // A scan does not need the token, and its user may not be allowed to read it.
     let config = match configure(&args.layer(), Config::resolve_without_secrets) {
         Ok(resolved) => resolved.config,
         Err(code) => return code,
     };
-    // Within, the log's thread starts, which is to take no signal from the one that has handlers.
+    // The thread of the log must not receive these signals.
     let telemetry = match with_signals_blocked(|| start_logging(&config)) {
         Ok(Ok(telemetry)) => telemetry,
         Ok(Err(error)) => return output::fail(&error, EXIT_FAILURE),
@@ -93,23 +93,22 @@ struct Part {
     targets: Vec<PathBuf>,
 }
 
-/// A PATH as roots are written. A `..` behind a name is refused: behind a symlink it is not what it seems, and
-/// the same files would be stored under two names.
+/// Makes a PATH absolute. Rejects `..` after a name: after a symlink it could store the same file under two names.
 fn absolute(path: &str, environment: &Environment) -> Result<PathBuf, String> {
     let whole = config::absolute(Path::new(path), environment)
-        .map_err(|complaint| format!("the path {path:?}: {complaint}"))?;
+        .map_err(|complaint| format!("cannot scan {path:?}: {complaint}"))?;
     if whole.components().any(|part| part == Component::ParentDir) {
-        return Err(format!("the path {path:?}: give it without .. behind a name"));
+        return Err(format!("cannot scan {path:?}: it contains .. after a name; give the path without it"));
     }
     Ok(whole)
 }
 
-/// What the arguments mean: every root without any; else each PATH with the root that it belongs to.
+/// The roots to scan: without a PATH all of them, else the root of each PATH.
 fn parts(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
     let whole = |root: &PathBuf| Part { root: root.clone(), targets: vec![root.clone()] };
     if paths.is_empty() {
         if roots.is_empty() {
-            return Err("nothing to scan: name a PATH, or set scan.roots".to_owned());
+            return Err("nothing to scan; give a PATH, or set scan.roots".to_owned());
         }
         return Ok(roots.iter().map(whole).collect());
     }
@@ -129,7 +128,7 @@ fn parts(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
             }
             None => parts.push(whole(path)),
         }
-        // A walk does not enter another root; who names a directory above one means that one too.
+        // A walk does not enter another root, so roots below PATH are added.
         parts.extend(roots.iter().filter(|root| root.starts_with(path) && *root != path).map(whole));
     }
     for part in &mut parts {
@@ -145,7 +144,7 @@ fn parts(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
     Ok(parts)
 }
 
-/// Warnings to standard error; `info` would only repeat the summary.
+/// Logs to standard error. Level `info` would only repeat the summary, so it becomes `warning`.
 fn start_logging(config: &Config) -> Result<Telemetry, telemetry::InitError> {
     Telemetry::init(telemetry::Options {
         level: match config.logging.level {

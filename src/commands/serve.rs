@@ -1,5 +1,5 @@
-//! `vpo serve`: the life of the daemon from its first moment to its last, in [`live`]. The composition root, the only place
-//! that names daemon, library and scan.
+//! `vpo serve`: starts, runs and stops the daemon; [`live`] lists the steps. This is the composition root, the only
+//! module that names daemon, library and scan.
 
 mod checks;
 mod manager;
@@ -53,8 +53,8 @@ enum ServeError {
     #[error(transparent)]
     Library(#[from] OpenError),
     #[error(
-        "error[database-damaged]: {} is damaged ({detail}), as {starts} starts have found. Restore a backup with `vpo restore`, or \
-         delete its lock file to start with it all the same", path.display()
+        "error[database-damaged]: {} is damaged ({detail}), and {starts} starts have found it so. Restore a backup with `vpo \
+         restore`; to start with the damaged database, delete its lock file", path.display()
     )]
     Damaged { path: PathBuf, detail: String, starts: u32 },
     #[error(transparent)]
@@ -62,14 +62,14 @@ enum ServeError {
     #[error(transparent)]
     Listen(#[from] http::BindError),
     #[error(
-        "cannot write the daemon's address for `vpo healthcheck`: {0}; free some space beside the library"
+        "cannot write the daemon's address for `vpo healthcheck`: {0}; free some space beside the database"
     )]
     Publish(#[from] LockError),
     #[error(
-        "cannot start the thread that checks the library: {0}; raise the limit on tasks (ulimit -u, TasksMax=)"
+        "cannot start the thread that checks the database: {0}; raise the limit on tasks (ulimit -u, TasksMax=)"
     )]
     Checks(#[source] io::Error),
-    #[error("a step of the start has crashed: {0}; please report this as a bug")]
+    #[error("the start crashed: {0}; please report this as a bug")]
     Crashed(#[from] JoinError),
     #[error(transparent)]
     Http(http::ServeError),
@@ -77,13 +77,13 @@ enum ServeError {
     HttpEnded(String),
 }
 
-/// Where the configuration comes from, at the start and again at each SIGHUP.
+/// The sources of the configuration besides the file. A reload reads them again.
 struct Sources {
     flags: Layer,
     environment: Environment,
 }
 
-/// The log, once it is set up.
+/// The log. Empty until it is set up.
 type Log = Arc<OnceLock<Telemetry>>;
 
 /// Runs `vpo serve`.
@@ -111,7 +111,7 @@ pub fn run(args: &ServeArgs) -> ExitCode {
     code
 }
 
-/// Reports why the daemon has failed: in the log, and on standard error if there is no log yet.
+/// Reports a failure in the log, or on standard error before the log is set up.
 fn report(error: &ServeError, log: &Log) -> ExitCode {
     if let ServeError::Config(error) = error {
         return refuse(error);
@@ -123,14 +123,14 @@ fn report(error: &ServeError, log: &Log) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The life of the daemon. What may block runs on threads that are never joined: the exit waits for requests and tasks until
-/// the shutdown timeout, and for nothing else.
+/// Runs the daemon from start to stop. Blocking work runs on threads that are never joined. The exit waits only for requests
+/// and tasks, until the shutdown timeout.
 async fn live(
     sources: Sources,
     socket: Result<Option<OwnedFd>, PassedSocketError>,
     log: Log,
 ) -> Result<ExitCode, ServeError> {
-    // Signals, before anything that is slow: a stop works at every moment of the start.
+    // Signals first, so that the daemon can be stopped during a slow start.
     let mut signals = Signals::install().map_err(ServeError::EventLoop)?;
     let manager = Manager::new(&sources.environment);
     manager.notifier.status(Phase::Starting.as_str());
@@ -175,15 +175,15 @@ async fn live(
         stop,
     };
 
-    // Ready, until a signal or a failure; then the stop.
+    // Ready until a signal or a failure. Then stop.
     let outcome = daemon.serve(&mut signals, address).await;
     stop::stop(daemon, signals, outcome).await
 }
 
-/// How the task of the HTTP server ended.
+/// The result of the task of the HTTP server.
 type HttpOutcome = Result<Result<(), http::ServeError>, JoinError>;
 
-/// A daemon that clients can reach.
+/// A daemon that accepts connections.
 struct Daemon {
     manager: Manager,
     status: Status,
@@ -219,7 +219,7 @@ impl Daemon {
     async fn until_stopped(&mut self, signals: &mut Signals) -> Result<Stop, ServeError> {
         let mut watchdog = self.manager.watchdog();
         let mut status = self.manager.status_ticks();
-        // SIGHUP during a reload leads to another one after it.
+        // A SIGHUP during a reload starts another reload after it.
         let mut reload_wanted = false;
         let mut reloading = None;
         loop {
@@ -238,7 +238,7 @@ impl Daemon {
                     reloading = None;
                     self.end_reload(done);
                 }
-                // That this runs shows that the event loop does.
+                // This branch runs only if the event loop does.
                 () = watchdog.next() => if self.status.health.is_alive() {
                     self.manager.notifier.watchdog();
                 },
@@ -250,7 +250,7 @@ impl Daemon {
         }
     }
 
-    /// Starts a reload on a thread of its own: the files may be on a disk that hangs.
+    /// Starts a reload on a thread, because the disk of the files may hang.
     fn begin_reload(&self) -> JoinHandle<Result<(), String>> {
         self.manager.notifier.reloading();
         let reload = Arc::clone(&self.reload);

@@ -1,4 +1,4 @@
-//! The process environment as a value: a snapshot, so that tests never touch the real one. It knows nothing of keys.
+//! The process environment as a value, so that tests can pass another one. It does not depend on the keys.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,17 +12,17 @@ pub struct Environment {
     current_directory: Option<PathBuf>,
 }
 
-/// A variable's value is not UTF-8.
+/// The value of a variable is not UTF-8.
 pub(super) struct NotUtf8;
 
 impl Environment {
-    /// The process's own: the only place that reads it.
+    /// Reads the environment of the process. No other code does.
     #[must_use]
     pub fn from_process() -> Self {
         Self { variables: std::env::vars_os().collect(), current_directory: std::env::current_dir().ok() }
     }
 
-    /// One with these variables and this current directory.
+    /// An environment with these variables and this current directory.
     pub fn new<N: Into<OsString>, V: Into<OsString>>(
         variables: impl IntoIterator<Item = (N, V)>,
         current_directory: impl Into<PathBuf>,
@@ -33,7 +33,7 @@ impl Environment {
         }
     }
 
-    /// A variable's value.
+    /// The value of a variable.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
@@ -45,13 +45,13 @@ impl Environment {
         self.directories("RUNTIME_DIRECTORY").next()
     }
 
-    /// The directories in a variable such as `$STATE_DIRECTORY`: systemd joins several with colons (systemd.exec(5)).
+    /// The directories in a variable such as `$STATE_DIRECTORY`, which systemd joins with colons (systemd.exec(5)).
     pub(super) fn directories(&self, name: &str) -> impl Iterator<Item = &Path> {
         let names = self.get(name).unwrap_or_default().as_bytes().split(|byte| *byte == b':');
         names.filter(|name| !name.is_empty()).map(|name| Path::new(OsStr::from_bytes(name)))
     }
 
-    /// A variable's value as text; an empty one counts as none, as for every variable that is not ours.
+    /// The value of a variable as text. An empty value counts as unset, as usual for variables other than `VPO_*`.
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, NotUtf8> {
         match self.get(name).map(OsStr::to_str) {
             Some(None) => Err(NotUtf8),
@@ -60,12 +60,12 @@ impl Environment {
         }
     }
 
-    /// Every variable whose name is UTF-8, in order of their names.
+    /// The variables whose names are UTF-8, sorted by name.
     pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &OsStr)> {
         self.variables.iter().filter_map(|(name, value)| Some((name.to_str()?, value.as_os_str())))
     }
 
-    /// The current directory, if there is one.
+    /// The current directory, if it exists.
     pub(super) fn current_directory(&self) -> Option<&Path> {
         self.current_directory.as_deref()
     }

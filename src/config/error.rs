@@ -1,20 +1,21 @@
-//! Problems and warnings of the configuration, each with its origin, and the guess at what was meant.
+//! Problems and warnings of the configuration, each with its origin; suggestions for misspelt names.
 
 use std::fmt;
 
 use super::origin::{Origin, abbreviated};
+use crate::base::error::plain;
 use crate::base::text::Escaped;
 
-/// One thing to say about the configuration: what, where, and what to do, on one line.
+/// A problem or warning, shown on one line: what, where, what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// What it concerns.
     pub subject: Subject,
     /// What was found.
     pub what: String,
-    /// Where.
+    /// Where it was found.
     pub origin: Origin,
-    /// What to do about it.
+    /// How to correct it.
     pub advice: String,
 }
 
@@ -23,9 +24,9 @@ pub struct Finding {
 pub enum Subject {
     /// The value of the key with this name.
     Key(&'static str),
-    /// A name that is no key's.
+    /// An unknown name.
     Name,
-    /// The file as a whole, which is not read.
+    /// The file as a whole. It is not read.
     File,
 }
 
@@ -33,13 +34,13 @@ impl Finding {
     pub(super) fn new(
         subject: Subject,
         origin: Origin,
-        what: impl Into<String>,
+        what: impl fmt::Display,
         advice: impl Into<String>,
     ) -> Self {
-        Self { subject, what: what.into(), origin, advice: advice.into() }
+        Self { subject, what: plain(what), origin, advice: advice.into() }
     }
 
-    /// What to say of a variable whose value is not UTF-8.
+    /// The problem of a variable whose value is not UTF-8.
     pub(super) fn not_utf8(subject: Subject, variable: &str) -> Self {
         Self::new(
             subject,
@@ -52,32 +53,32 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Names and values are cut where they are put in. Paths are shown whole, as long as they may be real ones.
+        // Names and values are truncated by the callers. A path is shown in full up to this length.
         const LONGEST: usize = 1000;
         write!(f, "{}: {}: {}", abbreviated(&self.what, LONGEST), self.origin, Escaped(&self.advice))
     }
 }
 
-/// The most problems that are reported: more than all keys can have in all layers. A file that is something else
-/// altogether has tens of thousands.
-pub const MOST_PROBLEMS: usize = 100;
+/// Maximum number of problems that are reported. All keys in all layers together have fewer. A file that is not
+/// a configuration file may have tens of thousands.
+pub const MAX_PROBLEMS: usize = 100;
 
-/// Why there is no configuration: the problems of every layer, never empty.
+/// The problems of all layers; at least one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", lines(.problems))]
 pub struct ConfigError {
-    /// What must be put right. After [`MOST_PROBLEMS`], the last one says that there are more.
+    /// The problems. If there are more than [`MAX_PROBLEMS`], the last entry states that.
     pub problems: Vec<Finding>,
-    /// What else was noticed; it may explain a problem.
+    /// Warnings, which may explain a problem.
     pub warnings: Vec<Finding>,
 }
 
 impl ConfigError {
-    /// Each problem once: ten empty roots are one mistake.
+    /// Reports each problem once: ten empty roots are one problem.
     pub(super) fn new(mut problems: Vec<Finding>, warnings: Vec<Finding>) -> Self {
         problems.dedup();
-        problems.truncate(MOST_PROBLEMS + 1);
-        if let Some(last) = problems.get_mut(MOST_PROBLEMS) {
+        problems.truncate(MAX_PROBLEMS + 1);
+        if let Some(last) = problems.get_mut(MAX_PROBLEMS) {
             last.what = "and more problems".into();
             last.advice = "correct those above first".into();
         }
@@ -89,14 +90,14 @@ fn lines(problems: &[Finding]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// The name among `known` that was probably meant by `given`: at most a third of it is wrong.
+/// The name among `known` that is most similar to `given`. At most a third of its characters differ.
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Longer than any name that there is by more than a third; to compare a whole file would take much memory.
+    // More than a third longer than any known name. The comparison of a long text would take much memory.
     if given.len() > 100 {
         return None;
     }
     let length = given.chars().count();
-    // A file may have tens of thousands of names: those too long or too short are told apart without a comparison.
+    // A file may have tens of thousands of names, so the lengths are compared first.
     let is_near = |distance: usize, name: &str| distance * 3 <= name.chars().count().max(3);
     known
         .into_iter()

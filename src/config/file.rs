@@ -1,7 +1,7 @@
-//! The TOML file: found, parsed once to a spanned table, each key deserialised alone.
+//! The TOML file: finds it, parses it once to a spanned table, and deserialises each key separately.
 //!
-//! The file is shared with other VPO programs: their sections are skipped, and their keys in our sections are
-//! named in one warning. Anything else that we do not know is an error.
+//! Other VPO programs use the same file. Their sections are ignored, and their keys in sections of this program
+//! lead to one warning. Any other unknown name is an error.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -15,10 +15,10 @@ use serde::de::value::MapDeserializer;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Finding, MOST_PROBLEMS, Subject, nearest};
+use super::error::{Finding, MAX_PROBLEMS, Subject, nearest};
 use super::keys::{KEYS, Key, OLDER_SECTION, OneKey, SECTIONS};
 use super::layer::Layer;
-use super::origin::{LONGEST_NAME, Origin, abbreviated};
+use super::origin::{MAX_NAME_LENGTH, Origin, abbreviated};
 use super::paths::{NoHome, Paths};
 
 /// Sections of other VPO programs.
@@ -35,7 +35,7 @@ const FOREIGN_SECTIONS: &[&str] = &[
     "profiles",
 ];
 
-/// Keys of other VPO programs in our sections.
+/// Keys of other VPO programs in sections of this program.
 pub(super) const FOREIGN_KEYS: &[(&str, &str)] = &[
     ("logging", "file"),
     ("logging", "include_stderr"),
@@ -44,16 +44,16 @@ pub(super) const FOREIGN_KEYS: &[(&str, &str)] = &[
     ("server", "rate_limit"),
 ];
 
-/// Far more than any configuration or token, far less than would hurt.
+/// Maximum size of the configuration file and of the file of the access token.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The file to read: the one that `named` (`--config`, else `VPO_CONFIG_PATH`) says, else the first of the default
-/// locations that exists, else none.
+/// The file to read: `named` (`--config`, else `VPO_CONFIG_PATH`), else the first default location that exists,
+/// else none.
 ///
 /// # Errors
-/// When a named file's path cannot be resolved, or when a place cannot be looked at: the file may be there, and with
-/// it the token that keeps strangers out. Only in the home directory that is a warning, for `HOME` is often another
-/// user's (`sudo`, or a container that is given a user), and then its file is meant for that user.
+/// If the path of a named file cannot be resolved, or a default location cannot be accessed. The file may exist
+/// there and set an access token, so it is not skipped. In the home directory it is skipped with a warning: `HOME`
+/// may belong to another user (`sudo`, a container with `--user`), whose file is not meant for this process.
 pub(super) fn find(
     named: Option<&(PathBuf, Origin)>,
     paths: &Paths<'_>,
@@ -74,7 +74,7 @@ pub(super) fn find(
         Err(NoHome::Unset) => None,
         Err(why) => {
             let origin = Origin::Variable("HOME".into());
-            let advice = "correct it; ~/.vpo/config.toml is not looked for";
+            let advice = "correct it; ~/.vpo/config.toml is not read";
             warnings.push(Finding::new(Subject::File, origin, why.to_string(), advice));
             None
         }
@@ -86,19 +86,19 @@ pub(super) fn find(
         .chain(iter::once(PathBuf::from("/etc/vpo/config.toml")));
     for place in places {
         let is_in_home = in_home.as_ref() == Some(&place);
-        // Of the link itself: a dangling one is there, and someone meant it to be read.
+        // Of the link itself: a dangling link is an error, not an absent file.
         match fs::symlink_metadata(&place) {
             Ok(_) => return Ok(Some(place)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             Err(error) if is_in_home => warnings.push(Finding::new(
                 Subject::File,
                 Origin::File(place),
-                format!("cannot look for it: {error}"),
-                "it is skipped; name the file with --config, or correct its directory's permissions",
+                format!("cannot access the configuration file: {error}"),
+                "it is skipped; name the file with --config, or correct the permissions of its directory",
             )),
             Err(error) => {
-                let what = format!("cannot look for the configuration file: {error}");
-                let advice = "correct its directory's permissions, or name another file with --config";
+                let what = format!("cannot access the configuration file: {error}");
+                let advice = "correct the permissions of its directory, or name another file with --config";
                 return Err(Finding::new(Subject::File, Origin::File(place), what, advice));
             }
         }
@@ -106,7 +106,7 @@ pub(super) fn find(
     Ok(None)
 }
 
-/// Why a file cannot be read as text.
+/// The reason why a file cannot be read as text.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
     #[error("cannot be read: {0}")]
@@ -117,14 +117,14 @@ pub(super) enum Unreadable {
     NotRegular,
     #[error("is larger than 1 MiB")]
     TooLarge,
-    /// With what is UTF-8 before the first byte that is not.
+    /// Holds the text before the first byte that is not UTF-8.
     #[error("is not UTF-8")]
     NotUtf8(String),
 }
 
 /// Reads a small regular file as text.
 pub(super) fn read_text(path: &Path) -> Result<String, Unreadable> {
-    // Looked at first, for opening a FIFO without a writer never returns.
+    // Before the file is opened, because open(2) of a FIFO without a writer blocks.
     let kind = fs::metadata(path)?.file_type();
     if kind.is_dir() {
         return Err(Unreadable::Directory);
@@ -141,11 +141,11 @@ pub(super) fn read_text(path: &Path) -> Result<String, Unreadable> {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         Unreadable::NotUtf8(String::from_utf8_lossy(valid).into_owned())
     })?;
-    // A byte order mark would count as a column.
+    // A byte order mark would be counted as a column.
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-/// The layer that a file makes; `named` says who named it, if someone did.
+/// Reads the layer of a file. `named` is the origin of its path, unless it is a default location.
 pub(super) fn layer(path: &Path, named: Option<&Origin>) -> Layer {
     let mut layer = Layer::default();
     let text = match read_text(path) {
@@ -166,7 +166,7 @@ pub(super) fn layer(path: &Path, named: Option<&Origin>) -> Layer {
         }
     };
     let (table, errors) = DeTable::parse_recoverable(&text);
-    // The first in the text. Those after it may be its consequences.
+    // Only the first in the text: later errors may follow from it.
     if let Some(error) = errors.iter().min_by_key(|error| start(error)) {
         let what = format!("not TOML: {}", error.message());
         let origin = Origin::place(path, &text, start(error));
@@ -176,23 +176,23 @@ pub(super) fn layer(path: &Path, named: Option<&Origin>) -> Layer {
     let mut reader = Reader { path, text: &text, layer, foreign: Vec::new() };
     reader.table(table.into_inner());
     let mut layer = reader.layer;
-    // In the order of the file, for that is how people go through it.
+    // In the order of the file.
     layer.problems.sort_by_key(|problem| problem.origin.position());
     layer
 }
 
-/// Where a syntax error begins, in bytes.
+/// The byte offset of a syntax error.
 fn start(error: &toml::de::Error) -> usize {
     error.span().unwrap_or_default().start
 }
 
-/// What to do about a syntax error at byte `at`.
+/// Advice for a syntax error at byte `at`.
 fn advice(text: &str, at: usize) -> &'static str {
     let before = text.get(..at).unwrap_or(text);
     let line = before.rfind('\n').map_or(0, |newline| newline + 1);
     let value =
         before[line..].find('=').map(|equals| text[line + equals + 1..].trim_start_matches([' ', '\t']));
-    // The parser takes text without quotes for a number, a truth value or a date.
+    // The parser reads text without quotes as a number, a boolean or a date.
     let is_bare = |value: &str| value.starts_with(|c: char| !c.is_control() && !"\"'[{#".contains(c));
     if value.is_some_and(is_bare) { "correct it; text must be in quotes" } else { "correct it" }
 }
@@ -209,9 +209,9 @@ impl Reader<'_> {
         Origin::place(self.path, self.text, span.start)
     }
 
-    /// Notes a problem, unless there are too many to report.
+    /// Adds a problem, unless there are too many to report.
     fn problem(&mut self, subject: Subject, span: &Range<usize>, what: String, advice: String) {
-        if self.layer.problems.len() <= MOST_PROBLEMS {
+        if self.layer.problems.len() <= MAX_PROBLEMS {
             self.layer.problems.push(Finding::new(subject, self.place(span), what, advice));
         }
     }
@@ -239,7 +239,7 @@ impl Reader<'_> {
     fn section(&mut self, section: &str, value: Spanned<DeValue<'_>>) {
         let span = value.span();
         let DeValue::Table(table) = value.into_inner() else {
-            let what = format!("{section} is no section");
+            let what = format!("{section} is not a section");
             self.problem(Subject::Name, &span, what, format!("write [{section}] on a line of its own"));
             return;
         };
@@ -266,7 +266,7 @@ impl Reader<'_> {
                     Some(meant) => format!("did you mean {meant}?"),
                     None => format!("remove it; [{section}] has {}", known.collect::<Vec<_>>().join(", ")),
                 };
-                let what = format!("unknown key {section}.{}", in_part(&name));
+                let what = format!("unknown key {section}.{}", truncated(&name));
                 self.problem(Subject::Name, &span, what, advice);
             }
         }
@@ -297,11 +297,11 @@ impl Reader<'_> {
     fn unknown(&mut self, span: &Range<usize>, name: &str, value: &DeValue<'_>) {
         let (what, meant) = if let DeValue::Table(_) = value {
             let meant = nearest(name, SECTIONS.iter().copied()).map(|name| format!("[{name}]"));
-            (format!("unknown section [{}]", in_part(name)), meant)
+            (format!("unknown section [{}]", truncated(name)), meant)
         } else {
             let key = KEYS.iter().find(|key| key.field == name).map(|key| key.name);
             let meant = key.or_else(|| nearest(name, KEYS.iter().map(|key| key.name)));
-            (format!("unknown key {}", in_part(name)), meant.map(str::to_owned))
+            (format!("unknown key {}", truncated(name)), meant.map(str::to_owned))
         };
         let advice = match meant {
             Some(meant) => format!("did you mean {meant}?"),
@@ -324,12 +324,12 @@ impl Reader<'_> {
     }
 }
 
-/// A name, cut to what fits into a message.
-fn in_part(name: &str) -> String {
-    abbreviated(name, LONGEST_NAME)
+/// A name, truncated for a message.
+fn truncated(name: &str) -> String {
+    abbreviated(name, MAX_NAME_LENGTH)
 }
 
-/// What a table holds, in the order of the file.
+/// The entries of a table, in the order of the file.
 fn in_order(table: DeTable<'_>) -> Vec<(Spanned<Cow<'_, str>>, Spanned<DeValue<'_>>)> {
     let mut entries: Vec<_> = table.into_iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);

@@ -1,7 +1,8 @@
-//! The declaration of each key: name, type, default, what a change takes, what a value must be, and its flag.
+//! The declaration of each key: name, type, default, whether a change needs a restart, valid values, and its flag.
 //!
-//! [`keys!`] hands it to the macros that make the rest of it: here what every source fills ([`Values`]) and the table of
-//! keys ([`KEYS`]), in `config` the effective configuration, in `cli` the flags of `vpo serve` and `vpo config`.
+//! [`keys!`] passes it to the macros that generate the rest: here the values of one source ([`Values`]) and the
+//! table of keys ([`KEYS`]), in `config` the effective configuration, in `cli` the flags of `vpo serve` and
+//! `vpo config`.
 
 use std::net::IpAddr;
 use std::num::NonZero;
@@ -13,14 +14,14 @@ use serde::de::DeserializeOwned;
 use super::value::{Extensions, Hosts, Seconds, Secret};
 use crate::base::log::{Format, Level, Output};
 
-/// Calls `$with!` with every key, section by section:
+/// Calls `$with!` with all keys, grouped by section:
 ///
 /// `name: TYPE = DEFAULT, restart or reload, "advice", flag "long" "value" "help" ['short'];`
 ///
-/// Without a default the value is an `Option`. `repeated` instead of `flag` is one that `cli` declares itself.
+/// Without a default the value is an `Option`. `repeated` marks a flag that `cli` declares itself.
 macro_rules! keys {
     ($with:ident) => { $with! {
-        /// `[server]`: the HTTP side.
+        /// `[server]`: the HTTP server.
         server: Server {
             /// Address to listen on.
             bind: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST), restart,
@@ -30,28 +31,28 @@ macro_rules! keys {
             port: u16 = 8321, restart,
                 "give a whole number from 0 to 65535 (0 = any free port)",
                 flag "port" "port" "port to listen on (default 8321; 0 = any free one)" ['p'];
-            /// How long a stop may take before what is left is cancelled.
+            /// Time after which a stop cancels the remaining requests and tasks.
             shutdown_timeout: Seconds<86_400> = Seconds::new(30), restart,
                 "give seconds from 0 to 86400, such as 30 or 2.5",
                 flag "shutdown-timeout" "seconds" "seconds that a stop may take (default 30)";
-            /// Most connections open at once.
+            /// Maximum number of open connections.
             max_connections: NonZero<u32> = NonZero::<u32>::MIN.saturating_add(1023), restart,
                 "give a whole number from 1 to 4294967295";
-            /// What clients must present, from `auth_token` or from `auth_token_file`.
+            /// The access token, from `auth_token` or from `auth_token_file`.
             auth_token: Secret, restart,
                 "give 1 to 1024 printable ASCII characters, without a space at either end";
             /// The file that `auth_token` was read from.
             auth_token_file: PathBuf, restart, "give the path of a file that holds the token";
-            /// Hosts that a request without a token may name besides those that are always allowed.
+            /// Further hosts that a request without a token may name.
             hosts: Hosts = Hosts::NONE, restart,
                 "give host names such as films.example.org, .example.org or * (in the file, a list of strings)";
         }
         /// `[database]`
         database: Database {
             /// The database file, absolute. The default depends on the environment.
-            path: PathBuf = PathBuf::new(), restart, "give the path of the library's file",
-                flag "database" "file" "the library's file (default ~/.vpo/library.db)";
-            /// Time between two checks of the whole file; 0 = only after the start and after faults.
+            path: PathBuf = PathBuf::new(), restart, "give the path of the database file",
+                flag "database" "file" "database file (default ~/.vpo/library.db)";
+            /// Time between two runs of `integrity_check`; 0 = only after the start and after faults.
             verify_interval: Seconds<31_536_000> = Seconds::new(86_400), restart,
                 "give seconds from 0 to 31536000, such as 86400 (0 = only after the start and after faults)";
         }
@@ -66,9 +67,9 @@ macro_rules! keys {
             /// Standard error or standard output.
             output: Output = Output::Stderr, restart, "give stderr or stdout";
         }
-        /// `[scan]`: which videos are recorded, and how scans are.
+        /// `[scan]`: which videos are recorded, and when roots are scanned.
         scan: Scan {
-            /// Directories of videos, absolute, none inside another; empty = the daemon only reads.
+            /// Directories of videos: absolute, none inside another. Without one the daemon only reads.
             roots: Vec<PathBuf> = Vec::new(), reload, "give directories (in the file, a list of strings)",
                 repeated "root";
             /// Watch the roots with inotify.
@@ -87,7 +88,7 @@ macro_rules! keys {
 }
 pub(crate) use keys;
 
-/// The older name of a section, and today's.
+/// The older name of a section, and the current one.
 pub(super) const OLDER_SECTION: (&str, &str) = ("library", "scan");
 
 /// A key of the configuration.
@@ -95,15 +96,15 @@ pub(super) const OLDER_SECTION: (&str, &str) = ("library", "scan");
 pub struct Key {
     /// `section.key`, as `[section]` and `key` in the file.
     pub name: &'static str,
-    /// The flag of `vpo serve`, if it has one.
+    /// Its flag of `vpo serve`, if any.
     pub flag: Option<&'static str>,
-    /// A reload applies a change of it; else it takes a restart.
+    /// A reload applies a change. Otherwise a change needs a restart.
     pub reload: bool,
-    /// What a value must be, as advice: "give …".
+    /// Valid values, as advice: "give …".
     pub expects: &'static str,
-    /// The section's name.
+    /// Name of the section.
     pub section: &'static str,
-    /// The name within its section.
+    /// Name within the section.
     pub field: &'static str,
 }
 
@@ -114,27 +115,27 @@ impl Key {
         format!("{}{}", section_prefix(self.section), self.field.to_ascii_uppercase())
     }
 
-    /// The key with this name, if there is one.
+    /// The key with this name.
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
         KEYS.iter().find(|key| key.name == name)
     }
 
-    /// Its value must never be shown.
+    /// Whether its value must not be shown.
     #[must_use]
     pub fn is_secret(&self) -> bool {
         self.name == "server.auth_token"
     }
 }
 
-/// What the variables of a section begin with: `VPO_SERVER_`.
+/// The prefix of a section's variables: `VPO_SERVER_`.
 pub(super) fn section_prefix(section: &str) -> String {
     format!("VPO_{}_", section.to_ascii_uppercase())
 }
 
-/// One key's value as a source holds it, read by deserialising a section that has nothing else.
+/// The value of one key in a source. It is read by deserialising a section that contains only this key.
 pub(super) trait OneKey {
-    /// What the source's deserialiser says when the value does not fit.
+    /// The error of the source's deserialiser.
     type Error;
     /// Deserialises the section `T` from this key alone.
     fn read<T: DeserializeOwned>(self) -> Result<T, Self::Error>;
@@ -150,7 +151,7 @@ macro_rules! flag {
     };
 }
 
-/// What a change takes.
+/// Whether a reload applies a change.
 macro_rules! is_reload {
     (reload) => {
         true
@@ -166,7 +167,7 @@ macro_rules! values {
         $($(#[$doc:meta])* $field:ident: $type:ty $(= $default:expr)?, $change:ident, $expects:literal
             $(, flag $long:tt $arg:tt $help:tt $([$short:tt])?)? $(, repeated $repeated:tt)?;)*
     })*) => {
-        /// Every key as an option; `None` where the source does not give it.
+        /// The values of one source; `None` for a key that it does not set.
         #[derive(Clone, Debug, Default, PartialEq)]
         pub(super) struct Values {
             $(pub(super) $section: $Section,)*
@@ -190,11 +191,11 @@ macro_rules! values {
             field: stringify!($field),
         },)*)*];
 
-        /// The sections' names.
+        /// The names of the sections.
         pub const SECTIONS: &[&str] = &[$(stringify!($section)),*];
 
         impl Values {
-            /// Takes over what `above` has.
+            /// Overwrites values with those of the layer `above`.
             pub(super) fn overlay(&mut self, above: Self) {
                 $($(if above.$section.$field.is_some() {
                     self.$section.$field = above.$section.$field;

@@ -1,11 +1,11 @@
-//! One source of configuration as it was read: its values, where each stands, and what was wrong with it.
+//! One source of configuration as it was read: its values, their origins, its problems.
 
 use std::mem;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::{Finding, Subject};
 use super::keys::{KEYS, Key, OneKey, Values};
-use super::origin::{LONGEST_NAME, Origin, Origins, abbreviated};
+use super::origin::{MAX_NAME_LENGTH, Origin, Origins, abbreviated};
 use super::paths::Paths;
 
 /// One source of configuration.
@@ -20,10 +20,10 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// The layer of the command line: the file that `--config` names, values as typed by flag, and the roots.
+    /// The layer of the command line: the file of `--config`, the values by flag, and the roots.
     ///
     /// # Panics
-    /// When no key has the flag: a mistake in `cli`, which the first test finds.
+    /// If no key has the flag, which is a bug in `cli`.
     pub fn from_flags<'a>(
         file: Option<&str>,
         values: impl IntoIterator<Item = (&'static str, Option<&'a str>)>,
@@ -44,32 +44,33 @@ impl Layer {
         layer
     }
 
-    /// Reads one key's value.
+    /// Reads the value of one key.
     pub(super) fn set(&mut self, key: &'static Key, value: impl OneKey, shown: &str, origin: Origin) {
         match self.values.read(key.section, value) {
             Ok(()) => {
                 self.origins.insert(key.name, origin);
             }
-            Err(_) => self.refuse(key, shown, origin),
+            Err(_) => self.reject(key, shown, origin),
         }
     }
 
-    /// Reads one key's value from text: a variable's or a flag's.
+    /// Reads the value of one key from the text of a variable or a flag.
     pub(super) fn set_text(&mut self, key: &'static Key, value: &str, origin: Origin) {
         self.set(key, Text { field: key.field, value }, &format!("{value:?}"), origin);
     }
 
-    /// Notes that a value does not fit; `shown` is how it was written.
-    pub(super) fn refuse(&mut self, key: &'static Key, shown: &str, origin: Origin) {
+    /// Adds the problem of an invalid value. `shown` is the value as written.
+    fn reject(&mut self, key: &'static Key, shown: &str, origin: Origin) {
         let what = if key.is_secret() {
-            format!("{} is no usable token", key.name)
+            let problem = if shown.len() <= 2 { "empty" } else { "not a valid token" };
+            format!("{} is {problem}", key.name)
         } else {
-            format!("{} = {}", key.name, in_part(shown))
+            format!("{} = {}", key.name, truncated(shown))
         };
         self.problems.push(Finding::new(Subject::Key(key.name), origin, what, key.expects));
     }
 
-    /// Makes every path absolute, and notes those that cannot be, which then are values no more.
+    /// Makes every path absolute. A path that cannot be made absolute becomes a problem, and its value is removed.
     pub(super) fn resolve_paths(&mut self, paths: &Paths<'_>) {
         let Self { values, origins, problems, .. } = self;
         let mut keep = |name: &'static str, resolved: Result<PathBuf, String>, path: &Path| match resolved {
@@ -77,7 +78,7 @@ impl Layer {
             Err(advice) => {
                 let origin = origins.get(name).cloned().unwrap_or(Origin::Default);
                 let shown = format!("{:?}", path.to_string_lossy());
-                let what = format!("{name} = {}", in_part(&shown));
+                let what = format!("{name} = {}", truncated(&shown));
                 problems.push(Finding::new(Subject::Key(name), origin, what, advice));
                 None
             }
@@ -92,17 +93,17 @@ impl Layer {
         }
     }
 
-    /// Whether it holds a value of the key that does not fit.
-    pub(super) fn refuses(&self, name: &str) -> bool {
+    /// Whether the layer has an invalid value for the key.
+    pub(super) fn has_problem(&self, name: &str) -> bool {
         self.problems.iter().any(|problem| matches!(problem.subject, Subject::Key(key) if key == name))
     }
 
-    /// Notes values that fit each by itself, but not together.
+    /// Adds problems of values that are valid each, but not together.
     pub(super) fn check_together(&mut self) {
         let server = &self.values.server;
         if server.auth_token.is_some() && server.auth_token_file.is_some() {
             let what = format!(
-                "server.auth_token_file is set beside server.auth_token ({})",
+                "server.auth_token_file and server.auth_token ({}) are both set",
                 self.origin("server.auth_token")
             );
             let origin = self.origin("server.auth_token_file");
@@ -119,29 +120,28 @@ impl Layer {
         }
     }
 
-    /// Where the value of a key stands.
+    /// The origin of the value of a key.
     pub(super) fn origin(&self, name: &str) -> Origin {
         self.origins.get(name).cloned().unwrap_or(Origin::Default)
     }
 }
 
-/// What is wrong between roots, and what to do: they must be apart, for a video under two of them would be counted,
-/// moved and missed twice.
+/// Problems between roots, with advice. Roots must not overlap: a video under two roots would be counted twice.
 fn overlaps(roots: &[PathBuf]) -> Vec<(String, &'static str)> {
     let mut found = Vec::new();
     let climbs = |root: &&PathBuf| root.components().any(|part| part == Component::ParentDir);
     let (climbing, mut roots): (Vec<_>, Vec<_>) = roots.iter().partition(climbs);
     for root in climbing {
-        let what = format!("scan.roots: {} has .. in it", root.display());
+        let what = format!("scan.roots: {} contains ..", root.display());
         found.push((what, "give the path without it"));
     }
-    // In their order what is inside a root follows it, and nothing else comes between.
+    // When sorted, the roots inside a root follow it directly.
     roots.sort();
     let mut outer: Option<&PathBuf> = None;
     for root in roots {
         match outer {
             Some(outer) if outer == root => {
-                let what = format!("scan.roots: {} is there twice", root.display());
+                let what = format!("scan.roots: {} is listed twice", root.display());
                 found.push((what, "remove one of the two"));
             }
             Some(outer) if root.starts_with(outer) => {
@@ -154,7 +154,7 @@ fn overlaps(roots: &[PathBuf]) -> Vec<(String, &'static str)> {
     found
 }
 
-/// A value given as text, which `envy` reads.
+/// A value as text, read through `envy`.
 struct Text<'a> {
     field: &'a str,
     value: &'a str,
@@ -168,10 +168,10 @@ impl OneKey for Text<'_> {
     }
 }
 
-/// The first line of a value as written, cut to what fits into a message.
-fn in_part(shown: &str) -> String {
+/// The first line of a value as written, truncated for a message.
+fn truncated(shown: &str) -> String {
     let line = shown.lines().next().unwrap_or("");
-    let mut part = abbreviated(line, LONGEST_NAME);
+    let mut part = abbreviated(line, MAX_NAME_LENGTH);
     if line.len() < shown.len() && !part.ends_with('…') {
         part.push('…');
     }

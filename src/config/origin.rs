@@ -1,4 +1,4 @@
-//! Where a value came from: default, `file:line:column`, variable, flag.
+//! The origin of a value: default, `file:line:column`, variable or flag.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,22 +6,22 @@ use std::path::{Path, PathBuf};
 
 use crate::base::text::Escaped;
 
-/// Where a value, or a problem with it, came from.
+/// The origin of a value or of a problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Built in.
+    /// The built-in default.
     Default,
-    /// A default that follows a variable which is not ours, such as `$STATE_DIRECTORY`.
+    /// A default that depends on a variable of systemd, such as `$STATE_DIRECTORY`.
     Directory(&'static str),
     /// A file as a whole.
     File(PathBuf),
-    /// A place in the file; line and column count from 1, columns in characters.
+    /// A place in a file.
     Place {
         /// The file.
         file: PathBuf,
-        /// The line.
+        /// The line, from 1.
         line: usize,
-        /// The column.
+        /// The column in characters, from 1.
         column: usize,
     },
     /// An environment variable.
@@ -31,7 +31,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// The place of a byte offset in a file's text.
+    /// The place of a byte offset in the text of a file.
     pub(super) fn place(file: &Path, text: &str, offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -60,19 +60,19 @@ impl fmt::Display for Origin {
             Self::Place { file, line, column } => {
                 write!(f, "{}:{line}:{column}", Escaped(file.display()))
             }
-            Self::Variable(name) => f.write_str(&abbreviated(name, LONGEST_NAME)),
+            Self::Variable(name) => f.write_str(&abbreviated(name, MAX_NAME_LENGTH)),
             Self::Flag(flag) => f.write_str(flag),
         }
     }
 }
 
-/// Key's name → where its effective value came from; what is not in it is a default.
+/// Name of a key → origin of its effective value. A key without an entry has its default.
 pub type Origins = BTreeMap<&'static str, Origin>;
 
-/// Most characters of a name or a value that a message shows.
-pub(super) const LONGEST_NAME: usize = 60;
+/// Maximum number of characters of a name or a value in a message.
+pub(super) const MAX_NAME_LENGTH: usize = 60;
 
-/// Text on one line, cut to `most` characters.
+/// Text on one line, truncated to `most` characters.
 pub(super) fn abbreviated(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", Escaped(&text[..end])),

@@ -1,4 +1,4 @@
-//! The one place where `~`, `$HOME` and relative paths are resolved, and the default locations known.
+//! Resolves `~`, `$HOME` and relative paths, and knows the default locations. No other code does.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -6,7 +6,7 @@ use super::environment::{Environment, NotUtf8};
 use super::error::{Finding, Subject};
 use super::origin::Origin;
 
-/// Why there is no home directory.
+/// The reason why there is no home directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoHome {
     #[error("$HOME is not set")]
@@ -17,7 +17,7 @@ pub(super) enum NoHome {
     NotUtf8,
 }
 
-/// Resolves paths by what the environment says.
+/// Resolves paths in an environment.
 pub(super) struct Paths<'a> {
     environment: &'a Environment,
 }
@@ -27,11 +27,11 @@ impl<'a> Paths<'a> {
         Self { environment }
     }
 
-    /// A configured path as an absolute one: `~` and `$HOME` at its start stand for the home directory, and a
-    /// relative path is below the current directory. Nothing is looked up: the path need not exist.
+    /// Makes a configured path absolute. `~` and `$HOME` at its start stand for the home directory; a relative
+    /// path is below the current directory. The file system is not accessed: the path need not exist.
     ///
     /// # Errors
-    /// What to do when it cannot be one.
+    /// Advice, if the path cannot be made absolute.
     pub(super) fn absolute(&self, path: &Path) -> Result<PathBuf, String> {
         let text = path.to_str().ok_or("give a path in UTF-8")?;
         if text.is_empty() {
@@ -62,7 +62,7 @@ impl<'a> Paths<'a> {
         Ok(tidy(&below(current, path)))
     }
 
-    /// As [`Self::absolute`], for a path that must name a file.
+    /// As [`Self::absolute`], for the path of a file.
     ///
     /// # Errors
     /// As [`Self::absolute`].
@@ -71,7 +71,7 @@ impl<'a> Paths<'a> {
         let text = path.to_str().unwrap_or_default();
         let last = text.rsplit('/').next().unwrap_or_default();
         if matches!(last, "" | "." | "..") || below_home(text) == Some("") {
-            return Err("a path that ends so names a directory: give the path of a file in it".into());
+            return Err("this is the path of a directory: give the path of a file in it".into());
         }
         Ok(resolved)
     }
@@ -86,15 +86,15 @@ impl<'a> Paths<'a> {
         }
     }
 
-    /// `~/.vpo/NAME`, if there is a home.
+    /// `~/.vpo/NAME`.
     pub(super) fn in_home(&self, name: &str) -> Result<PathBuf, NoHome> {
         Ok(tidy(&self.home()?.join(".vpo").join(name)))
     }
 
-    /// The directories that systemd names in `variable`; none when it is not set.
+    /// The directories that systemd names in `variable`; none if it is not set.
     ///
     /// # Errors
-    /// When one of them cannot be used: to go on without it could mean to go on without the token that is in it.
+    /// If one of them is not usable. It may hold the access token, so it is not skipped.
     pub(super) fn directories(
         &self,
         variable: &'static str,
@@ -105,7 +105,7 @@ impl<'a> Paths<'a> {
         }
         let directories = self.environment.directories(variable).map(|directory| {
             self.absolute(directory).map_err(|advice| {
-                let what = format!("the directory {:?} cannot be used", directory.to_string_lossy());
+                let what = format!("cannot use the directory {:?}", directory.to_string_lossy());
                 Finding::new(subject, Origin::Variable(variable.into()), what, advice)
             })
         });
@@ -120,8 +120,8 @@ fn below_home(text: &str) -> Option<&str> {
     })
 }
 
-/// `path` below `current`. Leading `..` are taken off `current`, which holds no symlinks; further ones stay, for
-/// only the file system knows what they mean behind a symlink.
+/// `path` below `current`. A leading `..` removes a component of `current`, which contains no symlinks. A later
+/// `..` stays: after a symlink only the file system can resolve it.
 fn below(current: &Path, path: &Path) -> PathBuf {
     let mut current = current.to_owned();
     let mut rest = path.components().peekable();
@@ -134,7 +134,7 @@ fn below(current: &Path, path: &Path) -> PathBuf {
     current
 }
 
-/// Without `.`, doubled and trailing slashes.
+/// Removes `.`, doubled and trailing slashes.
 fn tidy(path: &Path) -> PathBuf {
     path.components().collect()
 }

@@ -1,4 +1,4 @@
-//! Four layers → one configuration, or every problem that they have.
+//! Four layers → one configuration, or all problems of the layers.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -26,10 +26,10 @@ pub(super) fn resolve(
     Resolution::new(flags, environment).finish(read_secrets)
 }
 
-/// The library's path alone.
-pub(super) fn library_path(flags: &Layer, environment: &Environment) -> Result<PathBuf, ConfigError> {
+/// The value of `database.path`.
+pub(super) fn database_path(flags: &Layer, environment: &Environment) -> Result<PathBuf, ConfigError> {
     let mut resolution = Resolution::new(flags, environment);
-    // A flag or a variable that names the path needs no file.
+    // If a flag or a variable gives the path, problems of the file are ignored.
     let is_outside =
         matches!(resolution.origins.get("database.path"), Some(Origin::Flag(_) | Origin::Variable(_)));
     resolution.find_database();
@@ -51,12 +51,12 @@ struct Resolution<'a> {
     problems: Vec<Finding>,
     warnings: Vec<Finding>,
     file: Option<PathBuf>,
-    /// The highest layer that says anything of the token says something that is refused.
-    token_in_doubt: bool,
+    /// The value in the highest layer that sets the token or its file is invalid.
+    token_is_invalid: bool,
 }
 
 impl<'a> Resolution<'a> {
-    /// Reads the layers and lays them over each other.
+    /// Reads the layers and merges them.
     fn new(flags: &Layer, environment: &'a Environment) -> Self {
         let mut resolution = Self {
             paths: Paths::new(environment),
@@ -65,7 +65,7 @@ impl<'a> Resolution<'a> {
             problems: Vec::new(),
             warnings: Vec::new(),
             file: None,
-            token_in_doubt: false,
+            token_is_invalid: false,
         };
         let variables = variables::layer(environment);
         let named = flags.file.as_ref().or(variables.file.as_ref());
@@ -82,16 +82,16 @@ impl<'a> Resolution<'a> {
         resolution
     }
 
-    /// Lays a layer over those before it.
+    /// Merges a layer of higher precedence.
     fn add(&mut self, mut layer: Layer) {
         layer.resolve_paths(&self.paths);
         layer.check_together();
-        // The token and its file are two ways to say one thing: the higher layer's way counts, also where it is
-        // refused: what a lower layer says then is not looked at.
-        let refused = layer.refuses("server.auth_token") || layer.refuses("server.auth_token_file");
+        // A token or its file replaces both of the lower layers, also if the value is invalid.
+        let is_invalid =
+            layer.has_problem("server.auth_token") || layer.has_problem("server.auth_token_file");
         let server = &layer.values.server;
-        if refused || server.auth_token.is_some() || server.auth_token_file.is_some() {
-            self.token_in_doubt = refused;
+        if is_invalid || server.auth_token.is_some() || server.auth_token_file.is_some() {
+            self.token_is_invalid = is_invalid;
             self.values.server.auth_token = None;
             self.values.server.auth_token_file = None;
             self.origins.remove("server.auth_token");
@@ -104,7 +104,7 @@ impl<'a> Resolution<'a> {
     }
 
     fn finish(mut self, read_secrets: bool) -> Result<Resolved, ConfigError> {
-        // Any key may be set in a file that is not read: nothing more can be said.
+        // A file that is not read may set any key, so other problems may be consequences.
         if self.problems.iter().any(|problem| problem.subject == Subject::File) {
             self.problems.retain(|problem| problem.subject == Subject::File);
             return Err(self.error());
@@ -122,17 +122,17 @@ impl<'a> Resolution<'a> {
         ConfigError::new(self.problems, self.warnings)
     }
 
-    /// The token's file, and the token in it.
+    /// Finds the file of the token and reads the token.
     fn find_token(&mut self, read_secrets: bool) {
         let Some(file) = self.auth_token_file() else { return };
         if read_secrets {
-            self.values.server.auth_token = self.token_in(&file);
+            self.values.server.auth_token = self.read_token(&file);
         }
         self.values.server.auth_token_file = Some(file);
     }
 
     fn auth_token_file(&mut self) -> Option<PathBuf> {
-        if self.values.server.auth_token.is_some() || self.token_in_doubt {
+        if self.values.server.auth_token.is_some() || self.token_is_invalid {
             return None;
         }
         if let Some(file) = &self.values.server.auth_token_file {
@@ -144,7 +144,7 @@ impl<'a> Resolution<'a> {
             Vec::new()
         });
         let files = directories.into_iter().map(|directory| directory.join("auth_token"));
-        // One that cannot be looked at may be there: better an error than a daemon without its token.
+        // A file that cannot be accessed may exist: reading it fails then, so that no daemon starts without its token.
         let absent = |error: &std::io::Error| error.kind() == ErrorKind::NotFound;
         let file =
             files.into_iter().find(|file| !file.symlink_metadata().is_err_and(|error| absent(&error)))?;
@@ -152,7 +152,7 @@ impl<'a> Resolution<'a> {
         Some(file)
     }
 
-    fn token_in(&mut self, file: &Path) -> Option<Secret> {
+    fn read_token(&mut self, file: &Path) -> Option<Secret> {
         let origin = self.origins.get("server.auth_token_file").cloned().unwrap_or(Origin::Default);
         let (what, advice) = match file::read_text(file) {
             Err(error) => (error.to_string(), "name a readable file that holds the token on one line"),
@@ -161,7 +161,7 @@ impl<'a> Resolution<'a> {
                 match Secret::new(line.strip_suffix('\r').unwrap_or(line)) {
                     Some(token) => return Some(token),
                     None => (
-                        "holds no token".to_owned(),
+                        "does not contain a valid token".to_owned(),
                         "write 1 to 1024 printable ASCII characters into it, on one line, without a space at either end",
                     ),
                 }
@@ -172,11 +172,11 @@ impl<'a> Resolution<'a> {
         None
     }
 
-    /// The default path where none is given; returns whether the path is the default one.
+    /// Sets the default path if no source gives a path. Returns whether the path is the default path.
     fn find_database(&mut self) -> bool {
-        let default = self.default_library();
+        let default = self.default_database();
         if let Some(path) = &self.values.database.path {
-            // A path that someone wrote down may well be the default one.
+            // A source may also give the default path.
             return default.is_ok_and(|(default, _)| default == *path);
         }
         match default {
@@ -186,7 +186,7 @@ impl<'a> Resolution<'a> {
                 }
                 self.values.database.path = Some(path);
             }
-            // A path that was refused needs no default.
+            // An invalid path is reported already.
             Err(problem) => {
                 if !self.problems.iter().any(|problem| problem.subject == Subject::Key("database.path")) {
                     self.problems.push(problem);
@@ -196,7 +196,7 @@ impl<'a> Resolution<'a> {
         true
     }
 
-    fn default_library(&self) -> Result<(PathBuf, Origin), Finding> {
+    fn default_database(&self) -> Result<(PathBuf, Origin), Finding> {
         let subject = Subject::Key("database.path");
         if let Some(directory) = self.paths.directories(STATE, subject)?.first() {
             return Ok((directory.join("library.db"), Origin::Directory(STATE)));

@@ -7,18 +7,17 @@ use std::path::PathBuf;
 use super::value::{Extensions, Hosts, Seconds, Secret};
 use crate::base::log::{Format, Level, Output};
 
-/// One key's effective value.
+/// The effective value of a key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shown {
-    /// There is none.
+    /// The key has no value.
     Unset,
-    /// There is one, never to be shown.
+    /// The value must not be shown.
     Secret,
     /// A value.
     Value(toml::Value),
 }
 
-/// A type of values.
 pub(super) trait Show {
     fn shown(&self) -> Shown;
 }
@@ -49,7 +48,7 @@ show! {
 }
 
 impl<const MAX: u64> Show for Seconds<MAX> {
-    /// Whole seconds without a fraction, for that is how people write them.
+    /// Whole seconds are shown without a fraction.
     fn shown(&self) -> Shown {
         let time = self.get();
         Shown::Value(match i64::try_from(time.as_secs()) {

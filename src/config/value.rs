@@ -1,4 +1,4 @@
-//! The types of values that know their own bounds, so that a value out of range cannot be held.
+//! Types whose values are always in range.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-/// A secret: never shown by `Debug`, logs or `vpo config`.
+/// A secret. `Debug`, logs and `vpo config` do not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
     const MAX_LENGTH: usize = 1024;
 
-    /// Accepts 1 to 1024 printable ASCII characters without a space at either end: what survives as a header
-    /// value and as an HTTP Basic password in every client.
+    /// Accepts 1 to 1024 printable ASCII characters without leading or trailing spaces. Every client can send
+    /// these as a header value and as an HTTP Basic password.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let fits = !text.is_empty()
@@ -24,7 +24,7 @@ impl Secret {
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// The secret itself, for whoever must present it or compare with it.
+    /// The secret itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -53,13 +53,13 @@ impl<const MAX: u64> Seconds<MAX> {
         Self(Duration::from_secs(seconds))
     }
 
-    /// The time between two of something; `None` = never, which is written as 0.
+    /// The value as an interval; `None` (never) if it is 0.
     #[must_use]
     pub fn interval(self) -> Option<Duration> {
         Some(self.0).filter(|time| !time.is_zero())
     }
 
-    /// The time.
+    /// The value as a time.
     #[must_use]
     pub fn get(self) -> Duration {
         self.0
@@ -81,18 +81,18 @@ impl<'de, const MAX: u64> Deserialize<'de> for Seconds<MAX> {
                 Ok(value)
             }
 
-            #[expect(clippy::cast_precision_loss, reason = "far beyond any bound where precision ends")]
+            #[expect(clippy::cast_precision_loss, reason = "precision ends far beyond any bound")]
             fn visit_i64<E>(self, value: i64) -> Result<f64, E> {
                 Ok(value as f64)
             }
 
-            #[expect(clippy::cast_precision_loss, reason = "far beyond any bound where precision ends")]
+            #[expect(clippy::cast_precision_loss, reason = "precision ends far beyond any bound")]
             fn visit_u64<E>(self, value: u64) -> Result<f64, E> {
                 Ok(value as f64)
             }
         }
 
-        // NaN, infinities and negatives fail the conversion.
+        // The conversion rejects NaN, infinities and negative numbers.
         let seconds = deserializer.deserialize_f64(Number)?;
         Duration::try_from_secs_f64(seconds)
             .ok()
@@ -102,7 +102,7 @@ impl<'de, const MAX: u64> Deserialize<'de> for Seconds<MAX> {
     }
 }
 
-/// A list of strings in a normal form, none twice.
+/// A list of normalised strings without duplicates.
 macro_rules! list {
     ($(#[$doc:meta])* $name:ident, $normalised:ident, $needed:literal) => {
         $(#[$doc])*
@@ -133,12 +133,12 @@ macro_rules! list {
 }
 
 list! {
-    /// File name extensions: lower case, without the dot, at least one, none twice.
+    /// File name extensions: lower case, without the dot, at least one, without duplicates.
     Extensions, extension, true
 }
 
 list! {
-    /// Host names in lower case, none twice: `films.example.org`, `.example.org` for every name below it, `*` for any.
+    /// Host names in lower case: `films.example.org`, `.example.org` for every name below it, `*` for any.
     Hosts, host, false
 }
 
@@ -155,7 +155,7 @@ impl Hosts {
 fn extension(given: &str) -> Option<String> {
     let extension = given.trim();
     let extension = extension.strip_prefix('.').unwrap_or(extension);
-    // A name's extension is what follows its last dot, so one with a dot in it would match nothing.
+    // The extension of a name follows its last dot, so an extension that contains a dot never matches.
     let fits = !extension.is_empty()
         && !extension.contains(|c: char| c == '.' || c == '/' || c.is_whitespace() || c.is_control());
     fits.then(|| extension.to_lowercase())

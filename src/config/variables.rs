@@ -1,6 +1,7 @@
-//! The `VPO_*` variables → [`Layer`] through `envy`, one variable at a time.
+//! The `VPO_*` variables → [`Layer`] through `envy`.
 //!
-//! One at a time, because `envy` panics on a variable that is not UTF-8 and does not say whose value is wrong.
+//! Variables are read one at a time: `envy` panics on a variable that is not UTF-8, and its errors do not name
+//! the variable.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use super::keys::{KEYS, Key, OLDER_SECTION, SECTIONS, section_prefix};
 use super::layer::Layer;
 use super::origin::Origin;
 
-/// The layer that the `VPO_*` variables make.
+/// Reads the layer of the `VPO_*` variables.
 pub(super) fn layer(environment: &Environment) -> Layer {
     let mut layer = Layer::default();
     let mut foreign = Vec::new();
@@ -30,7 +31,7 @@ pub(super) fn layer(environment: &Environment) -> Layer {
             }
             continue;
         }
-        // Of both spellings today's wins: variables come in the order of their names.
+        // If both spellings are set, the current one wins: variables are sorted by name.
         let (older, today) = OLDER_SECTION;
         let known = match name.strip_prefix(&section_prefix(older)) {
             Some(field) => section_prefix(today) + field,
@@ -72,7 +73,7 @@ fn read(layer: &mut Layer, key: &'static Key, name: &str, value: &OsStr) {
             "it is skipped; set enableServiceLinks: false on the pod, or rename the Service",
         ));
     } else if key.name == "scan.roots" {
-        // envy would split at commas, which are common in names of directories.
+        // envy splits at commas, which are common in names of directories.
         let roots = value.split(':').filter(|root| !root.is_empty()).map(PathBuf::from).collect();
         layer.values.scan.roots = Some(roots);
         layer.origins.insert(key.name, origin);
@@ -81,15 +82,15 @@ fn read(layer: &mut Layer, key: &'static Key, name: &str, value: &OsStr) {
     }
 }
 
-/// `known` is the name with today's name of the section.
+/// `known` is the name with the current name of the section.
 fn unknown(section: &str, known: &str, name: &str) -> Finding {
-    // Without the prefix, which would make unlike names look alike.
+    // Without the common prefix, which would make different names similar.
     let prefix = section_prefix(section);
     let field = known.strip_prefix(&prefix).unwrap_or(known).to_ascii_lowercase();
     let advice = match nearest(&field, KEYS.iter().filter(|key| key.section == section).map(|key| key.field))
     {
         Some(meant) => format!("it is skipped; did you mean {prefix}{}?", meant.to_ascii_uppercase()),
-        None => "it is skipped; docs/configuration.md lists those that there are".into(),
+        None => "it is skipped; see docs/configuration.md".into(),
     };
     Finding::new(Subject::Name, Origin::Variable(name.to_owned()), "unknown variable", advice)
 }
@@ -100,8 +101,8 @@ fn is_foreign(name: &str) -> bool {
         .any(|(section, key)| name.strip_prefix(&section_prefix(section)) == Some(&key.to_ascii_uppercase()))
 }
 
-/// Whether Kubernetes made the variable for a Service whose name begins with one of our sections' prefixes:
-/// `…SERVICE_HOST`, `…SERVICE_PORT`, `…SERVICE_PORT_NAME`, `…PORT_8321_TCP…`, and `…PORT` holding a URL.
+/// Whether Kubernetes set the variable for a Service whose name begins with the prefix of a section:
+/// `…SERVICE_HOST`, `…SERVICE_PORT`, `…SERVICE_PORT_NAME`, `…PORT_8321_TCP…`, or `…PORT` with a URL as value.
 /// <https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables>
 fn is_service_link(name: &str, value: &OsStr) -> bool {
     let words: Vec<&str> = name.split('_').collect();
@@ -113,7 +114,7 @@ fn is_service_link(name: &str, value: &OsStr) -> bool {
         }
         _ => false,
     };
-    // `VPO_` and the section come first, and the section may be the whole name of the Service.
+    // After `VPO_` and the section, which may be the whole name of the Service.
     (2..words.len()).any(|start| {
         let tail = &words[start..];
         matches!(tail, ["SERVICE", "HOST"] | ["SERVICE", "PORT", ..])

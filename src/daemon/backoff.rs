@@ -1,4 +1,4 @@
-//! Runs a task again after it failed, with growing pauses.
+//! Restarts a failed task with exponential backoff.
 
 use std::error::Error;
 
@@ -12,10 +12,10 @@ use tracing::{debug, warn};
 use crate::base::error::{chain, panic_message};
 use crate::base::times::{TASK_RESTART_INTERVAL, TASK_RESTART_LONGEST};
 
-/// How often a task has failed.
+/// The failures of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskState {
-    /// How often it was started again.
+    /// Number of restarts.
     pub restarts: u64,
     /// Why it failed, with all causes, until it is started again.
     pub failure: Option<String>,
@@ -34,7 +34,7 @@ pub async fn run_with_backoff<F, E>(
     let mut failures = 0;
     loop {
         let begun = Instant::now();
-        // Spawned, so that a panic ends there.
+        // Spawned, so that a panic ends only this task.
         let run = AbortOnDropHandle::new(tokio::spawn(task()));
         let failure = match run.await {
             Ok(Ok(())) => return,

@@ -3,7 +3,7 @@
 //! A [`Check`] that is registered runs on a thread of its own ([`runner`]): twice a second, and on demand when its last
 //! result is older than 250 ms. All waiting probes share one run. The result of another check follows from an event (a
 //! root was unmounted) and is set with [`Health::set`]; such a check never fails `/health`.
-//! This module does not know what a check checks. Imports [`crate::base`] alone.
+//! This module does not depend on any particular check. It imports only [`crate::base`].
 
 mod report;
 mod runner;
@@ -21,7 +21,7 @@ pub use runner::{BUCKETS, Histogram};
 
 use runner::Runner;
 
-/// How a check went.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// No problem.
@@ -102,19 +102,19 @@ pub trait Check: Send + 'static {
     fn run(&mut self) -> CheckResult;
 }
 
-/// Where the daemon is in its life.
+/// The phase of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Not everything is up yet (503).
+    /// Starting (503).
     Starting,
-    /// At work.
+    /// Running.
     Running,
-    /// The stop signal came (503).
+    /// Stopping after a signal or a failure (503).
     Stopping,
 }
 
 impl Phase {
-    /// Every phase, in the order of life.
+    /// Every phase, in order.
     pub const ALL: [Self; 3] = [Self::Starting, Self::Running, Self::Stopping];
 
     /// The name used in JSON and metrics.
@@ -128,12 +128,12 @@ impl Phase {
     }
 }
 
-/// What the daemon states of itself in every answer.
+/// The versions in every answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The program's version.
     pub version: &'static str,
-    /// The library's schema version.
+    /// The schema version of the database.
     pub schema_version: u32,
 }
 
@@ -200,12 +200,12 @@ impl Health {
         }))
     }
 
-    /// Sets where the daemon is in its life.
+    /// Sets the phase of the daemon.
     pub fn set_phase(&self, phase: Phase) {
         self.0.phase.store(phase as u8, Ordering::Release);
     }
 
-    /// Where the daemon is in its life.
+    /// The phase of the daemon.
     #[must_use]
     pub fn phase(&self) -> Phase {
         Phase::ALL[usize::from(self.0.phase.load(Ordering::Acquire))]
@@ -237,8 +237,8 @@ impl Health {
         Ok(())
     }
 
-    /// Starts no further check, and waits until none runs, for 80 ms at most. To be called before the database is closed.
-    /// The last results stay.
+    /// Stops all checks, and waits at most 80 ms for running ones. Call it before the database is closed. The last results
+    /// stay.
     pub async fn stop_checks(&self) {
         for runner in self.runners().iter() {
             runner.stop().await;
@@ -277,7 +277,7 @@ impl Health {
     /// The answer to a probe. Runs the checks whose last result is older than 250 ms, and waits for them for 80 ms at most.
     pub async fn report(&self) -> Report {
         let runners = self.runners();
-        // All at once first, so that several slow checks together take no longer than one.
+        // All are started first, so that several slow checks take no longer than one.
         for runner in runners.iter() {
             runner.request();
         }
@@ -294,13 +294,13 @@ impl Health {
         }
     }
 
-    /// How long the runs of a registered check took.
+    /// Durations of the runs of a registered check.
     #[must_use]
     pub fn durations(&self, name: &str) -> Option<Histogram> {
         self.runners().iter().find(|runner| runner.name() == name).map(|runner| runner.durations())
     }
 
-    /// Whether the registered checks still lead to results; a `timeout` is one. For the watchdog.
+    /// Whether the registered checks still produce results (`timeout` is one). For the watchdog.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.runners().iter().all(|runner| runner.is_alive())

@@ -1,6 +1,6 @@
 //! Prometheus text exposition (format 0.0.4,
-//! <https://prometheus.io/docs/instrumenting/exposition_formats/>). Imports nothing of the crate: others bring
-//! what they count as collectors.
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/>). Imports nothing of the crate. Other parts
+//! add their figures as collectors.
 
 mod process;
 
@@ -9,14 +9,14 @@ use std::fmt::{self, Write as _};
 /// The media type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What kind of metric a family is.
+/// The type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only ever grows; its name ends in `_total`.
+    /// Never decreases. Its name ends in `_total`.
     Counter,
-    /// Goes up and down.
+    /// May increase and decrease.
     Gauge,
-    /// Counts by size; see [`Text::histogram`].
+    /// Observations by size; see [`Text::histogram`].
     Histogram,
 }
 
@@ -30,11 +30,11 @@ impl Kind {
     }
 }
 
-/// Metrics being written.
+/// The text of a scrape.
 #[derive(Debug, Default)]
 pub struct Text(String);
 
-/// A family being written: samples go below its `HELP` and `TYPE`.
+/// A family of the text. Its samples follow its `HELP` and `TYPE`.
 #[derive(Debug)]
 pub struct Family<'a> {
     text: &'a mut String,
@@ -42,15 +42,15 @@ pub struct Family<'a> {
 }
 
 impl Text {
-    /// Begins a family. Each name may appear once.
+    /// Starts a family. Each name may appear once.
     pub fn family<'a>(&'a mut self, name: &'a str, kind: Kind, help: &str) -> Family<'a> {
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
         put(&mut self.0, format_args!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.as_str()));
         Family { text: &mut self.0, name }
     }
 
-    /// Writes a histogram: `bounds` are the buckets' upper bounds, `counts` the observations in each and, as
-    /// its last, those above all bounds; not cumulative.
+    /// Writes a histogram. `bounds` are the upper bounds of the buckets. `counts` are the observations in each bucket, then
+    /// those above all bounds; not cumulative.
     pub fn histogram(&mut self, name: &str, help: &str, bounds: &[f64], counts: &[u64], sum: f64) {
         let text = self.family(name, Kind::Histogram, help).text;
         let mut total = 0;
@@ -67,7 +67,7 @@ impl Text {
 }
 
 impl Family<'_> {
-    /// Writes one sample. Label values may hold anything.
+    /// Writes one sample. Label values are escaped.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: impl fmt::Display) {
         self.text.push_str(self.name);
         for (index, (name, value)) in labels.iter().enumerate() {
@@ -108,7 +108,7 @@ impl fmt::Debug for Registry {
 }
 
 impl Registry {
-    /// Starts with the process's own figures.
+    /// A registry with the metrics of the process.
     #[must_use]
     pub fn with_process() -> Self {
         let mut registry = Self::default();
@@ -116,7 +116,7 @@ impl Registry {
         registry
     }
 
-    /// Adds a collector; it is asked at each scrape and must not block.
+    /// Adds a collector. It runs at each scrape and must not block.
     pub fn add(&mut self, collect: impl Fn(&mut Text) + Send + Sync + 'static) {
         self.0.push(Box::new(collect));
     }

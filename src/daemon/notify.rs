@@ -1,11 +1,10 @@
 //! systemd: the messages of `sd_notify(3)`, the watchdog (`sd_watchdog_enabled(3)`) and the passed socket
-//! (`sd_listen_fds(3)`). Imports [`crate::base`] alone.
+//! (`sd_listen_fds(3)`). Imports only [`crate::base`].
 //!
-//! Errors of the notify socket are ignored: a daemon does its work whether or not anyone listens. The
-//! sender is ours because `sd-notify` sends on a blocking socket, so that a manager that does not read
-//! (its queue holds some hundred datagrams) would stop the daemon for good. Here a message that finds the
-//! queue full waits in ours, in order, for the next occasion. What waits stays short without losing a turn of
-//! the daemon's life: of each kind of message only the newest has to arrive.
+//! Errors of the notify socket are ignored. The crate `sd-notify` is not used because it sends on a blocking
+//! socket: a manager that does not read would block the daemon (its queue holds some hundred datagrams). Here a
+//! message that finds the queue full is kept, in order, and sent later. Only the newest message of each kind is
+//! kept.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -21,30 +20,30 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::base::text::Escaped;
 
-/// Speaks to the service manager, if there is one.
+/// Sends messages to the service manager, if any.
 #[derive(Debug, Default)]
 pub struct Notifier {
     manager: Option<(UnixDatagram, SocketAddr)>,
-    /// What the manager had no room for, at most one message of each kind.
+    /// Unsent messages, at most one of each kind.
     waiting: RefCell<VecDeque<String>>,
     status: RefCell<String>,
 }
 
 impl Notifier {
-    /// Speaks to `$NOTIFY_SOCKET`: an absolute path, or `@` and an abstract name. Anything else (none, or
-    /// a `vsock:` address) is as if there were no manager.
+    /// Connects to `$NOTIFY_SOCKET`: an absolute path, or `@` and an abstract name. With another value (none, or a
+    /// `vsock:` address) messages are dropped.
     #[must_use]
     pub fn new(socket: Option<&OsStr>) -> Self {
         Self { manager: socket.and_then(|socket| connect(socket).ok()), ..Self::default() }
     }
 
-    /// Whether anyone is spoken to.
+    /// Whether there is a service manager.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.manager.is_some()
     }
 
-    /// The start, or a reload, is done.
+    /// The start or a reload has ended.
     pub fn ready(&self) {
         self.send("READY=1".into());
     }
@@ -54,29 +53,29 @@ impl Notifier {
         self.send("STOPPING=1".into());
     }
 
-    /// A reload has begun. The time lets the manager tell this reload's `READY=1` from an earlier one
-    /// (`Type=notify-reload`).
+    /// A reload has begun. By the time in the message the manager distinguishes the `READY=1` of this reload from an
+    /// earlier one (`Type=notify-reload`).
     pub fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
         self.send(format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 
-    /// One line for people, shown by `systemctl status`; sent when it differs from the last one.
+    /// The line that `systemctl status` shows. Sent only if it has changed.
     pub fn status(&self, line: &str) {
         if *self.status.borrow() != line {
             line.clone_into(&mut self.status.borrow_mut());
-            // A newline would begin another assignment.
+            // A newline would start another assignment.
             self.send(format!("STATUS={}", Escaped(line)));
         }
     }
 
-    /// Still alive.
+    /// The daemon is alive.
     pub fn watchdog(&self) {
         self.send("WATCHDOG=1".into());
     }
 
-    /// Tries again to send what the manager had no room for.
+    /// Retries unsent messages.
     pub fn retry(&self) {
         let Some((socket, address)) = &self.manager else { return };
         let mut waiting = self.waiting.borrow_mut();
@@ -96,8 +95,8 @@ impl Notifier {
             return;
         }
         let mut waiting = self.waiting.borrow_mut();
-        // An earlier message of the kind has nothing to add. The new one goes to the end: a READY=1 must come after
-        // the RELOADING=1 that it ends.
+        // The new message replaces an earlier one of its kind. It goes to the end, because a READY=1 must follow the
+        // RELOADING=1 that it ends.
         waiting.retain(|earlier| kind(earlier) != kind(&message));
         waiting.push_back(message);
         drop(waiting);
@@ -105,7 +104,7 @@ impl Notifier {
     }
 }
 
-/// What a message is about: the name of its first assignment.
+/// The kind of a message: the name of its first assignment.
 fn kind(message: &str) -> &str {
     message.split('=').next().unwrap_or_default()
 }
@@ -121,8 +120,8 @@ fn connect(socket: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
     Ok((sender, address))
 }
 
-/// How often to say `WATCHDOG=1`: half of `$WATCHDOG_USEC`, as `sd_watchdog_enabled(3)` advises; `None` when
-/// the manager wants none, or `$WATCHDOG_PID` names another process.
+/// Interval of `WATCHDOG=1`: half of `$WATCHDOG_USEC`, as `sd_watchdog_enabled(3)` advises. `None` if the watchdog
+/// is off, or `$WATCHDOG_PID` is another process.
 #[must_use]
 pub fn watchdog_period(usec: Option<&OsStr>, pid: Option<&OsStr>) -> Option<Duration> {
     let number = |text: &OsStr| text.to_str()?.parse::<u64>().ok();
@@ -135,43 +134,41 @@ pub fn watchdog_period(usec: Option<&OsStr>, pid: Option<&OsStr>) -> Option<Dura
     Some(Duration::from_micros(usec) / 2)
 }
 
-/// What was passed cannot be used.
+/// The passed sockets are not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum PassedSocketError {
-    /// There is one address to publish, and one listener to drain.
+    /// The daemon serves only one socket.
     #[error(
-        "LISTEN_FDS passes {0} sockets, and this daemon serves one: keep a single ListenStream= in the .socket unit"
+        "LISTEN_FDS passes {0} sockets, but the daemon serves one; keep a single ListenStream= in the .socket unit"
     )]
     TooMany(usize),
     /// Not a number, or a negative one.
-    #[error(
-        "LISTEN_FDS is {0:?}, not a number of sockets: have whatever starts vpo set it to 1, or set neither LISTEN_FDS nor LISTEN_PID"
-    )]
+    #[error("LISTEN_FDS is {0:?}, not a number of sockets; set it to 1, or unset LISTEN_FDS and LISTEN_PID")]
     NotANumber(OsString),
-    /// A file, a datagram socket, or nothing at all.
+    /// A file, a datagram socket, or a closed descriptor.
     #[error(
-        "LISTEN_FDS passes something that is no TCP or Unix stream socket ({0}): use ListenStream= with an address, a port or a path in the .socket unit"
+        "LISTEN_FDS passes a descriptor that is not a TCP or Unix stream socket ({0}); use ListenStream= with an address, a port or a path in the .socket unit"
     )]
     NotAStream(#[source] io::Error),
 }
 
-/// Takes the socket that `$LISTEN_FDS` counts, if there is one and `$LISTEN_PID` says that it is for us.
+/// Takes the socket that systemd has passed, if `$LISTEN_FDS` counts one and `$LISTEN_PID` is this process.
 ///
-/// To be called before other threads exist, as it takes both variables out of the process environment, and
-/// before anything opens a descriptor that could be mistaken for a passed one.
+/// Call it before other threads exist, because it removes both variables from the process environment, and before
+/// other descriptors are opened, which could be mistaken for a passed one.
 ///
 /// # Errors
-/// A count that is no number, more than one socket, or one that is no TCP or Unix stream socket.
+/// If the count is not a number or above one, or the descriptor is not a TCP or Unix stream socket.
 pub fn take_socket(
     listen_pid: Option<&OsStr>,
     listen_fds: Option<&OsStr>,
 ) -> Result<Option<OwnedFd>, PassedSocketError> {
-    // `listenfd` takes a missing LISTEN_PID as ours; sd_listen_fds(3) does not.
+    // `listenfd` accepts a missing LISTEN_PID; sd_listen_fds(3) does not.
     if listen_pid.and_then(OsStr::to_str) != Some(&std::process::id().to_string()) {
         return Ok(None);
     }
     let Some(count) = listen_fds else { return Ok(None) };
-    // `listenfd` takes what is no number for 0, and makes a list of any other.
+    // `listenfd` reads an invalid number as 0, and allocates a list of any length.
     match count.to_str().and_then(|count| count.parse().ok()) {
         None => Err(PassedSocketError::NotANumber(count.to_owned())),
         Some(0) => Ok(None),

@@ -1,8 +1,7 @@
-//! Signals as the daemon understands them.
+//! The signals of the daemon.
 //!
-//! SIGTERM and SIGINT ask for a stop, any number of them for the same one; a second SIGINT means *now*.
-//! SIGHUP asks for a reload. SIGPIPE is ignored (Rust's runtime sees to it before `main`). As PID 1 of a
-//! container the daemon inherits orphans and reaps them.
+//! SIGTERM and SIGINT stop the daemon. A second SIGINT makes it exit immediately. SIGHUP reloads the
+//! configuration. SIGPIPE is ignored by the Rust runtime. As PID 1 of a container the daemon reaps orphans.
 
 use std::fmt;
 use std::io;
@@ -13,7 +12,7 @@ use tracing::debug;
 
 use crate::base::signals::with_signals_blocked;
 
-/// Which signal asked for the stop.
+/// The signal that stops the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// SIGTERM
@@ -31,7 +30,7 @@ impl fmt::Display for Stop {
     }
 }
 
-/// What a signal asks for.
+/// The request of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// SIGTERM or SIGINT
@@ -50,8 +49,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Installs the handlers. From here on none of these signals ends the process by itself, and none is lost. Must be
-    /// called within a tokio runtime, and before there are other threads.
+    /// Installs the handlers. From then on these signals do not end the process, and none is lost. Call it within a tokio
+    /// runtime, before other threads exist.
     ///
     /// # Errors
     /// When the handlers cannot be installed.
@@ -84,7 +83,7 @@ impl Signals {
         }
     }
 
-    /// Waits for any request; several reloads that wait are one. Cancel safe.
+    /// Waits for any request. Several pending reloads count as one. Cancel safe.
     pub async fn request(&mut self) -> Request {
         let Self { terminate, interrupt, hangup, interrupts } = self;
         tokio::select! {
@@ -98,7 +97,7 @@ impl Signals {
         }
     }
 
-    /// Waits until SIGINT has come twice since the start.
+    /// Waits until SIGINT has arrived twice since the start.
     pub async fn second_interrupt(&mut self) {
         while self.interrupts < 2 {
             self.interrupt.recv().await;
@@ -107,8 +106,7 @@ impl Signals {
     }
 }
 
-/// Takes the exit status of every child that ends: as PID 1 they are other processes' orphans. The daemon
-/// itself starts no process, so that none is taken away from anyone.
+/// Reaps every child that ends. The daemon itself starts no process, so these are orphans of other processes.
 async fn reap(mut child: Signal) {
     loop {
         // One signal may stand for many children.

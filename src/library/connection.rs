@@ -190,7 +190,8 @@ impl Reader {
         Ok(connection)
     }
 
-    /// A connection that writes, each try of which waits at most [`DATABASE_ATTEMPT_TIMEOUT`] for a lock; the file must be there.
+    /// A connection that writes, each try of which waits at most [`DATABASE_ATTEMPT_TIMEOUT`] for a lock; the file must
+    /// be there.
     ///
     /// Closing it leaves the log and the main file as they are, unless [`close_clean`] does it: a checkpoint at the close
     /// would write into whatever content lies at the path by then.

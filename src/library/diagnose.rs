@@ -1,6 +1,5 @@
-//! Why a path cannot be used, for people: who we are, who owns what with which mode, which component of the
-//! path is in the way, what kind of file system it is on, and the fix. One line, made only when something
-//! has already failed; it opens nothing.
+//! Explains in one line why a path cannot be used: our uid and gid, owners and modes, the component of the path that blocks
+//! it, the type of the file system, and the fix. Called only after a failure; opens nothing.
 
 use std::fmt::Write as _;
 use std::fs::Metadata;
@@ -15,28 +14,28 @@ use rustix::process::{getegid, geteuid};
 use super::file_system::{self, is_read_only, is_remote};
 use super::path::{companion, directory};
 
-/// What to do where a disk or a quota is full.
+/// The hint for a full disk or quota.
 pub(super) const MAKE_ROOM: &str = "make room there, or raise the quota";
 
-/// What SQLite needs beside a library to work with it at all, in bytes: the index of a log has 32 KiB.
+/// The room that SQLite needs beside a database, in bytes: the index of a log has 32 KiB.
 const LEAST_ROOM: u64 = 64 << 10;
 
-/// Whether we, as who we effectively are, may read `path`.
+/// Whether our effective uid and gid may read `path`.
 pub(super) fn readable(path: &Path) -> bool {
     accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS).is_ok()
 }
 
-/// Whether we, as who we effectively are, may write `path`: its mode, lists and mount all allow it.
+/// Whether our effective uid and gid may write `path`: mode, access lists and mount allow it.
 pub(super) fn writable(path: &Path) -> bool {
     accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }
 
-/// The same for a directory and the making of files in it.
+/// Whether we may create files in the directory `path`.
 pub(super) fn directory_writable(path: &Path) -> bool {
     accessat(CWD, path, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
 }
 
-/// What `metadata` is, in words.
+/// The type of a file, in words.
 pub(super) fn kind(metadata: &Metadata) -> &'static str {
     let kind = metadata.file_type();
     if kind.is_file() {
@@ -54,7 +53,7 @@ pub(super) fn kind(metadata: &Metadata) -> &'static str {
     }
 }
 
-/// All that is known about the access to `path`, and the fix, in one line.
+/// Everything that decides on the access to `path`, and the fix, in one line.
 pub(super) fn access(path: &Path) -> String {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     let mut text = format!("we run as uid {uid}, gid {gid}");
@@ -88,7 +87,7 @@ pub(super) fn access(path: &Path) -> String {
     text
 }
 
-/// What is wrong, and the fix, where `error` came from `path` and is no matter of permissions.
+/// The cause and the fix of an `error` from `path` that permissions do not explain.
 pub(super) fn fault(path: &Path, error: &io::Error) -> Option<String> {
     match Errno::from_io_error(error)? {
         Errno::NOTDIR => {
@@ -120,7 +119,7 @@ pub(super) fn fault(path: &Path, error: &io::Error) -> Option<String> {
     }
 }
 
-/// What to do, and only to what is in the way.
+/// The fix, limited to what blocks the path.
 fn fix(path: &Path, read_only: bool, uid: u32, gid: u32) -> String {
     let directory = directory(path);
     let shown = directory.display();
@@ -180,7 +179,7 @@ pub(super) fn is_full(directory: &Path) -> bool {
     statvfs(directory).is_ok_and(is_full)
 }
 
-/// Whether we may open no more files. SQLite says no more of that than that it cannot open its own.
+/// Whether the limit on open files is reached. SQLite then only reports that it cannot open a file.
 fn descriptors_ran_out() -> bool {
     matches!(rustix::io::dup(io::stderr()), Err(Errno::MFILE | Errno::NFILE))
 }
@@ -193,7 +192,7 @@ fn owner(found: &Metadata) -> String {
     format!("{}:{} with mode {:04o}", found.uid(), found.gid(), found.mode() & 0o7777)
 }
 
-/// The first component of `path` that stops us.
+/// The first component of `path` that blocks us.
 fn obstacle(path: &Path) -> Option<String> {
     let mut places: Vec<&Path> = path.ancestors().skip(1).collect();
     places.reverse();

@@ -1,4 +1,4 @@
-//! Files that get their name only once they are whole: a draft directory of our own, and renaming that replaces nothing.
+//! Files that get their name only when they are complete: a draft directory, and a rename that replaces nothing.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -22,8 +22,8 @@ const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// A directory in which a database is made before it is moved to its place; removed when dropped.
 ///
-/// It is held with flock(2), so that [`sweep`] of another process tells it from one that a killed process has left. The lock
-/// is on the directory, not on the database: on NFS it would conflict with the locks of SQLite.
+/// It is locked with flock(2), so that [`sweep`] of another process distinguishes it from one that a killed process left. The
+/// lock is on the directory, not on the database: on NFS it would conflict with the locks of SQLite.
 #[derive(Debug)]
 pub(super) struct Draft {
     directory: PathBuf,
@@ -31,7 +31,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Makes one in `directory`, which only we may enter.
+    /// Creates one in `directory`, with mode 0700.
     pub(super) fn new(directory: &Path) -> io::Result<Self> {
         loop {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
@@ -47,7 +47,7 @@ impl Draft {
                     let _ = std::fs::remove_dir(&path);
                     return Err(error);
                 }
-                // Where directories cannot be locked, `sweep` leaves them alone.
+                // If directories cannot be locked, `sweep` keeps them.
                 Ok(held) if flock(&held, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK) => {
                 }
                 Ok(held) if path.is_dir() => return Ok(Self { directory: path, _held: held }),
@@ -61,7 +61,7 @@ impl Draft {
         self.directory.join(NAME)
     }
 
-    /// Where SQLite looks for the file of that suffix beside the database.
+    /// The path of the companion with that suffix.
     pub(super) fn companion(&self, suffix: &str) -> PathBuf {
         self.directory.join(format!("{NAME}{suffix}"))
     }
@@ -112,8 +112,8 @@ pub(super) fn sweep(directory: &Path) {
     }
 }
 
-/// rename(2) that replaces nothing. NFS cannot, but has link(2); FAT and some FUSE servers have neither, and
-/// there a look and a plain rename must do.
+/// rename(2) that replaces nothing. NFS does not support it, but supports link(2). FAT and some FUSE servers support neither:
+/// there the path is checked before a plain rename.
 pub(super) fn rename_new(from: &Path, to: &Path) -> Result<(), Errno> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match rustix::fs::link(from, to) {
@@ -129,8 +129,8 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> Result<(), Errno> {
     }
 }
 
-/// Writes the names in `directory` to disk. A directory that may not be read, or a file system that syncs none, is no
-/// error.
+/// Writes the names in `directory` to disk. A directory that may not be read, and a file system that syncs none, are not
+/// errors.
 pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     match File::open(directory).and_then(|directory| directory.sync_all()) {
         Err(error)

@@ -1,6 +1,6 @@
-//! Who of this process has the database open: readers together, or one session that writes. While a session is open nothing
-//! else of ours opens the path, because the file at the path may be another one by then, and SQLite would take the session's
-//! `-shm` for the other file's (identity.md of the review, hole 4).
+//! Limits which connections of this process are open at the same time: any number of readers, or one session that writes.
+//! While a session is open, nothing else of ours opens the path: the file at the path may be another one by then, and SQLite
+//! would use the session's `-shm` for that file.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

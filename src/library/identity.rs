@@ -1,11 +1,11 @@
-//! What tells one content of the database file from another, and what a change of it means.
+//! Identifies the content of the database file, and classifies a change of it.
 //!
 //! Two things identify a content: the file's [`Stamp`] after our last checkpoint, and the one row of the table
 //! `daemon_state` ([`Row`]). Only the holder of the lock writes that row, and every write transaction raises its `seq`. So
-//! a changed stamp with the same row is another SQLite program at work, and another row is another content. The file
-//! change counter of SQLite's header does not serve: it stands still in WAL mode.
+//! a changed stamp with the same row means that another SQLite program wrote, and another row means other content. The file
+//! change counter of SQLite's header cannot be used: it does not change in WAL mode.
 //!
-//! Everything here is pure but for [`Stamp::at`], which calls stat(2), and the two statements that read and write the row.
+//! Everything here is pure except [`Stamp::at`], which calls stat(2), and the two statements that read and write the row.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -18,7 +18,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use crate::base::times::DATABASE_DEBOUNCE;
 
-/// The daemon's own table. Other VPO programs do not know it; it is created by the first write.
+/// The daemon's own table, which other VPO programs do not use. The first write creates it.
 pub(super) const SQL: &str = "\
 CREATE TABLE IF NOT EXISTS daemon_state (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -28,8 +28,8 @@ CREATE TABLE IF NOT EXISTS daemon_state (
     parent TEXT NOT NULL      -- lineage:seq that this lineage continues; empty for a new database
 )";
 
-/// What stat(2) says of a file's content. Size and times of another content differ, unless someone forges them; the time
-/// of the last status change (ctime) cannot be set.
+/// The part of stat(2) that identifies a file's content. Other content has another size or other times, unless a program sets
+/// them; the time of the last status change (ctime) cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
@@ -37,12 +37,12 @@ pub(super) struct Stamp {
     pub(super) length: u64,
     /// Seconds and nanoseconds.
     pub(super) modified: (i64, i64),
-    /// Of the status, as above.
+    /// Time of the last status change: seconds and nanoseconds.
     pub(super) changed: (i64, i64),
 }
 
 impl Stamp {
-    /// Of the file at `path`, or what a link there leads to; `None` when it cannot be reached.
+    /// The stamp of the file at `path`, links followed; `None` if stat(2) fails.
     pub(super) fn at(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().as_ref().map(Self::of)
     }
@@ -57,25 +57,25 @@ impl Stamp {
         }
     }
 
-    /// Whether the content has not changed for a while, by the clock.
+    /// Whether the content has not changed for some seconds, by the wall clock.
     pub(super) fn is_old(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let modified = u64::try_from(self.modified.0).map_or(Duration::ZERO, Duration::from_secs);
         now.saturating_sub(modified) > DATABASE_DEBOUNCE + Duration::from_secs(1)
     }
 
-    /// Whether only the time of the last status change differs, if anything: the file was renamed, or its mode changed.
+    /// Whether nothing but the time of the last status change may differ: the file was renamed, or its mode changed.
     pub(super) fn is_same_content(&self, other: &Self) -> bool {
         Self { changed: other.changed, ..*self } == *other
     }
 
-    /// Whether both are of one file, whatever it holds.
+    /// Whether both are of the same file, with any content.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 }
 
-/// One word, as the lock file records it.
+/// One word, in the form of the lock file.
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { device, inode, length, modified: (ms, mn), changed: (cs, cn) } = self;
@@ -113,7 +113,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Reads it; `None` where there is none, or something else under its name.
+    /// Reads the row; `None` if there is none, or its name is that of something else.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Option<Self>> {
         let sql = "SELECT lineage, seq, base, parent FROM daemon_state WHERE id = 1";
         let mut statement = match connection.prepare(sql) {
@@ -137,14 +137,14 @@ impl Row {
         })
     }
 
-    /// Writes it, and the table where there is none.
+    /// Writes the row, and creates the table if it does not exist.
     pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
         let sql = "REPLACE INTO daemon_state (id, lineage, seq, base, parent) VALUES (1, ?1, ?2, ?3, ?4)";
         let write = || connection.execute(sql, params![self.lineage, self.seq, self.base, self.parent]);
         match write() {
             Ok(_) => Ok(()),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
-                // A table of that name and another shape is no one else's: the name is ours.
+                // The name is ours: a table of another shape is replaced.
                 connection.execute_batch("DROP TABLE IF EXISTS daemon_state")?;
                 connection.execute_batch(SQL)?;
                 write().map(|_| ())
@@ -153,7 +153,7 @@ impl Row {
         }
     }
 
-    /// What identifies a content: unique over all lineages.
+    /// Identifies a content: unique over all lineages.
     pub(super) fn key(&self) -> String {
         format!("{}:{}", self.lineage, self.seq)
     }
@@ -168,23 +168,23 @@ impl Row {
     }
 }
 
-/// A content of the database file that we accept as ours.
+/// The content of the database file that is in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) stamp: Stamp,
     pub(super) row: Option<Row>,
 }
 
-/// What a look at the file means.
+/// What a change of the file means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// It is the content that we know.
+    /// The content did not change.
     None,
-    /// It changed, and may still be changing: look again.
+    /// It changed, and may still be changing: check again.
     Unsettled,
-    /// Another SQLite program wrote: the content goes on from the one that we know.
+    /// Another SQLite program wrote: it continues the known content.
     Cooperative,
-    /// Another content is in its place.
+    /// Other content took its place.
     Replaced,
 }
 
@@ -195,8 +195,8 @@ pub(super) struct Settling {
     since: Instant,
 }
 
-/// Judges what is at the path, seen at `now` with `stamp` and `row`. `settling` remembers between two calls how long a
-/// changed file has stood still.
+/// Classifies the file at the path, read at `now` with `stamp` and `row`. `settling` keeps between two calls since when a
+/// changed file has not changed again.
 pub(super) fn judge(
     known: &Known,
     stamp: Stamp,
@@ -207,7 +207,7 @@ pub(super) fn judge(
     let is_same_row = Row::is_same(known.row.as_ref(), row);
     if stamp == known.stamp {
         *settling = None;
-        // The file is as we left it, so what differs lies in a log, which only SQLite writes.
+        // The file did not change, so the difference is in a log, which only SQLite writes.
         return if is_same_row { Change::None } else { Change::Replaced };
     }
     let since = match settling {
@@ -221,16 +221,16 @@ pub(super) fn judge(
         return Change::Unsettled;
     }
     *settling = None;
-    // SQLite writes into the file that is there; another file was put there by someone else.
+    // SQLite writes to the existing file; a new file is not from SQLite.
     if is_same_row && stamp.is_same_file(&known.stamp) { Change::Cooperative } else { Change::Replaced }
 }
 
-/// Whether a write-ahead log, met without its writer, belongs to the main file beside it.
+/// Whether a write-ahead log without its writer belongs to the main file beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ownership {
-    /// It does: SQLite may recover it.
+    /// It belongs to it: SQLite may recover it.
     Belongs,
-    /// The main file is another one.
+    /// It belongs to another file.
     Foreign,
 }
 

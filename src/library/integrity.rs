@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, ffi};
 use tracing::{debug, error, info};
 
-use super::check::Reason;
+use super::check::reason::Reason;
 use super::connection::is_damage;
 use super::identity::Stamp;
 use super::lock::notes::Fault;

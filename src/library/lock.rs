@@ -1,14 +1,11 @@
-//! One daemon per library: `library.db.lock`, held with flock(2) for life, never unlinked. In it the holder says who it
-//! is ([`holder`]). A prober takes a shared lock without waiting: getting it means that no daemon runs.
+//! One daemon per database: the holder keeps an exclusive flock(2) on `library.db.lock` for as long as it runs, and never
+//! unlinks the file. It writes into the file who it is ([`holder`]) and what the next holder must know ([`notes`]).
+//! A prober takes a shared lock without waiting: if it gets that, no daemon runs.
 //!
-//! The file lies beside the library (beside the target, where the path is a symbolic link, so that two names
-//! cannot make two daemons). It is made only when the library is there, which is why a lock file without a
-//! library always means a lost one. Where the directory is not writable it goes to the runtime directory, unless
-//! somebody who may write there holds the one beside the library.
-//!
-//! A lock on a file that was removed guards nothing: whoever comes next makes another and locks that. So the holder
-//! looks after its file ([`Lock::keep`]) and puts it back; and until it has, a shared lock on the library's directory
-//! tells who comes that somebody is there.
+//! The file lies beside the database (beside the target of a symbolic link, so that two names cannot make two daemons).
+//! It is created only when the database is there, so a lock file without a database means a lost one. Where the directory
+//! is not writable it goes to the runtime directory. A lock on a file that was removed excludes nobody: the health check
+//! warns of that ([`Lock::is_in_place`]), and a restart takes the lock again.
 
 mod holder;
 pub(super) mod notes;
@@ -18,19 +15,18 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use tokio_util::sync::CancellationToken;
 
 pub use holder::Holder;
 
-use super::diagnose;
-use super::file_system;
-use super::path;
+use super::identity::Stamp;
+use super::{diagnose, file_system, path};
 use crate::base::address::Address;
-use crate::base::times::{LOCK_RETRY_INTERVAL, LOCK_TIMEOUT};
+use crate::base::retry::{Failure, Stopped};
+use crate::base::times::LOCK_RETRY;
 use notes::{Fault, Notes, Record};
 
 /// Why the library could not be locked.
@@ -115,85 +111,40 @@ pub enum Found {
 /// The lock, held until dropped. The kernel drops it with the process, however that ends.
 #[derive(Debug)]
 pub struct Lock {
-    library: PathBuf,
     path: PathBuf,
-    held: Mutex<Held>,
+    file: File,
+    locked: Stamp,
+    content: Mutex<Content>,
 }
 
-/// The file that is locked, what is written in it, and the mark on the library's directory.
+/// What the holder writes into the file.
 #[derive(Debug)]
-struct Held {
-    file: File,
-    device: u64,
-    inode: u64,
+struct Content {
     holder: Holder,
     notes: Notes,
     written: String,
-    mark: Option<File>,
 }
 
-impl Held {
-    fn new(file: File, library: &Path) -> io::Result<Self> {
-        let found = file.metadata()?;
-        let (device, inode) = (found.dev(), found.ino());
-        // Older versions made it readable to all, and who can open it can lock it.
-        if found.mode() & 0o077 != 0 {
-            let _ = file.set_permissions(Permissions::from_mode(0o600));
-        }
-        let notes = Notes::parse(&holder::content(&file)?);
-        let (holder, mark) = (Holder::this_process(), mark(library));
-        Ok(Self { file, device, inode, holder, notes, written: String::new(), mark })
-    }
-
-    /// Whether it is the file at `path`.
-    fn is_at(&self, path: &Path) -> bool {
-        std::fs::symlink_metadata(path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
-    }
-
+impl Content {
     /// A reader never sees half of it: content only ever grows by one write at its end (the length changes
     /// after the bytes are there), and anything else is emptied first, which reads as "nothing yet".
-    fn write(&mut self) -> io::Result<()> {
+    fn write(&mut self, file: &File) -> io::Result<()> {
         let holder = self.holder.to_text();
         let content = holder.clone() + &self.notes.to_text();
         // Where only a note differs it is rewritten in place.
         let in_place = content.len() == self.written.len() && self.written.starts_with(&holder);
         if self.written.is_empty() || !(in_place || content.starts_with(self.written.as_str())) {
-            self.file.set_len(0)?;
+            file.set_len(0)?;
         }
-        self.file.write_all_at(content.as_bytes(), 0)?;
+        file.write_all_at(content.as_bytes(), 0)?;
         self.written = content;
         Ok(())
-    }
-
-    /// Writes again what was written, where someone has put something else into the file; `false` where not.
-    fn restore(&self) -> io::Result<bool> {
-        let mut found = vec![0; self.written.len() + 1];
-        let length = self.file.read_at(&mut found, 0)?;
-        if found.get(..length) == Some(self.written.as_bytes()) {
-            return Ok(false);
-        }
-        self.file.set_len(0)?;
-        self.file.write_all_at(self.written.as_bytes(), 0)?;
-        Ok(true)
-    }
-
-    /// Marks the library's directory, where another one has come to its place with our file in it.
-    fn follow(&mut self, library: &Path) {
-        let is_there = |mark: &File| {
-            let marked = mark.metadata().ok()?;
-            let found = std::fs::metadata(library.parent()?).ok()?;
-            Some((marked.dev(), marked.ino()) == (found.dev(), found.ino()))
-        };
-        if self.mark.as_ref().and_then(is_there) == Some(false) {
-            self.mark = mark(library);
-        }
     }
 }
 
 impl Lock {
-    /// Takes the lock of the library `library`, or the one in `runtime_directory` where the library's
-    /// directory is not writable. Tries for a second; looks at `cancel` in between.
+    /// Takes the lock of the database `library`, or the one in `runtime_directory` where the database's
+    /// directory is not writable. Retries for a second; checks `cancel` in between.
     ///
     /// # Errors
     /// [`LockError::Held`] names the holder; [`LockError::NotWritable`] when no lock file can be written at
@@ -203,80 +154,78 @@ impl Lock {
         runtime_directory: Option<&Path>,
         cancel: &CancellationToken,
     ) -> Result<Self, LockError> {
-        let start = Instant::now();
-        // A daemon that was started when the library itself was there, before it was moved and linked to.
-        if let Some(lock) = beside_link(library) {
-            wait_while_held(library, lock, start, cancel)?;
+        let mut held_lock = PathBuf::new();
+        let attempt = || {
+            Self::try_acquire(library, runtime_directory).map_err(|error| match &error {
+                LockError::Held { lock, .. }
+                | LockError::Shared { lock, .. }
+                | LockError::Watched { lock, .. } => {
+                    held_lock.clone_from(lock);
+                    Failure::Temporary(error)
+                }
+                _ => Failure::Permanent(error),
+            })
+        };
+        let acquired = LOCK_RETRY.run(Some(cancel), attempt);
+        acquired.map_err(|stopped| match stopped {
+            Stopped::Cancelled => LockError::Cancelled(held_lock),
+            Stopped::TimedOut(error) | Stopped::Failed(error) => error,
+        })
+    }
+
+    fn try_acquire(library: &Path, runtime_directory: Option<&Path>) -> Result<Self, LockError> {
+        // Also a file that we may read and not write, and one beside a link that took the database's place.
+        if let Some(held) = held(library, runtime_directory) {
+            return Err(held);
         }
         let library = path::real(library);
-        wait_for_hidden(&library, runtime_directory, start, cancel)?;
-        let beside = path::lock(&library);
-        match Self::acquire_at(&library, &beside, start, cancel) {
-            Err(LockError::NotWritable { lock, source }) => {
-                // We may not write it; somebody who may can hold it all the same.
-                wait_while_held(&library, beside, start, cancel)?;
-                let Some(elsewhere) = places(&library, runtime_directory).nth(1) else {
-                    return Err(LockError::NotWritable { lock, source });
-                };
-                match Self::acquire_at(&library, &elsewhere, start, cancel) {
-                    // No runtime directory after all: a variable left from another session.
-                    Err(LockError::Io { source: error, .. }) if is_absent(&error) => {
-                        Err(LockError::NotWritable { lock, source })
-                    }
-                    other => other,
-                }
-            }
+        let beside = Self::create(&library, path::lock(&library), false);
+        let elsewhere = places(&library, runtime_directory).nth(1);
+        let (Err(LockError::NotWritable { .. }), Some(elsewhere)) = (&beside, elsewhere) else {
+            return beside;
+        };
+        match Self::create(&library, elsewhere, true) {
+            // The runtime directory does not exist: the variable was left by another session.
+            Err(LockError::Io { source, .. }) if is_absent(&source) => beside,
             other => other,
         }
     }
 
-    fn acquire_at(
-        library: &Path,
-        path: &Path,
-        start: Instant,
-        cancel: &CancellationToken,
-    ) -> Result<Self, LockError> {
-        let io = |source| LockError::Io { lock: path.to_owned(), source };
-        let mut was_held = false;
+    /// Opens or creates the file, locks it and writes who holds it; and for which database, if it lies `is_elsewhere`.
+    fn create(library: &Path, path: PathBuf, is_elsewhere: bool) -> Result<Self, LockError> {
+        let io = |source| LockError::Io { lock: path.clone(), source };
         loop {
-            let file = open_to_lock(path).map_err(|source| match source.kind() {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(false).mode(0o600);
+            let file = open(&path, &mut options).map_err(|source| match source.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    LockError::NotWritable { lock: path.to_owned(), source }
+                    LockError::NotWritable { lock: path.clone(), source }
                 }
                 _ => io(source),
             })?;
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                // Perhaps only its file has gone, and it is about to put it back.
-                Ok(()) if was_held && is_marked(library) && start.elapsed() < LOCK_TIMEOUT => drop(file),
-                Ok(()) => {
-                    // Someone may have removed or replaced the file since we opened it: then this lock
-                    // guards nothing.
-                    let mut held = Held::new(file, library).map_err(io)?;
-                    if held.is_at(path) {
-                        held.write().map_err(io)?;
-                        return Ok(Self {
-                            library: library.to_owned(),
-                            path: path.to_owned(),
-                            held: Mutex::new(held),
-                        });
-                    }
-                }
-                Err(Errno::WOULDBLOCK) if start.elapsed() < LOCK_TIMEOUT => was_held = true,
-                Err(Errno::WOULDBLOCK) => return Err(refusal(library, path, &file)),
-                Err(Errno::INTR) => {}
+            match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => return Err(refusal(library, &path, &file)),
                 Err(error @ (Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)) => {
-                    return Err(LockError::Unsupported {
-                        lock: path.to_owned(),
-                        file_system: file_system::name_at(path),
-                        source: error.into(),
-                    });
+                    let file_system = file_system::name_at(&path);
+                    return Err(LockError::Unsupported { lock: path, file_system, source: error.into() });
                 }
                 Err(error) => return Err(io(error.into())),
             }
-            if cancel.is_cancelled() {
-                return Err(LockError::Cancelled(path.to_owned()));
+            let found = file.metadata().map_err(io)?;
+            // Older versions made it readable to all, and who can open it can lock it.
+            if found.mode() & 0o077 != 0 {
+                let _ = file.set_permissions(Permissions::from_mode(0o600));
             }
-            std::thread::sleep(LOCK_RETRY_INTERVAL);
+            let notes = Notes::parse(&holder::content(&file).map_err(io)?);
+            let holder = Holder::this_process(is_elsewhere.then_some(library));
+            let content = Mutex::new(Content { holder, notes, written: String::new() });
+            let lock = Self { path: path.clone(), file, locked: Stamp::of(&found), content };
+            // It may have been removed or replaced since it was opened: then this lock excludes nobody.
+            if lock.is_in_place() {
+                lock.content().write(&lock.file).map_err(io)?;
+                return Ok(lock);
+            }
         }
     }
 
@@ -285,58 +234,38 @@ impl Lock {
     /// # Errors
     /// When the file cannot be written (a full disk).
     pub fn publish(&self, address: &Address) -> Result<(), LockError> {
-        let library = (self.path != path::lock(&self.library)).then_some(self.library.as_path());
-        let mut held = self.held();
-        held.holder = Holder::serving(address.clone(), library);
-        held.write().map_err(|source| LockError::Io { lock: self.path.clone(), source })
+        let mut content = self.content();
+        content.holder.address = Some(address.clone());
+        content.write(&self.file).map_err(|source| LockError::Io { lock: self.path.clone(), source })
     }
 
     /// What the holder before has noted, or this one since.
     pub(super) fn notes(&self) -> Notes {
-        self.held().notes.clone()
+        self.content().notes.clone()
     }
 
-    /// Notes where the main file stands. A disk that takes no note is no reason to stop: the next start then decides by the
-    /// rows alone.
+    /// Notes where the main file stands. If the note cannot be written, the next start decides by the rows alone. After
+    /// the file was removed or replaced, notes go to the one that is still open.
     pub(super) fn note_record(&self, record: Record) {
-        let mut held = self.held();
-        held.notes.record = Some(record);
-        let _ = held.write();
+        let mut content = self.content();
+        content.notes.record = Some(record);
+        let _ = content.write(&self.file);
     }
 
     /// Notes that the database is damaged, or no longer.
     pub(super) fn note_fault(&self, fault: Option<Fault>) {
-        let mut held = self.held();
-        if held.notes.fault != fault {
-            held.notes.fault = fault;
-            let _ = held.write();
+        let mut content = self.content();
+        if content.notes.fault != fault {
+            content.notes.fault = fault;
+            let _ = content.write(&self.file);
         }
     }
 
-    /// Looks whether the file at the path is still the one that is locked, and else makes it anew and locks it; and
-    /// whether in it is what was written, and else writes it again. `false` when nothing had to be done.
-    ///
-    /// # Errors
-    /// [`LockError::Held`] when another daemon was faster; any other when the file cannot be made.
-    pub fn keep(&self) -> Result<bool, LockError> {
-        let mut held = self.held();
-        let io = |source| LockError::Io { lock: self.path.clone(), source };
-        if held.is_at(&self.path) {
-            held.follow(&self.library);
-            return held.restore().map_err(io);
-        }
-        let file = open_to_lock(&self.path).map_err(io)?;
-        match lock_briefly(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(refusal(&self.library, &self.path, &file)),
-            Err(error) => return Err(io(error.into())),
-        }
-        let mut anew = Held::new(file, &self.library).map_err(io)?;
-        (anew.holder, anew.notes) = (held.holder.clone(), held.notes.clone());
-        anew.write().map_err(io)?;
-        // Should it have gone again meanwhile, the next look sees that.
-        *held = anew;
-        Ok(true)
+    /// Whether the file at the path is still the one that is locked. If not, another process can take the lock.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        let found = std::fs::symlink_metadata(&self.path);
+        found.is_ok_and(|found| Stamp::of(&found).is_same_file(&self.locked))
     }
 
     /// The lock file.
@@ -345,22 +274,15 @@ impl Lock {
         &self.path
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Opens the lock file, or makes it. The standard library sets `O_CLOEXEC`: no child inherits the lock.
+/// Opens the lock file for reading, or as `options` say. The standard library sets `O_CLOEXEC`: no child inherits the lock.
 /// `O_NONBLOCK`: a FIFO of that name must not hold us.
-fn open_to_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed())
-        .open(path)
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed()).open(path)
 }
 
 /// Why `file`, the lock file at `path`, cannot be had: who holds it.
@@ -389,86 +311,6 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// Waits until no daemon holds `lock`, which we are not going to take ourselves.
-fn wait_while_held(
-    library: &Path,
-    lock: PathBuf,
-    start: Instant,
-    cancel: &CancellationToken,
-) -> Result<(), LockError> {
-    loop {
-        match find_at(library, &lock) {
-            Ok(Found::Held(holder)) if start.elapsed() >= LOCK_TIMEOUT => {
-                return Err(LockError::Held { library: library.to_owned(), lock, holder });
-            }
-            // Its holder is not for us to know, but that somebody holds a lock here is.
-            Err(LockError::Io { source, .. })
-                if source.kind() == io::ErrorKind::PermissionDenied && is_marked(library) =>
-            {
-                if start.elapsed() >= LOCK_TIMEOUT {
-                    return Err(LockError::Held {
-                        library: library.to_owned(),
-                        lock,
-                        holder: Holder::default(),
-                    });
-                }
-                std::thread::sleep(LOCK_RETRY_INTERVAL);
-            }
-            Ok(Found::Held(_)) if cancel.is_cancelled() => return Err(LockError::Cancelled(lock)),
-            Ok(Found::Held(_)) => std::thread::sleep(LOCK_RETRY_INTERVAL),
-            _ => return Ok(()),
-        }
-    }
-}
-
-/// Where nobody holds the lock, yet somebody one in the library's directory: that may be the library's own daemon,
-/// whose file was removed or replaced, and which puts it back with its next check. Waits for that.
-fn wait_for_hidden(
-    library: &Path,
-    runtime_directory: Option<&Path>,
-    start: Instant,
-    cancel: &CancellationToken,
-) -> Result<(), LockError> {
-    if !is_marked(library) {
-        return Ok(());
-    }
-    let is_held = || {
-        places(library, runtime_directory).any(|lock| matches!(find_at(library, &lock), Ok(Found::Held(_))))
-    };
-    while start.elapsed() < LOCK_TIMEOUT && !is_held() {
-        if cancel.is_cancelled() {
-            return Err(LockError::Cancelled(path::lock(library)));
-        }
-        std::thread::sleep(LOCK_RETRY_INTERVAL);
-    }
-    Ok(())
-}
-
-/// Marks the directory of `library` (a [`path::real`]) as one in which somebody holds a lock, for as long as the file
-/// is open. Where the file system has no such locks there is no mark, and nobody is waited for.
-fn mark(library: &Path) -> Option<File> {
-    let directory = File::open(library.parent()?).ok()?;
-    lock_briefly(&directory, FlockOperation::NonBlockingLockShared).is_ok().then_some(directory)
-}
-
-/// Locks without waiting for a holder; those who only look whether there is one are in the way for an instant.
-fn lock_briefly(file: &File, operation: FlockOperation) -> Result<(), Errno> {
-    for _ in 0..10 {
-        match flock(file, operation) {
-            Err(Errno::WOULDBLOCK | Errno::INTR) => std::thread::sleep(Duration::from_millis(1)),
-            other => return other,
-        }
-    }
-    flock(file, operation)
-}
-
-/// Whether somebody holds a lock in the directory of `library` (a [`path::real`]).
-fn is_marked(library: &Path) -> bool {
-    let directory = library.parent().and_then(|directory| File::open(directory).ok());
-    directory
-        .is_some_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK))
-}
-
 /// The lock file beside `library` itself, where that is a symbolic link.
 fn beside_link(library: &Path) -> Option<PathBuf> {
     let is_link = std::fs::symlink_metadata(library).is_ok_and(|found| found.is_symlink());
@@ -481,21 +323,16 @@ fn beside_link(library: &Path) -> Option<PathBuf> {
 /// # Errors
 /// When a lock file is there and cannot be read or tried.
 pub fn find(library: &Path, runtime_directory: Option<&Path>) -> Result<Found, LockError> {
+    if let Some(LockError::Held { holder, .. }) = held(library, runtime_directory) {
+        return Ok(Found::Held(holder));
+    }
     let real = path::real(library);
     let mut found = Found::NoFile;
     for path in places(&real, runtime_directory) {
-        match find_at(&real, &path)? {
-            Found::Held(holder) => return Ok(Found::Held(holder)),
-            // On a read-only file system it is left from another time: whoever runs today could not lock it.
-            Found::NotHeld if file_system::is_read_only(&path) => {}
-            Found::NotHeld => found = Found::NotHeld,
-            Found::NoFile => {}
+        // On a read-only file system it is left from another time: a daemon that runs today could not lock it.
+        if find_at(&real, &path)? != Found::NoFile && !file_system::is_read_only(&path) {
+            found = Found::NotHeld;
         }
-    }
-    if let Some(lock) = beside_link(library)
-        && let Ok(Found::Held(holder)) = find_at(library, &lock)
-    {
-        return Ok(Found::Held(holder));
     }
     Ok(found)
 }
@@ -528,11 +365,7 @@ fn places(library: &Path, runtime_directory: Option<&Path>) -> impl Iterator<Ite
 /// Who holds the lock file at `path`; a daemon of another library than `library` is nobody.
 fn find_at(library: &Path, path: &Path) -> Result<Found, LockError> {
     let io = |source| LockError::Io { lock: path.to_owned(), source };
-    let file = match OpenOptions::new()
-        .read(true)
-        .custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed())
-        .open(path)
-    {
+    let file = match open(path, &mut OpenOptions::new()) {
         Ok(file) => file,
         Err(error) if is_absent(&error) => return Ok(Found::NoFile),
         Err(error) => return Err(io(error)),

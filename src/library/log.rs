@@ -6,11 +6,11 @@
 //! written for this file if a checkpoint of it began, and was cut short or held up by a reader: then some of its pages are in
 //! the file. A page that both have by chance is no evidence: `VACUUM` writes all pages, also those that did not change. A
 //! checkpoint copies pages in ascending order (`walCheckpoint` in SQLite's `wal.c`), so a page that is in the file counts
-//! only if the lower ones are there too.
+//! only if the lower ones that the same checkpoint would have copied are there too.
 //!
 //! Formats: <https://www.sqlite.org/fileformat2.html>, sections 1.3 and 4.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -23,10 +23,10 @@ const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 const LARGEST_PAGE: u32 = 65_536;
 
-/// What a log means for the main file beside it.
+/// How a log relates to the main file beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
-    /// Nothing: the main file holds all of it already, or no transaction is in it.
+    /// The main file holds all of it already, or it holds no transaction.
     AddsNothing,
     /// A checkpoint has copied some of its pages into the main file.
     Continues,
@@ -69,32 +69,41 @@ pub(super) fn compare(path: &Path) -> io::Result<Relation> {
     }
     let size = committed.page_size as usize;
     let (mut in_main, mut in_log) = (vec![0; size], vec![0; size]);
-    // Where the earliest last version of a page begins that the main file lacks.
-    let mut lacking = u64::MAX;
-    let mut has_begun = false;
+    // Of the lower pages that have no version in the main file: the commits of their versions.
+    let mut lacking = BTreeSet::<Vec<u64>>::new();
+    let (mut has_begun, mut lacks_some) = (false, false);
     for (page, frames) in &committed.frames {
         let at = u64::from(page - 1) * u64::from(committed.page_size);
         let is_there = main.read_exact_at(&mut in_main, at).is_ok();
-        let mut lacks_last = true;
-        for (at, frame) in frames.iter().rev().enumerate() {
+        let mut found = None;
+        for (index, frame) in frames.iter().enumerate().rev() {
             log.read_exact_at(&mut in_log, frame.at + FRAME_HEADER as u64)?;
             if is_there && in_main == in_log {
-                lacks_last &= at > 0;
-                // A checkpoint of this commit would have copied the lower pages first.
-                has_begun |= lacking >= frame.commit;
+                found = found.or(Some(index));
+                let next = frames.get(index + 1).map_or(u64::MAX, |next| next.commit);
+                has_begun |= !lacking.iter().any(|commits| would_be_there(commits, frame.commit, next));
             }
         }
-        if let Some(last) = frames.last().filter(|_| lacks_last) {
-            lacking = lacking.min(last.at);
+        lacks_some |= found != Some(frames.len() - 1);
+        if found.is_none() {
+            lacking.insert(frames.iter().map(|frame| frame.commit).collect());
         }
-        if has_begun && lacking < u64::MAX {
+        if has_begun && lacks_some {
             return Ok(Relation::Continues);
         }
     }
-    Ok(if lacking < u64::MAX { Relation::Adds } else { Relation::AddsNothing })
+    Ok(if lacks_some { Relation::Adds } else { Relation::AddsNothing })
 }
 
-/// What the transactions of a log have written.
+/// Whether a checkpoint that copied the version of a page from `commit`, of which the next version is from the commit `next`,
+/// would have copied a lower page with versions from `commits`. A checkpoint copies the last version that the log has at the
+/// time. It leaves out a page whose last version a reader does not see yet.
+fn would_be_there(commits: &[u64], commit: u64, next: u64) -> bool {
+    let is_older = commits.first().is_some_and(|first| *first <= commit);
+    is_older && !commits.iter().any(|other| (commit + 1..next).contains(other))
+}
+
+/// The committed frames of a log.
 struct Committed {
     /// In bytes.
     page_size: u32,
@@ -237,7 +246,10 @@ mod tests {
         // Of as many pages, and most of them are the same.
         connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").expect("vacuumed");
         fs::copy(&path, dir.path().join("one.backup")).expect("copied");
-        connection.execute_batch("UPDATE t SET x = 3 WHERE rowid = 90; VACUUM").expect("vacuumed");
+        for value in [3, 4] {
+            connection.execute("UPDATE t SET x = ?1 WHERE rowid = 90", [value]).expect("changed");
+            connection.execute_batch("VACUUM").expect("vacuumed");
+        }
         // The clock of file times is coarse.
         let backup = dir.path().join("one.backup");
         while {
@@ -250,7 +262,8 @@ mod tests {
         assert!(is_foreign(&path, Stamp::at(&path).expect("there")));
         // A checkpoint of the same log that was cut short.
         let log = File::open(companion(&path, "-wal")).expect("open");
-        let frame = Committed::read(&log).expect("readable").expect("written").frames[&1][0].at;
+        let frame =
+            Committed::read(&log).expect("readable").expect("written").frames[&1].last().expect("one").at;
         let mut page = [0; 4096];
         log.read_exact_at(&mut page, frame + FRAME_HEADER as u64).expect("read");
         fs::OpenOptions::new()

@@ -28,6 +28,7 @@ use create::create;
 pub use error::OpenError;
 
 use super::connection::{self, Reader};
+use super::draft;
 use super::identity::{Known, Ownership, Row, Stamp, owner_of_log};
 use super::integrity::Evidence;
 use super::lock::notes::Record;
@@ -109,7 +110,7 @@ impl Library {
         }
         let library = Self::begin(path, lock, options.write, cancel)?;
         if library.lock.is_some() {
-            create::sweep(&library.path);
+            draft::sweep(directory(&library.path));
         }
         Ok(library)
     }

@@ -1,10 +1,11 @@
 //! Finds copies onto the database file that overlap a checkpoint of ours, by the descriptors that other programs hold.
 //!
 //! A copy that runs before or after a checkpoint changes the file's stamp. One that runs during the checkpoint does not:
-//! afterwards stamp, size and row look as we left them, while pages of the copy lie between ours, or all of it is overwritten.
-//! So inotify(7) tells who opened and closed the file meanwhile. A program that opens the main file and not the `-wal` after
-//! it is not SQLite: a stranger. One that closes it after writing, and had it open during our checkpoint, has collided with it.
-//! Where inotify is not to be had nothing is found, and `integrity_check` has the last word.
+//! afterwards stamp, size and row are those of our checkpoint, while the file holds pages of the copy between ours, or only
+//! pages of the copy. So inotify(7) reports which programs opened and closed the file meanwhile. A program that opens the
+//! main file and then not the `-wal` is not SQLite: a *foreign* program. If it had the file open during our checkpoint and
+//! closes it after writing, it has collided with the checkpoint. Without inotify nothing is found, and `integrity_check`
+//! decides.
 
 use std::ffi::{CString, OsStr};
 use std::mem::MaybeUninit;
@@ -34,20 +35,20 @@ enum Session {
 
 /// What other programs do to the main file.
 ///
-/// Equal events in a row become one (inotify(7)), so that counts can be too low. They are begun anew with every session.
+/// Equal events in a row become one (inotify(7)), so counts can be too low. Every session starts them again.
 #[derive(Debug)]
 pub(super) struct Overwrites {
     directory: PathBuf,
     main: CString,
     log: CString,
     inotify: Option<OwnedFd>,
-    /// Descriptors of strangers that are open, our own readers among them.
+    /// Open descriptors of foreign programs, our own readers included.
     strangers: u32,
-    /// Events of an opening of the main file since the last session began.
+    /// Open events of the main file since the last session began.
     openings: u32,
-    /// Counts the connections of this process, and what it was when the last session began.
+    /// The count of connections of this process, and its value when the last session began.
     own: (Arc<AtomicU32>, u32),
-    /// Strangers that had the file open then.
+    /// Foreign programs that had the file open then.
     others: u32,
     /// Of them, those that were opened after our last checkpoint: what they write does not overlap it.
     late: u32,
@@ -56,8 +57,11 @@ pub(super) struct Overwrites {
     log_closes: u32,
     /// Descriptors that were opened before the database was in WAL mode, by SQLite or not.
     unknown: u32,
-    /// A stranger had the file open during our last checkpoint, and may have written.
+    /// A foreign program had the file open during our last checkpoint, and may have written.
     suspect: bool,
+    /// The main file was closed after writing during a session, and no opening explains that: the opening may have been merged
+    /// with one of ours.
+    doubt: bool,
     /// When our last checkpoint ended.
     checkpointed: Instant,
     /// It has closed the file after writing: whether that was soon after the checkpoint.
@@ -86,6 +90,7 @@ impl Overwrites {
             log_closes: 0,
             unknown: 0,
             suspect: false,
+            doubt: false,
             checkpointed: Instant::now(),
             closed: None,
         };
@@ -104,7 +109,7 @@ impl Overwrites {
         }
     }
 
-    /// Another file is in the main file's place: what is known of its descriptors is of the one before.
+    /// The main file was replaced: the known descriptors are of the file before.
     pub(super) fn forget(&mut self) {
         self.drain();
         (self.strangers, self.others, self.late, self.unknown) = (0, 0, 0, 0);
@@ -125,6 +130,8 @@ impl Overwrites {
         if self.inotify.is_none() {
             self.watch();
         }
+        // The session before may have failed before it opened its log: the next opening of a log is not its own.
+        self.session = Session::None;
         self.drain();
         self.correct();
         if self.closed.is_some() {
@@ -134,8 +141,8 @@ impl Overwrites {
         true
     }
 
-    /// Our own readers have gone, whatever events of theirs were merged: as strangers count only those that more openings than
-    /// our own prove.
+    /// Our own readers have closed, even if their events were merged: only openings beyond the number of our own count as
+    /// foreign.
     fn correct(&mut self) {
         let own = self.own.0.load(Ordering::Relaxed);
         let proven = self.openings.saturating_sub(own.wrapping_sub(self.own.1));
@@ -145,14 +152,14 @@ impl Overwrites {
 
     /// A checkpoint of ours has just ended; our writer still has the main file open.
     pub(super) fn checkpointed(&mut self) {
-        // A stranger that has come and gone meanwhile counts as well.
+        // A foreign program that opened and closed it meanwhile counts too.
         (self.suspect, self.checkpointed) = (true, Instant::now());
         self.drain();
         self.suspect = self.strangers > 0 || self.closed.is_some();
         self.session = Session::None;
     }
 
-    /// Our writer has closed the main file: its events are taken before those of others follow.
+    /// Our writer has closed the main file: its events are consumed before those of others.
     pub(super) fn closed(&mut self) {
         self.drain();
     }
@@ -167,16 +174,21 @@ impl Overwrites {
         self.suspect || self.inotify.is_none()
     }
 
-    /// Looks at what has happened since. `true` when a stranger that had the file open during our last checkpoint has closed
-    /// it after writing. `has_changed`: the file is not as that checkpoint left it.
+    /// Consumes the events since. `true` if a foreign program that had the file open during our last checkpoint has closed it
+    /// after writing. `has_changed`: the file changed after that checkpoint.
     pub(super) fn look(&mut self, has_changed: bool) -> bool {
-        // No session is open: one that failed before its checkpoint has not said so.
+        // No session is open: one that failed before its checkpoint did not report that.
         self.session = Session::None;
         self.drain();
         if self.strangers <= self.late || self.closed.is_some() {
             self.suspect = false;
         }
         self.closed.take().is_some_and(|soon| soon || has_changed)
+    }
+
+    /// Whether a copy may have overlapped our last checkpoint without being found; `true` once.
+    pub(super) fn take_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.doubt)
     }
 
     fn open_main(&mut self) {
@@ -189,7 +201,7 @@ impl Overwrites {
     }
 
     fn open_log(&mut self) {
-        // Who opens it is no stranger.
+        // A program that opens the log is SQLite.
         if self.session == Session::OpensLog {
             self.session = Session::Open;
         } else {
@@ -197,7 +209,7 @@ impl Overwrites {
         }
     }
 
-    /// A descriptor of the main file is no longer a stranger's, or no longer open.
+    /// A descriptor of the main file is SQLite's, or closed.
     fn leave(&mut self) {
         if self.strangers == 0 {
             self.unknown = self.unknown.saturating_sub(1);
@@ -211,9 +223,10 @@ impl Overwrites {
             self.unknown -= 1;
             return;
         }
-        // Of SQLite's descriptors none is counted.
+        // Descriptors of SQLite are not counted.
         let overlaps = self.suspect && self.strangers > self.late;
         if self.late > 0 || !overlaps {
+            self.doubt |= self.suspect && self.strangers == 0;
             self.leave();
         } else {
             self.strangers -= 1;
@@ -241,7 +254,7 @@ impl Overwrites {
                 // Between SQLite's two closes another may read and close.
                 self.leave();
             } else if is_main && self.log_closes > 0 {
-                // SQLite's, which closes the log first, and has left when it opened that.
+                // SQLite's, which closes the log first and was removed from the count when it opened that.
                 self.log_closes -= 1;
             } else if is_main && what.contains(ReadFlags::CLOSE_WRITE) {
                 self.close_written_main();
@@ -251,7 +264,7 @@ impl Overwrites {
             self.log_closes += u32::from(is_log && what.contains(ReadFlags::CLOSE_WRITE));
         }
         if is_lost {
-            // The directory is another one now, or nobody looked for long: begin again.
+            // The directory was replaced, or the queue overflowed: start again.
             (self.strangers, self.others, self.late) = (0, 0, 0);
         } else {
             self.inotify = Some(fd);
@@ -331,6 +344,46 @@ mod tests {
             drop(open(&path));
             assert!(!overwrites.look(true), "a copy after {who} overlaps nothing");
             assert!(overwrites.begin(), "{who}");
+        }
+    }
+
+    #[test]
+    fn a_copy_that_is_open_during_our_failed_session_is_found() {
+        let (_dir, path, log) = files();
+        let own = Arc::new(AtomicU32::new(0));
+        let mut overwrites = Overwrites::new(&path, Arc::clone(&own));
+        let copy = open(&path);
+        assert!(overwrites.begin());
+        own.fetch_add(1, Ordering::Relaxed);
+        // Another program has locked the file, so the session does not get to its log.
+        drop(open(&path));
+        assert!(overwrites.begin());
+        own.fetch_add(1, Ordering::Relaxed);
+        let (main, wal) = (open(&path), open(&log));
+        overwrites.checkpointed();
+        drop((wal, main));
+        overwrites.closed();
+        drop(copy);
+        assert!(overwrites.look(true));
+    }
+
+    #[test]
+    fn a_copy_whose_opening_was_merged_with_ours_leaves_a_doubt() {
+        let (_dir, path, log) = files();
+        for is_copied in [true, false] {
+            let own = Arc::new(AtomicU32::new(0));
+            let mut overwrites = Overwrites::new(&path, Arc::clone(&own));
+            assert!(overwrites.begin());
+            own.fetch_add(1, Ordering::Relaxed);
+            let main = open(&path);
+            let copy = is_copied.then(|| open(&path));
+            let wal = open(&log);
+            drop(copy);
+            overwrites.checkpointed();
+            drop((wal, main));
+            overwrites.closed();
+            assert!(!overwrites.look(false));
+            assert_eq!(overwrites.take_doubt(), is_copied);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where the library and the files beside it really are. Looks at names only; opens nothing.
+//! Paths of the database and of the files beside it. Resolves names; opens nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ pub(super) fn directory(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("/"))
 }
 
-/// The file that SQLite keeps beside the library under its (real) name and a suffix.
+/// The file that SQLite keeps beside the database, under its (real) name and a suffix.
 pub(super) fn companion(library: &Path, suffix: &str) -> PathBuf {
     appended(&real(library), suffix)
 }

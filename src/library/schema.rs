@@ -1,4 +1,4 @@
-//! Schema version 7: created from `schema.sql`, recognised, refused with what was found.
+//! Schema version 7: creates it from `schema.sql`, and verifies it.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use super::SCHEMA_VERSION;
 /// The whole schema, with the row that states its version.
 pub const SQL: &str = include_str!("schema.sql");
 
-/// A database whose schema is not ours.
+/// Why the schema of a database is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
-    /// A database of some other program.
+    /// A database of another program.
     #[error(
         "is not a VPO library: it has no schema version, and {}",
         if tables.is_empty() { "no tables".to_owned() } else { format!("these tables: {}", tables.join(", ")) }
@@ -22,21 +22,21 @@ pub enum Mismatch {
         /// The tables in it (the first dozen).
         tables: Vec<String>,
     },
-    /// A library of another time.
+    /// A library of another schema version.
     #[error("has schema version {found}, but this vpo reads and writes version {SCHEMA_VERSION}")]
     Version {
-        /// What its `_meta` says.
+        /// The version in its `_meta`.
         found: String,
     },
-    /// It calls itself version 7, yet something of it is not there.
+    /// Tables or columns of version 7 are missing.
     #[error("calls itself schema version {SCHEMA_VERSION}, but lacks {}", missing.join(", "))]
     Incomplete {
         /// `table` or `table.column`.
         missing: Vec<String>,
     },
-    /// Something in its schema computes what the daemon would have to wait for.
+    /// Expressions in its schema run when a row is written.
     #[error(
-        "holds what no VPO program makes, and what could run for ever when a row is written: {}. Remove it, or restore a backup",
+        "has objects that no VPO program creates and that may run without end when a row is written: {}. Remove them, or restore a backup",
         objects.join(", ")
     )]
     Hostile {
@@ -45,17 +45,17 @@ pub enum Mismatch {
     },
 }
 
-/// Reads `schema_version`: one look, inside whatever transaction is open.
+/// Reads `schema_version` in the open transaction.
 ///
 /// # Errors
-/// What SQLite says; the inner error when the version is not ours.
+/// Of SQLite; the inner error if the version is another one.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<Result<(), Mismatch>> {
     let sql = "SELECT value FROM _meta WHERE key = 'schema_version'";
     let found = match connection.prepare(sql) {
         Ok(mut statement) => statement
             .query_row([], |row| row.get::<_, Value>(0))
             .optional()?
-            // A value of another type than text is no version of ours, but it is one.
+            // A value of another type is a version too, but never ours.
             .map(|value| match value {
                 Value::Text(text) if !text.is_empty() => text,
                 Value::Text(_) => "\"\"".to_owned(),
@@ -64,7 +64,7 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<Result<(), Mi
                 Value::Blob(_) => "that is a BLOB".to_owned(),
                 Value::Null => "NULL".to_owned(),
             }),
-        // "no such table", "no such column": the schema was read, and it is someone else's.
+        // "no such table", "no such column": the schema was read, and belongs to another program.
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) => None,
         Err(error) => return Err(error),
     };
@@ -75,11 +75,11 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<Result<(), Mi
     })
 }
 
-/// The version, and every table and column. A library that we have made holds our own statements word for word;
-/// one that another program has made is compared with a fresh schema in memory, which takes a millisecond.
+/// Verifies the version and every table and column. A library that VPO created contains our own statements. A library of
+/// another program is compared with a new schema in memory, which takes a millisecond.
 ///
 /// # Errors
-/// What SQLite says; the inner error when the schema is not ours.
+/// Of SQLite; the inner error if the schema is refused.
 pub(super) fn verify(connection: &Connection) -> rusqlite::Result<Result<(), Mismatch>> {
     if let Err(mismatch) = version(connection)? {
         return Ok(Err(mismatch));
@@ -112,10 +112,10 @@ pub(super) fn verify(connection: &Connection) -> rusqlite::Result<Result<(), Mis
     Ok(if missing.is_empty() { Ok(()) } else { Err(Mismatch::Incomplete { missing }) })
 }
 
-/// What expressions are computed when a row of ours is written: each may take any time, within one step of SQLite, where
-/// nothing can end it. Schema 7 has none but its own CHECK constraints.
+/// The expressions that are computed when a row of ours is written. Each may take any time within one step of SQLite, which
+/// cannot be interrupted. Schema 7 has only its own CHECK constraints.
 fn hostile(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    // Only ours: a virtual table of another program's module cannot even be asked for its columns.
+    // Only our tables: SQLite cannot list the columns of a virtual table whose module is missing.
     let list = |sql: &str| -> rusqlite::Result<Vec<(String, String)>> {
         let sql = sql.replace("(TABLES)", &tables_list());
         connection.prepare(&sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
@@ -175,10 +175,10 @@ fn checks(sql: &str) -> Vec<String> {
     sql.match_indices("CHECK(").map(|(at, _)| sql[at..at + end(&sql[at..])].to_owned()).collect()
 }
 
-/// Triggers and views, which are not used: what they are called, with their kind.
+/// Kind and name of triggers and views, which are not used.
 ///
 /// # Errors
-/// What SQLite says.
+/// Of SQLite.
 pub(super) fn unused(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection
         .prepare("SELECT type || ' ' || name FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY 1 LIMIT 12")?
@@ -192,13 +192,13 @@ fn tables_list() -> String {
     format!("({})", quoted.join(", "))
 }
 
-/// The table that a statement makes.
+/// The table that a statement creates.
 fn table_of(statement: &str) -> &str {
     statement.split_whitespace().nth(2).unwrap_or_default()
 }
 
-/// Whether every table was made by our own statement: then no column of it can be missing, since what changes a
-/// table changes the text that SQLite keeps of it.
+/// Whether our own statements created every table. Then no column is missing: a change of a table changes the text that SQLite
+/// stores.
 fn has_our_statements(connection: &Connection) -> rusqlite::Result<bool> {
     let mut ours: Vec<&[u8]> = statements().map(str::as_bytes).collect();
     let mut statement = connection.prepare("SELECT sql FROM sqlite_master WHERE type = 'table'")?;
@@ -211,7 +211,7 @@ fn has_our_statements(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(ours.is_empty())
 }
 
-/// The statements of [`SQL`] that make tables, as SQLite keeps them: without the semicolon.
+/// The statements of [`SQL`] that create tables, as SQLite stores them: without the semicolon.
 fn statements() -> impl Iterator<Item = &'static str> {
     SQL.match_indices("\nCREATE TABLE ").filter_map(|(before, _)| {
         let statement = &SQL[before + 1..];
@@ -239,7 +239,7 @@ fn columns(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
     connection.prepare(&sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
-/// For tests: the plan that SQLite makes of a query, in a library without content or statistics.
+/// For tests: SQLite's plan of a query, in an empty database without statistics.
 #[cfg(test)]
 pub(super) fn plan(sql: &str, values: &[Box<dyn rusqlite::ToSql>]) -> String {
     let connection = Connection::open_in_memory().expect("a database");

@@ -1,45 +1,47 @@
-//! One write session: open, compare, write, commit, checkpoint, close. Nothing is kept between two of them.
+//! One write session: open, compare, write, commit, checkpoint, close. Nothing is kept between two sessions.
 //!
-//! The file may be overwritten at any moment by a program that knows nothing of SQLite (a backup copied over it). So what is
-//! there is compared with what we know as the first thing inside the transaction, and again before the checkpoint; on a
-//! difference nothing is written: the transaction is rolled back, the connection closed without a checkpoint, and the log set
-//! aside. What the file is by then, and whether it is adopted, the next check decides (`check.rs`).
+//! A program that does not use SQLite may overwrite the file at any moment, for example with a copy of a backup. So a session
+//! compares the file with what is known, first inside the transaction and again before the checkpoint. On a difference it
+//! writes nothing: it rolls back, closes without a checkpoint and sets the log aside. The next check decides what the file
+//! is now, and whether to adopt it (`check.rs`).
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+mod aside;
+mod mode;
+
+use std::path::Path;
 use std::sync::MutexGuard;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tracing::{debug, info, warn};
 
-use super::check::Reason;
+use super::check::reason::Reason;
 use super::connection::{close, is_damage, is_shut};
 use super::identity::{Known, Row, Stamp};
 use super::lock::notes::Record;
 use super::overwrites::Overwrites;
-use super::path::{companion, directory};
+use super::path::companion;
 use super::{Error, Library, Lineage, is_busy};
 use crate::base::random;
 use crate::base::retry::Failure;
 use crate::base::times::DATABASE_ATTEMPT_TIMEOUT;
 
-/// What a copy that collided with a checkpoint is reported as.
+/// The report of a copy that collided with a checkpoint.
 pub(super) const COLLIDED: &str = "another program wrote to the file while the daemon saved to it. If that was a backup being copied, copy \
                         it again, or use `vpo restore`; nothing is written until then";
 
-/// Why a session was given up: nothing happened to the main file.
+/// Why a session was abandoned: the main file is unchanged.
 pub(super) const COMPANIONS: &str = "its -wal or -shm was removed or replaced";
 
-/// A session that was given up.
+/// A session that was abandoned.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LetGo {
     pub(super) why: &'static str,
-    /// Its log was set aside: what lies beside the file by now is another program's.
+    /// Its log was set aside: a log beside the file now is another program's.
     pub(super) is_log_aside: bool,
 }
 
-/// Whether an attempt that failed with this error of SQLite is repeated.
+/// Classifies an error of SQLite: whether the attempt is repeated.
 pub(super) fn failure(path: &Path, source: rusqlite::Error) -> Failure<Error> {
     let is_temporary = is_busy(&source) || is_shut(&source);
     let error = Error::Sqlite { path: path.to_owned(), source };
@@ -50,7 +52,7 @@ pub(super) fn failure(path: &Path, source: rusqlite::Error) -> Failure<Error> {
 struct Written<T> {
     value: T,
     has_changed: bool,
-    /// As it was written; `None` where nothing changed, or the row is not ours to write.
+    /// The row that was written; `None` if nothing changed, or this process does not write it.
     row: Option<Row>,
     companions: Companions,
 }
@@ -58,13 +60,13 @@ struct Written<T> {
 /// Why a transaction was not committed.
 enum Stopped {
     Busy(rusqlite::Error),
-    /// The file is as we left it, but its log holds other content.
+    /// The file did not change, but its log holds other content.
     OtherRow,
     Overwritten,
     Failed(rusqlite::Error),
 }
 
-/// What lies beside the main file, by its inodes.
+/// The companions of the main file, by their inodes.
 #[derive(Debug, PartialEq, Eq)]
 struct Companions([Option<(u64, u64)>; 2]);
 
@@ -79,13 +81,13 @@ impl Companions {
 }
 
 impl Library {
-    /// Runs `work`, which is taken where it was run, in one transaction, and brings what it wrote into the main file.
+    /// Runs `work` in one transaction and checkpoints what it wrote. `work` is taken once it has run.
     pub(super) fn session<T>(
         &self,
         generation: Option<u64>,
         work: &mut Option<impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>>,
     ) -> Result<T, Failure<Error>> {
-        // Before the gate: who waits there keeps the check out that decides.
+        // Before the gate: a session that waits there blocks the check that decides.
         self.may_write(generation)?;
         let _turn =
             self.gate.write(DATABASE_ATTEMPT_TIMEOUT).ok_or_else(|| Failure::Temporary(self.unsettled()))?;
@@ -96,7 +98,7 @@ impl Library {
         }
         let connection = self.reader.open_writer().map_err(|error| self.not_begun(error))?;
         if self.owns() {
-            // What was adopted may be in another mode, as `VACUUM INTO` makes it.
+            // Adopted content may be in another journal mode, as `VACUUM INTO` writes it.
             let (stamp, _) = self.convert(&connection, known.stamp).map_err(|error| self.not_begun(error))?;
             if stamp != known.stamp {
                 overwrites.converted();
@@ -118,9 +120,9 @@ impl Library {
                 self.close_idle(connection);
                 Err(self.not_begun(error))
             }
-            // `.restore` of another SQLite program: the log is all there is of it, so it is not set aside.
+            // `.restore` of another SQLite program: only the log holds it, so the log stays.
             Err(Stopped::OtherRow) => Err(Failure::Permanent(Error::Replaced(self.path.clone()))),
-            // Nothing was written, so nothing is to be given up: the next check shows what it is.
+            // Nothing was written. The next check shows what the file is.
             Err(Stopped::Overwritten) => {
                 drop(connection);
                 Err(match work {
@@ -135,7 +137,7 @@ impl Library {
         }
     }
 
-    /// The transaction of a session: compares, works, commits.
+    /// Runs the transaction of a session: compares, runs `work`, commits.
     fn transact<T>(
         &self,
         connection: &Connection,
@@ -165,13 +167,13 @@ impl Library {
         });
         match done {
             Ok(value) => Ok(Written { value, has_changed, row, companions }),
-            // Stat first, then decide: an overwritten file looks damaged to who has read it before.
+            // Stat before the verdict: to a connection that read it before, an overwritten file looks damaged.
             Err(_) if !is_same_file() => Err(Stopped::Overwritten),
             Err(error) => Err(Stopped::Failed(error)),
         }
     }
 
-    /// The row of the next transaction; `None` for a process without the lock, which does not touch it.
+    /// The row of the next transaction; `None` for a process without the lock, which does not write it.
     fn next_row(&self, known: &Known) -> Option<Row> {
         if !self.owns() {
             return None;
@@ -186,7 +188,7 @@ impl Library {
         })
     }
 
-    /// Brings a committed transaction into the main file, and closes.
+    /// Checkpoints a committed transaction and closes.
     fn save(
         &self,
         connection: Connection,
@@ -196,7 +198,7 @@ impl Library {
         overwrites: &mut Overwrites,
     ) -> Result<(), Failure<Error>> {
         if !self.owns() {
-            // The daemon, whose lock it is, checkpoints what was left for it; so does our end.
+            // The daemon checkpoints it, or the end of this process (`tidy`).
             return connection.close().map_err(|(_, error)| Failure::Permanent(self.failed(error)));
         }
         if Companions::at(&self.path) != *companions {
@@ -217,7 +219,7 @@ impl Library {
         if Stamp::at(&self.path) != Some(known.stamp) {
             return Err(self.let_go(connection, "it changed before a checkpoint"));
         }
-        // `.restore` that waited for our lock has committed behind us: as with another row before a transaction.
+        // A `.restore` that waited for our lock has committed since: as with another row before a transaction.
         if Row::read(&connection).is_ok_and(|found| !Row::is_same(found.as_ref(), row.as_ref())) {
             self.note(Record::new(false, known.stamp));
             return Err(Failure::Permanent(Error::Replaced(self.path.clone())));
@@ -226,13 +228,13 @@ impl Library {
         let extent = extent(&connection);
         let after = Stamp::at(&self.path);
         overwrites.checkpointed();
-        // What lies in the log by now, another SQLite program has committed after us (`.restore`, which waited for our lock).
+        // A log that is there now was committed by another SQLite program after us (a `.restore` that waited for our lock).
         let is_complete = matches!(done, Ok(true)) && !self.has_log();
         let closed = close(connection, is_complete);
         overwrites.closed();
         let is_refused = done.as_ref().is_err_and(is_damage);
         let Some(after) = after.filter(|after| after.is_same_file(&known.stamp) && !is_refused) else {
-            // Renamed or removed: our pages went into the old file. Or copied over: to SQLite the log does not fit it.
+            // Renamed or removed: our pages went into the old file. Or overwritten: SQLite refuses to apply the log to it.
             let is_log_aside = self.set_log_aside();
             self.state().let_go = Some(LetGo { why: "it was replaced during a checkpoint", is_log_aside });
             return Err(Failure::Permanent(Error::Replaced(self.path.clone())));
@@ -242,17 +244,17 @@ impl Library {
             let alone = self.reader.read_as_it_is(|connection| Row::read(connection));
             let is_ours = match alone {
                 Ok(alone) => Row::is_same(alone.as_ref(), row.as_ref()),
-                // An error of the disk does not show who wrote.
+                // An I/O error does not show which program wrote.
                 Err(error) => !is_damage(&error),
             };
-            // Longer it may be: a smaller backup was put into a larger file (`dd conv=notrunc`).
+            // It may be longer: a smaller backup was copied into a larger file (`dd conv=notrunc`).
             let is_whole = extent.map_or(true, |bytes| bytes <= after.length);
-            // What has changed it since, has written after our checkpoint. Its stamp may be the same where the kernel's clock has
-            // not ticked; then a SQLite program did it.
+            // A later change came after our checkpoint. If the kernel's clock has not ticked, its stamp is the same; then a SQLite
+            // program wrote it.
             let is_still = Stamp::at(&self.path) == Some(after);
             collided = is_still && !(is_ours && is_whole) && overwrites.may_have_collided();
         }
-        // Should the process be killed before it is known whether a copy overlapped, the next start checks the file.
+        // If the process is killed before it is known whether a copy overlapped, the next start checks the file.
         self.note(Record::new(overwrites.is_suspect(), after));
         let mut state = self.state();
         if is_complete && let (Some(lineage), Some(row)) = (&mut state.lineage, &row) {
@@ -277,12 +279,12 @@ impl Library {
         Ok(())
     }
 
-    /// Brings in what is left in a log that nobody seems to use: a session of ours had to leave it, because another program was
-    /// reading it; or our reading kept another program from removing it. For a process without the lock, what it has put
-    /// there itself. One that changes since the last call is left alone, unless `at_once`.
+    /// Checkpoints a log that no program seems to use: a session of ours left it because another program was reading, or our
+    /// reading prevented another program from removing it. In a process without the lock, the log that it wrote itself. A log
+    /// that has changed since the last call is left alone, unless `at_once`.
     ///
     /// # Errors
-    /// Of SQLite. What another reader still holds back is none.
+    /// Of SQLite. A reader that still holds back the checkpoint is not an error.
     pub fn tidy(&self, at_once: bool) -> Result<(), Error> {
         let Some(log) = Stamp::at(&companion(&self.path, "-wal")).filter(|_| self.writes()) else {
             return Ok(());
@@ -295,7 +297,7 @@ impl Library {
                 return Ok(());
             }
         }
-        // What is damaged, or may be, stays as it is. Before the gate, as in a session.
+        // A database that is or may be damaged stays as it is. Before the gate, as in a session.
         if self.may_write(None).is_err() {
             return Ok(());
         }
@@ -307,13 +309,16 @@ impl Library {
         }
         self.state().log_tried = Some(log);
         let connection = self.reader.open_writer().map_err(|source| self.failed(source))?;
+        let row = Row::read(&connection);
         if !self.owns() {
-            let closed = checkpoint(&connection).and_then(|is_done| close(connection, is_done));
-            return closed.map_err(|source| self.failed(source));
+            // SQLite checkpoints if no other program has the database open. The daemon may be between a commit and its checkpoint,
+            // and would take a checkpoint of ours for an unexplained change.
+            return close(connection, true).map_err(|source| self.failed(source));
         }
-        match Row::read(&connection) {
-            Ok(row) if Row::is_same(row.as_ref(), known.row.as_ref()) => {}
-            _ => return Ok(()),
+        let is_known = row.is_ok_and(|row| Row::is_same(row.as_ref(), known.row.as_ref()));
+        // Another program may have checkpointed and closed until the read above locked the file.
+        if !is_known || Stamp::at(&self.path) != Some(known.stamp) {
+            return Ok(());
         }
         match self.checkpoint_and_close(connection, &known, known.row.clone(), &mut overwrites) {
             Ok(()) => Ok(()),
@@ -321,107 +326,32 @@ impl Library {
         }
     }
 
-    /// Whether something lies in the log.
-    pub(super) fn has_log(&self) -> bool {
-        std::fs::metadata(companion(&self.path, "-wal")).is_ok_and(|found| found.len() > 0)
-    }
-
-    /// Closes a connection that has written nothing. An empty log goes with it; one with content stays as it is.
+    /// Closes a connection that has written nothing. An empty log is removed; one with content stays.
     pub(super) fn close_idle(&self, connection: Connection) {
         if let Err(error) = close(connection, !self.has_log()) {
             debug!(%error, "a connection to the database was not closed cleanly");
         }
     }
 
-    /// Closes a session that committed nothing. What it has put into the log all the same (a transaction that outgrew the
-    /// cache, and was rolled back) goes with it.
+    /// Closes a session that committed nothing. Frames that it left in the log all the same (of a transaction that outgrew the
+    /// cache and was rolled back) are removed.
     fn close_unwritten(&self, connection: Connection, known: &Known, overwrites: &mut Overwrites) {
         if self.has_log() && self.owns() {
-            // An error leaves the log, which the next session brings in.
+            // On an error the log stays, and the next session checkpoints it.
             let _ = self.checkpoint_and_close(connection, known, known.row.clone(), overwrites);
         } else {
             self.close_idle(connection);
         }
     }
 
-    /// Gives up a session because the file is not what it should be, without writing to it.
+    /// Abandons a session because the file changed, without writing to it.
     fn let_go(&self, connection: Connection, why: &'static str) -> Failure<Error> {
-        // The connection does not checkpoint at its close: the file stays as it is, byte for byte.
+        // The close does not checkpoint: the file keeps every byte.
         drop(connection);
         let is_log_aside = self.set_log_aside();
         self.state().let_go = Some(LetGo { why, is_log_aside });
         info!(path = %self.path.display(), why, "nothing was written to the database: it was changed by another program");
         Failure::Permanent(Error::Replaced(self.path.clone()))
-    }
-
-    /// Moves a log that belongs to another content out of the way, where no other program uses it. Never deletes one that has
-    /// something in it. `false` where another program has the database open: then the log is that program's.
-    pub(super) fn set_log_aside(&self) -> bool {
-        let (log, index) = (companion(&self.path, "-wal"), companion(&self.path, "-shm"));
-        // An empty one belongs to nothing.
-        if !self.has_log() {
-            return true;
-        }
-        // What cannot be told, because something may not be opened, counts as in use: then nothing is moved.
-        let Ok(_others) = self.reader.exclude_others() else { return false };
-        let aside = aside(&log);
-        if let Err(error) = std::fs::rename(&log, &aside) {
-            warn!(path = %log.display(), %error, "a -wal that does not belong to the database cannot be set aside");
-            return false;
-        }
-        warn!(aside = %aside.display(), "a -wal that does not belong to the database was set aside");
-        let _ = std::fs::remove_file(index);
-        let _ = File::open(directory(&log)).and_then(|directory| directory.sync_all());
-        true
-    }
-
-    /// Whether another program has the database open, as far as SQLite's locks tell. Only while nothing of ours has.
-    pub(super) fn is_in_use(&self) -> bool {
-        self.reader.exclude_others().is_err()
-    }
-
-    /// Makes what was just accepted ready to be written: in WAL mode, and shown to be writable. Returns the stamp that it
-    /// leaves, and the mode. Only inside the gate, as its writer.
-    pub(super) fn make_writable(&self, stamp: Stamp) -> rusqlite::Result<(Stamp, String)> {
-        let connection = self.reader.open_writer()?;
-        let converted = self.convert(&connection, stamp)?;
-        self.prove(connection)?;
-        Ok(converted)
-    }
-
-    /// Puts the database into WAL mode, if it is the content of that stamp. Returns the stamp that it leaves, and the mode.
-    fn convert(&self, connection: &Connection, stamp: Stamp) -> rusqlite::Result<(Stamp, String)> {
-        let ask = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0));
-        let before = ask("PRAGMA journal_mode")?;
-        if before == "wal" || Stamp::at(&self.path) != Some(stamp) {
-            return Ok((stamp, before));
-        }
-        {
-            // To its end: an error of the disk comes after the row with the new mode.
-            let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
-            let mut rows = statement.query([])?;
-            while rows.next()?.is_some() {}
-        }
-        let mode = ask("PRAGMA journal_mode")?;
-        if mode == "wal" {
-            info!(path = %self.path.display(), before, "library converted to WAL mode");
-        }
-        // Another file that was put there meanwhile is not what was converted.
-        let after = Stamp::at(&self.path).filter(|after| after.is_same_file(&stamp));
-        Ok((after.unwrap_or(stamp), mode))
-    }
-
-    /// Fails where SQLite cannot write: it opens a `-wal` or `-shm` that it may only read for reading, and says so when
-    /// something is written. That another program writes at the moment is no failure.
-    pub(super) fn prove(&self, connection: Connection) -> rusqlite::Result<()> {
-        let begun = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate).map(drop);
-        if let Err(error) = begun
-            && !is_busy(&error)
-        {
-            return Err(error);
-        }
-        self.close_idle(connection);
-        Ok(())
     }
 
     pub(super) fn not_begun(&self, error: rusqlite::Error) -> Failure<Error> {
@@ -442,37 +372,23 @@ impl Library {
     }
 }
 
-/// Brings the log into the main file and empties it; `false` where a reader of another program holds some of it back.
+/// Checkpoints the log and empties it; `false` if a reader of another program holds some of it back.
 fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?) == (0, 0))
     })
 }
 
-/// How long the main file must be, in bytes.
+/// The length that the main file must have, in bytes.
 fn extent(connection: &Connection) -> rusqlite::Result<u64> {
     let pragma = |sql| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).map(u64::from);
     Ok(pragma("PRAGMA page_count")? * pragma("PRAGMA page_size")?)
 }
 
-/// A name for a log that is set aside: `library.db-wal.aside-<seconds since 1970>`, with a number where that is taken.
-fn aside(log: &Path) -> PathBuf {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let named = |number: u32| {
-        let mut name = log.as_os_str().to_owned();
-        name.push(format!(".aside-{now}"));
-        if number > 0 {
-            name.push(format!(".{number}"));
-        }
-        PathBuf::from(name)
-    };
-    (0..u32::MAX).map(named).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| named(0))
-}
-
 /// A name for a lineage.
 fn lineage_name() -> String {
     let Ok(bytes) = random::bytes() else {
-        // A sandbox without getrandom: the moment and the process are unique enough for one file.
+        // A sandbox without getrandom: time and process id are unique enough for one file.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         return format!("{now:x}-{:x}", std::process::id());
     };

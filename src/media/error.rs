@@ -1,11 +1,10 @@
-//! Why a file gave no [`MediaInfo`](super::info::MediaInfo): each message is one line that a user
-//! can act on.
+//! Errors of a probe. Each message is one line that a user can act on.
 
 use std::io;
 
-/// What kept a file from being probed.
+/// The reason why a file cannot be probed.
 ///
-/// The messages name neither file nor command: the caller does.
+/// The messages do not name the file; the caller does.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file has no bytes at all.

@@ -150,7 +150,7 @@ struct Sample {
     candidates: Vec<Candidate>,
 }
 
-/// A standard rate that may be meant.
+/// A candidate among the standard rates.
 struct Candidate {
     rate: u32,
     /// For a grid with a frame at zero and one shifted by half a frame: the sum of the errors and

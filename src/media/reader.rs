@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
             self.window.truncate(filled + got.as_ref().copied().unwrap_or(0).min(want));
             self.usage.reads += 1;
             match got {
-                // The file shrank since its length was asked for.
+                // The file has shrunk since its length was read.
                 Ok(0) => break,
                 Ok(got) => {
                     self.usage.bytes += got as u64;

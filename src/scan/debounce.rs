@@ -1,13 +1,13 @@
 //! Decides whether a file is still being written.
 //!
-//! A download or a copy moves its mtime as it goes. A file is read once its mtime is 5 s old, and what was
-//! read counts only if size and mtime are the same after the read. An mtime in the future says nothing (a
-//! camera's clock, a share's clock), so there the second rule stands alone.
+//! A download or a copy changes the mtime while it runs. A file is read once its mtime is 5 s old, and what was
+//! read counts only if size and mtime are the same after the read. An mtime in the future (a camera's clock, a
+//! share's clock) proves nothing: then only the second rule applies.
 
 use crate::base::times::SCAN_DEBOUNCE;
 use crate::base::timestamp::Timestamp;
 
-/// Whether a file with this mtime has been left alone long enough.
+/// Whether a file with this mtime has been unchanged long enough.
 #[must_use]
 pub fn is_quiet(modified: Timestamp, now: Timestamp) -> bool {
     modified.until(now).is_none_or(|age| age >= SCAN_DEBOUNCE)

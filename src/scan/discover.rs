@@ -10,9 +10,9 @@
 
 mod names;
 
-use std::ffi::{CStr, OsStr, OsString};
+use std::ffi::{CStr, OsStr};
 use std::ops::ControlFlow;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,6 +22,7 @@ use rustix::path::Arg;
 
 use self::names::Names;
 use super::name;
+use crate::base::descriptors;
 use crate::base::timestamp::Timestamp;
 
 /// Directories within directories that are entered. Beyond lies a mistake, not a library, and every level
@@ -70,32 +71,30 @@ pub struct Walked {
     pub directories: u64,
     /// Symbolic links with a video's name, or to be followed into a directory, passed over.
     pub symlinks: u64,
+    /// Names that are not UTF-8 and are passed over, because another name of the directory is stored alike.
+    pub clashes: u64,
+    /// The first of those, as it would be stored.
+    pub first_clash: Option<String>,
     /// The visitor said stop.
     pub stopped: bool,
 }
 
 impl Walked {
     pub(crate) fn error(&mut self, path: &str, raw: &[u8], error: Errno) {
-        let is_kept = self.note(format!("{path}: {}", std::io::Error::from(error)));
+        self.error_count += 1;
+        if self.errors.len() >= ERRORS_KEPT {
+            return;
+        }
+        self.errors.push(format!("{path}: {}", std::io::Error::from(error)));
         // What is too deep stays so.
-        if is_kept && error != Errno::NAMETOOLONG {
+        if error != Errno::NAMETOOLONG {
             self.places.push(PathBuf::from(OsStr::from_bytes(raw)));
         }
     }
 
-    /// Two names that the library cannot tell apart: one is not UTF-8, the other spells it out.
-    fn clash(&mut self, path: &str) {
-        self.note(format!("{path}: another name is written like this in the library; rename one of the two"));
-    }
-
-    /// Counts an error. Only the first few are kept with their words; says whether this one is.
-    fn note(&mut self, line: String) -> bool {
-        self.error_count += 1;
-        let is_kept = self.errors.len() < ERRORS_KEPT;
-        if is_kept {
-            self.errors.push(line);
-        }
-        is_kept
+    fn clash(&mut self, path: String) {
+        self.clashes += 1;
+        self.first_clash.get_or_insert(path);
     }
 
     /// Adds what another walk met.
@@ -108,6 +107,8 @@ impl Walked {
         self.mounts.extend(other.mounts);
         self.directories += other.directories;
         self.symlinks += other.symlinks;
+        self.clashes += other.clashes;
+        self.first_clash = self.first_clash.take().or(other.first_clash);
     }
 }
 
@@ -147,11 +148,6 @@ pub fn stored(path: &Path) -> String {
     encode_path(path.as_os_str().as_bytes())
 }
 
-/// The paths that a stored one may stand for.
-pub(crate) fn path_candidates(stored: &str) -> impl Iterator<Item = PathBuf> {
-    name::path_candidates(stored).into_iter().map(|raw| PathBuf::from(OsString::from_vec(raw)))
-}
-
 /// Whether an open directory is the top of a mount; by `statx` where the kernel tells, else by its device.
 pub(crate) fn is_mount_point(directory: BorrowedFd<'_>) -> Result<bool, Errno> {
     if let Ok(found) = rustix::fs::statx(directory, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
@@ -181,12 +177,7 @@ pub(crate) fn open_way(at: BorrowedFd<'_>, name: impl Arg + Copy) -> Result<Owne
 
 fn open(at: BorrowedFd<'_>, name: impl Arg + Copy, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    loop {
-        match rustix::fs::openat(at, name, flags, Mode::empty()) {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
-    }
+    descriptors::open(|| rustix::fs::openat(at, name, flags, Mode::empty()))
 }
 
 /// Whether an error of opening says that there is no such file or directory, or that a link is in its place.
@@ -221,7 +212,7 @@ impl Walk<'_, '_> {
             self.raw.extend_from_slice(name.to_bytes());
             self.path = encode_path(&self.raw);
             if names::is_clash(directory.as_fd(), &name) {
-                self.seen.clash(&self.path);
+                self.seen.clash(self.path.clone());
                 return ControlFlow::Continue(());
             }
             depth += 1;
@@ -257,7 +248,7 @@ impl Walk<'_, '_> {
         };
         self.seen.symlinks += names.symlinks;
         for clash in &names.clashes {
-            self.seen.clash(&format!("{}/{clash}", self.path));
+            self.seen.clash(format!("{}/{clash}", self.path));
         }
         let (path_length, raw_length) = (self.path.len(), self.raw.len());
         for name in names.iter() {

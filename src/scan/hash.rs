@@ -1,5 +1,5 @@
-//! Content hashes: `xxh64:<first 64 KiB>:<last 64 KiB>:<size>`, by which a file is recognised where it was
-//! moved to. Enough to tell videos apart, and read in one blink whatever their size.
+//! Content hashes: `xxh64:<first 64 KiB>:<last 64 KiB>:<size>`. They identify a file that was moved. Hashing takes two
+//! reads, whatever the size of the file.
 
 use std::fmt;
 use std::fs::File;

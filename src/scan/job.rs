@@ -182,6 +182,7 @@ impl ScanResult {
         summary.total_discovered = plan.found;
         summary.skipped = plan.unchanged;
         summary.symlinks = walked.symlinks;
+        summary.unreadable = walked.clashes;
         summary.walk_errors = walked.error_count;
         summary.walk_error_examples.clone_from(&walked.errors);
         summary.mounts.clone_from(&walked.mounts);
@@ -192,6 +193,14 @@ impl ScanResult {
                 errors = walked.error_count,
                 first,
                 "the walk met errors, so nothing is taken for missing"
+            );
+        }
+        if let Some(first) = &walked.first_clash {
+            warn!(
+                root = %root.display(),
+                names = walked.clashes,
+                first,
+                "names that are not UTF-8 are not recorded, because other names are stored like them: rename them"
             );
         }
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::debounce;
-use super::discover::{Found, Walked};
+use super::discover::{self, Found, Walked};
 use super::hash::ContentHash;
 use super::root::{self, Identity, Look, Offline};
 use crate::base::timestamp::Timestamp;
@@ -156,6 +156,13 @@ impl Plan {
     pub(crate) fn path(&self, change: &Change) -> &Path {
         let range = change.path.start as usize..change.path.end as usize;
         Path::new(OsStr::from_bytes(self.paths.get(range).unwrap_or_default()))
+    }
+
+    /// The path of a change as the library stores it, and its extension in lower case.
+    pub(crate) fn stored_path(&self, change: &Change) -> (String, String) {
+        let path = self.path(change);
+        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+        (discover::stored(path), extension.to_string_lossy().into_owned())
     }
 
     /// Sets the changes aside that are still being written at `now`.

@@ -1,4 +1,4 @@
-//! How far a scan is, for everyone who looks on: the job's row, the progress bar, the daemon's checks.
+//! The progress of a scan, for the job's row, the progress bar and the daemon's checks.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
@@ -29,7 +29,7 @@ impl Phase {
     const ALL: [Self; 5] = [Self::Walking, Self::Reading, Self::Settling, Self::Missing, Self::Hashing];
 }
 
-/// Figures that many threads write and many read; each is right by itself.
+/// Figures that many threads write and read. Each is consistent only by itself.
 #[derive(Debug, Default)]
 pub struct Progress {
     phase: AtomicU8,
@@ -90,7 +90,7 @@ impl Progress {
         }
     }
 
-    /// Rises with every sign of life.
+    /// The heartbeat: rises while the scan makes progress.
     #[must_use]
     pub fn beat(&self) -> u64 {
         self.beat.load(Ordering::Relaxed)

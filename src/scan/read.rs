@@ -19,6 +19,7 @@ use super::hash::ContentHash;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::{debounce, discover};
+use crate::base::descriptors;
 use crate::base::timestamp::Timestamp;
 use crate::media::{self, MediaInfo};
 
@@ -168,13 +169,8 @@ fn read_open(
 
 /// Opens a file without following a link at its end, and without waiting for a FIFO's writer.
 pub(crate) fn open(path: &Path) -> Result<OwnedFd, Errno> {
-    loop {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        match rustix::fs::open(path, flags, Mode::empty()) {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
-    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    descriptors::open(|| rustix::fs::open(path, flags, Mode::empty()))
 }
 
 pub(crate) fn same(before: &Stat, after: &Stat) -> bool {

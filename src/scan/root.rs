@@ -9,8 +9,9 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, RawMode, Statx, StatxFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::present::{is_gone, is_nothing_at, present};
+pub(crate) use self::present::{candidates, is_gone, is_nothing_at, present};
 use super::{discover, name};
+use crate::base::descriptors;
 use crate::library::file_system;
 
 /// What a root looked like, as each completed walk's `summary_json` records it. A device number is no part of
@@ -106,7 +107,7 @@ pub fn look(root: &Path) -> Result<Look, Offline> {
         let directory = discover::open_directory(CWD, root, true)?;
         let filesystem = file_system::name(&rustix::fs::fstatfs(&directory)?);
         let mount_point = discover::is_mount_point(directory.as_fd())?;
-        let mut entries = Dir::read_from(&directory)?;
+        let mut entries = descriptors::open(|| Dir::read_from(&directory))?;
         let empty = loop {
             match entries.read() {
                 None => break true,

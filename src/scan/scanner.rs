@@ -6,14 +6,15 @@ use std::sync::mpsc::sync_channel;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::scheduler::{Event, Scheduler};
+use super::engine::Engine;
+use super::schedule::Event;
 use super::state::ScanState;
 use super::{Error, Settings};
 use crate::base::times::SCANNER_STOP_TIMEOUT;
 use crate::library::Library;
 
-/// Events that wait for the deciding thread, which may stand still for seconds at a locked library. When there are as
-/// many, the watches wait too, and keep some thousand hints each; of more than that they have all looked at anew.
+/// Events that wait for the engine's thread, which a locked library may delay. When there are as many, the threads that
+/// send them wait too; events that inotify cannot keep meanwhile are lost, and the watch reports an overflow.
 const BACKLOG: usize = 256;
 
 /// Keeps a library true to its roots for as long as [`Scanner::run`] runs.
@@ -25,13 +26,13 @@ pub struct Scanner {
 }
 
 impl Scanner {
-    /// For `library`, which is open for writing, with what `settings` says from time to time.
+    /// A scanner of `library`, which is open for writing. It follows changes of `settings`.
     #[must_use]
     pub fn new(library: Arc<Library>, settings: watch::Receiver<Settings>) -> Self {
         Self { library, settings, published: watch::Sender::default() }
     }
 
-    /// What it tells of itself.
+    /// Its state, published whenever it changes.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<ScanState> {
         self.published.subscribe()
@@ -40,7 +41,7 @@ impl Scanner {
     /// Scans, watches and answers requests until `stop`; then ends within a second, whatever the disks do.
     ///
     /// # Errors
-    /// When its thread cannot be started, or has ended by itself (a panic).
+    /// Its thread cannot be started, or has panicked.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let (events, inbox) = sync_channel(BACKLOG);
         let (done, mut ended) = oneshot::channel::<()>();
@@ -49,12 +50,12 @@ impl Scanner {
         let _guard = own.clone().drop_guard();
         let (library, settings) = (Arc::clone(&self.library), self.settings.clone());
         let (token, sender, published) = (own.clone(), events.clone(), self.published.clone());
-        // It looks at its settings and its token after every event: where there is no room for one, others wake it.
+        // The engine reads its settings and its token after every event: if there is no room for one, others wake it.
         let wake = || drop(events.try_send(Event::Wake));
         std::thread::Builder::new()
             .name("scanner".into())
             .spawn(move || {
-                Scheduler::new(library, settings, token, sender, inbox, published).run();
+                Engine::new(library, token, sender).run(settings, &inbox, &published);
                 let _ = done.send(());
             })
             .map_err(Error::Threads)?;
@@ -64,7 +65,7 @@ impl Scanner {
                 outcome = &mut ended => return outcome.map_err(|_| Error::Crashed),
                 changed = self.settings.changed() => {
                     if changed.is_err() {
-                        // Nobody will change them any more.
+                        // They cannot change any more.
                         stop.cancelled().await;
                         break;
                     }

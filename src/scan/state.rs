@@ -1,5 +1,5 @@
-//! What the scanner tells of itself: plain values, published whenever they change. Whoever shows them as
-//! checks, metrics or a status line asks no disk and no database.
+//! The published state of the scanner: plain values, for checks, metrics and the status line, which so ask no disk and no
+//! database.
 
 use std::path::PathBuf;
 
@@ -21,10 +21,10 @@ pub struct ScanState {
     pub counts: Counts,
 }
 
-/// Something to be told to people.
+/// A problem to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// A stable word.
+    /// A stable code.
     pub code: &'static str,
     /// One line: what, where, what to do.
     pub detail: String,
@@ -56,7 +56,7 @@ pub enum WatchState {
     Starting,
     /// Yes.
     Watching,
-    /// The file system does not tell, watches ran out, or the root is not there: the interval has to do.
+    /// The file system does not report changes, watches ran out, or the root is not there: only the interval finds changes.
     Unavailable,
 }
 

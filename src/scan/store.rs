@@ -1,19 +1,16 @@
-//! Batches into the library: files with their tracks, moved files under their old rows. Runs within a transaction, and so
-//! asks no disk.
+//! Stores batches of files with their tracks, and moved files under their old rows. Runs within a transaction, and so asks
+//! no disk.
 
 use std::collections::HashMap;
 
 use tracing::{debug, info, warn};
 
-use super::discover;
 use super::plan::{Move, Plan};
 use super::read::{Outcome, Reading};
 use crate::library::files::UNREADABLE;
 use crate::library::files::writer::{Content, Record, Track, Writer};
 use crate::library::sqlite;
 use crate::media::MediaInfo;
-
-use std::os::unix::ffi::OsStrExt;
 
 /// What a batch did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,8 +34,7 @@ pub(crate) fn batch(
     let mut relocated = Vec::new();
     for reading in readings {
         let change = &plan.changes[reading.index];
-        let raw = plan.path(change).as_os_str().as_bytes();
-        let path = discover::encode_path(raw);
+        let (path, extension) = plan.stored_path(change);
         let unreadable;
         let content = match &reading.outcome {
             Outcome::Read(info) => Ok(content(info)),
@@ -50,7 +46,7 @@ pub(crate) fn batch(
             Outcome::Unreadable(reason) => {
                 stored.unreadable += 1;
                 warn!(file_path = path, reason, "a file cannot be read; the next scan tries again");
-                // What is known of it stays: a failing cable is no reason to forget its tracks.
+                // A failing cable does not change the file: its row keeps what is known of it.
                 if !change.is_new {
                     continue;
                 }
@@ -60,11 +56,9 @@ pub(crate) fn batch(
             Outcome::Unsettled | Outcome::Gone => continue,
         };
         let hash = reading.hash.map(|hash| hash.to_string());
-        let file = raw.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        let extension = file.rsplit(|byte| *byte == b'.').next().unwrap_or_default().to_ascii_lowercase();
         let record = Record {
             path: &path,
-            extension: &String::from_utf8_lossy(&extension),
+            extension: &extension,
             size: reading.size,
             modified: reading.modified,
             content,

@@ -1,7 +1,7 @@
 //! One event → one line: text or JSON, with the journal's prefix.
 //!
-//! A line is one line whatever its parts hold: file names may contain newlines, escape sequences and
-//! anything else, and must neither forge a line nor reach a terminal as commands.
+//! File names may contain newlines and escape sequences. They are escaped, so that they can neither forge a line
+//! nor control a terminal.
 
 use std::fmt::Write as _;
 
@@ -11,11 +11,11 @@ use crate::base::log::{Format, Level};
 use crate::base::text::{Escaped, to_json};
 use crate::base::timestamp::Timestamp;
 
-/// Most bytes of a text in a line: four times the longest path. A line that did not fit into the writer's queue would be
-/// lost, and the stream blamed.
-const LONGEST: usize = 16 * 1024;
+/// Maximum bytes of a text in a line: four times the longest path. A line that does not fit into the writer's queue
+/// would be lost.
+const MAX_TEXT_BYTES: usize = 16 * 1024;
 
-/// The fields of an event or a span, in the order in which they were named; `message` apart.
+/// The fields of an event or a span in the order of their first value; `message` separately.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
     message: String,
@@ -23,15 +23,15 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// No field but the message.
-    pub(super) fn of_message(message: String) -> Self {
+    /// A message without other fields.
+    pub(super) fn from_message(message: String) -> Self {
         Self { message, fields: Vec::new() }
     }
 
-    /// Sets one, cut to what a line may hold; the last word counts.
+    /// Sets a field. Truncates a long text. A later value replaces an earlier one.
     pub(super) fn set(&mut self, name: &'static str, mut value: Value) {
         if let Value::String(text) = &mut value {
-            cut(text);
+            truncate(text);
         }
         if name == "message" {
             self.message = match value {
@@ -45,7 +45,7 @@ impl Fields {
         }
     }
 
-    /// Adds the fields of a span further out; what is here already counts more.
+    /// Adds the fields of an enclosing span. Fields that are set already keep their values.
     pub(super) fn add_context(&mut self, outer: &Self) {
         for (name, value) in &outer.fields {
             if !self.fields.iter().any(|(known, _)| known == name) {
@@ -55,20 +55,20 @@ impl Fields {
     }
 }
 
-/// Cuts a text that is too long for a line, between two characters.
-fn cut(text: &mut String) {
-    if text.len() > LONGEST {
-        let end = (0..=LONGEST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+/// Truncates a long text between two characters.
+fn truncate(text: &mut String) {
+    if text.len() > MAX_TEXT_BYTES {
+        let end = (0..=MAX_TEXT_BYTES).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         text.truncate(end);
         text.push('…');
     }
 }
 
-/// How lines are dressed.
+/// The form of lines.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
     pub(super) format: Format,
-    /// The reader is the journal: it wants priorities and has timestamps of its own.
+    /// The stream is the journal: lines have a priority and no timestamp.
     pub(super) journal: bool,
 }
 
@@ -115,7 +115,7 @@ fn json(line: &mut String, level: Level, target: &str, fields: &Fields) {
     for (name, value) in &fields.fields {
         line.push_str(",\"");
         line.push_str(name);
-        // A key stands once in an object: a field by the name of one of ours steps aside.
+        // Keys in an object are unique, so a field with the name of a built-in key gets a suffix.
         if matches!(*name, "timestamp" | "level" | "logger" | "daemon") {
             line.push('_');
         }
@@ -132,17 +132,16 @@ fn json(line: &mut String, level: Level, target: &str, fields: &Fields) {
 
 /// RFC 3339, UTC, milliseconds.
 fn push_timestamp(line: &mut String) {
-    // Stored times have microseconds, and an offset in place of the Z.
+    // A stored time has microseconds and an offset instead of the Z.
     let _ = write!(line, "{:.23}Z", Timestamp::now().to_string());
 }
 
-/// A JSON string.
 fn push_json_string(line: &mut String, text: &str) {
-    // Text can be serialised.
+    // The serialisation of text cannot fail.
     line.push_str(&to_json(&text).unwrap_or_default());
 }
 
-/// A field's text: as it is when that is unambiguous, else in double quotes.
+/// The text of a field: unquoted if that is unambiguous, else in double quotes.
 fn push_text_value(line: &mut String, text: &str) {
     let plain =
         !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '=' | '\\'));

@@ -1,9 +1,9 @@
-//! Lines → stream, from a thread of its own.
+//! Writes lines to the stream, on a thread of its own.
 //!
-//! `tracing-appender` does nearly this, but its guard may hold an exit for 1.1 s when the stream is stuck,
-//! prints with `println!` when something fails, and allocates its whole queue ahead. Here the queue is one
-//! buffer of bytes that the thread swaps for an empty one, so that a burst is one write(2); what does not
-//! fit is dropped and counted; and nobody waits for the thread longer than they say.
+//! `tracing-appender` is similar, but its guard may delay an exit by 1.1 s if the stream blocks, it reports errors
+//! with `println!`, and it allocates its whole queue in advance. Here the queue is one buffer of bytes, which the
+//! thread swaps for an empty one, so that a burst is one write(2). A line that does not fit is dropped and counted.
+//! Every wait for the thread has a timeout.
 
 use std::ffi::OsStr;
 use std::io;
@@ -17,13 +17,13 @@ use rustix::io::Errno;
 
 use crate::base::log::Output;
 
-/// Bytes that may wait for the stream; about 2,000 lines.
+/// Bytes that the queue holds; about 2,000 lines.
 const CAPACITY: usize = 256 * 1024;
 
-/// What the buffers keep allocated between bursts.
-const RESTING: usize = 8 * 1024;
+/// Bytes that a buffer keeps allocated between bursts.
+const IDLE_CAPACITY: usize = 8 * 1024;
 
-/// Streams are written to directly: the locks and buffers of `std::io` would hold the exit when the thread is stuck.
+/// Streams are written to directly: the locks of `std::io` would block the exit while the thread blocks.
 impl Output {
     fn with<T>(self, work: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
         match self {
@@ -32,8 +32,8 @@ impl Output {
         }
     }
 
-    /// Whether this is what `$JOURNAL_STREAM` names: `device:inode` in decimal (`systemd.exec(5)`). The
-    /// variable alone says nothing: it is inherited by programs whose streams have been redirected.
+    /// Whether `$JOURNAL_STREAM` names this stream: `device:inode` in decimal (`systemd.exec(5)`). The presence of
+    /// the variable is not enough: programs whose streams are redirected inherit it.
     pub(super) fn is_journal(self, variable: Option<&OsStr>) -> bool {
         let named = variable.and_then(OsStr::to_str).and_then(|text| text.split_once(':'));
         let Some((device, inode)) = named else { return false };
@@ -42,7 +42,7 @@ impl Output {
     }
 }
 
-/// A handle on the writer's thread.
+/// A handle to the thread of the writer.
 #[derive(Clone)]
 pub(super) struct Writer(Arc<Shared>);
 
@@ -61,7 +61,7 @@ struct Queue {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // Nothing in here panics half-way; and a log that stops with the first panic is no log.
+        // No code that holds the lock panics between two steps, and logging must continue after a panic.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -79,7 +79,7 @@ impl Writer {
         Ok(Self(shared))
     }
 
-    /// Queues one line, or drops it when the queue is full. Never blocks for the stream.
+    /// Queues one line, or drops it if the queue is full. Does not wait for the stream.
     pub(super) fn push(&self, line: &str) {
         let mut queue = self.0.lock();
         if queue.pending.len() + line.len() > CAPACITY {
@@ -95,15 +95,15 @@ impl Writer {
         self.0.dropped.load(Ordering::Relaxed)
     }
 
-    /// The stream takes lines: the queue is far from full.
-    pub(super) fn is_idle(&self) -> bool {
+    /// Whether the queue is less than half full.
+    pub(super) fn has_room(&self) -> bool {
         self.0.lock().pending.len() < CAPACITY / 2
     }
 
-    /// Waits until the queue is empty and written, or until `patience` ends.
-    pub(super) fn flush(&self, patience: Duration) {
+    /// Waits until the queue is empty and written, at most for `timeout`.
+    pub(super) fn flush(&self, timeout: Duration) {
         let busy = |queue: &mut Queue| queue.writing || !queue.pending.is_empty();
-        drop(self.0.emptied.wait_timeout_while(self.0.lock(), patience, busy));
+        drop(self.0.emptied.wait_timeout_while(self.0.lock(), timeout, busy));
     }
 }
 
@@ -121,21 +121,21 @@ fn write_forever(shared: &Shared, output: Output) {
         drop(queue);
 
         let left = output.with(|fd| write_all(fd, &batch, None));
-        #[expect(clippy::naive_bytecount, reason = "hardly ever more than nothing to count")]
+        #[expect(clippy::naive_bytecount, reason = "rarely runs on a non-empty slice")]
         let lost = left.iter().filter(|byte| **byte == b'\n').count();
         shared.dropped.fetch_add(lost as u64, Ordering::Relaxed);
         batch.clear();
-        batch.shrink_to(RESTING);
+        batch.shrink_to(IDLE_CAPACITY);
     }
 }
 
-/// Writes what the stream takes within `patience`; for a line that must be out before the exit.
-pub(super) fn write_patiently(fd: BorrowedFd<'_>, bytes: &[u8], patience: Duration) {
-    write_all(fd, bytes, Some(Instant::now() + patience));
+/// Writes what the stream accepts within `timeout`.
+pub(super) fn write_within(fd: BorrowedFd<'_>, bytes: &[u8], timeout: Duration) {
+    write_all(fd, bytes, Some(Instant::now() + timeout));
 }
 
-/// Writes all, and returns what the stream did not take. With a deadline it asks before each write whether
-/// there is room, and writes no more than fits then (a pipe with room has `PIPE_BUF` of it: pipe(7)).
+/// Writes all, and returns what the stream did not accept. With a deadline it polls before each write, and writes
+/// at most `PIPE_BUF` bytes, which a writable pipe has room for (pipe(7)).
 fn write_all<'a>(fd: BorrowedFd<'_>, mut bytes: &'a [u8], deadline: Option<Instant>) -> &'a [u8] {
     const PIPE_BUF: usize = 4096;
     while !bytes.is_empty() {
@@ -147,7 +147,7 @@ fn write_all<'a>(fd: BorrowedFd<'_>, mut bytes: &'a [u8], deadline: Option<Insta
             Ok(0) => break,
             Ok(count) => bytes = &bytes[count..],
             Err(Errno::INTR) => {}
-            // Someone who shares the stream has made it non-blocking.
+            // Another process that shares the stream has made it non-blocking.
             Err(Errno::AGAIN) if writable(fd, deadline) => {}
             Err(_) => break,
         }
@@ -155,7 +155,7 @@ fn write_all<'a>(fd: BorrowedFd<'_>, mut bytes: &'a [u8], deadline: Option<Insta
     bytes
 }
 
-/// Waits until `fd` takes bytes; `false` when it does not before the deadline.
+/// Waits until `fd` is writable; `false` after the deadline.
 fn writable(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> bool {
     let wait = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());

@@ -176,7 +176,7 @@ fn root_gives_the_restored_library_to_its_owner() {
     chown(sandbox.path(".vpo"), Some(65534), Some(65532)).expect("root may");
     done(&sandbox, &["restore", "backup.db"]);
     assert_eq!(access(&sandbox.library()), (65534, 65533, 0o640));
-    // Where there is none, to that of the directory; and there is no lock file of root's.
+    // Without a previous file, to the owner of the directory; and root leaves no lock file.
     fs::remove_file(sandbox.library()).expect("removed");
     done(&sandbox, &["restore", "backup.db"]);
     assert_eq!(access(&sandbox.library()), (65534, 65532, 0o644));

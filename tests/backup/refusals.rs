@@ -1,4 +1,4 @@
-//! What is no place for a backup, and what is no backup.
+//! Paths that are rejected for a backup, and files that are rejected as a backup.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::harness::Sandbox;
 #[test]
 fn a_backup_replaces_nothing_and_says_so_before_it_reads() {
     let sandbox = Sandbox::new();
-    // There is no library: what is said is said of the backup's place.
+    // There is no database: the error concerns the path of the backup.
     sandbox.write("there.db", "mine");
     refused(&sandbox, &["backup", "there.db"], "backup-exists");
     assert_eq!(fs::read(sandbox.path("there.db")).expect("read"), b"mine");
@@ -151,7 +151,7 @@ fn what_is_no_backup_is_refused_and_the_library_stays() {
     assert_eq!((fs::read(sandbox.library()).expect("read"), names(&sandbox.path(".vpo"))), before);
     let place = sandbox.path("elsewhere/library.db");
     let output = sandbox.run(["restore", "--database", place.to_str().expect("UTF-8"), "text.db"]);
-    assert!(said(&output).contains("elsewhere of the library does not exist"), "{}", said(&output));
+    assert!(said(&output).contains("error[directory-missing]"), "{}", said(&output));
     fs::create_dir_all(&place).expect("made");
     let place = place.to_str().expect("UTF-8");
     refused(&sandbox, &["restore", "--database", place, "text.db"], "library-path");

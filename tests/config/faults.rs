@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Said, Sandbox};
+use super::{Said, Sandbox, remove_from};
 
 /// `vpo config --config c.toml` with this content must be refused with these lines; `@` stands for the file.
 #[track_caller]
@@ -13,7 +13,7 @@ pub(super) fn file(content: &str, lines: &[&str]) {
     sandbox.config(&["--config", "c.toml"]).refused(&lines.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
-/// A variable with this value must be refused: what is said before the origin, and after it.
+/// A variable with this value must be refused: the text before the origin, and after it.
 #[track_caller]
 fn variable(name: &str, value: &str, what: &str, advice: &str) {
     let line = format!("{what}: {name}: {advice}");
@@ -74,7 +74,7 @@ fn every_value_in_the_file_that_does_not_fit_is_named_with_line_and_column() {
         ("logging", "level", &["\"verbose\"", "\"\"", "1", "[\"info\"]"], LEVEL),
         ("logging", "format", &["\"xml\"", "false"], "give text or json"),
         ("logging", "output", &["\"file\"", "0"], "give stderr or stdout"),
-        ("database", "path", &["1", "[]", "1979-05-27"], "give the path of the library's file"),
+        ("database", "path", &["1", "[]", "1979-05-27"], "give the path of the database file"),
         ("database", "verify_interval", &["-1", "nan", "31536001", "\"1d\""], VERIFY),
         ("scan", "job_retention_days", &["-1", "65536", "1.5", "\"90\"", "true"], RETENTION),
         ("scan", "roots", &["\"/videos\"", "[1]", "{}"], ROOTS),
@@ -165,7 +165,7 @@ fn every_problem_of_every_layer_is_in_one_report() {
         &format!("unknown section [loging]: {path}:4:2: did you mean [logging]?"),
         &format!("scan.watch = 0: {path}:6:9: give true or false"),
         &format!("logging.level = \"loud\": VPO_LOGGING_LEVEL: {LEVEL}"),
-        &format!("server.auth_token is no usable token: VPO_SERVER_AUTH_TOKEN: {TOKEN}"),
+        &format!("server.auth_token is not a valid token: VPO_SERVER_AUTH_TOKEN: {TOKEN}"),
         &format!("server.port = \"x\": VPO_SERVER_PORT: {PORT}"),
         &format!("server.bind = \"z\": --bind: {BIND}"),
         &format!("server.port = \"y\": --port: {PORT}"),
@@ -185,10 +185,7 @@ fn unknown_names_get_a_did_you_mean_or_what_there_is() {
         "scan.recsan_interval = 1",
         &["unknown key scan.recsan_interval: @:1:6: did you mean rescan_interval?"],
     );
-    file(
-        "[database]\nzzz = 1",
-        &["unknown key database.zzz: @:2:1: remove it; [database] has path, verify_interval"],
-    );
+    file("[database]\nzzz = 1", &[&format!("unknown key database.zzz: @:2:1: {}", remove_from("database"))]);
     file("database_pth = ''", &["unknown key database_pth: @:1:1: did you mean database.path?"]);
 }
 
@@ -199,13 +196,13 @@ fn what_is_not_toml_is_named_with_line_and_column() {
         "[server]\nbind = 0.0.0.0\n",
         &[&format!("not TOML: invalid float, expected nothing: @:2:11: {quoted}")],
     );
-    file("server = 1", &["server is no section: @:1:10: write [server] on a line of its own"]);
-    file("[[server]]\nport = 1", &["server is no section: @:1:1: write [server] on a line of its own"]);
+    file("server = 1", &["server is not a section: @:1:10: write [server] on a line of its own"]);
+    file("[[server]]\nport = 1", &["server is not a section: @:1:1: write [server] on a line of its own"]);
     // Columns are characters, not bytes, and a byte order mark is none.
     file(
         "\u{feff}server = { port = 1, 'ä' = 1, prt = 1 }",
         &[
-            "unknown key server.ä: @:1:22: remove it; [server] has bind, port, shutdown_timeout, max_connections, auth_token, auth_token_file, hosts",
+            &format!("unknown key server.ä: @:1:22: {}", remove_from("server")),
             "unknown key server.prt: @:1:31: did you mean port?",
         ],
     );
@@ -224,30 +221,28 @@ fn a_long_or_many_lined_value_is_shown_in_part() {
 
 #[test]
 fn a_token_is_never_shown_not_even_a_wrong_one() {
-    for content in [
-        "auth_token = \"swordfish \"",
-        "auth_token = \"swordfish\\n\"",
-        "auth_token = [\"swordfish\"]",
-        "auth_token = \"\"",
+    for (content, problem) in [
+        ("auth_token = \"swordfish \"", "not a valid token"),
+        ("auth_token = \"swordfish\\n\"", "not a valid token"),
+        ("auth_token = [\"swordfish\"]", "not a valid token"),
+        ("auth_token = \"\"", "empty"),
     ] {
-        file(
-            &format!("[server]\n{content}"),
-            &[&format!("server.auth_token is no usable token: @:2:14: {TOKEN}")],
-        );
+        file(&format!("[server]\n{content}"), &[&format!("server.auth_token is {problem}: @:2:14: {TOKEN}")]);
     }
-    for value in ["", " x", "x ", "a\tb", "a\nb", "ä", &"x".repeat(1025)] {
-        variable("VPO_SERVER_AUTH_TOKEN", value, "server.auth_token is no usable token", TOKEN);
+    for value in [" x", "x ", "a\tb", "a\nb", "ä", &"x".repeat(1025)] {
+        variable("VPO_SERVER_AUTH_TOKEN", value, "server.auth_token is not a valid token", TOKEN);
     }
+    variable("VPO_SERVER_AUTH_TOKEN", "", "server.auth_token is empty", TOKEN);
 }
 
 #[test]
 fn a_token_and_its_file_in_one_layer_are_refused() {
     let line =
-        "server.auth_token_file is set beside server.auth_token (@:2:14): @:3:19: remove one of the two";
+        "server.auth_token_file and server.auth_token (@:2:14) are both set: @:3:19: remove one of the two";
     file("[server]\nauth_token = \"a\"\nauth_token_file = \"/b\"", &[line]);
     let variables = [("VPO_SERVER_AUTH_TOKEN", "a"), ("VPO_SERVER_AUTH_TOKEN_FILE", "/b")];
     Sandbox::new().config_with(&[], &variables).refused(&[
-        "server.auth_token_file is set beside server.auth_token (VPO_SERVER_AUTH_TOKEN): VPO_SERVER_AUTH_TOKEN_FILE: \
+        "server.auth_token_file and server.auth_token (VPO_SERVER_AUTH_TOKEN) are both set: VPO_SERVER_AUTH_TOKEN_FILE: \
          remove one of the two",
     ]);
 }
@@ -262,11 +257,11 @@ fn roots_must_be_apart() {
         "scan.roots = ['/a/b/', '/a']",
         &["scan.roots: /a/b is inside /a: @:1:14: remove the inner one: the outer one covers it"],
     );
-    file("scan.roots = ['/a', '/a/.']", &["scan.roots: /a is there twice: @:1:14: remove one of the two"]);
-    file("scan.roots = ['/a/../b']", &["scan.roots: /a/../b has .. in it: @:1:14: give the path without it"]);
+    file("scan.roots = ['/a', '/a/.']", &["scan.roots: /a is listed twice: @:1:14: remove one of the two"]);
+    file("scan.roots = ['/a/../b']", &["scan.roots: /a/../b contains ..: @:1:14: give the path without it"]);
     Sandbox::new()
         .config(&["--root", "/a", "--root", "/a"])
-        .refused(&["scan.roots: /a is there twice: --root: remove one of the two"]);
+        .refused(&["scan.roots: /a is listed twice: --root: remove one of the two"]);
     // Neighbours whose names begin alike are apart.
     Sandbox::new().config(&["--root", "/a", "--root", "/ab"]).quietly();
 }
@@ -290,7 +285,7 @@ fn variables_that_are_not_utf8_are_named_and_those_of_others_do_no_harm() {
     assert_eq!(said.code, Some(0));
     assert_eq!(
         said.stderr,
-        "vpo: warning: $HOME is not UTF-8: HOME: correct it; ~/.vpo/config.toml is not looked for\n"
+        "vpo: warning: $HOME is not UTF-8: HOME: correct it; ~/.vpo/config.toml is not read\n"
     );
 }
 
@@ -303,7 +298,7 @@ fn unknown_variables_under_a_sections_prefix_are_warnings() {
     assert_eq!(
         said.stderr,
         "vpo: warning: unknown variable: VPO_SCAN_ROOT: it is skipped; did you mean VPO_SCAN_ROOTS?\n\
-         vpo: warning: unknown variable: VPO_SERVER_XYZZY: it is skipped; docs/configuration.md lists those that there are\n"
+         vpo: warning: unknown variable: VPO_SERVER_XYZZY: it is skipped; see docs/configuration.md\n"
     );
 }
 
@@ -422,7 +417,7 @@ fn a_library_whose_path_can_only_be_a_directory_is_no_file() {
             assert_eq!(output.status.code(), Some(78), "{command} {path}: {said}");
             assert!(said.contains(&format!("database.path = {path:?}")), "{said}");
             assert!(
-                said.contains("names a directory: give the path of a file in it")
+                said.contains("the path of a directory: give the path of a file in it")
                     && said.contains("--database"),
                 "{said}"
             );

@@ -34,7 +34,7 @@ fn the_file_is_the_named_one_else_the_first_that_exists() {
     assert!(said.value("server.port").is_some_and(|(port, _)| port == "4"), "{by_flag}");
     let said = sandbox.config(&["--check", "--config", "flag.toml"]).quietly();
     assert_eq!(said.stdout, format!("OK: {by_flag} is valid\n"));
-    // The usual way to say: no file.
+    // The usual name for no file.
     let said = sandbox.config(&["--config", "/dev/null"]).quietly();
     assert_eq!(said.value("server.port"), Some(("8321", "default")));
 }
@@ -49,7 +49,7 @@ fn a_named_file_must_be_a_readable_file() {
     rustix::fs::mkfifoat(rustix::fs::CWD, sandbox.path("fifo"), rustix::fs::Mode::from_raw_mode(0o644))
         .expect("a FIFO");
     for (name, what, place) in [
-        ("missing", "cannot be read: No such file or directory (os error 2)", ""),
+        ("missing", "cannot be read: No such file or directory", ""),
         ("directory", "is a directory, not a file", ""),
         ("latin1.toml", "is not UTF-8", ":2:6"),
         ("large.toml", "is larger than 1 MiB", ""),
@@ -79,7 +79,7 @@ fn a_file_that_may_not_be_read_is_refused_and_a_place_that_may_not_be_looked_at_
     set_permissions(&path, Permissions::from_mode(0o000)).expect("ours");
     let said = Said::by(&mut sandbox.vpo_as_nobody(["config"]));
     let line = format!(
-        "configuration file cannot be read: Permission denied (os error 13): {}: make it a readable TOML file, or remove it",
+        "configuration file cannot be read: Permission denied: {}: make it a readable TOML file, or remove it",
         path.display()
     );
     said.refused(&[&line]);
@@ -91,8 +91,8 @@ fn a_file_that_may_not_be_read_is_refused_and_a_place_that_may_not_be_looked_at_
     assert_eq!(
         said.stderr,
         format!(
-            "vpo: warning: cannot look for it: Permission denied (os error 13): {}: it is skipped; name the file with --config, or \
-                 correct its directory's permissions\n",
+            "vpo: warning: cannot access the configuration file: Permission denied: {}: it is skipped; name the file \
+                 with --config, or correct the permissions of its directory\n",
             path.display()
         )
     );
@@ -108,14 +108,14 @@ fn a_directory_of_the_units_configuration_that_may_not_be_entered_is_refused() {
         Said::by(command.env("CONFIGURATION_DIRECTORY", sandbox.path("unit")))
     };
     let line = format!(
-        "cannot look for the configuration file: Permission denied (os error 13): {}: correct its directory's permissions, or \
+        "cannot access the configuration file: Permission denied: {}: correct the permissions of its directory, or \
          name another file with --config",
         path.display()
     );
     for command in ["config", "serve", "healthcheck"] {
         run(&[command]).refused(&[&line]);
     }
-    // Where another file is named, the directory has no say.
+    // If another file is named, the directory is not read.
     assert_eq!(run(&["config", "--config", "/dev/null"]).code, Some(0));
     set_permissions(sandbox.path("unit"), Permissions::from_mode(0o700)).expect("ours");
 }
@@ -125,7 +125,7 @@ fn a_directory_that_systemd_would_not_name_is_refused() {
     for name in ["CONFIGURATION_DIRECTORY", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY"] {
         let said = Sandbox::new().config_with(&[], &[(name, "/none:~bob/x")]);
         said.refused(&[&format!(
-            "the directory \"~bob/x\" cannot be used: {name}: only ~ and ~/… are understood: give the whole path, or ./~… for \
+            "cannot use the directory \"~bob/x\": {name}: only ~ and ~/… are understood: give the whole path, or ./~… for \
              a file of that name"
         )]);
     }
@@ -250,14 +250,13 @@ fn the_token_comes_from_a_file_or_a_credential() {
         } else {
             let path = path.display();
             said.refused(&[&format!(
-                "server.auth_token_file {path} holds no token: VPO_SERVER_AUTH_TOKEN_FILE: {one_line}"
+                "server.auth_token_file {path} does not contain a valid token: VPO_SERVER_AUTH_TOKEN_FILE: {one_line}"
             )]);
         }
     }
-    for (name, what) in [
-        ("", "is a directory, not a file"),
-        ("missing", "cannot be read: No such file or directory (os error 2)"),
-    ] {
+    for (name, what) in
+        [("", "is a directory, not a file"), ("missing", "cannot be read: No such file or directory")]
+    {
         let path = sandbox.home() + if name.is_empty() { "" } else { "/missing" };
         let said = sandbox.config_with(&[], &[("VPO_SERVER_AUTH_TOKEN_FILE", &path)]);
         let advice = "name a readable file that holds the token on one line";
@@ -289,6 +288,6 @@ fn a_scan_needs_no_token() {
     let scanned = sandbox.vpo(["scan", "videos", "--database", "library.db"]).env(token.0, token.1).output();
     let scanned = scanned.expect("vpo runs");
     assert_eq!(scanned.status.code(), Some(0), "{}", String::from_utf8_lossy(&scanned.stderr));
-    // The daemon does, and so does whoever asks whether it would start.
+    // The daemon does, and so does `vpo config --check`.
     assert_eq!(sandbox.config_with(&["--check"], &[token]).code, Some(78));
 }

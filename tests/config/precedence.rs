@@ -3,7 +3,7 @@
 use super::Sandbox;
 use vpo::config::keys::KEYS;
 
-/// How one source says a value, and how `vpo config` shows it.
+/// How one source gives a value, and how `vpo config` shows it.
 struct Given {
     said: &'static str,
     shown: &'static str,
@@ -17,7 +17,7 @@ struct Case {
     flag: Option<Given>,
 }
 
-/// A value that every source says as it is shown.
+/// A value that every source gives as it is shown.
 const fn number(text: &'static str) -> Given {
     Given { said: text, shown: text }
 }

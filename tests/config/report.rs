@@ -1,10 +1,10 @@
-//! The report as a whole: one problem hides no other, makes up no other, and is said once and in few words.
+//! The report as a whole: a problem does not hide or cause another, and is reported once, in few words.
 
 use std::time::{Duration, Instant};
 
 use super::faults::file;
-use super::{Said, Sandbox};
-use vpo::config::error::MOST_PROBLEMS;
+use super::{Said, Sandbox, remove_from};
+use vpo::config::error::MAX_PROBLEMS;
 
 const QUOTES: &str = "correct it; text must be in quotes";
 
@@ -15,7 +15,7 @@ fn of_a_file_that_is_not_toml_the_first_error_alone_is_reported() {
     let forgotten = "not TOML: missing comma between array elements, expected `,`: @:2:1: correct it";
     file("scan.roots = ['/a'\n'', '/a/b']\n", &[forgotten]);
     file("scan.roots = ['/a'\n[logging]\nlevel = 'x'\n", &[forgotten]);
-    // Nor is anything said of other places, where a default may be missing because of it.
+    // Nor are other sources reported, where a default may be missing because of it.
     let sandbox = Sandbox::new();
     let path = sandbox.write("c.toml", "[database]\npath = /data/library.db\n");
     let mut command = sandbox.vpo(["config", "--port", "x", "--config"]);
@@ -59,11 +59,11 @@ fn a_refused_value_takes_no_part_in_further_checks() {
     file(
         "scan.roots = ['/a', '/a/../b', '/a/../b/c']",
         &[
-            "scan.roots: /a/../b has .. in it: @:1:14: give the path without it",
-            "scan.roots: /a/../b/c has .. in it: @:1:14: give the path without it",
+            "scan.roots: /a/../b contains ..: @:1:14: give the path without it",
+            "scan.roots: /a/../b/c contains ..: @:1:14: give the path without it",
         ],
     );
-    let advice = "give the path of the library's file";
+    let advice = "give the path of the database file";
     file("database_path = 5\ndatabase.path = '/b'", &[&format!("database.path = 5: @:1:17: {advice}")]);
     file("database_path = '/a'\ndatabase.path = 5", &[&format!("database.path = 5: @:2:17: {advice}")]);
     // A path that was refused needs no default.
@@ -88,7 +88,7 @@ fn a_refused_token_leaves_only_those_of_higher_layers_to_look_at() {
 
     sandbox.write(".vpo/config.toml", "server.auth_token = ''");
     let said = sandbox.config_with(&[], &[directory]);
-    assert!(!said.stderr.contains("holds no token"), "{}", said.stderr);
+    assert!(!said.stderr.contains("a valid token"), "{}", said.stderr);
     let said = sandbox.config_with(&[], &[("VPO_SERVER_AUTH_TOKEN_FILE", "/none"), directory]);
     assert_eq!((said.code, said.stderr.lines().count()), (Some(78), 2), "{}", said.stderr);
     assert!(said.stderr.contains("/none cannot be read"), "{}", said.stderr);
@@ -129,14 +129,14 @@ fn what_is_said_stays_short_and_is_said_once() {
 fn what_is_no_configuration_at_all_is_told_in_few_lines_and_soon() {
     // Of very many problems the first are reported.
     let unknown = |line: usize| format!("unknown key server.x{line}: @:{line}:1: ");
-    let advice = "remove it; [server] has bind, port, shutdown_timeout, max_connections, auth_token, auth_token_file, hosts";
+    let advice = remove_from("server");
     let keys = |last: usize| {
         let keys = (2..=last).map(|line| format!("x{line} = 1\n")).collect::<Vec<_>>().concat();
         format!("[server]\n{keys}")
     };
-    // The first stands on line 2.
-    let most = MOST_PROBLEMS + 1;
-    let mut told: Vec<String> = (2..=most).map(|line| unknown(line) + advice).collect();
+    // The first is on line 2.
+    let most = MAX_PROBLEMS + 1;
+    let mut told: Vec<String> = (2..=most).map(|line| unknown(line) + &advice).collect();
     file(&keys(most), &told.iter().map(String::as_str).collect::<Vec<_>>());
     told.push(format!("and more problems: @:{}:1: correct those above first", most + 1));
     for last in [most + 1, 60_000] {

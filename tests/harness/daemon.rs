@@ -219,7 +219,7 @@ impl Drop for Daemon {
     }
 }
 
-/// SIGSTOP to a child of ours, and the wait until every thread of it stands still.
+/// SIGSTOP to a child process, and the wait until all its threads are stopped.
 #[track_caller]
 pub(crate) fn freeze(pid: u32) {
     kill_process(Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("not 0"), Signal::STOP)

@@ -1,4 +1,4 @@
-//! A library of videos for one test, and what `library.db` says of it.
+//! Videos for one test, and their rows in `library.db`.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Sandbox, video};
 
-/// A row of `files` as tests look at it.
+/// A row of `files`, as tests compare it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileRow {
     pub(crate) id: i64,
@@ -44,7 +44,7 @@ impl Sandbox {
         value["scans"][0].clone()
     }
 
-    /// As [`Self::scan`], whatever comes of it.
+    /// As [`Self::scan`], with any result.
     pub(crate) fn try_scan(&self, args: &[&str]) -> std::process::Output {
         let root = self.root();
         let mut command = self.vpo(["scan", "--json", "--library"]);
@@ -110,7 +110,7 @@ impl Sandbox {
     }
 }
 
-/// Makes a file look as if nobody had touched it for an hour.
+/// Sets the times of a file to an hour ago.
 pub(crate) fn settled(path: &Path) {
     let hour_ago = SystemTime::now() - Duration::from_secs(3600);
     File::options().write(true).open(path).and_then(|file| file.set_modified(hour_ago)).expect("an mtime");

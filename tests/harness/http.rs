@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client for tests: it keeps its connection, sends what it is told byte by byte, and
+//! A small HTTP/1.1 client for tests: it keeps its connection, sends the given bytes one by one, and
 //! reads exactly one answer.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -42,7 +42,7 @@ impl Client {
         Self::try_connect(address).expect("the daemon accepts connections")
     }
 
-    /// Connects if someone listens.
+    /// Connects if a server listens.
     pub(crate) fn try_connect(address: SocketAddr) -> Option<Self> {
         let stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;

@@ -21,7 +21,7 @@ pub(crate) fn element(id: u32, content: &[u8]) -> Vec<u8> {
     [&id, &size[..], content].concat()
 }
 
-/// An EBML element that does not say where it ends.
+/// An EBML element of unknown size.
 pub(crate) fn endless(id: u32, content: &[u8]) -> Vec<u8> {
     let mut element = element(id, content);
     let at = element.len() - content.len() - 8;
@@ -113,7 +113,7 @@ pub(crate) fn webm_live() -> Vec<u8> {
     [ebml_header("webm"), endless(0x1853_8067, &[info, tracks, clusters].concat())].concat()
 }
 
-/// `Tracks` behind the Clusters, where only a SeekHead tells of it, in which the second points to itself.
+/// `Tracks` after the Clusters, which only a SeekHead locates, in which the second points to itself.
 pub(crate) fn matroska_tracks_last() -> Vec<u8> {
     let seek = |id: u32, position: u64| {
         let position = element(0x53AC, &position.to_be_bytes());

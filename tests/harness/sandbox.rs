@@ -35,12 +35,12 @@ impl Sandbox {
         self.path(".vpo/library.db")
     }
 
-    /// Where the daemon of the default library says who it is.
+    /// The lock file of the default database.
     pub(crate) fn lock(&self) -> PathBuf {
         self.path(".vpo/library.db.lock")
     }
 
-    /// What stat(2) says of the library, as the lock file notes it.
+    /// The result of stat(2) for the database, as in the lock file.
     pub(crate) fn stamp(&self) -> String {
         let found = std::fs::metadata(self.library()).expect("there");
         format!(
@@ -70,8 +70,8 @@ impl Sandbox {
         command
     }
 
-    /// As [`Self::vpo`], by somebody whom file permissions bind, also when the tests run as root. The binary is
-    /// copied into the sandbox for that, because nobody may look into root's home.
+    /// As [`Self::vpo`], as a user whom file permissions restrict, also when the tests run as root. The binary is
+    /// copied into the sandbox for that, because that user may not read root's home.
     pub(crate) fn vpo_as_nobody<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         if !geteuid().is_root() {
             return self.vpo(args);
@@ -90,7 +90,7 @@ impl Sandbox {
         command
     }
 
-    /// Gives everything inside to whoever [`Self::vpo_as_nobody`] runs as.
+    /// Changes the owner of everything inside to the user of [`Self::vpo_as_nobody`].
     pub(crate) fn give_away(&self) {
         fn give(path: &Path) {
             chown(path, Some(NOBODY), Some(NOBODY)).expect("root may");

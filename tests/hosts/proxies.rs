@@ -53,7 +53,7 @@ impl Proxy {
         Self::start(command, &socket)
     }
 
-    /// Caddy before `daemon`, which hands on the client's `Host` unless told otherwise.
+    /// Caddy before `daemon`, which passes on the client's `Host` unless configured otherwise.
     fn caddy(sandbox: &Sandbox, daemon: &Daemon, preserving: bool) -> Self {
         let socket = sandbox.path("caddy.sock");
         let header = if preserving { "" } else { "header_up Host {upstream_hostport}" };

@@ -23,7 +23,7 @@ const HINTS: [&str; 9] = [
 ];
 
 /// A daemon that could not do all of its work has reported why, with the file and what to do. So has one that did, where
-/// `must` says that it cannot have missed the fault.
+/// `must` means that it cannot have missed the fault.
 pub(super) fn judge_report(ran: &Ran, log: &str, data: &Path, hit: bool, must: bool) -> Result<(), String> {
     if log.contains("panic: ") || log.contains("please report this") {
         return Err("a bug shows".into());

@@ -131,8 +131,8 @@ fn steps_follow_from_the_calls_of_each_thread() {
         call(1, "pwrite64", &["library.db-wal"]),
         call(2, "pwrite64", &["library.db-wal"]),
         call(1, "openat", &[]),
-        call(1, "openat", &[".library.db.new-1-2"]),
-        call(1, "renameat2", &[".library.db.new-1-2", "library.db"]),
+        call(1, "openat", &[".vpo-draft-1-2/draft.db"]),
+        call(1, "renameat2", &[".vpo-draft-1-2/draft.db", "library.db"]),
     ];
     let steps: Vec<_> = of(Phase::Scan, &calls).iter().map(ToString::to_string).collect();
     let expected = [

@@ -44,7 +44,7 @@ pub(super) fn wrap(command: &Command, data: &Path, log: &Path, step: Option<&Ste
     wrapped.args(["-D", "--seccomp-bpf"]).args(arguments(data, log, step)).arg("--");
     wrapped.arg(command.get_program()).args(command.get_args()).env_clear();
     wrapped.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    // The dynamic loader looks for each of its few libraries here first. So the first `openat` calls of the main thread
+    // The dynamic loader searches each of its few libraries here first. So the first `openat` calls of the main thread
     // are of no consequence, and one that is meant for another thread cannot keep the program from being loaded.
     let nowhere: Vec<_> = (0..4).map(|number| format!("/nonexistent/{number}")).collect();
     wrapped.env("LD_LIBRARY_PATH", nowhere.join(":"));
@@ -86,7 +86,7 @@ impl Attached {
     }
 }
 
-/// The calls in a log. That of a process which has ended is complete once it says so.
+/// The calls in a log. The log of a process that has ended is complete once it contains the exit.
 pub(super) fn read(log: &Path, pid: u32, data: &Path) -> Vec<Call> {
     let end = format!("{pid}<");
     let text = eventually("strace has written its log", || {
@@ -123,7 +123,7 @@ fn parse(text: &str, data: &str) -> Vec<Call> {
 
 /// The files in `data` that the arguments of a call name, in quotes or as what a descriptor is open on.
 fn files(arguments: &str, data: &str) -> Vec<String> {
-    // What the call returned is no argument, and would name the file once more.
+    // The return value is not an argument, and would name the file again.
     let arguments = arguments.rsplit_once(") = ").map_or(arguments, |(arguments, _)| arguments);
     let mut files = Vec::new();
     for (at, _) in arguments.match_indices(data) {
@@ -144,7 +144,7 @@ fn a_log_is_read() {
 8<tokio-rt-worker> pwrite64(9</d/data/library.db-wal>, "\0\0"..., 24, 32 <unfinished ...>
 9<scan> fsync(16</d/data>) = 0
 8<tokio-rt-worker> <... pwrite64 resumed>) = -1 EIO (Input/output error) (INJECTED)
-8<tokio-rt-worker> renameat2(AT_FDCWD</d>, "/d/data/.library.db.new-1-2", AT_FDCWD</d>, "/d/data/library.db", RENAME_NOREPLACE) = 0
+8<tokio-rt-worker> renameat2(AT_FDCWD</d>, "/d/data/.vpo-draft-1-2/draft.db", AT_FDCWD</d>, "/d/data/library.db", RENAME_NOREPLACE) = 0
 7<vpo> --- SIGTERM {si_signo=SIGTERM} ---
 7<vpo> +++ exited with 0 +++"#;
     let calls = parse(text, "/d/data");
@@ -154,7 +154,7 @@ fn a_log_is_read() {
         (7, "openat", "", false),
         (8, "pwrite64", "library.db-wal", true),
         (9, "fsync", ".", false),
-        (8, "renameat2", ".library.db.new-1-2 library.db", false),
+        (8, "renameat2", ".vpo-draft-1-2/draft.db library.db", false),
     ];
     assert_eq!(
         found,

@@ -65,9 +65,9 @@ struct Figures {
 pub(super) struct Ran {
     /// It did all that it had to do.
     pub(super) done: bool,
-    /// Its own exit code, where it ended before it was told to.
+    /// Its exit code, if it ended before the stop.
     pub(super) ended: Option<i32>,
-    /// What `/health` said besides `pass`.
+    /// The answers of `/health` other than `pass`.
     pub(super) health: BTreeSet<String>,
 }
 

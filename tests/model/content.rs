@@ -107,7 +107,7 @@ impl Snapshot {
     }
 }
 
-/// Opens a backup that nobody changes.
+/// Opens a backup that no program changes.
 pub(super) fn open_still(path: &Path) -> Connection {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     Connection::open_with_flags(format!("file:{}?immutable=1", path.display()), flags).expect("opens")

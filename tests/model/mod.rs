@@ -1,5 +1,5 @@
 //! The model test: a seed is forty steps, generated up front, that happen to a real daemon, its database and its films.
-//! A model keeps what must be in the database, and a table says what `/health` may answer in which state.
+//! A model keeps what must be in the database, and a table lists what `/health` may answer in which state.
 //!
 //! `VPO_MODEL_SEED=7 cargo test --test vpo model::replay -- --ignored --nocapture` replays a seed, `tests/model/run`
 //! runs many, and `tests/model/mutants/run` proves that the test finds three bugs put in on purpose.
@@ -93,7 +93,7 @@ fn seed_always_makes_the_same_plan() {
     assert!((0..50).all(|seed| plan(seed).len() == plan::STEPS));
 }
 
-/// Each patch that puts a bug in: what it takes away, and the lines around, stand in the sources as they are.
+/// Each patch that adds a bug: the lines that it removes, and those around, are in the sources.
 #[test]
 fn every_mutant_still_applies() {
     let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

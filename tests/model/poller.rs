@@ -23,7 +23,7 @@ struct Shared {
     ended: AtomicBool,
 }
 
-/// The thread that asks, and what it was told.
+/// The thread that sends probes, and the answers.
 pub(super) struct Poller {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -45,7 +45,7 @@ impl Poller {
         Self { shared, thread: Some(thread) }
     }
 
-    /// Asks the daemon there from now on; nobody for `None`.
+    /// Probes the daemon at this address from now on; none for `None`.
     pub(super) fn ask(&self, address: Option<SocketAddr>) {
         *self.shared.address.lock().expect("not poisoned") = address;
     }
@@ -89,7 +89,7 @@ impl Drop for Poller {
     }
 }
 
-/// What an answer of `/health` says: `healthy`, the reason of the database's warning, `fail:` and the reason of its
+/// An answer of `/health` in short: `healthy`, the reason of the database's warning, `fail:` and the reason of its
 /// failure, or a phase that is not running.
 pub(crate) fn verdict(answer: &Answer) -> String {
     let body = answer.json();

@@ -75,7 +75,7 @@ impl World {
         self.kept().iter().any(|kept| kept.starts_with("open:"))
     }
 
-    /// What the daemon has open or mapped of the database, and what lies beside it.
+    /// The files of the database that the daemon has open or mapped, and the files beside it.
     fn kept(&self) -> Vec<String> {
         let process = PathBuf::from(format!("/proc/{}", self.daemon.as_ref().expect("it runs").pid()));
         let mut kept = Vec::new();
@@ -95,7 +95,7 @@ impl World {
         kept
     }
 
-    /// The API says what the database holds, the newest jobs first.
+    /// The API shows the content of the database, the newest jobs first.
     fn check_api(&self, found: &Snapshot) {
         let daemon = self.daemon.as_ref().expect("it runs");
         let ids = |path: &str, list: &str| -> Vec<serde_json::Value> {

@@ -23,7 +23,7 @@ const ADOPTED: &str = "library adopted";
 /// By then an overwritten database has been adopted. The deadlines proper are in the table.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// By then `/health` no longer speaks of what was there before.
+/// By then `/health` no longer reports the previous content.
 const LATEST: Duration = Duration::from_millis(1500);
 
 /// A backup, and what is in it.
@@ -76,7 +76,7 @@ impl World {
         self.backups.len() - 1
     }
 
-    /// With `cp`, while nobody writes. Not where the other program keeps a log.
+    /// With `cp`, while no program writes. Not if the other program keeps a log.
     fn copied(&self, to: &Path) -> bool {
         let stamp = || {
             let log = self.beside("-wal");
@@ -121,7 +121,7 @@ impl World {
         self.await_adoption(way, at, from, before, must, rng);
     }
 
-    /// Whether the daemon can tell the backup from what lies there: by its row, or, before the daemon's first write, by the
+    /// Whether the daemon can distinguish the backup from the current content: by its row, or, before the daemon's first write, by the
     /// file, which `.restore` leaves as it is.
     pub(super) fn differs(&self, way: Way, at: usize) -> bool {
         let row = identity(&self.connect());
@@ -174,7 +174,7 @@ impl World {
         }
     }
 
-    /// A copy that has overlapped a checkpoint is told to be copied again.
+    /// For a copy that has overlapped a checkpoint, the check asks for another copy.
     fn copy_again(&mut self, at: usize, from: Instant, rng: &mut Rng) {
         self.calm = false;
         self.line.during(State::Collided, from, Instant::now());
@@ -186,7 +186,7 @@ impl World {
         self.expected = Expected::from(&self.backups[at].snapshot, &self.films.tree);
     }
 
-    /// Puts the backup `at` in place, whatever comes of it.
+    /// Puts the backup `at` in place, with any result.
     pub(super) fn place(&mut self, way: Way, at: usize, rng: &mut Rng) {
         self.note(&format!(
             "{way:?} of backup {at}, {}",
@@ -223,7 +223,7 @@ impl World {
         self.calm = false;
     }
 
-    /// Overwrites while SIGSTOP holds the daemon, at whatever moment.
+    /// Overwrites while SIGSTOP holds the daemon, at any moment.
     pub(super) fn put_back_while_frozen(&mut self, rng: &mut Rng) {
         let at = self.pick(rng);
         let way = rng.pick(&[Way::Cp, Way::Cat, Way::Dd, Way::InPlace, Way::Rename]);
@@ -251,7 +251,7 @@ impl World {
         self.start_healthy(State::PerhapsReplaced);
     }
 
-    /// Kills the daemon in a scan and overwrites what it left. The start takes the backup, or refuses and says why.
+    /// Kills the daemon in a scan and overwrites what it left. The start adopts the backup, or refuses with a reason.
     pub(super) fn put_back_after_kill(&mut self, rng: &mut Rng) {
         let at = self.pick(rng);
         self.close_other();
@@ -266,7 +266,7 @@ impl World {
         self.repair(start, at, rng);
     }
 
-    /// Where a start has not taken what lies there: a backup again, without what another database left beside it.
+    /// If a start has refused the file: a backup again, without the files that another database left beside it.
     pub(super) fn repair(&mut self, start: Start, at: usize, rng: &mut Rng) {
         match start {
             Start::Healthy => {}
@@ -300,7 +300,7 @@ impl World {
         self.heal(State::Wild, from, sound, rng);
     }
 
-    /// The database may be damaged since `from`: where it is, that must be said. Then a sound backup is renamed onto it.
+    /// The database may be damaged since `from`. If it is, that must be reported. Then a sound backup is renamed onto it.
     pub(super) fn heal(&mut self, state: State, from: Instant, sound: usize, rng: &mut Rng) {
         let end = Instant::now();
         self.calm = false;

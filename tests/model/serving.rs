@@ -37,7 +37,7 @@ pub(super) enum Start {
     Healthy,
     /// The process has ended.
     Refused,
-    /// It runs, and `/health` says this.
+    /// It runs, and `/health` answers this.
     Sick(String),
 }
 
@@ -48,7 +48,7 @@ impl World {
         command
     }
 
-    /// Starts the daemon, and waits until it is healthy or has said that it is not.
+    /// Starts the daemon, and waits until it has reported its health.
     pub(super) fn start(&mut self, state: State) -> Start {
         if !self.is_wal() {
             // The start converts it, and waits for a reader that has it open.
@@ -65,7 +65,7 @@ impl World {
             let answer = address.and_then(|address| Client::try_connect(address)?.try_get("/health"));
             let verdict = answer.as_ref().map_or_else(|| "silent".to_owned(), verdict);
             if ["healthy", "replaced"].contains(&verdict.as_str()) {
-                // Until the daemon's first write what the other program writes cannot be told from another content.
+                // Before the daemon's first write, writes of the other program cannot be distinguished from other content.
                 let is_unmarked = identity(&self.connect()).is_none();
                 let state = if is_unmarked { State::PerhapsReplaced } else { state };
                 self.line.base(state, begun, begun);

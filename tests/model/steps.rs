@@ -120,7 +120,7 @@ impl World {
                 self.frozen(|_| std::thread::sleep(pause));
             }
             Kind::ScanBeside => {
-                // One that something else has cancelled is no fault; the quiet period asks again.
+                // A scan that something else has cancelled is not a fault; the quiet period starts another.
                 if let Err(error) = self.scan() {
                     self.note(&error);
                 }
@@ -157,7 +157,7 @@ impl World {
         scan.end();
     }
 
-    /// The other program lets nobody in for a moment.
+    /// The other program locks the database for a moment.
     fn hold_exclusive(&mut self, rng: &mut Rng) {
         self.close_other();
         let from = Instant::now();
@@ -172,7 +172,7 @@ impl World {
         self.calm = false;
     }
 
-    /// Whether a restored database lies in the log alone: it goes with the log, and the one before is back.
+    /// Whether a restored database is only in the log: without the log, the previous one is back.
     fn is_restore_in_log(&self) -> bool {
         let lineage = |row: Option<String>| row.and_then(|row| row.split(' ').next().map(str::to_owned));
         lineage(identity(&open_still(&self.database))) != lineage(identity(&self.connect()))
@@ -186,17 +186,19 @@ impl World {
         }
         let (from, mut is_any_gone) = (Instant::now(), false);
         for ending in endings {
-            // A log that lies there may hold what the other program has just committed.
+            // A log may hold what the other program has just committed.
             let is_gone = fs::remove_file(self.beside(ending)).is_ok();
             self.expected.weak |= is_gone && *ending == "-wal";
             is_any_gone |= is_gone;
         }
         if is_any_gone {
+            // A read of the daemon may find half of the log that was there.
+            self.line.during(State::Wild, from, Instant::now());
             self.interrupted(from);
         }
     }
 
-    /// The daemon may have been writing since `from`: then it gives up what it wrote, and says that the database was replaced.
+    /// The daemon may have been writing since `from`: then it drops what it wrote, and reports that the database was replaced.
     /// Another SQLite program that opens the database before that makes companions of its own, which SQLite does not survive.
     fn interrupted(&mut self, from: Instant) {
         self.calm = false;
@@ -243,8 +245,13 @@ impl World {
         let from = Instant::now();
         let lock = self.beside(".lock");
         fs::remove_file(&lock).expect("there");
-        within(SEEN, "the lock file is made again", || lock.exists().then_some(()));
+        within(SEEN, "/health warns of the lock", || {
+            (self.poller.latest(from)? == "lock_lost").then_some(())
+        });
+        assert!(!lock.exists(), "only a start makes it again");
+        self.terminate();
         self.line.during(State::Unlocked, from, Instant::now());
+        self.start_healthy(State::Good);
     }
 
     /// Waits until `/health` fails.
@@ -364,7 +371,7 @@ impl World {
         }
         let added = self.insert(&other, rng, "2099-01-01T00:00:00.000000+00:00");
         self.expected.written(&other, &self.root, added);
-        // One that another of the same root has followed: what the last one says of the root counts.
+        // If another scan of the same root has followed, the last one counts.
         let whole = "status = 'completed' AND summary_json ->> '$.root.filesystem' IS NOT NULL";
         let sql = format!(
             "UPDATE jobs SET created_at = '2099-01-01T00:00:00.000000+00:00',

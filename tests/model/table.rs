@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// From the end of an event to the answer that fits: the product's own deadline.
 const DEADLINE: Duration = Duration::from_millis(1500);
 
-/// How long a changed file must stand still before it is adopted.
+/// How long a changed file must stay unchanged before it is adopted.
 pub(super) const STANDSTILL: Duration = Duration::from_millis(500);
 
 /// How long damage may stay unnoticed that only `integrity_check` in the background can find.
@@ -15,31 +15,31 @@ pub(super) const IN_BACKGROUND: Duration = Duration::from_secs(5);
 /// What is the case. A base state lasts until the next one; the others hold for a while beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// A sound database lies there, the one from before.
+    /// The file is the previous, sound database.
     Good,
     /// Another sound database was put there, no minute ago.
     Replaced,
-    /// The same; but nothing tells it from what the daemon left, or the daemon was not running.
+    /// The same, but it cannot be distinguished from what the daemon left, or the daemon was not running.
     PerhapsReplaced,
-    /// There is no file.
+    /// The file does not exist.
     Missing,
-    /// The file is no database.
+    /// The file is not a database.
     Garbage,
     /// `integrity_check` fails.
     Damaged,
-    /// A copy has collided with a checkpoint, and lies there mixed.
+    /// A copy has collided with a checkpoint, and the file is a mix.
     Collided,
     /// A file is being written over the database, or stands still for less than half a second.
     Overwriting,
     /// The files were changed under a program that has the database open, which SQLite does not survive.
     Wild,
-    /// The other program lets nobody read.
+    /// The other program holds a lock that excludes readers.
     Locked,
     /// The disk is full.
     FullDisk,
     /// The directory may not be written.
     ReadOnly,
-    /// The lock file has just been removed.
+    /// The lock file has been removed, and the daemon not started since.
     Unlocked,
     /// The daemon is stopped by SIGSTOP.
     Frozen,
@@ -73,13 +73,13 @@ const TABLE: &[Row] = &[
     // A copy at work shows any part of itself; `cat >` begins with an empty file.
     row(State::Overwriting, &["healthy", "replaced", "fail:*"]),
     row(State::Wild, &["healthy", "replaced", "fail:*"]),
-    // A verdict stands in for a locked database for a second.
+    // The last result replaces that of a locked database for a second.
     row(State::Locked, &["healthy", "replaced", "fail:locked", "fail:timeout"]),
     // The scanner's own check warns; the database can be read.
     row(State::FullDisk, &["healthy", "replaced"]),
     // Other content is not taken into use where it cannot be written.
-    row(State::ReadOnly, &["healthy", "replaced", "read_only", "lock_lost", "fail:permission_denied"]),
-    row(State::Unlocked, &["healthy", "replaced", "lock_lost"]),
+    row(State::ReadOnly, &["healthy", "replaced", "read_only", "fail:permission_denied"]),
+    row(State::Unlocked, &["lock_lost"]),
     row(State::Frozen, &["silent", "healthy", "replaced", "fail:timeout"]),
 ];
 

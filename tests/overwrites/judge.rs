@@ -62,7 +62,7 @@ impl Trial<'_> {
         }
     }
 
-    /// `.restore` says itself that it failed.
+    /// `.restore` reports its failure.
     fn judge_not_restored(&mut self, begin: &str, failed: &str) -> (Outcome, String) {
         match self.stop_and_read(begin) {
             Ok(found) if self.is_own(&found) => (Outcome::NotRestored, failed.to_owned()),
@@ -86,7 +86,7 @@ impl Trial<'_> {
         self.named(found.and_then(|connection| Content::read(&connection, begin)))
     }
 
-    /// The same backup in the same way, as `/health` says; it must be adopted.
+    /// The same backup in the same way, as `/health` advises; it must be adopted.
     fn copy_again(&mut self, begin: &str) -> Result<(), String> {
         let (adopted, detected) = (self.adopted, self.detected);
         let log = self.daemon().log();
@@ -155,7 +155,7 @@ impl Trial<'_> {
         }
     }
 
-    /// The start refused: the backup again, without what lies beside it.
+    /// The start refused: the backup again, without the files beside it.
     fn repair(&mut self, begin: &str) -> (Outcome, String) {
         let log = self.daemon().log();
         let said = log.lines().rfind(|line| line.contains("error")).unwrap_or_default().to_owned();
@@ -227,7 +227,7 @@ impl Trial<'_> {
         (outcome, self.named(Ok(found.clone())))
     }
 
-    /// Says what a database is.
+    /// Classifies a database.
     fn named(&self, found: Result<Content, String>) -> String {
         match found {
             Err(error) => error,

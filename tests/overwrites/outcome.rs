@@ -5,11 +5,11 @@
 pub(super) enum Outcome {
     /// The backup was adopted, and is exactly what it was; nothing was overwritten, and nothing is lost.
     Exact,
-    /// The daemon's own database again, and `/health` or the start said that something was wrong.
+    /// The daemon's own database again, and `/health` or the start reported a problem.
     OwnReported,
-    /// The daemon's own database, because the restore itself failed and said so.
+    /// The daemon's own database, because the restore failed with an error.
     NotRestored,
-    /// A mixed file; `/health` said so from the beginning. The backup, copied again, was adopted.
+    /// A mixed file, which `/health` reported from the beginning. The backup, copied again, was adopted.
     Collided,
     /// The start refused what it found. The backup, put back again, was adopted.
     Refused,
@@ -17,7 +17,7 @@ pub(super) enum Outcome {
     Undetected,
     /// A database that is neither the backup nor the daemon's own was healthy.
     Mix,
-    /// It was said after more than 1.5 s.
+    /// It was reported after more than 1.5 s.
     Late,
     /// Anything else.
     Wrong,

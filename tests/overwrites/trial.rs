@@ -15,7 +15,7 @@ use super::ways::overwrite;
 use crate::harness::{Client, Daemon, Sandbox, settled};
 use crate::model::{Rng, verdict};
 
-/// By then after the end of the overwrite `/health` must say so.
+/// Time after the end of the overwrite until `/health` must report it.
 pub(super) const DEADLINE: Duration = Duration::from_millis(1500);
 
 /// After this long something is wrong that no deadline names.
@@ -63,7 +63,7 @@ pub(super) struct Trial<'a> {
     pub(super) gap: Duration,
     pub(super) last: Instant,
     pub(super) notes: Vec<String>,
-    /// It was told to be copied again, and that was done.
+    /// The check asked for another copy, which was made.
     pub(super) copied_again: bool,
     /// Ends with the adoption, and does not wait for the next scan.
     pub(super) is_brief: bool,
@@ -301,7 +301,7 @@ impl<'a> Trial<'a> {
                     self.failed = Some(millis);
                     Instant::now()
                 });
-                // Said once, this stays until something else is in place.
+                // Once reported, this stays until other content is in place.
                 let is_final = latest == "fail:copy_collided" && !self.copied_again;
                 if is_final || (waited > DEADLINE && since.elapsed() > DEADLINE) {
                     return Settled::Failing(latest);
@@ -335,7 +335,7 @@ pub(super) fn millis_of(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).expect("small")
 }
 
-/// Whether a verdict says that something is the matter with the database.
+/// Whether a result reports a problem of the database.
 pub(super) fn is_told(verdict: &str) -> bool {
     verdict == "replaced"
         || (verdict.starts_with("fail:") && verdict != "fail:timeout" && verdict != "fail:none")

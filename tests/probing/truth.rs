@@ -1,11 +1,11 @@
-//! What ffprobe and mkvmerge say of a file, in VPO's usual names.
+//! The results of ffprobe and mkvmerge for a file, in VPO's names.
 
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-/// The fields that mkvmerge tells too.
+/// The fields that mkvmerge also reports.
 pub(super) const MKVMERGE: [&str; 8] =
     ["track_type", "language", "title", "is_default", "is_forced", "channels", "width", "height"];
 

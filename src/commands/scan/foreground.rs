@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -17,10 +17,8 @@ use crate::base::text::Text;
 use crate::base::times::{FOREGROUND_CHECK_INTERVAL, FOREGROUND_PROGRESS_INTERVAL, FOREGROUND_STOP_TIMEOUT};
 use crate::cli::ScanArgs;
 use crate::config::Config;
-use crate::library::jobs;
-use crate::library::lock::LockError;
 use crate::library::{Library, Retry};
-use crate::scan::hashing::{self, Hashed};
+use crate::scan::hash_pass::{self, Hashed};
 use crate::scan::overlap::Overlaps;
 use crate::scan::progress::Progress;
 use crate::scan::{self, Context, Task, chain, job};
@@ -44,78 +42,38 @@ pub(super) fn scan(args: &ScanArgs, config: &Config, parts: Vec<Part>, library: 
         Ok(signals) => signals,
         Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
     };
-    if let Err(error) = std::thread::Builder::new().name("scan".into()).spawn(worker) {
+    let library = Arc::clone(&context.library);
+    let spawn = |name: &str| std::thread::Builder::new().name(name.into());
+    let spawned = spawn("check").spawn(move || watch(&library)).and_then(|_| spawn("scan").spawn(worker));
+    if let Err(error) = spawned {
         return output::fail(&scan::Error::Threads(error), EXIT_FAILURE);
     }
-    let lost = match guard(Arc::clone(&context.library)) {
-        Ok(lost) => lost,
-        Err(error) => {
-            context.stop.cancel();
-            return output::fail(&scan::Error::Threads(error), EXIT_FAILURE);
-        }
-    };
-    let (outcome, stopped) = runtime.block_on(wait(signals, ending, lost, &context.stop, &shown));
+    let (outcome, stopped) = runtime.block_on(wait(signals, ending, &context.stop, &shown));
     let code = outcome.map_or(ExitCode::SUCCESS, |outcome| outcome.show(args.json));
-    match stopped {
-        Some(Stop::Signal(code)) => ExitCode::from(code),
-        Some(Stop::Lost(error)) => {
-            output::complain(&format_args!(
-                "the scan was stopped, because its lock file was removed or replaced and another has it now \
-                 (what was stored is kept): {error}"
-            ));
-            ExitCode::from(EXIT_FAILURE)
-        }
-        None => code,
+    stopped.map_or(code, ExitCode::from)
+}
+
+/// Checks the database as a daemon does, until the process ends. On a thread of its own: the scan's may wait for a disk or
+/// for a database that is locked.
+fn watch(library: &Arc<Library>) -> ! {
+    loop {
+        // What another program does to the file meanwhile must be looked at, or nothing more is written.
+        library.check();
+        // What a killed process or another program has left is written to only once it is checked.
+        library.verify_if_due(None, 1);
+        std::thread::sleep(FOREGROUND_CHECK_INTERVAL);
     }
-}
-
-/// Why a scan was stopped.
-enum Stop {
-    /// With the code to exit with.
-    Signal(u8),
-    /// Another holds the lock.
-    Lost(LockError),
-}
-
-/// Looks after the lock file, as a daemon's checks do, and tells when another has it. On a thread of its own: the scan's
-/// may stand still at a disk or at a library that is locked.
-fn guard(library: Arc<Library>) -> std::io::Result<mpsc::Receiver<LockError>> {
-    let (tell, lost) = mpsc::channel(1);
-    let mut warned = false;
-    std::thread::Builder::new().name("lock".into()).spawn(move || {
-        while !tell.is_closed() {
-            // What another program does to the file meanwhile must be looked at, or nothing more is written.
-            library.check();
-            // What a killed process or another program has left is written to only once it is checked.
-            library.verify_if_due(None, 1);
-            match library.keep_lock() {
-                Ok(()) => warned = false,
-                Err(error @ LockError::Held { .. }) => {
-                    let _ = tell.try_send(error);
-                    return;
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut warned, true) {
-                        warn!(error = chain(&error), "the lock file cannot be put back");
-                    }
-                }
-            }
-            std::thread::sleep(FOREGROUND_CHECK_INTERVAL);
-        }
-    })?;
-    Ok(lost)
 }
 
 type Shown = Mutex<(String, Arc<Progress>)>;
 
-/// Waits for the scan's end or a reason to stop it; draws in between.
+/// Waits for the scan's end or a signal to stop it, and draws in between. Returns also the code that the signal exits with.
 async fn wait(
     (mut interrupt, mut terminate): Signals,
     mut ending: oneshot::Receiver<Outcome>,
-    mut lost: mpsc::Receiver<LockError>,
     stop: &CancellationToken,
     shown: &Shown,
-) -> (Option<Outcome>, Option<Stop>) {
+) -> (Option<Outcome>, Option<u8>) {
     let mut bar = Bar::new();
     let mut tick = tokio::time::interval(FOREGROUND_PROGRESS_INTERVAL);
     let mut stopped = None;
@@ -126,19 +84,14 @@ async fn wait(
             outcome = &mut ending => break outcome.ok(),
             _ = interrupt.recv() => {
                 // Asked twice: at once.
-                if stopped.replace(Stop::Signal(EXIT_INTERRUPTED)).is_some() {
+                if stopped.replace(EXIT_INTERRUPTED).is_some() {
                     break None;
                 }
                 stop.cancel();
                 deadline = Instant::now() + FOREGROUND_STOP_TIMEOUT;
             }
             _ = terminate.recv() => {
-                stopped = Some(Stop::Signal(EXIT_TERMINATED));
-                stop.cancel();
-                deadline = deadline.min(Instant::now() + FOREGROUND_STOP_TIMEOUT);
-            }
-            Some(error) = lost.recv() => {
-                stopped.get_or_insert(Stop::Lost(error));
+                stopped = Some(EXIT_TERMINATED);
                 stop.cancel();
                 deadline = deadline.min(Instant::now() + FOREGROUND_STOP_TIMEOUT);
             }
@@ -184,10 +137,7 @@ impl Outcome {
 
 fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Shown) -> Outcome {
     let cancelled = || context.stop.is_cancelled();
-    // The lock is ours: whoever left these running is dead.
-    if let Err(error) =
-        context.library.write(Retry::until_cancelled(&context.stop), |tx| jobs::fail_abandoned(tx))
-    {
+    if let Err(error) = scan::close_abandoned(&context.library, Retry::until_cancelled(&context.stop)) {
         warn!(error = chain(&error), "jobs of an earlier scan could not be closed");
     }
     let mut outcome = Outcome { ends: Vec::new(), hashed: Hashed::default() };
@@ -207,9 +157,9 @@ fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Sho
         outcome.ends.push(end.unwrap_or_else(|error| failed(&part.root, &error)));
     }
     if !cancelled() {
-        let roots: Vec<_> = parts.iter().map(|part| &part.root).collect();
         show(String::new(), &context.progress);
-        match hashing::pass(&context, &roots) {
+        let roots = parts.iter().map(|part| part.root.clone()).collect();
+        match hash_pass::run(&Context { roots, ..context.clone() }) {
             Ok(hashed) => outcome.hashed = hashed,
             Err(scan::Error::Cancelled) => {}
             Err(error) => warn!(error = chain(&error), "files could not be hashed"),

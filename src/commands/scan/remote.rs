@@ -1,4 +1,4 @@
-//! A scan by the running daemon: queues a job and follows its row to the end.
+//! A scan by the running daemon: queues a job, and polls its row until the job ends.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ use crate::library::{self, Library, Retry};
 use crate::scan::progress::Snapshot;
 use crate::scan::{self, Summary, chain, discover};
 
-/// Queues a job for each path, follows it, and takes back what the daemon does not take.
+/// Queues a job for each path, waits for its end, and withdraws a job that the daemon does not start.
 pub(super) fn scan(
     args: &ScanArgs,
     config: &Config,
@@ -50,7 +50,7 @@ pub(super) fn scan(
                 code = ExitCode::from(signal);
                 break;
             }
-            Err(FollowError::Untaken(reason)) => {
+            Err(FollowError::NotRun(reason)) => {
                 output::complain(&reason);
                 code = ExitCode::from(EXIT_FAILURE);
                 break;
@@ -80,7 +80,7 @@ pub(super) fn scan(
 /// Why a job was not followed to its end.
 enum FollowError {
     Stopped(u8),
-    Untaken(String),
+    NotRun(String),
     Scan(scan::Error),
 }
 
@@ -104,8 +104,8 @@ fn follow(
     let retry = Retry::new(&stop.cancel);
     library.write(retry, |tx| jobs::queue(tx, &id, path, &options))?;
     let mut bar = Bar::new();
-    let (mut taken, mut pulse) = (Instant::now(), Pulse::default());
-    let (mut holder, mut looked) = (find_holder(), Instant::now());
+    let (mut active, mut heartbeats) = (Instant::now(), Heartbeats::default());
+    let (mut holder, mut holder_polled) = (find_holder(), Instant::now());
     let poll = || {
         let give_up = |withdrawn, failure| Ok(Err((withdrawn, failure)));
         let rows = library.read(retry, |tx| Ok((jobs::standing(tx, &id)?, jobs::running(tx)?)));
@@ -114,7 +114,7 @@ fn follow(
             Err(error) => return give_up(None, FollowError::from(error)),
         };
         let Some(standing) = standing else {
-            return give_up(None, FollowError::Untaken(format!("the job {id} was removed from the library")));
+            return give_up(None, FollowError::NotRun(format!("the job {id} was removed from the database")));
         };
         if standing.is_over() {
             return Ok(Ok(ended(path, &id, &standing)));
@@ -123,90 +123,98 @@ fn follow(
         if stop.cancel.is_cancelled() {
             return Err(Failure::Temporary(()));
         }
-        // The row was read after the lock was found free, and a daemon that ends well writes the row first.
+        // A daemon writes the row before it releases the lock, and the row was read after the lock was found free.
         if matches!(holder, Ok(Found::NotHeld | Found::NoFile)) {
             let reason = match standing.status {
-                Status::Queued => "whoever held the library has ended: run the command again".to_owned(),
-                _ => format!("the daemon has gone while it scanned {path}: run the command again"),
+                Status::Queued => {
+                    "error[daemon-ended]: the process that held the lock has ended; run the command again"
+                        .to_owned()
+                }
+                _ => format!(
+                    "error[daemon-ended]: the daemon ended while it scanned {path}; run the command again"
+                ),
             };
-            return give_up(Some("the daemon has gone"), FollowError::Untaken(reason));
+            return give_up(Some("the daemon has ended"), FollowError::NotRun(reason));
         }
         let takes_scans = !matches!(&holder, Ok(Found::Held(holder)) if holder.address.is_none());
         let pid = match &holder {
             Ok(Found::Held(holder)) => holder.pid,
             _ => None,
         };
-        pulse.update(running, Instant::now());
-        let busy = pulse.is_felt(pid, Instant::now());
+        heartbeats.update(running, Instant::now());
+        let busy = heartbeats.show_progress(pid, Instant::now());
         if takes_scans && (standing.status != Status::Queued || busy) {
-            taken = Instant::now();
+            active = Instant::now();
         }
-        if taken.elapsed() > JOB_CLAIM_TIMEOUT {
-            return give_up(Some("no daemon took it"), FollowError::Untaken(why_untaken(&holder)));
+        if active.elapsed() > JOB_CLAIM_TIMEOUT {
+            return give_up(Some("no daemon started it"), FollowError::NotRun(why_not_started(&holder)));
         }
-        if looked.elapsed() > JOB_HOLDER_POLL_INTERVAL {
-            (holder, looked) = (find_holder(), Instant::now());
+        if holder_polled.elapsed() > JOB_HOLDER_POLL_INTERVAL {
+            (holder, holder_polled) = (find_holder(), Instant::now());
         }
         Err(Failure::Temporary(()))
     };
-    // Nothing but the stop ends the polls without an outcome. What waits can be withdrawn; what runs is the daemon's, and
-    // useful.
-    let stopped = |_| Err((Some("the one who asked for it has gone"), FollowError::Stopped(stop.code())));
+    // The polls end without an outcome only when the command is stopped. Then a queued job is withdrawn. A running scan
+    // continues in the daemon.
+    let stopped =
+        |_| Err((Some("the vpo scan that queued it was stopped"), FollowError::Stopped(stop.code())));
     let outcome = JOB_POLL.run(Some(&stop.cancel), poll).unwrap_or_else(stopped);
     drop(bar);
     outcome.map_err(|(withdrawn, failure)| {
         if let Some(reason) = withdrawn {
-            take_back(library, &id, reason);
+            withdraw(library, &id, reason);
         }
         failure
     })
 }
 
-/// Tracks whether other scans make progress, by their heartbeats. A heartbeat is a time of another process's clock, which
-/// may differ from ours and may jump. So its value is not compared with a clock; only a change of it counts.
+/// Tracks by their heartbeats whether other scans make progress. A heartbeat is a time of another process's clock, which
+/// may differ from this one and may jump. So only a change of the value counts.
 #[derive(Debug, Default)]
-struct Pulse {
+struct Heartbeats {
     last: Vec<(Running, Instant)>,
 }
 
-impl Pulse {
-    /// Takes the rows that are `running` now.
+impl Heartbeats {
+    /// Updates the rows of running scans.
     fn update(&mut self, running: Vec<Running>, now: Instant) {
         let before = std::mem::take(&mut self.last);
         let since = |one: &Running| before.iter().find(|(other, _)| other == one).map_or(now, |(_, at)| *at);
         self.last = running.into_iter().map(|one| (since(&one), one)).map(|(at, one)| (one, at)).collect();
     }
 
-    /// Whether one of the rows makes progress: its last change is at most [`SCAN_STALLED_AFTER`] ago, and, where the lock file
-    /// names a pid, it belongs to that process.
-    fn is_felt(&self, holder: Option<u32>, now: Instant) -> bool {
+    /// Whether the heartbeat of a row changed within [`SCAN_STALLED_AFTER`]. If the lock file names a pid, only rows of
+    /// that process count.
+    fn show_progress(&self, holder: Option<u32>, now: Instant) -> bool {
         self.last.iter().any(|(one, at)| {
             (holder.is_none() || one.pid == holder) && now.duration_since(*at) <= SCAN_STALLED_AFTER
         })
     }
 }
 
-/// Why whoever holds the library has not taken a scan.
-fn why_untaken(holder: &Result<Found, LockError>) -> String {
+/// Why the process that holds the lock has not started a job.
+fn why_not_started(holder: &Result<Found, LockError>) -> String {
     match holder {
         Ok(Found::Held(holder)) if holder.address.is_some() => format!(
-            "{holder} did not take the scan: it has no scan.roots, or it does not write to the database now (`vpo \
-             healthcheck` says why). Give it roots (and reload it), or stop it and scan in the foreground"
+            "error[scan-not-started]: {holder} did not start the scan. It has no scan.roots, or cannot write to the \
+             database (see `vpo healthcheck`). Give it roots and reload it, or stop it and scan in the foreground"
         ),
         Ok(Found::Held(Holder { pid, .. })) => format!(
-            "the process{} holds the library and does not take scans (another `vpo scan`): wait for it, and run the \
-             command again",
+            "error[scan-not-started]: the process{} has locked the database and does not run jobs (another `vpo scan`). \
+             Run the command again when it has ended",
             pid.map(|pid| format!(" with pid {pid}")).unwrap_or_default()
         ),
-        Ok(Found::NotHeld | Found::NoFile) => "no daemon took the scan".to_owned(),
+        Ok(Found::NotHeld | Found::NoFile) => {
+            "error[scan-not-started]: no daemon started the scan".to_owned()
+        }
         Err(error) => chain(error),
     }
 }
 
-fn take_back(library: &Library, id: &str, reason: &str) {
+fn withdraw(library: &Library, id: &str, reason: &str) {
     let retry = Retry::within(JOB_WITHDRAW_BUSY_TIMEOUT);
     if let Err(error) = library.write(retry, |tx| jobs::withdraw(tx, id, reason)) {
-        output::warn(&format_args!("the job {id} could not be taken back: {}", chain(&error)));
+        output::warn(&format_args!("cannot withdraw the job {id}: {}", chain(&error)));
     }
 }
 
@@ -230,14 +238,14 @@ fn snapshot(standing: &Standing) -> Snapshot {
     serde_json::from_str(text).unwrap_or_default()
 }
 
-/// The signal that asked the command to stop, once there was one.
+/// The signal that stops the command, once it has arrived.
 struct Stop {
     code: Arc<AtomicU8>,
     cancel: CancellationToken,
 }
 
 impl Stop {
-    /// Catches SIGINT and SIGTERM on a thread of their own.
+    /// Handles SIGINT and SIGTERM on a thread.
     fn listen() -> std::io::Result<Self> {
         let stop = Self { code: Arc::default(), cancel: CancellationToken::new() };
         let (code, cancel) = (Arc::clone(&stop.code), stop.cancel.clone());
@@ -275,21 +283,21 @@ mod tests {
         };
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let is_felt = |pulse: &mut Pulse, running, holder, now| {
-            pulse.update(running, now);
-            pulse.is_felt(holder, now)
+        let progress = |heartbeats: &mut Heartbeats, running, holder, now| {
+            heartbeats.update(running, now);
+            heartbeats.show_progress(holder, now)
         };
         for times in [["1970", "1971", "1970"], ["2099", "2098", "2099"]] {
-            let mut pulse = Pulse::default();
+            let mut heartbeats = Heartbeats::default();
             for (round, time) in times.into_iter().enumerate() {
                 let now = at(30 * round as u64);
-                assert!(is_felt(&mut pulse, running(time), Some(7), now), "{time} in round {round}");
+                assert!(progress(&mut heartbeats, running(time), Some(7), now), "{time} in round {round}");
             }
-            assert!(is_felt(&mut pulse, running(times[2]), None, at(90)), "silent for 30 s");
-            assert!(!is_felt(&mut pulse, running(times[2]), None, at(91)), "silent for longer");
-            assert!(!is_felt(&mut pulse, Vec::new(), None, at(92)));
+            assert!(progress(&mut heartbeats, running(times[2]), None, at(90)), "unchanged for 30 s");
+            assert!(!progress(&mut heartbeats, running(times[2]), None, at(91)), "unchanged for longer");
+            assert!(!progress(&mut heartbeats, Vec::new(), None, at(92)));
         }
-        let mut pulse = Pulse::default();
-        assert!(!is_felt(&mut pulse, running("2099"), Some(8), start), "of a process that is gone");
+        let mut heartbeats = Heartbeats::default();
+        assert!(!progress(&mut heartbeats, running("2099"), Some(8), start), "of a process that is gone");
     }
 }

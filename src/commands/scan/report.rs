@@ -11,7 +11,7 @@ use crate::scan::progress::{Phase, Snapshot};
 use crate::scan::root::Identity;
 use crate::scan::{Summary, chain};
 
-/// A bar on standard error; nothing where that is no terminal. It is cleared when it is dropped.
+/// A progress bar on standard error, if that is a terminal. Dropping it clears it.
 pub(super) struct Bar {
     bar: ProgressBar,
     reading: bool,
@@ -24,16 +24,16 @@ impl Bar {
         Self { bar, reading: false }
     }
 
-    /// Shows where the scan of `what` is.
+    /// Shows the progress of the scan of `what`.
     pub(super) fn show(&mut self, what: &str, now: &Snapshot) {
         let reading = now.phase == Phase::Reading && now.to_read > 0;
         let doing = match now.phase {
-            _ if now.library_busy => "waiting: the library is locked by another program".to_owned(),
-            Phase::Walking => format!("looking: {} videos", now.found),
+            _ if now.library_busy => "waiting: another program has locked the database".to_owned(),
+            Phase::Walking => format!("searching: {} videos", now.found),
             Phase::Reading => String::new(),
             Phase::Settling => "waiting for files that are still being written".to_owned(),
-            Phase::Missing => "recording what is gone".to_owned(),
-            Phase::Hashing => "hashing, so that moved files are recognised (Ctrl-C does no harm)".to_owned(),
+            Phase::Missing => "recording missing files".to_owned(),
+            Phase::Hashing => "hashing, to recognise moved files later (Ctrl-C is safe)".to_owned(),
         };
         self.bar.set_message(Escaped(format_args!("{what} {doing}")).to_string());
         if reading {
@@ -43,7 +43,7 @@ impl Bar {
         if reading != self.reading {
             self.reading = reading;
             self.bar.set_style(if reading { files() } else { spinner() });
-            // From here on: what was read before the bar came to it says nothing of the speed.
+            // The time before this phase does not count for the speed.
             self.bar.reset_eta();
         }
         self.bar.tick();
@@ -65,18 +65,18 @@ fn files() -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-/// One scan's end, from wherever it ran.
+/// The result of a scan, in this process or in the daemon.
 pub(super) struct Ended {
     pub(super) root: String,
     pub(super) job: String,
     pub(super) summary: Summary,
-    /// Why it did not complete.
+    /// Why the scan did not complete.
     pub(super) error: Option<String>,
     pub(super) cancelled: bool,
 }
 
 impl Ended {
-    /// One line of what it did and what troubled it; nothing where it has not even looked.
+    /// One line with the changes and problems; empty if the scan failed before its walk.
     pub(super) fn text(&self) -> Text {
         if self.error.is_some() && self.summary.total_discovered == 0 && self.summary.walk_errors == 0 {
             return Text::default();
@@ -94,13 +94,13 @@ impl Ended {
         if added + updated + moved + removed == 0 {
             let _ = write!(text, ", nothing new");
         }
-        let troubles = [
+        let problems = [
             (errors, "cannot be parsed"),
             (self.summary.unreadable, "cannot be read"),
             (self.summary.unsettled, "still being written"),
             (self.summary.unmounted, "gone with their mount"),
         ];
-        for (count, what) in troubles {
+        for (count, what) in problems {
             if count > 0 {
                 let _ = write!(text, ", {count} {what}");
             }
@@ -113,7 +113,7 @@ impl Ended {
         text.end_line();
         if self.summary.walk_errors > 0 {
             text.push_line(format_args!(
-                "  the walk met {}, so nothing was taken for missing:",
+                "  {} during the walk, so no file was recorded as missing:",
                 plural(self.summary.walk_errors, "error")
             ));
             for example in &self.summary.walk_error_examples {
@@ -123,7 +123,7 @@ impl Ended {
         text
     }
 
-    /// The lines of several.
+    /// The lines of several results.
     pub(super) fn texts(ends: &[Self]) -> Text {
         let mut text = Text::default();
         for end in ends {
@@ -135,7 +135,7 @@ impl Ended {
     pub(super) fn json(&self) -> Value {
         let mut value = serde_json::to_value(&self.summary).unwrap_or_default();
         if let Some(object) = value.as_object_mut() {
-            // The row calls this `root`; here it is `identity`, because `path` names the root.
+            // The key `root` of the row is `identity` here, because `path` names the root.
             let identity: Option<Identity> = self.summary.root.clone();
             object.remove("root");
             object.insert("path".into(), json!(self.root));
@@ -153,7 +153,7 @@ impl Ended {
     }
 }
 
-/// The report of a scan as its end.
+/// Converts the report of a scan in this process.
 pub(super) fn ended(root: &std::path::Path, job: &str, report: crate::scan::Report) -> Ended {
     Ended {
         root: root.to_string_lossy().into_owned(),

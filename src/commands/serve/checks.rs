@@ -1,5 +1,5 @@
-//! The health checks of `vpo serve`, a file for each: a type that implements
-//! [`Check`](crate::daemon::health::Check), and its line in [`register`].
+//! The health checks of `vpo serve`. Each file contains a type that implements
+//! [`Check`](crate::daemon::health::Check), which [`register`] starts.
 
 mod database;
 pub(super) mod scanner;

@@ -13,7 +13,7 @@ use crate::daemon::health::Health;
 use crate::daemon::notify::{Notifier, watchdog_period};
 use crate::scan::ScanState;
 
-/// systemd, or a service manager that speaks its protocol, if there is one.
+/// systemd, or another service manager with its protocol, if any.
 pub(super) struct Manager {
     pub(super) notifier: Notifier,
     watchdog_period: Option<Duration>,
@@ -25,18 +25,18 @@ impl Manager {
         Self { notifier: Notifier::new(environment.get("NOTIFY_SOCKET")), watchdog_period: watchdog }
     }
 
-    /// When to feed the watchdog.
+    /// Ticks when a watchdog message is due.
     pub(super) fn watchdog(&self) -> Ticks {
         Ticks::every(self.watchdog_period)
     }
 
-    /// When to bring the status line up to date.
+    /// Ticks when the status line is due.
     pub(super) fn status_ticks(&self) -> Ticks {
         Ticks::every(self.notifier.is_connected().then_some(STATUS_INTERVAL))
     }
 }
 
-/// What the status line is made of.
+/// The parts of the status line.
 pub(super) struct Status {
     pub(super) health: Health,
     pub(super) scans: watch::Receiver<ScanState>,

@@ -1,4 +1,4 @@
-//! The metrics of the daemon's own parts. Those of HTTP and of the checks are in `daemon::http`.
+//! The metrics of log, database and scanner. Those of HTTP and of the checks are in `daemon::http`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! SIGHUP: rereads the configuration and applies what can change while the daemon runs.
+//! SIGHUP: rereads the configuration and applies the keys that do not need a restart.
 
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -8,7 +8,7 @@ use crate::config::{Config, ConfigError};
 use crate::scan::Settings;
 use crate::telemetry::Telemetry;
 
-/// What a reload reads and changes.
+/// The state that a reload reads and changes.
 pub(super) struct Reload {
     pub(super) sources: Sources,
     pub(super) in_force: Config,
@@ -17,8 +17,11 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    /// Applies the keys that need no restart, and names the others that have changed. Blocks as long as the disk of the
-    /// configuration does. An error means that nothing was changed.
+    /// Applies the keys that do not need a restart, and logs the names of the others that have changed. May block on disk
+    /// I/O.
+    ///
+    /// # Errors
+    /// The problems of the configuration. Nothing was changed then.
     pub(super) fn run(&mut self) -> Result<(), String> {
         let resolved = Config::resolve(&self.sources.flags, &self.sources.environment)
             .map_err(|error| in_one_line(&error))?;
@@ -47,7 +50,7 @@ impl Reload {
     }
 }
 
-/// All problems in one line of the log. At the start each has a line on standard error.
+/// All problems in one line of the log.
 fn in_one_line(error: &ConfigError) -> String {
     let problems: Vec<_> = error.problems.iter().map(ToString::to_string).collect();
     problems.join("; ")

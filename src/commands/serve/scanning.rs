@@ -1,4 +1,4 @@
-//! The scanner as a task of the daemon, and what other parts show of its state.
+//! Runs the scanner as a task of the daemon, and converts its state for other parts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,11 +25,11 @@ enum Failure {
     Library(#[from] OpenError),
     #[error(transparent)]
     Scan(#[from] scan::Error),
-    #[error("preparing the library for writing crashed: {0}; please report this as a bug")]
+    #[error("preparing the database for writing crashed: {0}; please report this as a bug")]
     Crashed(#[from] JoinError),
 }
 
-/// `[scan]` as the scanner takes them.
+/// The settings of the scanner from `[scan]`.
 pub(super) fn settings(config: &Config) -> Settings {
     let scan = &config.scan;
     let day = Duration::from_secs(24 * 3600);
@@ -42,7 +42,7 @@ pub(super) fn settings(config: &Config) -> Settings {
     }
 }
 
-/// The scanner, started.
+/// The running scanner.
 pub(super) struct Scanning {
     /// Empty until there are roots.
     pub(super) scans: watch::Receiver<ScanState>,
@@ -50,7 +50,7 @@ pub(super) struct Scanning {
     pub(super) handle: AbortOnDropHandle<()>,
 }
 
-/// Scans from now on if there are roots, else from when a reload brings some; ends at `stop`.
+/// Starts the scanner as soon as there are roots, at the start or after a reload. Ends at `stop`.
 pub(super) fn start(
     library: &Arc<Library>,
     settings: &watch::Sender<Settings>,
@@ -95,7 +95,7 @@ pub(super) fn files(state: &ScanState) -> Option<u64> {
     )
 }
 
-/// The roots as the library's routes show them.
+/// The roots as the API shows them.
 pub(super) fn roots(state: watch::Receiver<ScanState>) -> impl Fn() -> Vec<api::Root> {
     move || {
         let root = |root: &RootState| api::Root {

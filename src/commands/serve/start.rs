@@ -1,4 +1,4 @@
-//! The parts of the daemon, each as the start needs it: the database, the socket, the HTTP server.
+//! The steps of the start: the database, the socket, the HTTP server.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::library::{self, Library};
 use crate::scan::ScanState;
 use crate::telemetry::{self, Telemetry};
 
-/// Starts that may find the same damaged database before the daemon ends by itself: a service manager that kills it for being
-/// unhealthy and starts it again would do so for ever.
+/// Starts with the same damaged database after which the next one fails. Otherwise a service manager that kills an unhealthy
+/// daemon would restart it without end.
 const DAMAGED_STARTS: u32 = 3;
 
-/// What [`open`] has opened.
+/// The result of [`open`].
 pub(super) struct Opened {
     pub(super) sources: Sources,
     pub(super) config: Config,
@@ -30,7 +30,7 @@ pub(super) struct Opened {
     pub(super) library: Arc<Library>,
 }
 
-/// Everything that may block: configuration, logging, database. On a thread of its own.
+/// Reads the configuration, sets up the log and opens the database. All of these may block.
 pub(super) fn open(sources: Sources, log: &Log, stop: &CancellationToken) -> Result<Opened, ServeError> {
     let resolved = Config::resolve(&sources.flags, &sources.environment)?;
     let config = resolved.config;
@@ -65,7 +65,7 @@ pub(super) fn open(sources: Sources, log: &Log, stop: &CancellationToken) -> Res
     Ok(Opened { sources, config, telemetry, library: Arc::new(library) })
 }
 
-/// The passed socket, or one of our own.
+/// Uses the passed socket, or binds a new one.
 pub(super) fn listen(server: &config::Server, passed: Option<OwnedFd>) -> Result<Listener, http::BindError> {
     let listener = match passed {
         Some(socket) => Listener::passed(socket)?,
@@ -75,12 +75,12 @@ pub(super) fn listen(server: &config::Server, passed: Option<OwnedFd>) -> Result
         && !address.ip().to_canonical().is_loopback()
         && server.auth_token.is_none()
     {
-        warn!(%address, "anyone who reaches this address can read the library: set server.auth_token, or bind to 127.0.0.1");
+        warn!(%address, "every client that reaches this address can read the library; set server.auth_token, or bind to 127.0.0.1");
     }
     Ok(listener)
 }
 
-/// What the HTTP server shows.
+/// The parts that the HTTP server shows.
 pub(super) struct Shown {
     pub(super) health: Health,
     pub(super) telemetry: Telemetry,
@@ -89,7 +89,7 @@ pub(super) struct Shown {
     pub(super) scanner: watch::Receiver<TaskState>,
 }
 
-/// The HTTP server, which ends once `stop` is cancelled and every request is answered.
+/// Runs the HTTP server until `stop` is cancelled and every request is answered.
 pub(super) fn serve_http(
     listener: Listener,
     shown: Shown,

@@ -1,4 +1,4 @@
-//! The end of the daemon: requests, tasks, checks, the database, in this order.
+//! Stops the daemon: requests, tasks, checks, the database, in this order.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -12,10 +12,10 @@ use crate::base::times::DATABASE_CLOSE_MIN_TIMEOUT;
 use crate::daemon::health::Phase;
 use crate::daemon::signals::{Signals, Stop};
 
-/// Exit code after a second SIGINT: 128 + SIGINT, as shells have it.
+/// Exit code after a second SIGINT: 128 + SIGINT, as in shells.
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// Ends everything in order; returns early on a second SIGINT.
+/// Stops all parts in order. Returns early on a second SIGINT.
 pub(super) async fn stop(
     mut daemon: Daemon,
     mut signals: Signals,
@@ -31,7 +31,7 @@ pub(super) async fn stop(
     tokio::select! {
         biased;
         () = signals.second_interrupt() => {
-            warn!("second SIGINT: leaving at once");
+            warn!("second SIGINT: exiting immediately");
             return Ok(ExitCode::from(EXIT_INTERRUPTED));
         }
         () = end(&mut daemon, begun + timeout) => info!("stopped after {:?}", begun.elapsed()),
@@ -39,9 +39,9 @@ pub(super) async fn stop(
     outcome.map(|_| ExitCode::SUCCESS)
 }
 
-/// Ends requests and tasks; what is left at the deadline is cancelled and named. Then closes the database.
+/// Ends requests and tasks. Cancels and logs those that remain at the deadline. Then closes the database.
 async fn end(daemon: &mut Daemon, deadline: Instant) {
-    // For requests and tasks alike: a scan does not continue while a slow client reads.
+    // Requests and tasks together, so that a scan does not continue while a slow client reads.
     daemon.stop.cancel();
     let mut left = Vec::new();
     if !daemon.http.is_finished() {
@@ -69,7 +69,7 @@ async fn close(daemon: &Daemon, deadline: Instant) {
     let library = daemon.library.clone();
     let close = move || {
         if let Err(failure) = library.close() {
-            warn!(error = &failure as &dyn Error, "the library was not closed cleanly; nothing is lost");
+            warn!(error = &failure as &dyn Error, "the database was not closed cleanly; no data is lost");
         }
     };
     let closed = async {

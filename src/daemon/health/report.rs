@@ -8,13 +8,13 @@ use serde::Serialize;
 use super::{CheckResult, Identity, ListedCheck, Phase, Status};
 use crate::base::text::to_json;
 
-/// The check that the key `database` states, and whose reason and duration are metrics.
+/// The check behind the key `database`, whose reason and duration are metrics.
 pub const DATABASE: &str = "database";
 
 /// The daemon's health at one moment.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Where the daemon is in its life.
+    /// The phase of the daemon.
     pub phase: Phase,
     /// Version and schema version.
     pub identity: Identity,
@@ -44,7 +44,7 @@ impl Report {
         self.checks.iter().find(|check| check.name == name)?.result.as_deref()
     }
 
-    /// Whether the database can be used.
+    /// Whether the database is usable.
     #[must_use]
     pub fn connected(&self) -> bool {
         self.check(DATABASE).is_some_and(|result| result.status != Status::Fail)
@@ -71,7 +71,7 @@ impl Report {
             && Arc::ptr_eq(&self.checks, &other.checks)
     }
 
-    /// The public word for the whole.
+    /// The overall status in JSON.
     #[must_use]
     pub fn status(&self) -> &'static str {
         match self.phase {
@@ -106,7 +106,7 @@ impl Report {
             schema_version: self.identity.schema_version,
             checks: checks.collect(),
         };
-        // Strings, numbers and lists: nothing here can fail.
+        // The serialisation of strings, numbers and lists cannot fail.
         to_json(&body).unwrap_or_default().into_bytes()
     }
 }
@@ -136,7 +136,7 @@ struct CheckBody<'a> {
     age_seconds: f64,
 }
 
-/// Seconds to the millisecond: more digits would only be noise.
+/// Seconds, rounded to milliseconds.
 fn seconds(duration: Duration) -> f64 {
     Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).as_secs_f64()
 }

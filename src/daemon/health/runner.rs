@@ -1,8 +1,8 @@
 //! Runs one check on a thread of its own, and decides which of its results is valid at any moment.
 //!
-//! The thread waits for a request, runs the check and stores the result; a check that was only busy it repeats by itself.
-//! The callers of [`Runner::refresh`] decide whether a result is late or stale. So a check that never returns costs one
-//! thread.
+//! The thread waits for a request, runs the check and stores the result. It repeats a check that was busy without a
+//! further request. The callers of [`Runner::refresh`] decide whether a result is late or stale. So a check that never
+//! returns blocks only its own thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -21,12 +21,12 @@ use crate::base::times::{
 /// Upper bounds of the duration histogram's buckets, in seconds.
 pub const BUCKETS: [f64; 11] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.08, 0.25, 1.0];
 
-/// How long the runs of a check took.
+/// Durations of the runs of a check.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
-    /// Runs per bucket of [`BUCKETS`], and the rest; not cumulative.
+    /// Runs per bucket of [`BUCKETS`], then those above all bounds; not cumulative.
     pub counts: [u64; BUCKETS.len() + 1],
-    /// Seconds in all.
+    /// Sum in seconds.
     pub sum: f64,
 }
 
@@ -85,7 +85,7 @@ impl State {
         self.settled.as_ref().filter(|result| age(result) < HEALTH_STALE_AFTER).cloned()
     }
 
-    /// Whether the last run was busy and another may still end before that is a failure.
+    /// Whether the last run was busy, and another may still end before the last result expires.
     fn wants_retry(&self, now: Instant) -> bool {
         self.last.as_ref().is_some_and(|last| last.is_busy) && self.substitute(now).is_some()
     }
@@ -132,7 +132,7 @@ impl Runner {
         while self.wait_for_request() {
             let start = Instant::now();
             let result = catch_unwind(AssertUnwindSafe(|| check.run())).unwrap_or_else(|_| {
-                let detail = format!("the {} check panicked: please report this", self.name);
+                let detail = format!("the {} check panicked; please report this bug", self.name);
                 CheckResult::fail("io_error", detail)
             });
             let now = Instant::now();
@@ -210,7 +210,7 @@ impl Runner {
                 done.as_mut().enable();
                 requested
             };
-            // The next turn of the loop decides whether it is late.
+            // The next iteration decides whether it is late.
             let _ = timeout_at((requested + HEALTH_PROBE_TIMEOUT).into(), done).await;
         }
     }
@@ -219,7 +219,7 @@ impl Runner {
     fn late(&self, requested: Instant, now: Instant) -> Arc<CheckResult> {
         let (name, waited) = (self.name, now.saturating_duration_since(requested).as_secs_f64());
         let detail = format!(
-            "the {name} check has not come back for {waited:.1} s: is the disk or the network share stuck?"
+            "the {name} check has not ended for {waited:.1} s; check whether the disk or the network share hangs"
         );
         Arc::new(CheckResult::fail("timeout", detail))
     }

@@ -1,8 +1,8 @@
-//! What a request may see, as filters: by its access token, and without one by the host that it names ([`super::hosts`]).
+//! Filters that decide what a request may see: by its access token, else by the host that it names ([`super::hosts`]).
 //!
-//! The token is HTTP Basic with the token as password (any user), or bearer (RFC 7617, RFC 6750), compared in constant time.
-//! A request with the token may name any host. Where a token is set, a request without it gets 401 whatever host it
-//! names: a browser then asks for the password, and learns nothing else.
+//! The token is sent as password of HTTP Basic (any user), or as bearer (RFC 7617, RFC 6750). It is compared in constant time.
+//! A request with the token may name any host. If a token is set, a request without it gets 401 for any host, so that a
+//! browser asks for the password.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -18,7 +18,7 @@ use warp::Rejection;
 use super::hosts::{Hosts, RequestHost};
 use super::reply::{HostNotAllowed, Unauthorized};
 
-/// What a client must present; never shown.
+/// The access token. `Debug` does not show it.
 #[derive(Clone)]
 pub struct Token(Arc<[u8]>);
 
@@ -29,7 +29,7 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// Takes the secret.
+    /// A token with this secret.
     #[must_use]
     pub fn new(secret: &str) -> Self {
         Self(secret.as_bytes().into())
@@ -40,7 +40,7 @@ impl Token {
     }
 }
 
-/// The secret in an `Authorization` header; empty when there is none that we understand.
+/// The secret in an `Authorization` header; empty if the header is not valid.
 struct Credentials(Vec<u8>);
 
 impl FromStr for Credentials {
@@ -65,20 +65,20 @@ impl FromStr for Credentials {
 /// How much a request may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Everything: it has the token, or no token is set and its host is allowed.
+    /// Everything: the request has the token, or no token is set and its host is allowed.
     Full,
-    /// Health without details: a token is set, and it does not have it.
+    /// Health without details: a token is set, the request does not have it, and its host is allowed.
     Anonymous,
-    /// The status alone: it does not have a token either, and its host is not allowed.
+    /// Only the status: the request does not have a token, and its host is not allowed.
     StatusOnly,
 }
 
-/// Who may see what.
+/// The rules for access.
 #[derive(Clone)]
 pub struct Policy {
-    /// What clients must present, if anything.
+    /// The token that clients must send, if any.
     pub token: Option<Token>,
-    /// The hosts that a request without it may name.
+    /// The hosts that a request without a token may name.
     pub hosts: Hosts,
 }
 
@@ -94,14 +94,14 @@ impl Policy {
     }
 }
 
-/// Decides how much a request may see, and rejects none.
+/// Decides how much a request may see. Does not reject.
 pub(super) fn access(
     policy: Policy,
 ) -> impl Filter<Extract = (Access,), Error = Rejection> + Clone + Send + Sync + 'static {
     decided(policy).map(|decision: Decision| decision.0)
 }
 
-/// Rejects what may not see everything.
+/// Rejects a request that may not see everything.
 pub(super) fn required(
     policy: Policy,
 ) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
@@ -123,9 +123,9 @@ fn decided(
     policy: Policy,
 ) -> impl Filter<Extract = (Decision,), Error = Rejection> + Clone + Send + Sync + 'static {
     warp::header::optional::<Credentials>("authorization")
-        // A header that is no ASCII is none that we understand, and no reason to refuse what is open to all.
+        // A header that is not ASCII counts as absent: public routes stay accessible.
         .or_else(|_| std::future::ready(Ok::<_, Rejection>((None,))))
-        // The service puts it there.
+        // Set by the service.
         .and(warp::ext::get::<RequestHost>())
         .map(move |credentials: Option<Credentials>, host: RequestHost| {
             (policy.access(credentials.as_ref(), &host), host)

@@ -1,4 +1,4 @@
-//! One connection: hyper between our socket and our service, and the closing of the socket.
+//! One connection: hyper between the socket and the service, and the closing of the socket.
 //!
 //! hyper's `graceful_shutdown` drops requests that are still in the socket or behind the one being answered, so it
 //! is not used. `Io` hands hyper one request head at a time; once the daemon stops and nothing more has arrived, it
@@ -23,14 +23,14 @@ use crate::base::times::{HTTP_LINGER_TIMEOUT, HTTP_STOP_GRACE};
 
 /// Size of one read. Most requests are far smaller, and the buffer is on the stack.
 const READ: usize = 2 * 1024;
-/// The most that [`discard`] reads once the daemon stops.
-const MOST_DISCARDED: usize = 1024 * 1024;
+/// Maximum bytes that [`discard`] reads once the daemon stops.
+const MAX_DISCARDED: usize = 1024 * 1024;
 
 /// The socket as hyper sees it.
 struct Io {
     connection: Arc<Connection>,
     framing: Framing,
-    /// What was read behind the head that hyper has received.
+    /// Bytes read after the head that hyper has received.
     buffered: Vec<u8>,
     /// Set when the head is too long; it is not passed on.
     refused: Option<Found>,
@@ -49,7 +49,7 @@ pub(super) async fn run<R: Routes>(connection: Arc<Connection>, routes: R, count
         // The accept loop checks the timeouts of all stages.
         .header_read_timeout(None)
         .max_buf_size(2 * MAX_HEAD)
-        // A client may close its side after its request and still wants the answer.
+        // A client may close its side after its request and still read the answer.
         .half_close(true)
         .serve_connection(io, service);
     let ended = {
@@ -87,7 +87,7 @@ pub(super) async fn run<R: Routes>(connection: Arc<Connection>, routes: R, count
     }
 }
 
-/// Reads until the client closes; when the daemon stops, only what is there.
+/// Reads until the client closes. When the daemon stops, reads only the bytes that have arrived.
 async fn discard(connection: &Connection) {
     let socket = &connection.socket;
     let mut space = [0; READ];
@@ -98,7 +98,7 @@ async fn discard(connection: &Connection) {
             () = connection.stop.cancelled() => {}
         }
     }
-    for _ in 0..MOST_DISCARDED / READ {
+    for _ in 0..MAX_DISCARDED / READ {
         if !matches!(socket.try_read(&mut space), Ok(Some(1..))) {
             return;
         }
@@ -106,7 +106,7 @@ async fn discard(connection: &Connection) {
 }
 
 impl Io {
-    /// Hands hyper the bytes up to the end of a head and keeps the others.
+    /// Passes the bytes up to the end of a head to hyper, and keeps the others.
     fn hand_over(&mut self, bytes: &[u8], mut buf: ReadBufCursor<'_>) -> io::Result<()> {
         let count = match self.framing.advance(bytes) {
             Found::Head(count) => count,

@@ -1,5 +1,5 @@
-//! The counters of the HTTP server, for `/metrics`. All values of all labels are fixed here, so that no client can add
-//! one.
+//! The counters of the HTTP server, for `/metrics`. The values of all labels are fixed here, so that clients cannot add
+//! any.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::listener::AcceptError;
 use crate::daemon::metrics::{Kind, Text};
 
-/// Routes as they are counted.
+/// The value of the label `route`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the routes")]
 pub enum Route {
@@ -22,12 +22,12 @@ pub enum Route {
 impl Route {
     const NAMES: [&'static str; 6] = ["/health", "/readyz", "/livez", "/metrics", "/api/v1", "other"];
 
-    /// The name that it is counted under.
+    /// The name in the label.
     pub(super) fn as_str(self) -> &'static str {
         Self::NAMES[self as usize]
     }
 
-    /// The route that a path is counted under.
+    /// The route of a path.
     #[must_use]
     pub fn from_path(path: &str) -> Self {
         match path {
@@ -41,10 +41,10 @@ impl Route {
     }
 }
 
-/// Status codes that are counted by themselves; any other counts as `other`, behind them.
+/// Status codes with a counter of their own. Any other counts as `other`, after them.
 const STATUSES: [u16; 10] = [200, 400, 401, 403, 404, 405, 413, 421, 500, 503];
 
-/// Where a status code is counted.
+/// The index of the counter of a status code.
 fn status_index(status: u16) -> usize {
     STATUSES.iter().position(|counted| *counted == status).unwrap_or(STATUSES.len())
 }
@@ -82,7 +82,7 @@ pub struct Counters {
     requests: [[AtomicU64; STATUSES.len() + 1]; Route::NAMES.len()],
     /// Requests by duration; the last bucket has no bound.
     durations: [AtomicU64; DURATION_BOUNDS.len() + 1],
-    /// Nanoseconds in all.
+    /// Sum in nanoseconds.
     duration_sum: AtomicU64,
     malformed: AtomicU64,
     accepted: AtomicU64,
@@ -150,7 +150,7 @@ impl Counters {
         for (route, statuses) in Route::NAMES.iter().zip(&self.requests) {
             for (index, count) in statuses.iter().enumerate() {
                 let count = get(count);
-                // Every route shows its success from the start, the rest once it happened.
+                // Every route shows status 200 from the start, and others once they have occurred.
                 if count > 0 || (index == 0 && *route != "other") {
                     let status = STATUSES.get(index).map_or("other".to_owned(), u16::to_string);
                     requests.sample(&[("route", route), ("status", &status)], count);

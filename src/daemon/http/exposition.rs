@@ -1,4 +1,4 @@
-//! What `/metrics` shows of the core.
+//! The metrics of the core.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::Counters;
 use crate::daemon::health::{BUCKETS, DATABASE, Health, Phase, Status};
 use crate::daemon::metrics::{Kind, Registry, Text};
 
-/// The core's collectors. The composition root adds those of other parts.
+/// The collectors of the core. The composition root adds those of other parts.
 #[must_use]
 pub fn exposition(health: Health, counters: Arc<Counters>) -> Registry {
     let mut registry = Registry::with_process();

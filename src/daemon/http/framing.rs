@@ -1,22 +1,22 @@
-//! Where the head of one request ends.
+//! Finds the end of a request head.
 //!
-//! hyper keeps what it has read to itself. Handing it one head at a time, we always know whether a client has
-//! sent more than what was answered: when the daemon stops, that is the difference between closing an idle
-//! connection and dropping a request.
+//! hyper does not show what it has read. It receives one head at a time, so that the server always knows whether a
+//! client has sent more than what was answered. When the daemon stops, idle connections can then be closed without
+//! dropping a request.
 
-/// Longest request line.
+/// Maximum bytes of a request line.
 pub(super) const MAX_LINE: usize = 8 * 1024;
-/// Longest head: request line and header fields.
+/// Maximum bytes of a head: request line and header fields.
 pub(super) const MAX_HEAD: usize = 16 * 1024;
 
-/// Follows the bytes of one connection.
+/// The state of the parser of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
-    /// Bytes of the head under way, blank lines before it left out.
+    /// Bytes of the current head, without blank lines before it.
     head: usize,
-    /// Whole lines of it.
+    /// Complete lines of the head.
     lines: usize,
-    /// What the line under way holds so far.
+    /// The content of the current line so far.
     line: Line,
 }
 
@@ -29,7 +29,7 @@ enum Line {
     Text,
 }
 
-/// What the bytes amount to.
+/// The result of [`Framing::advance`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// A head ends after that many bytes.
@@ -43,8 +43,8 @@ pub(super) enum Found {
 }
 
 impl Framing {
-    /// Looks for the end of the head in the next bytes: an empty line, as lenient as HTTP allows (RFC 9112,
-    /// section 2.2: a line may end in LF alone, and empty lines before a request are skipped).
+    /// Finds the end of the head in the next bytes: an empty line. A line may end in LF alone, and empty lines before a
+    /// request are skipped (RFC 9112, section 2.2).
     pub(super) fn advance(&mut self, bytes: &[u8]) -> Found {
         let mut start = 0;
         while let Some(length) = bytes[start..].iter().position(|byte| *byte == b'\n') {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn has_an_end_to_its_patience() {
+    fn lines_and_heads_have_a_maximum_length() {
         let mut framing = Framing::default();
         assert_eq!(framing.advance(&[b'a'; MAX_LINE]), Found::Partial);
         assert_eq!(framing.advance(b"a"), Found::LineTooLong);

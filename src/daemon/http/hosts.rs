@@ -1,8 +1,8 @@
 //! The Host rule: which hosts a request without an access token may name and still be answered in full.
 //!
-//! DNS rebinding lets a web page read any server that its visitor's browser reaches: the page's own name is made to
-//! resolve to that server's address. The browser still sends the page's name in `Host`. So a name that anybody can
-//! register must be listed in `server.hosts`; addresses, names without a dot and names under reserved domains cannot be
+//! DNS rebinding lets a web page read any server that its visitor's browser reaches: the name of the page is changed to
+//! resolve to the address of that server. The browser still sends the name of the page in `Host`. So a name under a public
+//! domain must be listed in `server.hosts`. Addresses, names without a dot and names under reserved domains cannot be
 //! rebound and are always allowed.
 
 use std::borrow::Cow;
@@ -13,13 +13,13 @@ use warp::http::header::HOST;
 use warp::http::request::Parts;
 use warp::http::{HeaderMap, Version};
 
-/// Domains that nobody can register: RFC 6761 and 8375, ICANN's `internal`, router defaults, and Podman's own networks.
+/// Domains that cannot be registered: RFC 6761 and 8375, ICANN's `internal`, router defaults, and Podman's networks.
 const RESERVED: [&str; 7] = ["localhost", "local", "internal", "home.arpa", "lan", "test", "dns.podman"];
 
-/// Most characters of a host that an answer repeats.
-const LONGEST_SHOWN: usize = 100;
+/// Maximum characters of a host that an answer repeats.
+const MAX_SHOWN: usize = 100;
 
-/// What `server.hosts` lists, in lower case: `films.example.org` (that name), `.example.org` (every name that ends so),
+/// The entries of `server.hosts` in lower case: `films.example.org` (that name), `.example.org` (every name below it),
 /// `*` (every name).
 #[derive(Clone, Debug, Default)]
 pub struct Hosts(Arc<[String]>);
@@ -70,8 +70,8 @@ impl RequestHost {
     ///
     /// # Errors
     ///
-    /// What is wrong with the request: HTTP/1.1 wants exactly one well-formed `Host` (RFC 9112, section 3.2).
-    pub(super) fn of(head: &Parts) -> Result<Self, &'static str> {
+    /// If the request does not have exactly one well-formed `Host` (RFC 9112, section 3.2).
+    pub(super) fn from_head(head: &Parts) -> Result<Self, &'static str> {
         let header = match only_host(&head.headers)? {
             Some(value) => Some(Self::parse(value).ok_or("the Host header is not valid")?),
             None if head.version < Version::HTTP_11 => None,
@@ -86,12 +86,12 @@ impl RequestHost {
         }
     }
 
-    /// Parses `host[:port]` (RFC 3986, section 3.2, without the user); `None` when it is malformed.
+    /// Parses `host[:port]` (RFC 3986, section 3.2, without the user); `None` if it is malformed.
     fn parse(authority: &str) -> Option<Self> {
         let (host, port) = match authority.strip_prefix('[') {
             Some(rest) => {
                 let (address, port) = rest.split_once(']')?;
-                // A zone (RFC 6874) says on which interface, not which host.
+                // A zone (RFC 6874) names an interface, not a host.
                 let address = address.split('%').next().unwrap_or(address);
                 address.parse::<Ipv6Addr>().ok()?;
                 (None, if port.is_empty() { "" } else { port.strip_prefix(':')? })
@@ -119,7 +119,7 @@ impl RequestHost {
     }
 }
 
-/// The value of the one Host header, if there is one.
+/// The value of the only Host header, if any.
 fn only_host(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -134,15 +134,14 @@ fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte)
 }
 
-/// Whether nobody can register the name: it has no dot, or it is under a reserved domain.
+/// Whether the name cannot be registered: it has no dot, or it is under a reserved domain.
 fn is_reserved(name: &str) -> bool {
     let is_under =
         |domain: &&str| name.strip_suffix(*domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     is_name(name) && (!name.contains('.') || RESERVED.iter().any(is_under))
 }
 
-/// Whether it is a host name, and one that `server.hosts` takes: labels of letters, digits, `-` and `_`. A `%` may hide
-/// a dot.
+/// Whether it is a valid host name for `server.hosts`: labels of letters, digits, `-` and `_`. A `%` may encode a dot.
 fn is_name(name: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
@@ -150,20 +149,20 @@ fn is_name(name: &str) -> bool {
     name.split('.').all(is_label)
 }
 
-/// Whether a request's name is the machine's own.
+/// Whether the name in a request is the name of this machine.
 fn is_same(name: &str, own: &str) -> bool {
     is_name(name) && name.eq_ignore_ascii_case(own.strip_suffix('.').unwrap_or(own))
 }
 
-/// Why a request is refused that names this host, and what to configure.
+/// The message for a request that names a host that is not allowed, with the configuration that allows it.
 pub(super) fn refusal(host: &RequestHost) -> String {
     let name = match host {
         RequestHost::Name(name) => name.as_str(),
         RequestHost::Exempt | RequestHost::Address => "",
     };
-    if name.len() > LONGEST_SHOWN || !is_name(name) {
+    if name.len() > MAX_SHOWN || !is_name(name) {
         // It is ASCII.
-        let shown: Cow<'_, str> = match name.get(..LONGEST_SHOWN) {
+        let shown: Cow<'_, str> = match name.get(..MAX_SHOWN) {
             Some(begin) => format!("{begin}…").into(),
             None => name.into(),
         };
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_register_is_allowed() {
+    fn names_that_cannot_be_registered_are_allowed() {
         for authority in [
             "127.0.0.1",
             "127.0.0.1:8321",
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_can_register_is_not() {
+    fn names_that_can_be_registered_are_not_allowed() {
         for authority in [
             "evil.example",
             "evil.example:8321",
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_listed_is_allowed_and_nothing_beside_it() {
+    fn listed_names_are_allowed_and_no_others() {
         let listed = ["films.example.org", ".example.net"];
         for authority in ["films.example.org", "FILMS.Example.org.:443", "a.example.net", "a.b.example.net:1"]
         {
@@ -280,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_hosts_are_told_apart() {
+    fn malformed_hosts_are_distinguished() {
         for authority in [
             "a b",
             "a/b",

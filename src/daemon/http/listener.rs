@@ -1,4 +1,4 @@
-//! The listening socket: bound here, or passed by the service manager; and accepting from it.
+//! The listening socket, bound here or passed by the service manager, and accept(2).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,14 +11,14 @@ use tokio::net::{TcpListener, UnixListener};
 use super::socket::Socket;
 use crate::base::address::Address;
 
-/// Most connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+/// Maximum number of connections in the backlog. The kernel limits it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// Why there is no listening socket.
+/// The listening socket is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The address cannot be bound.
-    #[error("cannot listen on {address}: {source}; {}", advice(source, *address))]
+    #[error("{}cannot listen on {address}: {source}; {}", code(source), advice(source, *address))]
     Bind {
         /// The requested address.
         address: SocketAddr,
@@ -36,6 +36,10 @@ pub enum BindError {
     /// The socket cannot be used.
     #[error("cannot use the listening socket: {0}")]
     Socket(#[source] io::Error),
+}
+
+fn code(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::AddrInUse { "error[address-in-use]: " } else { "" }
 }
 
 fn advice(error: &io::Error, address: SocketAddr) -> &'static str {
@@ -76,7 +80,7 @@ impl Listener {
         Self::new(listener.into(), Address::Tcp(bound)).map_err(failed)
     }
 
-    /// Takes a socket that the service manager passed, as it is.
+    /// Uses a socket that the service manager has passed.
     ///
     /// # Errors
     ///
@@ -117,7 +121,7 @@ impl Listener {
         &self.address
     }
 
-    /// Hands it to the runtime.
+    /// Registers it with the runtime.
     pub(super) fn accepting(self) -> io::Result<Accepting> {
         match self.address {
             Address::Tcp(_) => TcpListener::from_std(self.fd.into()).map(Accepting::Tcp),
@@ -145,8 +149,8 @@ impl Accepting {
         .inspect(no_delay)
     }
 
-    /// Takes it back from the runtime. At the stop the kernel itself must be asked whether connections wait, because
-    /// the readiness that the runtime knows may be older than the signal.
+    /// Removes it from the runtime. At the stop the backlog is read directly, because the readiness in the runtime may
+    /// be older than the signal.
     pub(super) fn closing(self) -> io::Result<Closing> {
         Ok(match self {
             Self::Tcp(listener) => Closing { fd: listener.into_std()?.into(), socket: Socket::tcp },
@@ -155,8 +159,8 @@ impl Accepting {
     }
 }
 
-/// A listening socket that is about to be closed. Dropping it closes the descriptor and does not shut the socket down: a
-/// passed one stays open in the service manager, with the connections that wait there.
+/// A listening socket that is about to be closed. Dropping it closes the descriptor, but does not shut down the socket: a
+/// passed socket stays open in the service manager, with the connections in its backlog.
 #[derive(Debug)]
 pub(super) struct Closing {
     fd: OwnedFd,
@@ -170,19 +174,19 @@ impl Closing {
     }
 }
 
-/// A second small answer to pipelined requests must not wait for the client's ACK.
+/// Sets `TCP_NODELAY`, so that a second small answer to pipelined requests does not wait for the client's ACK.
 fn no_delay(socket: &Socket) {
     if matches!(socket, Socket::Tcp(_)) {
         let _ = sockopt::set_tcp_nodelay(socket, true);
     }
 }
 
-/// The errors of accept(2), by what to do about them.
+/// The errors of accept(2), by reaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AcceptError {
     /// No connection waits.
     BacklogEmpty,
-    /// The connection is lost; the next may be accepted.
+    /// The connection is lost. Further ones may be accepted.
     Connection,
     /// Descriptors have run out.
     Descriptors,
@@ -201,7 +205,7 @@ impl From<&io::Error> for AcceptError {
             Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::FAULT) => {
                 Self::Broken
             }
-            // accept(2): it also returns network errors that are pending on the new connection.
+            // accept(2) also returns pending network errors of the new connection.
             _ => Self::Connection,
         }
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::counters::{CloseReason, Counters};
 use super::state::{Connection, Stage};
 
-/// Longest time that each stage may last.
+/// Maximum duration of each stage.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StageTimeouts {
     pub(super) idle: Duration,
@@ -21,9 +21,9 @@ pub(super) struct StageTimeouts {
 /// All open connections. Dropping it closes them.
 #[derive(Debug)]
 pub(super) struct Registry {
-    /// One task for each connection, until its end was noticed.
+    /// The task of each connection, until it is joined.
     tasks: JoinSet<()>,
-    /// The connections that were not asked to close.
+    /// The connections that are not being closed.
     slots: HashMap<Id, ConnectionSlot>,
     counters: Arc<Counters>,
 }
@@ -44,7 +44,7 @@ impl Registry {
         self.tasks.len()
     }
 
-    /// Whether there is no connection.
+    /// Whether there are no connections.
     pub(super) fn is_empty(&self) -> bool {
         self.tasks.is_empty()
     }
@@ -60,7 +60,7 @@ impl Registry {
         self.counters.accepted();
     }
 
-    /// Waits until a connection ends; `None` if there is none. Nothing is lost when the future is dropped.
+    /// Waits until a connection ends; `None` if there is none. Cancel safe.
     pub(super) async fn ended(&mut self) -> Option<()> {
         let id = match self.tasks.join_next_with_id().await? {
             Ok((id, ())) => id,
@@ -72,7 +72,7 @@ impl Registry {
         Some(())
     }
 
-    /// The connection that for longest was idle, half-sent or not read by its client, and since when.
+    /// The connection that was idle, half-sent or not read by its client for the longest time, and since when.
     pub(super) fn oldest_inactive(&self) -> Option<(Instant, Id)> {
         let mut oldest: Option<(Instant, Id)> = None;
         for (id, slot) in &self.slots {
@@ -92,8 +92,8 @@ impl Registry {
         }
     }
 
-    /// Closes the connections whose stage has lasted too long.
-    pub(super) fn expire(&mut self, timeouts: StageTimeouts) {
+    /// Closes the connections whose stage has lasted too long. Returns whether there were any.
+    pub(super) fn expire(&mut self, timeouts: StageTimeouts) -> bool {
         let now = Instant::now();
         let expired = self.slots.iter().filter_map(|(id, slot)| {
             let (stage, since) = slot.connection.progress();
@@ -107,8 +107,9 @@ impl Registry {
             (is_over && slot.connection.is_inactive(stage)).then_some((*id, reason))
         });
         let expired: Vec<_> = expired.collect();
-        for (id, reason) in expired {
-            self.close(id, reason);
+        for (id, reason) in &expired {
+            self.close(*id, *reason);
         }
+        !expired.is_empty()
     }
 }

@@ -1,4 +1,4 @@
-//! Answers to what is not served. What a filter rejects becomes an answer here and nowhere else.
+//! Answers to rejected requests. All rejections of filters are converted here.
 
 use std::convert::Infallible;
 
@@ -11,14 +11,14 @@ use warp::reply::Response;
 use super::hosts::{self, RequestHost};
 use crate::base::reply::{coded, error};
 
-/// Written by hand, because hyper never sees the request: the request line is too long.
+/// Written by hand, because hyper does not receive the request: the request line is too long.
 pub(super) const URI_TOO_LONG: &str = "HTTP/1.1 414 URI Too Long\r\nContent-Type: application/json\r\n\
     Cache-Control: no-store\r\nContent-Length: 40\r\nConnection: close\r\n\r\n{\"error\":\"the request line is too long\"}";
-/// Written by hand, because hyper never sees the request: the head is too long.
+/// Written by hand, because hyper does not receive the request: the head is too long.
 pub(super) const HEAD_TOO_LONG: &str = "HTTP/1.1 431 Request Header Fields Too Large\r\n\
     Content-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: 41\r\nConnection: close\r\n\r\n\
     {\"error\":\"the request head is too large\"}";
-/// The method is not one that the route has.
+/// The route does not support the method.
 #[derive(Debug)]
 pub(super) struct MethodNotAllowed;
 impl Reject for MethodNotAllowed {}
@@ -33,7 +33,7 @@ impl Reject for Unauthorized {}
 pub(super) struct HostNotAllowed(pub(super) RequestHost);
 impl Reject for HostNotAllowed {}
 
-/// Says why a request was rejected.
+/// Converts a rejection to an answer.
 pub(super) async fn rejected(rejection: Rejection) -> Result<Response, Infallible> {
     Ok(answer(&rejection))
 }
@@ -59,9 +59,12 @@ fn answer(rejection: &Rejection) -> Response {
     } else if let Some(header) = rejection.find::<MissingHeader>() {
         error(StatusCode::BAD_REQUEST, &format!("the header {} is missing", header.name()))
     } else if rejection.is_not_found() {
-        error(StatusCode::NOT_FOUND, "there is nothing here")
+        error(
+            StatusCode::NOT_FOUND,
+            "not found. Available: /health, /livez, /readyz, /metrics, /api/v1/library, /api/v1/files, /api/v1/jobs",
+        )
     } else {
-        tracing::error!(?rejection, "a request was rejected for a reason that has no answer");
+        tracing::error!(?rejection, "a request was rejected for an unknown reason");
         error(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
     }
 }
@@ -71,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn handwritten_answers_are_as_long_as_they_say() {
+    fn the_length_of_handwritten_answers_is_right() {
         for answer in [URI_TOO_LONG, HEAD_TOO_LONG] {
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
             assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{answer}");

@@ -1,8 +1,8 @@
-//! The core's routes as warp filters: `/health`, `/readyz`, `/livez`, `/metrics`, and whatever else the
-//! composition root brings, behind the access token. `docs/openapi.yaml` is their contract.
+//! The routes of the core as warp filters: `/health`, `/readyz`, `/livez`, `/metrics`. The composition root adds further
+//! routes, which require the access token. `docs/openapi.yaml` is the contract.
 //!
-//! An unknown path is 401 without the token, and 421 for a host that is not allowed: such a client does not learn which
-//! paths exist.
+//! An unknown path is 401 without the token, and 421 for a host that is not allowed, so that such a client cannot find out
+//! which paths exist.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -51,8 +51,7 @@ pub fn routes(
     report.or(alive).unify().or(guarded).unify().recover(rejected).unify()
 }
 
-/// The last report as it was written, for each [`Access`]. Under load many probes a
-/// millisecond are told the same, which need not be written anew.
+/// Caches the JSON of the last report for each [`Access`]. Under load many probes in a millisecond get the same JSON.
 #[derive(Default)]
 struct Rendered([Mutex<Option<(Report, Bytes)>>; 3]);
 
@@ -75,7 +74,7 @@ impl Rendered {
     }
 }
 
-/// Exactly one of these paths; warp's own path filters also take a trailing slash.
+/// Matches exactly one of these paths. warp's own path filters also accept a trailing slash.
 fn at(
     paths: &'static [&'static str],
 ) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
@@ -96,7 +95,7 @@ fn matching(
         .untuple_one()
 }
 
-/// To be put behind the path: only then is it the method that is wrong.
+/// Must follow the filter of the path, so that only a known path leads to 405.
 fn get_or_head() -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
     warp::method()
         .and_then(|method: Method| {

@@ -2,9 +2,11 @@
 //!
 //! At the limit the loop keeps one accepted connection waiting and accepts no other: the rest waits in the kernel's
 //! backlog. The waiting one is admitted as soon as a connection ends. The oldest connection that was inactive for
-//! [`HTTP_EVICTION_AGE`] is closed for it.
+//! [`HTTP_EVICTION_AGE`] is closed for it. When another part of the daemon runs out of descriptors, all such connections are
+//! closed.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::pending;
 use std::io;
 use std::pin::pin;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use warp::Filter;
@@ -25,30 +27,35 @@ use super::registry::{Registry, StageTimeouts};
 use super::service::Routes;
 use super::socket::Socket;
 use super::state::Connection;
+use crate::base::descriptors;
 use crate::base::times::{
     HTTP_ACCEPT_RETRY_INTERVAL, HTTP_EVICTION_AGE, HTTP_IDLE_TIMEOUT, HTTP_RECEIVE_TIMEOUT,
-    HTTP_STALL_TIMEOUT, HTTP_STOP_GRACE, HTTP_STOP_STALL_TIMEOUT, HTTP_SWEEP_INTERVAL, HTTP_WARNING_INTERVAL,
+    HTTP_SHORTAGE_PAUSE, HTTP_STALL_TIMEOUT, HTTP_STOP_GRACE, HTTP_STOP_STALL_TIMEOUT, HTTP_SWEEP_INTERVAL,
+    HTTP_WARNING_INTERVAL,
 };
 
-/// Descriptors kept for everything else: database, log, roots, directories of a scan, notifications.
+/// Descriptors reserved for other purposes: database, log, roots, directories of a scan, notifications.
 const RESERVE: u64 = 128;
-/// How long a stage may last while the daemon runs.
+/// Timeouts of the stages while the daemon runs.
 const RUNNING: StageTimeouts =
     StageTimeouts { idle: HTTP_IDLE_TIMEOUT, receiving: HTTP_RECEIVE_TIMEOUT, stalled: HTTP_STALL_TIMEOUT };
-/// The same once it stops and [`HTTP_STOP_GRACE`] has passed.
+/// Timeouts of the stages after the stop and [`HTTP_STOP_GRACE`].
 const STOPPING: StageTimeouts =
     StageTimeouts { idle: Duration::ZERO, receiving: Duration::ZERO, stalled: HTTP_STOP_STALL_TIMEOUT };
+/// Timeouts of the stages in a shortage of descriptors.
+const SHORTAGE: StageTimeouts =
+    StageTimeouts { idle: HTTP_EVICTION_AGE, receiving: HTTP_EVICTION_AGE, stalled: HTTP_EVICTION_AGE };
 /// Connections accepted from the backlog at the stop before other tasks run.
 const BURST: usize = 64;
 /// Limits of the HTTP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most connections open at once.
+    /// Maximum number of open connections.
     pub connections: usize,
 }
 
 impl Limits {
-    /// Fits `max_connections` to the limit of open files, less a reserve. The limit is raised to the hard limit first.
+    /// Reduces `max_connections` to the limit of open files, minus a reserve. The limit is raised to the hard limit first.
     #[must_use]
     pub fn fitted(max_connections: usize) -> Self {
         let mut limit = getrlimit(Resource::Nofile);
@@ -56,14 +63,13 @@ impl Limits {
         if limit.current != limit.maximum && setrlimit(Resource::Nofile, raised).is_ok() {
             limit.current = limit.maximum;
         }
-        // With very few descriptors half of them are for connections.
+        // If there are very few descriptors, half of them are for connections.
         let room = limit.current.map_or(u64::MAX, |current| current.saturating_sub(RESERVE).max(current / 2));
         let connections = max_connections.min(usize::try_from(room).unwrap_or(usize::MAX)).max(1);
         if connections < max_connections {
             warn!(
                 max_connections,
-                connections,
-                "server.max_connections is more than the limit of open files allows; raise LimitNOFILE"
+                connections, "server.max_connections exceeds the limit of open files; raise LimitNOFILE"
             );
         }
         Self { connections }
@@ -74,7 +80,7 @@ impl Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The listening socket cannot be used.
-    #[error("the listening socket broke: {0}; restart the daemon")]
+    #[error("cannot use the listening socket any more: {0}; restart the daemon")]
     Listener(#[from] io::Error),
 }
 
@@ -83,7 +89,7 @@ pub enum ServeError {
 ///
 /// # Errors
 ///
-/// When the listening socket itself breaks.
+/// If the listening socket itself fails.
 pub async fn serve<F>(
     listener: Listener,
     routes: F,
@@ -102,7 +108,7 @@ where
         stop,
         limits,
         counters,
-        newcomer: None,
+        waiting: None,
         paused_until: None,
         warned: None,
     };
@@ -118,11 +124,11 @@ struct Server<R> {
     stop: CancellationToken,
     limits: Limits,
     counters: Arc<Counters>,
-    /// An accepted connection for which there is no room yet.
-    newcomer: Option<Socket>,
-    /// No connection is accepted before, unless one ends.
+    /// An accepted connection that waits for room.
+    waiting: Option<Socket>,
+    /// End of a pause in accepting. The end of a connection ends it too.
     paused_until: Option<Instant>,
-    /// When the lack of descriptors was last logged.
+    /// Time of the last warning about a lack of descriptors.
     warned: Option<Instant>,
 }
 
@@ -137,24 +143,27 @@ impl<R: Routes> Server<R> {
                 biased;
                 () = &mut stopped => return Ok(()),
                 Some(()) = self.registry.ended() => self.paused_until = None,
-                _ = sweep.tick(), if !self.registry.is_empty() => self.registry.expire(RUNNING),
+                () = descriptors::shortage() => self.yield_descriptors().await,
+                _ = sweep.tick(), if !self.registry.is_empty() => {
+                    self.registry.expire(RUNNING);
+                }
                 () = end_of(self.paused_until) => self.paused_until = None,
                 accepted = listener.accept(), if self.paused_until.is_none() => match accepted {
-                    Ok(socket) => self.newcomer = Some(socket),
+                    Ok(socket) => self.waiting = Some(socket),
                     Err(error) => self.handle_accept_error(error)?,
                 },
             }
             if self.paused_until.is_none() {
-                self.admit_newcomer();
+                self.admit_waiting();
             }
         }
     }
 
-    /// Serves the connection that was accepted, or makes room for it and pauses.
-    fn admit_newcomer(&mut self) {
-        if self.newcomer.is_some() && self.registry.len() >= self.limits.connections {
+    /// Serves the waiting connection, or makes room for it and pauses.
+    fn admit_waiting(&mut self) {
+        if self.waiting.is_some() && self.registry.len() >= self.limits.connections {
             self.make_room();
-        } else if let Some(socket) = self.newcomer.take() {
+        } else if let Some(socket) = self.waiting.take() {
             self.serve(socket);
         }
     }
@@ -185,9 +194,17 @@ impl<R: Routes> Server<R> {
         }
     }
 
-    /// Accepts all connections in the backlog, whatever the limit.
+    /// Closes the connections that were inactive for [`HTTP_EVICTION_AGE`], because another part of the daemon needs descriptors.
+    async fn yield_descriptors(&mut self) {
+        self.warn_exhausted(format_args!("out of file descriptors: closing inactive connections"));
+        if self.registry.expire(SHORTAGE) {
+            sleep(HTTP_SHORTAGE_PAUSE).await;
+        }
+    }
+
+    /// Accepts all connections in the backlog, without a limit.
     async fn drain_backlog(&mut self, listener: Closing) -> Result<(), ServeError> {
-        if let Some(socket) = self.newcomer.take() {
+        if let Some(socket) = self.waiting.take() {
             self.serve(socket);
         }
         for count in 1.. {
@@ -211,7 +228,7 @@ impl<R: Routes> Server<R> {
         Ok(())
     }
 
-    /// Continues after an error of accept(2), where that is possible.
+    /// Handles an error of accept(2). Only a failure of the listening socket is returned.
     fn handle_accept_error(&mut self, error: io::Error) -> Result<(), ServeError> {
         let kind = AcceptError::from(&error);
         self.counters.accept_error(kind);
@@ -221,7 +238,7 @@ impl<R: Routes> Server<R> {
             AcceptError::Connection => debug!(%error, "a connection was lost before it was served"),
             AcceptError::Descriptors | AcceptError::Memory => {
                 if !self.make_room() {
-                    self.warn_exhausted(&error);
+                    self.warn_exhausted(format_args!("cannot accept connections: {error}"));
                 }
                 let retry_at = Instant::now() + HTTP_ACCEPT_RETRY_INTERVAL;
                 self.paused_until = self.paused_until.map(|until| until.min(retry_at));
@@ -230,10 +247,10 @@ impl<R: Routes> Server<R> {
         Ok(())
     }
 
-    fn warn_exhausted(&mut self, error: &io::Error) {
+    fn warn_exhausted(&mut self, problem: fmt::Arguments<'_>) {
         if self.warned.is_none_or(|at| at.elapsed() > HTTP_WARNING_INTERVAL) {
             self.warned = Some(Instant::now());
-            warn!(%error, "cannot accept connections; raise the limit of open files (LimitNOFILE)");
+            warn!("{problem}; raise the limit of open files (LimitNOFILE)");
         }
     }
 
@@ -243,7 +260,9 @@ impl<R: Routes> Server<R> {
         loop {
             tokio::select! {
                 ended = self.registry.ended() => if ended.is_none() { return },
-                _ = sweep.tick() => self.registry.expire(STOPPING),
+                _ = sweep.tick() => {
+                    self.registry.expire(STOPPING);
+                }
             }
         }
     }

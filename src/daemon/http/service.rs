@@ -1,5 +1,5 @@
-//! What applies to every route: a request needs exactly one Host, no body, and must not come from another web site. A
-//! response carries `Cache-Control`, the last one `Connection: close`, and is counted.
+//! The rules for every route. A request must have exactly one Host and no body, and must not come from another web site.
+//! A response has `Cache-Control`, the last one `Connection: close`, and is counted.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -40,7 +40,7 @@ impl<S> Routes for S where
 {
 }
 
-/// The empty body of every request that reaches a route. warp boxes bodies: a box of a type without size costs nothing.
+/// The empty body of every request that reaches a route. warp boxes bodies, and a box of a zero-sized type does not allocate.
 #[derive(Debug)]
 pub(super) struct NoBody;
 
@@ -64,7 +64,7 @@ impl Body for NoBody {
     }
 }
 
-/// One connection's service.
+/// The service of one connection.
 pub(super) struct Service<R> {
     routes: R,
     connection: Arc<Connection>,
@@ -93,11 +93,11 @@ impl From<Refusal> for Response {
 /// The host that a request names, if the request may reach its route.
 fn admitted(head: &Parts, has_body: bool) -> Result<RequestHost, Refusal> {
     let refusal = |status, message| Refusal { status, code: None, message };
-    // The authority form, which is for proxies (RFC 9112, section 3.2.3): warp's routes need a path to look at.
+    // The authority form is for proxies (RFC 9112, section 3.2.3). warp's routes require a path.
     if head.uri.path_and_query().is_none() {
         return Err(refusal(StatusCode::BAD_REQUEST, "the request target must be a path"));
     }
-    let host = RequestHost::of(head).map_err(|message| refusal(StatusCode::BAD_REQUEST, message))?;
+    let host = RequestHost::from_head(head).map_err(|message| refusal(StatusCode::BAD_REQUEST, message))?;
     if is_from_another_site(&head.headers) {
         let message = "requests that another web site makes are not allowed; links are";
         return Err(Refusal { status: StatusCode::FORBIDDEN, code: Some("cross-site"), message });
@@ -108,7 +108,7 @@ fn admitted(head: &Parts, has_body: bool) -> Result<RequestHost, Refusal> {
     Ok(host)
 }
 
-/// Whether a page of another site makes the request, other than by a link, according to the browser (Fetch Metadata).
+/// Whether a page of another site makes the request, other than by a link. Browsers send this as Fetch Metadata.
 fn is_from_another_site(headers: &HeaderMap) -> bool {
     let any = |name: &str, wanted: &str| {
         headers.get_all(name).iter().any(|value| value.as_bytes() == wanted.as_bytes())

@@ -1,7 +1,7 @@
 //! A connected stream socket, TCP or Unix, that several owners share.
 //!
-//! tokio's streams must be borrowed mutably to be read. Here the service that answers a request must find out, while
-//! hyper holds the stream, whether more of it is unread.
+//! tokio's streams must be borrowed mutably to be read. Here the service must find out whether unread bytes remain while
+//! hyper holds the stream.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,7 +11,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
-/// Our end of a connection.
+/// The server's end of a connection.
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(TcpStream),
@@ -19,17 +19,17 @@ pub(super) enum Socket {
 }
 
 impl Socket {
-    /// Takes a connected, non-blocking socket.
+    /// Wraps a connected, non-blocking socket.
     pub(super) fn tcp(fd: OwnedFd) -> io::Result<Self> {
         TcpStream::from_std(fd.into()).map(Self::Tcp)
     }
 
-    /// Takes a connected, non-blocking socket.
+    /// Wraps a connected, non-blocking socket.
     pub(super) fn unix(fd: OwnedFd) -> io::Result<Self> {
         UnixStream::from_std(fd.into()).map(Self::Unix)
     }
 
-    /// Reads what is there, at most `space`; 0 at the end of the stream.
+    /// Reads the available bytes, at most `space`; 0 at the end of the stream.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.poll_ready(cx, Interest::READABLE))?;
@@ -38,7 +38,7 @@ impl Socket {
                 let (count, _) = rustix::net::recv(self, &mut *space, RecvFlags::DONTWAIT)?;
                 read = Some(count);
                 // Fewer bytes than asked for means that the kernel has no more (epoll is edge-triggered here).
-                // Reporting that to tokio now spares the call that would only return EAGAIN.
+                // Reporting that to tokio now avoids a further call that would return EAGAIN.
                 if (1..space.len()).contains(&count) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
             match (read, result) {
@@ -49,7 +49,7 @@ impl Socket {
         }
     }
 
-    /// Reads what is there now, whatever the readiness; `None` when there is nothing.
+    /// Reads the available bytes without checking the readiness; `None` if there are none.
     pub(super) fn try_read(&self, space: &mut [u8]) -> io::Result<Option<usize>> {
         match rustix::net::recv(self, space, RecvFlags::DONTWAIT) {
             Ok((count, _)) => Ok(Some(count)),
@@ -58,7 +58,7 @@ impl Socket {
         }
     }
 
-    /// Writes what fits.
+    /// Writes as many bytes as fit.
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.poll_ready(cx, Interest::WRITABLE))?;
@@ -70,7 +70,7 @@ impl Socket {
         }
     }
 
-    /// Writes what fits now, or nothing.
+    /// Writes as many bytes as fit now. Ignores errors.
     pub(super) fn try_write(&self, bytes: &[u8]) {
         let _ = rustix::net::send(self, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
     }

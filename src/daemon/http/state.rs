@@ -1,4 +1,4 @@
-//! What a connection's task, its service and the accept loop share: the socket, and the stage of the connection.
+//! The state that the task of a connection, its service and the accept loop share: the socket and the stage.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,13 +15,13 @@ pub(super) enum Stage {
     Idle,
     /// The connection is new, or a request is half sent.
     Receiving,
-    /// A complete request is with its route.
+    /// A route processes a complete request.
     Handling,
     /// The response is being sent.
     Answering,
     /// The response cannot be sent, because the client does not read.
     Stalled,
-    /// The last response is sent. What the client still sends is read and dropped, until it closes.
+    /// The last response is sent. Further bytes of the client are read and dropped until it closes.
     Lingering,
 }
 
@@ -56,7 +56,7 @@ impl Connection {
         Self { socket, stop, state: Mutex::new(state) }
     }
 
-    /// Begins a stage, and returns how long the one before lasted.
+    /// Enters a stage, and returns how long the previous one lasted.
     pub(super) fn enter(&self, stage: Stage) -> Duration {
         let now = Instant::now();
         let mut progress = self.lock();
@@ -85,7 +85,7 @@ impl Connection {
         self.lock().buffered || self.socket.unread()
     }
 
-    /// Whether a connection in this stage waits for nothing but its client.
+    /// Whether a connection in this stage waits only for its client.
     pub(super) fn is_inactive(&self, stage: Stage) -> bool {
         match stage {
             Stage::Idle | Stage::Receiving => !self.has_unread_data(),

@@ -31,19 +31,11 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// This process, before it listens.
-    pub(super) fn this_process() -> Self {
+    /// This process, before it listens. `library` is given where the lock file does not lie beside it.
+    pub(super) fn this_process(library: Option<&Path>) -> Self {
         let pid = std::process::id();
-        Self { pid: Some(pid), address: None, library: None, started: started(pid) }
-    }
-
-    /// This process, which serves `library` at `address`. `library` is given where its place does not tell.
-    pub(super) fn serving(address: Address, library: Option<&Path>) -> Self {
-        Self {
-            address: Some(address),
-            library: library.map(|library| Escaped(library.display()).to_string().into()),
-            ..Self::this_process()
-        }
+        let library = library.map(|library| Escaped(library.display()).to_string().into());
+        Self { pid: Some(pid), address: None, library, started: started(pid) }
     }
 
     /// The lock file's content.
@@ -135,7 +127,8 @@ mod tests {
     #[test]
     fn a_path_that_holds_lines_forges_none() {
         let library = Path::new("/v/a\nhttp://127.0.0.1:1\n\u{202e}.db");
-        let holder = Holder::serving(Address::Unix("/run/vpo.sock".into()), Some(library));
+        let address = Some(Address::Unix("/run/vpo.sock".into()));
+        let holder = Holder { address, ..Holder::this_process(Some(library)) };
         let text = holder.to_text();
         assert!(text.contains("\n/v/a\\nhttp://127.0.0.1:1\\n\\u{202e}.db\n"), "{text}");
         let read = Holder::parse(&text);

@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use crate::base::text::Escaped;
-use crate::library::check::Reason;
+use crate::library::check::reason::Reason;
 use crate::library::identity::Stamp;
 
 /// Longer than any record.

@@ -1,116 +1,116 @@
-//! Why a library was refused: one line each that says what, where, and what to do.
+//! Why the database cannot be opened, with a stable code for each cause.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::library::Error;
 use crate::library::lock::LockError;
 use crate::library::schema::Mismatch;
 
-/// Why a library was refused. One line each: what, where, what to do.
+/// Why the database cannot be opened. Each message is one line: an error code, what failed, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It was there once.
+    /// The database is missing, but its companions show that it existed.
     #[error(
-        "the library {} is missing, but {} beside it {}: it was lost, not never made. Mount what belongs there, or restore a \
-         backup{}; to begin anew remove {}",
+        "error[library-lost]: {} is missing, but {} still {}. Mount the volume or restore a backup with `vpo restore`; to \
+         start over, stop the daemon that used it and delete {}",
         path.display(),
         list(beside),
-        if beside.len() == 1 { "is still there" } else { "are still there" },
-        if beside.iter().all(|left| is_lock(left)) { "" } else { " (but remove the -wal or -journal first: it would be mixed into it)" },
+        if beside.len() == 1 { "exists" } else { "exist" },
         if beside.len() == 1 { "that file" } else { "those files" }
     )]
     Lost {
-        /// The library.
+        /// The database.
         path: PathBuf,
-        /// What is left of it.
+        /// The companions that exist.
         beside: Vec<PathBuf>,
     },
-    /// Nothing is there, and nothing was to be made.
-    #[error("there is no library {}: `vpo serve` creates one", .0.display())]
+    /// The database does not exist, and this command does not create one.
+    #[error("error[database-missing]: {} does not exist. `vpo serve` creates it", .0.display())]
     Missing(PathBuf),
-    /// Its directory is not there.
+    /// Its directory does not exist.
     #[error(
-        "the directory {} of the library does not exist: create it, mount what belongs there, or correct \
-         `database.path` (only the default location's directory is created)",
+        "error[directory-missing]: {}, the directory of the database, does not exist. Create it, mount the volume, or correct \
+         `database.path` (only the directory of the default path is created)",
         .0.display()
     )]
     NoDirectory(PathBuf),
     /// A symbolic link to nothing.
     #[error(
-        "the library {} is a symbolic link to {}, which is not there: mount or restore what belongs there, or remove the link",
+        "error[dangling-link]: {} is a symbolic link to {}, which does not exist. Mount the volume, restore a backup, or \
+         remove the link",
         path.display(), target.display()
     )]
     DanglingLink {
-        /// The library.
+        /// The database.
         path: PathBuf,
-        /// What it points to.
+        /// The target of the link.
         target: PathBuf,
     },
     /// A directory, a pipe, a device.
-    #[error("the library {} is {kind}: `database.path` must name a file", path.display())]
+    #[error("error[not-a-file]: {} is {kind}. `database.path` must name a file", path.display())]
     NotAFile {
-        /// The library.
+        /// The path.
         path: PathBuf,
-        /// What is there, in words.
+        /// Its type, in words.
         kind: &'static str,
     },
-    /// Nothing, or next to nothing, in it.
+    /// The file is empty, or shorter than any database.
     #[error(
-        "the library {} {}, so it is no library: restore a backup of it, or remove it to begin anew",
+        "error[database-empty]: {} {}. Restore a backup, or remove the file to start over",
         path.display(),
         if *length == 0 { "is empty (zero bytes)".to_owned() } else { format!("has {length} bytes, fewer than any database") }
     )]
     TooShort {
-        /// The library.
+        /// The database.
         path: PathBuf,
-        /// Bytes.
+        /// Its length in bytes.
         length: u64,
     },
-    /// Not SQLite's.
-    #[error("the file {} is not a SQLite database: restore a backup of the library, or correct `database.path`", path.display())]
+    /// Not a SQLite database.
+    #[error("error[not-a-database]: {} is not a SQLite database. Restore a backup, or correct `database.path`", path.display())]
     NotADatabase {
         /// The file.
         path: PathBuf,
     },
-    /// A database, but not ours.
-    #[error("the database {} {mismatch}; it was not touched. Correct `database.path`, or use the program that made it", path.display())]
+    /// A database of another program, or of another schema version.
+    #[error("error[wrong-schema]: {} {mismatch}. It was not changed. Correct `database.path`, or use the program that created it", path.display())]
     NotOurs {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// How its schema differs.
         mismatch: Mismatch,
     },
     /// It can be read but not written, and there are roots to record.
     #[error(
-        "the library {} can be read but not written, and there are library roots to record in it: {diagnosis}; \
-         or configure no `scan.roots`",
+        "error[database-read-only]: {} can be read but not written, and `scan.roots` names roots to record in it: {diagnosis}; \
+         or remove `scan.roots`",
         path.display()
     )]
     ReadOnly {
-        /// The library.
+        /// The database.
         path: PathBuf,
-        /// Who, what, where, and the fix.
+        /// Owners, modes, and the fix.
         diagnosis: String,
     },
     /// WAL needs a writable directory, even for reading.
     #[error(
-        "the library {} is in WAL mode, which needs a writable directory even for reading: {diagnosis}; or convert it \
+        "error[wal-directory]: {} is in WAL mode, which needs a writable directory even for reading: {diagnosis}; or convert it \
          there with `sqlite3 {} 'PRAGMA journal_mode=DELETE'`",
         path.display(), path.display()
     )]
     WalDirectory {
-        /// The library.
+        /// The database.
         path: PathBuf,
-        /// Who, what, where, and the fix.
+        /// Owners, modes, and the fix.
         diagnosis: String,
     },
-    /// An unfinished write of another program must be undone first, and we only read.
+    /// An unfinished write of another program must be rolled back first, and this process only reads.
     #[error(
-        "the library {} holds an unfinished write of another program, which must be undone by one that may write: \
-         run that program, or `sqlite3 {} 'SELECT 1 FROM _meta'`", path.display(), path.display()
+        "error[unfinished-write]: {} holds an unfinished write of another program, which only a program that writes can roll \
+         back. Run that program, or `sqlite3 {} 'SELECT 1 FROM _meta'`", path.display(), path.display()
     )]
     Unfinished {
-        /// The library.
+        /// The database.
         path: PathBuf,
     },
     /// A log lies beside it that may or may not belong to it.
@@ -120,71 +120,67 @@ pub enum OpenError {
         path.display()
     )]
     Undecided {
-        /// The library.
+        /// The database.
         path: PathBuf,
     },
-    /// SQLite's, but damaged.
+    /// A damaged database.
     #[error(
-        "the library {} is damaged ({problem}): restore a backup, or save what can be saved with `sqlite3 {} .recover`",
+        "error[database-damaged]: {} is damaged ({problem}). Restore a backup, or save what can be saved with `sqlite3 {} .recover`",
         path.display(), path.display()
     )]
     Corrupt {
-        /// The library.
+        /// The database.
         path: PathBuf,
-        /// What SQLite said.
+        /// The message of SQLite.
         problem: String,
     },
-    /// Its path leads nowhere.
-    #[error("the library {} cannot be reached: {problem}", path.display())]
+    /// A component of its path blocks it.
+    #[error("error[database-unreachable]: cannot reach {}: {problem}", path.display())]
     Way {
-        /// The library.
+        /// The database.
         path: PathBuf,
-        /// What is in the way, and the fix.
+        /// The cause, and the fix.
         problem: String,
     },
     /// It cannot be opened or read.
-    #[error("cannot open the library {}: {problem}: {diagnosis}", path.display())]
+    #[error("error[database-access]: cannot open {}: {problem}: {diagnosis}", path.display())]
     Access {
-        /// The library.
+        /// The database.
         path: PathBuf,
         /// What failed.
         problem: String,
-        /// Who, what, where, and the fix.
+        /// Owners, modes, and the fix.
         diagnosis: String,
     },
-    /// It cannot be made.
-    #[error("cannot create the library {}: {problem}: {diagnosis}", path.display())]
+    /// It cannot be created.
+    #[error("error[database-create]: cannot create {}: {problem}: {diagnosis}", path.display())]
     Create {
-        /// The library.
+        /// The database.
         path: PathBuf,
         /// What failed.
         problem: String,
-        /// Who, what, where, and the fix.
+        /// Owners, modes, and the fix.
         diagnosis: String,
     },
-    /// SQLite refuses WAL here.
+    /// The file system does not support WAL.
     #[error(
-        "the library {} cannot be put into WAL mode on {file_system} (it stays in {mode} mode): put it on a local file system",
+        "error[no-wal]: cannot put {} into WAL mode on {file_system} (it stays in {mode} mode). Put it on a local file system",
         path.display()
     )]
     NoWal {
-        /// The library.
+        /// The database.
         path: PathBuf,
-        /// The mode it is in.
+        /// Its journal mode.
         mode: String,
-        /// Where it is.
+        /// The type of its file system.
         file_system: String,
     },
-    /// Another daemon has it, or it could not be locked.
+    /// Another daemon holds the lock, or it could not be taken.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// Damaged, locked for long, or the caller was told to stop.
     #[error(transparent)]
     Library(#[from] Error),
-}
-
-fn is_lock(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "lock")
 }
 
 fn list(paths: &[PathBuf]) -> String {

@@ -114,7 +114,7 @@ mod tests {
     ];
 
     #[test]
-    fn avc_tells_size_and_rate() {
+    fn avc_states_size_and_rate() {
         let config = parse(&AVC, (320, 240)).unwrap();
         assert_eq!(config.size, Some((320, 240)));
         assert_eq!(config.rate.map(|(scale, ticks)| scale / ticks), Some(25));

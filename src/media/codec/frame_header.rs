@@ -1,5 +1,5 @@
 //! Channels from the header of an audio frame. For MP3 and DTS, most writers state two channels in
-//! the sample entry, whatever the stream has.
+//! the sample entry, also for streams with another number.
 
 use super::bits::Bits;
 

@@ -295,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn case_counts_only_where_it_tells_codecs_apart() {
+    fn case_matters_only_where_it_distinguishes_codecs() {
         assert_eq!(video(*b"XVID"), Some("mpeg4"));
         assert_eq!(video(*b"xvid"), Some("mpeg4"));
         assert_eq!(video(*b"DIV3"), Some("msmpeg4v3"));
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_extensible_format_tells_by_its_guid() {
+    fn the_extensible_format_names_its_codec_in_the_guid() {
         let mut format =
             vec![0xFE, 0xFF, 6, 0, 0x80, 0xBB, 0, 0, 0, 0, 0, 0, 4, 0, 32, 0, 22, 0, 24, 0, 0, 0, 0, 0];
         format.extend([1, 0, 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71]);

@@ -119,7 +119,7 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
                 return Ok((movie::parse(reader, &found, is_quicktime)?, boxes));
             }
             // Tag editors leave the former movie box in one, so it is used only if there is no
-            // other.
+            // other movie box.
             b"free" if freed.is_none() && holds_movie(reader, &found)? => freed = Some((found, boxes)),
             _ => is_truncated = found.is_truncated,
         }

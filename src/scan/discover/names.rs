@@ -1,7 +1,6 @@
 //! The names of one directory that are worth a look, in the order of their stored paths.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::ffi::CStr;
 
 use rustix::fd::BorrowedFd;
@@ -9,6 +8,7 @@ use rustix::fs::{AtFlags, Dir, FileType, RawMode};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
+use crate::base::descriptors;
 use crate::scan::name;
 
 /// The names of one directory, kept in one piece of memory.
@@ -18,7 +18,7 @@ pub(super) struct Names {
     entries: Vec<Entry>,
     /// Symbolic links, which are passed over.
     pub(super) symlinks: u64,
-    /// Names, as they would be stored, that a second file or directory has too. Only the one that is called so is kept.
+    /// Names, as they would be stored, that are left out: see [`is_clash`].
     pub(super) clashes: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ impl Names {
     /// Reads a directory: its directories, and its files that are called like a video.
     pub(super) fn read(directory: BorrowedFd<'_>, extensions: &[String]) -> Result<Self, Errno> {
         let mut names = Self::default();
-        let mut entries = Dir::read_from(directory)?;
+        let mut entries = descriptors::open(|| Dir::read_from(directory))?;
         while let Some(entry) = entries.read() {
             let entry = entry?;
             let name = entry.file_name();
@@ -69,15 +69,18 @@ impl Names {
                 },
                 kind => kind,
             };
-            match kind {
-                FileType::Directory => names.push(name, true),
-                FileType::RegularFile if name::is_video(bytes, extensions) => names.push(name, false),
-                FileType::Symlink => names.symlinks += 1,
-                _ => {}
+            names.symlinks += u64::from(kind == FileType::Symlink);
+            let is_video = kind == FileType::RegularFile && name::is_video(bytes, extensions);
+            if kind != FileType::Directory && !is_video {
+                continue;
+            }
+            if is_clash(directory, name) {
+                names.clashes.push(name::encode(bytes).into_owned());
+            } else {
+                names.push(name, kind == FileType::Directory);
             }
         }
         names.sort();
-        names.part_clashes();
         Ok(names)
     }
 
@@ -113,33 +116,13 @@ impl Names {
                 let next = |name: &[u8], directory: bool| {
                     name.get(common).copied().or(directory.then_some(b'/')).map_or(-1, i16::from)
                 };
-                match next(one, a.directory).cmp(&next(other, b.directory)) {
-                    // Of two that are stored alike, the one that is called so comes first.
-                    Ordering::Equal => {
-                        one.len().cmp(&other.len()).then(a.stored.is_some().cmp(&b.stored.is_some()))
-                    }
-                    order => order,
-                }
+                next(one, a.directory).cmp(&next(other, b.directory)).then(one.len().cmp(&other.len()))
             })
-        });
-    }
-
-    /// Of two files or two directories that are stored alike (more there cannot be), one is not UTF-8 and the other
-    /// spells it out. The one that is not UTF-8 is left out.
-    fn part_clashes(&mut self) {
-        let (bytes, clashes) = (&self.bytes, &mut self.clashes);
-        self.entries.dedup_by(|later, kept| {
-            let Some(stored) = later.stored.as_deref() else { return false };
-            let is_alike = later.directory == kept.directory && stored.as_bytes() == kept.stored(bytes);
-            if is_alike {
-                clashes.push(stored.to_owned());
-            }
-            is_alike
         });
     }
 }
 
-/// Whether a name that is not UTF-8 is stored as another one of its directory, which is of the same kind.
+/// Whether a name that is not UTF-8 is stored as another one of its directory, which is of the same kind and called so.
 pub(super) fn is_clash(directory: BorrowedFd<'_>, name: &CStr) -> bool {
     let Cow::Owned(stored) = name::encode(name.to_bytes()) else { return false };
     let other = kind_of(directory, stored);

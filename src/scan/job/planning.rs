@@ -197,7 +197,8 @@ impl PlannedScan<'_> {
         let ids: Vec<_> = some.map(|row| row.id).collect();
         let mut places = Vec::new();
         for path in self.row.read(|tx| files::paths(tx, &ids))?.iter().flatten() {
-            places.extend(discover::path_candidates(path).map(RecoverySignal::Place));
+            let candidates = root::candidates(&self.row.task.root, path).into_iter().flatten();
+            places.extend(candidates.map(RecoverySignal::Place));
         }
         Ok(places)
     }

@@ -26,7 +26,8 @@ pub struct Summary {
     pub updated: u64,
     /// Rows that followed their moved file.
     pub moved: u64,
-    /// Files that could not be read at all; what is known of them stays.
+    /// Files that could not be read at all, and names that are not recorded because another one is stored alike. What is
+    /// known of them stays.
     pub unreadable: u64,
     /// Files still being written, left for later.
     pub unsettled: u64,

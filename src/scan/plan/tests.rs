@@ -250,3 +250,20 @@ fn row_moves_with_the_only_file_of_its_content() {
     ]);
     assert_eq!(moves, HashMap::from([(1, row(1)), (4, row(4))]));
 }
+
+#[test]
+fn path_and_extension_of_a_change_are_those_of_its_row() {
+    let baseline = baseline();
+    let mut planner = Planner::new(&baseline, Vec::new(), None, &|_| Ok(true));
+    let names: [(&str, &[u8], &str); 2] =
+        [("/r/a.b/Film.2.MKV", b"/r/a.b/Film.2.MKV", "mkv"), ("/r/%FF.mp4", b"/r/\xFF.mp4", "mp4")];
+    for (path, raw, _) in names {
+        let found = Found { path, raw, size: 7, modified: time(THEN) };
+        let Ok(()) = planner.entry(&found, &mut [].into_iter().map(Ok::<_, Infallible>).peekable());
+    }
+    let plan = planner.finish();
+    for (change, (path, _, extension)) in plan.changes.iter().zip(names) {
+        assert_eq!(plan.stored_path(change), (path.to_owned(), extension.to_owned()));
+    }
+    assert_eq!(plan.changes.len(), names.len());
+}

@@ -18,6 +18,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, RawMode};
 use rustix::io::Errno;
 
 use super::WatchError;
+use crate::base::descriptors;
 use crate::scan::discover::{DEEPEST, is_nothing, open_directory, open_way};
 use crate::scan::name;
 
@@ -232,7 +233,7 @@ fn limit(name: &str) -> String {
 /// The names of the directories that a scan enters.
 fn directories(directory: BorrowedFd<'_>) -> Result<Vec<CString>, Errno> {
     let mut names = Vec::new();
-    for entry in Dir::read_from(directory)? {
+    for entry in descriptors::open(|| Dir::read_from(directory))? {
         let entry = entry?;
         let name = entry.file_name();
         if name::is_ignored(name.to_bytes()) {

@@ -1,4 +1,4 @@
-//! Whether the database can be used.
+//! Checks whether the database is usable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::daemon::health::{Check, CheckResult, DATABASE};
 use crate::library::{self, Library};
 
-/// Checks the database, and begins an `integrity_check` when one is due.
+/// Checks the database, and starts an `integrity_check` when one is due.
 pub(super) struct Database {
     library: Arc<Library>,
     verify_interval: Option<Duration>,

@@ -1,4 +1,5 @@
-//! What keeps the scanner, or a root, from its work. Follows from events and only warns: not registered, but set.
+//! Reports problems of the scanner and of roots. These results follow from events and are at most warnings, so they are
+//! set rather than registered.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! `Attachments` (RFC 9559, 5.1.6): fonts and covers, as trailing tracks. Of an image the size is
-//! read, of all other files nothing but their names.
+//! `Attachments` (RFC 9559, 5.1.6): fonts and covers, as trailing tracks. The size of an image is
+//! read, and only the name of all other files.
 
 use super::ebml::Children;
 use super::ids;
@@ -38,7 +38,7 @@ fn file(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Track>
             ids::FILE_DESCRIPTION => title = child.text(reader)?,
             ids::FILE_DATA => {
                 data = child.end.filter(|end| *end > child.body).map(|end| (child.body, end));
-                // Here the window is near: most writers put the type before the data.
+                // The window of the reader is near: most writers put the type before the data.
                 if let (Some((start, end)), Some(kind)) = (data, media_type.as_deref()) {
                     size = image_codec(kind).and_then(|_| image::size(reader, start, end));
                 }

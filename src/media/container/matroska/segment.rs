@@ -14,7 +14,7 @@ use crate::media::reader::Reader;
 const MAX_SEEKS: usize = 64;
 /// Maximum of damaged bytes that are searched for the next known element.
 const MAX_DAMAGE: u64 = 256 * 1024;
-/// Of Info and Tracks, bytes read at once.
+/// Bytes of Info and Tracks that one read gets.
 const PREFETCH: usize = 64 * 1024;
 
 /// A Segment's place and contents.

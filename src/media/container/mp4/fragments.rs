@@ -143,7 +143,7 @@ impl Timeline {
         let mut position = sidx.end.saturating_add(first);
         let size = usize::from(count) * 12;
         let Some(references) = sidx.head(reader, entries + size)?.get(entries..) else { return Ok(false) };
-        // Of the last one, the file's end may cut what is not needed.
+        // The last one may be truncated after the needed part.
         for reference in references.chunks(12) {
             let (Some(size), Some(duration)) = (u32_at(reference, 0), u32_at(reference, 4)) else { break };
             if size >> 31 == 1 {

@@ -259,7 +259,7 @@ impl SampleEntry {
         }
     }
 
-    /// Applies what is fixed for a codec, whatever its header states.
+    /// Applies values that are fixed for a codec and override its header.
     fn apply_codec_rules(&mut self) {
         match self.codec {
             Some("qcelp" | "amr_nb" | "amr_wb") => self.apply_channels(Some(1)),

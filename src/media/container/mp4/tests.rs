@@ -116,7 +116,7 @@ fn the_movie_box_is_found_at_either_end() {
 }
 
 #[test]
-fn what_is_missing_is_said() {
+fn missing_parts_are_reported() {
     let movie = moov(&[&Trak::video().build()]);
     let file = [ftyp(b"mp42"), movie.clone()].concat();
     let error = |file: Vec<u8>| read(file).unwrap_err().to_string();
@@ -320,7 +320,7 @@ fn fragments_tell_rate_and_length() {
     let info = read(file.clone()).unwrap();
     assert_eq!(info.duration_seconds, Some(80.0));
     assert_eq!(info.tracks[0].frame_rate.as_deref(), Some("25/1"));
-    // An index at the end names the last fragment: what lies between is not looked at.
+    // An index at the end names the last fragment, so those between are not read.
     let last = u32::try_from(file.len() - fragment(0).len()).unwrap();
     let tfra = atom(b"tfra", &[&words(&[0, 1, 0, 1, 39 * 50_000, last]), &[1, 1, 1]]);
     let size = u32::try_from(tfra.len() + 24).unwrap();
@@ -380,7 +380,7 @@ fn a_negative_offset_in_any_fragment_delays_all_frames() {
     };
     assert_eq!(length(0), Some(12.0));
     assert_eq!(length(-80), Some(12.08));
-    // Also where each track has fragments of its own, and an index tells of the last ones.
+    // Also if each track has fragments of its own, and an index names the last ones.
     let begin: [(u32, u32, &[u32]); 4] =
         [(1, 0, &[0, 1]), (2, 0, &[0, 1]), (1, 1000, &[0, 1]), (2, 1000, &[0, 1])];
     let run = [0x800, 1, 80_u32.wrapping_neg()];
@@ -417,7 +417,7 @@ fn without_any_fragment_the_edits_tell_how_long_a_track_is() {
     assert_eq!(length(&[0, 1, 40_000, 0, 0x1_0000]), Some(10.0));
 }
 
-/// What a file of these bytes costs, whatever comes out.
+/// The cost of probing these bytes, with or without a result.
 fn cost(file: Vec<u8>) -> Usage {
     let (result, usage) = measure(Cursor::new(file));
     assert!(!matches!(result, Err(Error::Panicked { .. })), "{result:?}");

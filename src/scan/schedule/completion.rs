@@ -5,32 +5,55 @@ use std::time::Instant;
 
 use tracing::{debug, info, warn};
 
-use super::Scheduler;
+use super::{Action, Schedule};
 use crate::base::times::SCAN_DATABASE_RETRY_INTERVAL;
+use crate::base::timestamp::Timestamp;
 use crate::library;
+use crate::scan::hash_pass::Hashed;
 use crate::scan::job::Report;
-use crate::scan::state::Problem;
-use crate::scan::{Error, chain, hashing};
+use crate::scan::{Error, chain};
 
-impl Scheduler {
-    pub(super) fn scanned(&mut self, path: &Path, id: u64, report: Report) {
-        let job = self.running.iter().find(|one| one.id == id).and_then(|one| one.job().map(str::to_owned));
-        self.running.retain(|one| one.id != id);
+impl Schedule {
+    pub(super) fn scanned(
+        &mut self,
+        path: &Path,
+        id: u64,
+        at: Timestamp,
+        mut report: Report,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let running = self.running.remove(id);
+        let job_id = running.as_ref().and_then(|one| one.job()).unwrap_or_default();
         if !report.idle {
-            self.upkeep.ask();
+            self.upkeep.request_count();
         }
-        self.counts.files_read += report.summary.scanned;
-        self.counts.file_errors += report.summary.errors + report.summary.unreadable;
         let whole = report.summary.root.is_some();
         // Also where nothing was read: the root may have been away when hashes were last computed.
         if report.summary.scanned > 0 || whole {
-            self.hash_due = Some(Instant::now());
+            self.upkeep.request_hashing(now);
         }
-        let job_id = job.as_deref().unwrap_or_default();
-        if let Some(end) = report.unrecorded.clone() {
-            self.unrecorded.push((job_id.to_owned(), end));
+        if let Some(end) = report.unrecorded.take() {
+            self.requests.keep_end(job_id, end);
         }
-        let interval = self.settings.rescan_interval;
+        self.report_end(path, job_id, &report);
+        let (moved, interval) = (report.summary.moved, self.settings.rescan_interval);
+        if let Some(root) = self.root_mut(path) {
+            root.scan_ended(report, whole, (now, at), actions);
+            root.due.restart_interval(interval, now);
+        }
+        if moved > 0 {
+            // Perhaps it is here that the files of another root went.
+            for root in self.roots.iter_mut().filter(|root| root.path != path) {
+                root.files_moved_elsewhere(now);
+            }
+        }
+    }
+
+    /// Counts and logs how a scan ended, and records what keeps the scanner as a whole from its work.
+    fn report_end(&mut self, path: &Path, job_id: &str, report: &Report) {
+        self.counts.files_read += report.summary.scanned;
+        self.counts.file_errors += report.summary.errors + report.summary.unreadable;
         match &report.error {
             None => {
                 // A look that wrote nothing says nothing of the library.
@@ -67,20 +90,10 @@ impl Scheduler {
                 }
             }
         }
-        let moved = report.summary.moved;
-        if let Some(root) = self.root_mut(path) {
-            root.scanned(report, whole, interval);
-        }
-        if moved > 0 {
-            // Perhaps it is here that the files of another root went.
-            for root in self.roots.iter_mut().filter(|root| root.path != path) {
-                root.something_moved();
-            }
-        }
     }
 
-    pub(super) fn hashed(&mut self, id: u64, outcome: Result<hashing::Hashed, Error>) {
-        self.running.retain(|one| one.id != id);
+    pub(super) fn hashed(&mut self, id: u64, outcome: Result<Hashed, Error>, now: Instant) {
+        self.running.remove(id);
         match outcome {
             Ok(hashed) => {
                 self.counts.files_hashed += hashed.files;
@@ -91,10 +104,10 @@ impl Scheduler {
                 }
             }
             Err(Error::Cancelled | Error::Library(library::Error::Cancelled)) => {
-                self.hash_due = Some(Instant::now());
+                self.upkeep.request_hashing(now);
             }
             Err(failure) => {
-                self.hash_due = Some(Instant::now() + SCAN_DATABASE_RETRY_INTERVAL);
+                self.upkeep.request_hashing(now + SCAN_DATABASE_RETRY_INTERVAL);
                 if matches!(failure, Error::Library(library::Error::Replaced(_))) {
                     debug!(error = chain(&failure), "hashing will be tried again");
                 } else {
@@ -106,10 +119,5 @@ impl Scheduler {
                 }
             }
         }
-    }
-
-    /// Records a problem that is not an issue of one root.
-    pub(super) fn record_problem(&mut self, failure: &Error) {
-        self.problem = Some(Problem { code: failure.code(), detail: chain(failure) });
     }
 }

@@ -2,41 +2,31 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 
 use tracing::warn;
 
-use super::Event;
+use super::Action;
 use crate::scan::state::WatchState;
-use crate::scan::watch::{self, WatchError, Watching};
+use crate::scan::watch::WatchError;
 
 /// The watch of one root.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct RootWatch {
     state: WatchState,
-    /// Starting, or watching.
-    watching: Option<Watching>,
     /// Counts the watches that were started: events of an earlier one are ignored.
     attempt: u64,
     /// What a start needs; `None` while no watch is wanted.
-    again: Option<(Arc<[String]>, SyncSender<Event>)>,
+    extensions: Option<Arc<[String]>>,
     /// The file system does not report all changes: another start would not help.
     is_remote: bool,
     /// Why the root cannot be watched, as last logged.
     logged: Option<String>,
 }
 
-impl Watch {
+impl RootWatch {
     /// No watch yet.
     pub(super) fn new() -> Self {
-        Self {
-            state: WatchState::Off,
-            watching: None,
-            attempt: 0,
-            again: None,
-            is_remote: false,
-            logged: None,
-        }
+        Self { state: WatchState::Off, attempt: 0, extensions: None, is_remote: false, logged: None }
     }
 
     pub(super) fn state(&self) -> WatchState {
@@ -48,52 +38,42 @@ impl Watch {
         attempt == self.attempt
     }
 
-    /// Starts with other settings, or ends if it is not `wanted`.
-    pub(super) fn begin(
-        &mut self,
-        root: &Path,
-        wanted: bool,
-        extensions: &[String],
-        events: &SyncSender<Event>,
-    ) {
-        self.again = wanted.then(|| (extensions.into(), events.clone()));
-        self.begin_again(root);
+    /// Starts with other extensions, or ends if there are none to watch for.
+    pub(super) fn set(&mut self, root: &Path, extensions: Option<Arc<[String]>>, actions: &mut Vec<Action>) {
+        self.extensions = extensions;
+        self.restart(root, actions);
     }
 
     /// Starts again, if a watch is wanted.
-    pub(super) fn begin_again(&mut self, root: &Path) {
+    pub(super) fn restart(&mut self, root: &Path, actions: &mut Vec<Action>) {
         self.attempt += 1;
-        self.watching = None;
-        let Some((extensions, events)) = self.again.clone() else {
+        let root = root.to_owned();
+        let Some(extensions) = self.extensions.clone() else {
             self.state = WatchState::Off;
+            actions.push(Action::EndWatch { root });
             return;
         };
         (self.state, self.is_remote) = (WatchState::Starting, false);
-        let (path, attempt) = (root.to_owned(), self.attempt);
-        let report = move |event| {
-            let _ = events.send(Event::Watch { root: path.clone(), attempt, event });
-        };
-        match watch::start(root, extensions, report) {
-            Ok(watching) => self.watching = Some(watching),
-            Err(error) => self.fail(root, &error, true),
-        }
+        actions.push(Action::StartWatch { root, attempt: self.attempt, extensions });
     }
 
     /// The root is gone, and its watches with it.
-    pub(super) fn lose(&mut self) {
+    pub(super) fn lose(&mut self, root: &Path, actions: &mut Vec<Action>) {
         self.attempt += 1;
-        self.watching = None;
-        if self.again.is_some() {
+        if self.extensions.is_some() {
             self.state = WatchState::Unavailable;
         }
+        actions.push(Action::EndWatch { root: root.to_owned() });
     }
 
     /// A scan has walked the whole root. A watch that failed is started again. If other mounts are below than before, all
     /// watches are set again: an inotify watch is of a directory, not of what is mounted on it later.
-    pub(super) fn walked(&mut self, root: &Path, has_other_mounts: bool) {
-        match &self.watching {
-            Some(watching) if has_other_mounts => watching.renew(),
-            None if self.state == WatchState::Unavailable && !self.is_remote => self.begin_again(root),
+    pub(super) fn walked(&mut self, root: &Path, has_other_mounts: bool, actions: &mut Vec<Action>) {
+        match self.state {
+            WatchState::Starting | WatchState::Watching if has_other_mounts => {
+                actions.push(Action::RenewWatch { root: root.to_owned() });
+            }
+            WatchState::Unavailable if !self.is_remote => self.restart(root, actions),
             _ => {}
         }
     }
@@ -106,8 +86,14 @@ impl Watch {
 
     /// The watch could not be started, or has ended. Logged once, and only if the root `is_there`: a missing root is
     /// reported elsewhere.
-    pub(super) fn fail(&mut self, root: &Path, error: &WatchError, is_there: bool) {
-        self.watching = None;
+    pub(super) fn fail(
+        &mut self,
+        root: &Path,
+        error: &WatchError,
+        is_there: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        actions.push(Action::EndWatch { root: root.to_owned() });
         self.state = WatchState::Unavailable;
         self.is_remote = matches!(error, WatchError::Remote(_));
         let text = error.to_string();

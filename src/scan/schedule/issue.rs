@@ -1,10 +1,44 @@
 //! An issue of a root: what is wrong with it, when that is over, and how it is reported.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::scan::job::Summary;
-use crate::scan::root::{Look, Offline};
+use crate::scan::root::{Look, Offline, RecoverySignal};
 use crate::scan::state::Problem;
+
+/// The issue of a root, if it has one, and what would show that it is over.
+#[derive(Debug, Default)]
+pub(super) struct Issues {
+    pub(super) issue: Option<RootIssue>,
+    /// Places or mounts whose return suggests that `issue` is over.
+    pub(super) signals: Arc<[RecoverySignal]>,
+    /// The signals that prompted the scan now due or running.
+    pending_signals: Arc<[RecoverySignal]>,
+}
+
+impl Issues {
+    /// Takes the signals of a scan. If the scan that signals prompted ends with the same ones, they prove nothing: without
+    /// this they would start one scan after another.
+    pub(super) fn set_signals(&mut self, signals: Vec<RecoverySignal>) {
+        let is_news = *signals != *std::mem::take(&mut self.pending_signals);
+        self.signals = if is_news { signals.into() } else { Arc::default() };
+    }
+
+    /// A signal has shown: they prompt a scan, if there are any.
+    pub(super) fn take_signals(&mut self) -> bool {
+        if self.signals.is_empty() {
+            return false;
+        }
+        self.pending_signals = std::mem::take(&mut self.signals);
+        true
+    }
+
+    /// Ends the issue if a look at the root shows that it is over.
+    pub(super) fn end_by_look(&mut self, look: &Look) -> bool {
+        self.issue.take_if(|issue| issue.is_over(look)).is_some()
+    }
+}
 
 /// What is wrong with a root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +73,7 @@ impl RootIssue {
     }
 
     /// Whether a look at the root shows that it is over.
-    pub(super) fn is_over(&self, look: &Look) -> bool {
+    fn is_over(&self, look: &Look) -> bool {
         match self {
             Self::Offline(Offline::Unreadable(_) | Offline::Unresponsive) => true,
             Self::Offline(Offline::Empty) => !look.empty,

@@ -1,10 +1,8 @@
-//! The second pass: rows that have no hash yet get one, in the background, so that a file that moves later is
-//! recognised. Whatever interrupts it, the next pass goes on.
+//! A pass of hashes: rows without a hash get one, so that a file that is moved later is recognised. If a pass is
+//! interrupted, the next one goes on.
 
-use std::ffi::OsStr;
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::hash::ContentHash;
@@ -30,14 +28,16 @@ pub struct Hashed {
     pub seconds: f64,
 }
 
-/// Hashes what has no hash, under `roots`, until all have one or the context's token says stop.
+/// Hashes the files without a hash below the context's roots, except unreachable ones, until the context is stopped.
 ///
 /// # Errors
 /// Of the library; a file that cannot be read is left for the next pass.
-pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Error> {
+pub fn run(context: &Context) -> Result<Hashed, Error> {
     let start = Instant::now();
     let mut hashed = Hashed::default();
     let mut after = 0;
+    let is_reachable = |root: &&PathBuf| !context.unreachable.contains(root);
+    let roots: Vec<_> = context.roots.iter().filter(is_reachable).collect();
     context.progress.enter(Phase::Hashing);
     loop {
         let rows = context.library.read(retry(context), |tx| files::unhashed(tx, after, BATCH))?;
@@ -52,11 +52,10 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
                 break;
             }
             // Roots are UTF-8, and so written alike.
-            let above = roots.iter().map(AsRef::as_ref).filter(|root| Path::new(&row.path).starts_with(root));
+            let above = roots.iter().filter(|root| Path::new(&row.path).starts_with(root));
             let Some(root) = above.max_by_key(|root| root.as_os_str().len()) else { continue };
             let paths = root::present(root, &row.path).unwrap_or_default();
-            if let Some(hash) = paths.iter().find_map(|path| hash_of(Path::new(OsStr::from_bytes(path)), row))
-            {
+            if let Some(hash) = paths.iter().find_map(|path| hash_of(path, row)) {
                 if batch.is_empty() {
                     oldest = Instant::now();
                 }
@@ -75,7 +74,7 @@ pub fn pass(context: &Context, roots: &[impl AsRef<Path>]) -> Result<Hashed, Err
     Ok(hashed)
 }
 
-/// Waits for a locked database until the pass is stopped, and reports the wait.
+/// Waits for a locked database until the pass is stopped. Each retry bumps the heartbeat.
 fn retry(context: &Context) -> Retry<'_> {
     Retry::until_cancelled(&context.stop).observed_by(&*context.progress)
 }
@@ -98,7 +97,7 @@ fn store(context: &Context, batch: &mut Vec<(&Unhashed, String)>) -> Result<u64,
     if batch.is_empty() {
         return Ok(0);
     }
-    // Even when told to stop: what was read is kept, if the library is free.
+    // Also after a stop: what was read is kept, if the library is free.
     context.library.write(retry(context), |tx| {
         let mut writer = Writer::new(tx)?;
         batch.iter().try_for_each(|(row, hash)| writer.set_hash(row, hash))

@@ -1,0 +1,164 @@
+//! Scans that others ask for: the queued rows of `vpo scan` beside a running daemon. They are taken or refused; and the
+//! ends of jobs are kept until they are recorded.
+
+use std::collections::VecDeque;
+use std::path::{Component, Path, PathBuf};
+use std::time::Instant;
+
+use tracing::{debug, info, warn};
+
+use super::Action;
+use super::root::Root;
+use super::running::RunningJobs;
+use crate::base::times::DATABASE_BUSY_TIMEOUT;
+use crate::library;
+use crate::library::jobs::{End, Queued, Request};
+use crate::scan::job::Task;
+use crate::scan::{Error, chain};
+
+/// Jobs that wait, and ends that are not recorded.
+#[derive(Debug)]
+pub(super) struct Requests {
+    queue: VecDeque<Queued>,
+    unrecorded: Vec<(String, End)>,
+    /// Since when rows of an earlier daemon may still be called running; `None` when there are none. Until then no scan of
+    /// ours starts.
+    abandoned_since: Option<Instant>,
+}
+
+impl Requests {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { queue: VecDeque::new(), unrecorded: Vec::new(), abandoned_since: Some(now) }
+    }
+
+    /// Whether scans may start.
+    pub(super) fn may_start(&self) -> bool {
+        self.abandoned_since.is_none()
+    }
+
+    /// The rows of an earlier daemon were closed, or could not be. Returns whether the library could be written.
+    ///
+    /// # Errors
+    /// A failure to report.
+    pub(super) fn abandoned_closed(
+        &mut self,
+        outcome: Result<usize, library::Error>,
+        now: Instant,
+    ) -> Result<bool, Error> {
+        match outcome {
+            Ok(count) => {
+                self.abandoned_since = None;
+                if count > 0 {
+                    info!(count, "scans that an earlier daemon left running are closed as failed");
+                }
+                Ok(true)
+            }
+            Err(failure) => {
+                debug!(
+                    error = chain(&failure),
+                    "scans that an earlier daemon left running could not be closed yet; no other begins before"
+                );
+                // Another program's transaction ends by itself, and the next checks examine what it leaves.
+                let age = self.abandoned_since.map(|since| now.saturating_duration_since(since));
+                let is_brief = matches!(failure, library::Error::Busy { .. } | library::Error::Unsettled(_))
+                    && age.is_some_and(|age| age < DATABASE_BUSY_TIMEOUT);
+                if is_brief { Ok(false) } else { Err(failure.into()) }
+            }
+        }
+    }
+
+    /// Takes the queued rows that are not taken yet, or refuses them.
+    pub(super) fn add(
+        &mut self,
+        requests: Vec<Request>,
+        roots: &[Root],
+        running: &RunningJobs,
+        actions: &mut Vec<Action>,
+    ) {
+        for request in requests {
+            let id = request.id();
+            let is_taken = self.queue.iter().any(|other| other.id == id)
+                || running.has_job(id)
+                || self.unrecorded.iter().any(|(other, _)| other == id);
+            if is_taken {
+                continue;
+            }
+            match accept(&request, roots) {
+                Ok(job) => self.queue.push_back(job),
+                Err(reason) => {
+                    warn!(job_id = id, "a scan was asked for, but {reason}");
+                    actions.push(self.record_end(id, End::Failed(reason)));
+                }
+            }
+        }
+    }
+
+    /// The first request that could start.
+    pub(super) fn next(&self, roots: &[Root], running: &RunningJobs) -> Option<usize> {
+        let is_free = |root: &Root| running.scan_of(&root.path).is_none();
+        self.queue.iter().position(|job| root_of(roots, &job.path).is_none_or(is_free))
+    }
+
+    /// Takes a request as a task, or refuses it.
+    pub(super) fn take(&mut self, at: usize, roots: &[Root], actions: &mut Vec<Action>) -> Option<Task> {
+        let job = self.queue.remove(at)?;
+        let refusal = match root_of(roots, &job.path) {
+            None => format!("{} is no longer a root", job.path),
+            Some(root) => match root.overlap() {
+                None => {
+                    let targets = vec![PathBuf::from(&job.path)];
+                    return Some(Task { root: root.path.clone(), targets, job, queued: true, quiet: false });
+                }
+                Some(error) => chain(&error),
+            },
+        };
+        actions.push(self.record_end(&job.id, End::Failed(refusal)));
+        None
+    }
+
+    /// Keeps the end of a job until it is recorded.
+    pub(super) fn keep_end(&mut self, id: &str, end: End) {
+        self.unrecorded.push((id.to_owned(), end));
+    }
+
+    fn record_end(&mut self, id: &str, end: End) -> Action {
+        self.keep_end(id, end.clone());
+        Action::RecordEnd { id: id.to_owned(), end }
+    }
+
+    /// Records the oldest end that is kept.
+    pub(super) fn retry_end(&self) -> Option<Action> {
+        self.unrecorded.first().map(|(id, end)| Action::RecordEnd { id: id.clone(), end: end.clone() })
+    }
+
+    pub(super) fn end_recorded(&mut self, id: &str) {
+        self.unrecorded.retain(|(other, _)| other != id);
+    }
+}
+
+/// The job that a request asks for, or why it is refused.
+fn accept(request: &Request, roots: &[Root]) -> Result<Queued, String> {
+    let job = match request {
+        Request::Scan(job) => job,
+        Request::Malformed { why, .. } => return Err(format!("its policy_json cannot be read: {why}")),
+    };
+    let path = Path::new(&job.path);
+    // Behind a link `..` is not what it seems, and what is stored under two paths is two files.
+    if path.components().any(|part| part == Component::ParentDir) {
+        return Err(format!("{} has a .. in it: name the path without it", job.path));
+    }
+    if root_of(roots, &job.path).is_none() {
+        let roots: Vec<_> = roots.iter().map(|root| root.path.display().to_string()).collect();
+        return Err(format!("{} is under none of the daemon's roots ({})", job.path, roots.join(", ")));
+    }
+    // One way to write it, as files are stored: no `//`, no `/./`, no slash at the end.
+    let path: PathBuf = path.components().collect();
+    Ok(Queued { path: path.to_string_lossy().into_owned(), ..job.clone() })
+}
+
+/// The innermost root that a stored path belongs to.
+fn root_of<'a>(roots: &'a [Root], stored: &str) -> Option<&'a Root> {
+    // Paths that are asked for are UTF-8, and so written as they are.
+    let above = roots.iter().filter(|root| Path::new(stored).starts_with(&root.path));
+    above.max_by_key(|root| root.path.as_os_str().len())
+}

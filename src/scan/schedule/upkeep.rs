@@ -1,0 +1,111 @@
+//! Work in the background: files are counted by status, rows of scans older than `scan.job_retention_days` are deleted,
+//! and files without a hash are hashed. Counted and deleted is only after a scan, so that an idle disk stays idle.
+
+use std::time::{Duration, Instant};
+
+use tracing::{debug, info};
+
+use super::{Action, COUNT_PAUSES};
+use crate::base::times::{JOB_EXPIRY_INTERVAL, SCAN_DATABASE_RETRY_INTERVAL};
+use crate::library;
+use crate::library::files::statistics::Totals;
+use crate::scan::{Error, chain};
+
+/// What is to be done in the background, and what came of it.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    /// Of the last count.
+    totals: Option<Totals>,
+    /// A scan has ended since the last count.
+    is_count_due: bool,
+    is_counting: bool,
+    /// When the next count may begin.
+    next_count: Instant,
+    /// When the next search for old rows may begin.
+    next_expiry: Instant,
+    /// When rows without a hash are to be hashed, if there may be any.
+    next_hashing: Option<Instant>,
+}
+
+impl Upkeep {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            totals: None,
+            is_count_due: false,
+            is_counting: false,
+            next_count: now,
+            next_expiry: now,
+            next_hashing: Some(now),
+        }
+    }
+
+    pub(super) fn totals(&self) -> Option<&Totals> {
+        self.totals.as_ref()
+    }
+
+    /// A scan has ended that wrote something.
+    pub(super) fn request_count(&mut self) {
+        self.is_count_due = true;
+    }
+
+    /// Rows are to be kept for another time.
+    pub(super) fn expire_soon(&mut self, now: Instant) {
+        self.next_expiry = now;
+    }
+
+    /// Rows may be without a hash.
+    pub(super) fn request_hashing(&mut self, when: Instant) {
+        self.next_hashing = Some(when);
+    }
+
+    /// Whether a pass of hashes is due; it then counts as begun.
+    pub(super) fn take_hashing(&mut self, now: Instant) -> bool {
+        self.next_hashing.take_if(|due| *due <= now).is_some()
+    }
+
+    /// Starts a count, if one is due.
+    pub(super) fn dispatch(&mut self, retention: Option<Duration>, now: Instant) -> Option<Action> {
+        if !self.is_count_due || self.is_counting || self.next_count > now {
+            return None;
+        }
+        (self.is_count_due, self.is_counting) = (false, true);
+        Some(Action::Count { expire: retention.filter(|_| self.next_expiry <= now) })
+    }
+
+    /// A count has ended.
+    ///
+    /// # Errors
+    /// A failure to report.
+    pub(super) fn counted(
+        &mut self,
+        totals: Result<Totals, Error>,
+        took: Duration,
+        expired: Option<Result<usize, library::Error>>,
+        now: Instant,
+    ) -> Result<(), Error> {
+        (self.is_counting, self.next_count) = (false, now + took * COUNT_PAUSES);
+        match expired {
+            None => {}
+            Some(Ok(count)) => {
+                self.next_expiry = now + JOB_EXPIRY_INTERVAL;
+                if count > 0 {
+                    info!(count, "deleted rows of scans that are older than scan.job_retention_days");
+                }
+            }
+            Some(Err(failure)) => {
+                debug!(error = chain(&failure), "rows of old scans will be looked for after the next scan");
+            }
+        }
+        match totals {
+            Ok(totals) => {
+                self.totals = Some(totals);
+                Ok(())
+            }
+            Err(failure) => {
+                debug!(error = chain(&failure), "the library will be counted again");
+                (self.is_count_due, self.next_count) = (true, now + SCAN_DATABASE_RETRY_INTERVAL);
+                if matches!(failure, Error::Library(_)) { Ok(()) } else { Err(failure) }
+            }
+        }
+    }
+}
