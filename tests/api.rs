@@ -48,13 +48,27 @@ fn files_are_filtered_by_every_parameter() {
     assert_eq!(list("?status=ok"), ["one.mkv", "two.mkv"]);
     assert_eq!(list("?status=missing&extension=MKV"), ["gone.mkv"]);
     assert_eq!(list("?extension=mp4"), ["broken.mp4"]);
-    assert_eq!(list("?codec=h264&status=ok&text=TWO"), ["two.mkv"]);
+    assert_eq!(list("?codec=h264&status=ok&path_contains=TWO"), ["two.mkv"]);
     assert_eq!(list("?language=jpn"), Vec::<String>::new());
-    assert_eq!(list("?language=ger&text=/one"), ["one.mkv"]);
-    assert_eq!(list("?text=%25"), Vec::<String>::new(), "a percent sign is a percent sign");
+    assert_eq!(list("?language=ger&path_contains=/one"), ["one.mkv"]);
+    assert_eq!(list("?path_contains=%25"), Vec::<String>::new(), "a percent sign is a percent sign");
     let directory = sandbox.path("films/b");
     let directory = directory.to_str().expect("UTF-8");
     assert_eq!(list(&format!("?directory={directory}/&status=ok")), ["two.mkv"]);
+}
+
+#[test]
+fn older_names_of_parameters_are_accepted() {
+    let (_sandbox, daemon) = serve();
+    assert_eq!(names(&get(&daemon, "/api/v1/files?text=TWO")), ["two.mkv"]);
+    for list in ["files", "jobs"] {
+        let first = get(&daemon, &format!("/api/v1/{list}?limit=1"));
+        assert_eq!(first["next"], first["next_cursor"]);
+        let cursor = first["next"].to_string();
+        let page = |name: &str| get(&daemon, &format!("/api/v1/{list}?{name}={}", cursor.trim_matches('"')));
+        assert_eq!(page("after"), page("cursor"));
+        assert_ne!(page("after"), get(&daemon, &format!("/api/v1/{list}")));
+    }
 }
 
 #[test]
@@ -63,17 +77,17 @@ fn pages_follow_one_another() {
     let mut seen = Vec::new();
     let mut after = 0;
     loop {
-        let page = get(&daemon, &format!("/api/v1/files?limit=1&after={after}"));
+        let page = get(&daemon, &format!("/api/v1/files?limit=1&cursor={after}"));
         seen.extend(names(&page));
-        let Some(next) = page["next"].as_i64() else { break };
+        let Some(next) = page["next_cursor"].as_i64() else { break };
         after = next;
     }
     seen.sort();
     assert_eq!(seen, ["broken.mp4", "gone.mkv", "one.mkv", "two.mkv"]);
     let first = get(&daemon, "/api/v1/jobs?limit=1");
-    let next = first["next"].as_str().expect("another");
-    let second = get(&daemon, &format!("/api/v1/jobs?limit=1&after={next}"));
-    assert!(second["next"].is_null());
+    let next = first["next_cursor"].as_str().expect("another");
+    let second = get(&daemon, &format!("/api/v1/jobs?limit=1&cursor={next}"));
+    assert!(second["next_cursor"].is_null());
     assert!(
         first["jobs"][0]["created_at"].as_str() > second["jobs"][0]["created_at"].as_str(),
         "newest first"
@@ -98,7 +112,7 @@ fn one_file_has_its_tracks() {
     for path in [
         "/api/v1/files/999",
         "/api/v1/jobs/none",
-        "/api/v1/jobs?after=none",
+        "/api/v1/jobs?cursor=none",
         "/api/v1/files/x",
         "/api/v1",
         "/api/v1/files/",
@@ -200,14 +214,14 @@ fn unknown_and_bad_parameters_are_named() {
         ("/api/v1/files?limit=0", "limit"),
         ("/api/v1/files?limit=1001", "limit"),
         ("/api/v1/files?limit=ten", "limit"),
-        ("/api/v1/files?after=-1", "after"),
-        ("/api/v1/files?after=99999999999999999999", "after"),
+        ("/api/v1/files?cursor=-1", "cursor"),
+        ("/api/v1/files?after=99999999999999999999", "cursor"),
         ("/api/v1/files?status=fine", "status"),
         ("/api/v1/files?codec=", "codec"),
         ("/api/v1/files?codec=a&codec=b", "codec"),
         ("/api/v1/files?text=%FF", "text"),
-        ("/api/v1/files?text=%00", "text"),
-        ("/api/v1/files?text=one%00", "text"),
+        ("/api/v1/files?text=%00", "path_contains"),
+        ("/api/v1/files?path_contains=one%00", "path_contains"),
         ("/api/v1/files?sort=size", "sort"),
         ("/api/v1/files?status", "status"),
         ("/api/v1/files/1?full=1", "full"),

@@ -325,7 +325,7 @@ fn requests_beyond_those_that_may_wait_for_the_library_are_told_at_once() {
         // Only where none has got its turn for 100 ms.
         std::thread::sleep(Duration::from_millis(150));
         let answer = judge(Some(daemon.client()), "/api/v1/files", 503)?;
-        assert!(answer.body.contains("requests or more wait for the library"), "{answer:?}");
+        assert!(answer.body.contains("32 requests wait for the database"), "{answer:?}");
         assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
         Ok(())
     });

@@ -1,6 +1,9 @@
 //! Parses parameters. If any is unknown, repeated or invalid, the answer is 400 and names all of them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+use percent_encoding::percent_decode_str;
 
 use super::answer::Refusal;
 use crate::library::files::{Status as FileStatus, listing as files};
@@ -35,7 +38,7 @@ impl Parameters {
                         parameters.problems.push(format!("{name}: given more than once"));
                     }
                 }
-                None => parameters.problems.push(format!("{name}: not valid percent-encoding of UTF-8")),
+                None => parameters.problems.push(format!("{name}: not percent-encoded UTF-8")),
             }
         }
         parameters
@@ -43,6 +46,12 @@ impl Parameters {
 
     fn take(&mut self, name: &str) -> Option<String> {
         self.values.remove(name)
+    }
+
+    /// Takes `name`, or else the parameter by its older name, which stays accepted until 1.0.
+    fn take_renamed(&mut self, name: &str, older: &str) -> Option<String> {
+        let older = self.take(older);
+        self.take(name).or(older)
     }
 
     fn problem(&mut self, name: &str, wanted: &str) {
@@ -58,8 +67,11 @@ impl Parameters {
     }
 
     /// Takes text to search for. A pattern of SQLite ends at a NUL, so text with a NUL would match more than it should.
-    fn take_pattern(&mut self, name: &str) -> Option<String> {
-        let value = self.take_text(name)?;
+    fn take_pattern(&mut self, name: &str, older: &str) -> Option<String> {
+        let value = self.take_renamed(name, older)?;
+        if value.is_empty() {
+            self.problem(name, "must not be empty");
+        }
         if value.contains('\0') {
             self.problem(name, "text without a NUL");
         }
@@ -119,16 +131,16 @@ pub(super) fn files(mut parameters: Parameters) -> Result<(files::Filter, i64, u
             "" => "/".to_owned(),
             bare => bare.to_owned(),
         }),
-        text: parameters.take_pattern("text"),
+        path_contains: parameters.take_pattern("path_contains", "text"),
     };
     let limit = parameters.take_limit();
-    let after = parameters.take("after").map_or(Some(0), |value| number::<i64>(&value));
-    if after.is_none() {
-        parameters.problem("after", "the number in `next` of the previous page");
+    let cursor = parameters.take_renamed("cursor", "after").map_or(Some(0), |value| number::<i64>(&value));
+    if cursor.is_none() {
+        parameters.problem("cursor", "the number in `next_cursor` of the previous page");
     }
-    let known = ["status", "extension", "codec", "language", "directory", "text", "limit", "after"];
+    let known = ["status", "extension", "codec", "language", "directory", "path_contains", "limit", "cursor"];
     parameters.finish(&known)?;
-    Ok((filter, after.unwrap_or_default(), limit))
+    Ok((filter, cursor.unwrap_or_default(), limit))
 }
 
 /// Parses the query of `/jobs`.
@@ -138,15 +150,18 @@ pub(super) fn jobs(mut parameters: Parameters) -> Result<(jobs::Filter, Option<S
         job_type: parameters.take_one_of("type", &JOB_TYPES),
     };
     let limit = parameters.take_limit();
-    let after = parameters.take_word("after");
-    parameters.finish(&["status", "type", "limit", "after"])?;
-    Ok((filter, after, limit))
+    let cursor = parameters.take_renamed("cursor", "after");
+    if cursor.as_ref().is_some_and(|cursor| cursor.is_empty() || cursor.chars().count() > WORD) {
+        parameters.problem("cursor", "the value of `next_cursor` of the previous page");
+    }
+    parameters.finish(&["status", "type", "limit", "cursor"])?;
+    Ok((filter, cursor, limit))
 }
 
 /// Decodes a part of a path.
 pub(super) fn decode_path(part: &str) -> Result<String, Refusal> {
-    percent_decode(part.as_bytes())
-        .ok_or_else(|| Refusal::parameter(format!("{part}: not valid percent-encoding of UTF-8")))
+    let decoded = percent_decode_str(part).decode_utf8().map(Cow::into_owned);
+    decoded.map_err(|_| Refusal::parameter(format!("{part}: not percent-encoded UTF-8")))
 }
 
 /// Digits only: no sign, no space.
@@ -154,24 +169,7 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// Decodes a name or a value of a query, in which a plus is a space.
+/// Decodes a name or a value of a query, in which a plus is a space; `None` if it is not UTF-8.
 fn decode(text: &str) -> Option<String> {
-    percent_decode(text.replace('+', " ").as_bytes())
-}
-
-/// Decodes percent-encoding (RFC 3986, section 2.1); `None` if it is malformed or not UTF-8.
-fn percent_decode(mut rest: &[u8]) -> Option<String> {
-    let mut bytes = Vec::with_capacity(rest.len());
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let (hex, after) = rest.split_at_checked(2)?;
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        bytes.push(digit(hex[0])? << 4 | digit(hex[1])?);
-        rest = after;
-    }
-    String::from_utf8(bytes).ok()
+    percent_decode_str(&text.replace('+', " ")).decode_utf8().ok().map(Cow::into_owned)
 }

@@ -25,7 +25,7 @@ pub struct Filter {
     /// The file lies directly in this directory.
     pub directory: Option<String>,
     /// The path contains this, whatever the case of ASCII letters.
-    pub text: Option<String>,
+    pub path_contains: Option<String>,
 }
 
 /// A row of `files`.
@@ -80,8 +80,16 @@ pub struct Details {
 pub struct Page {
     /// At most as many as were asked for; where rows had to be examined one by one, perhaps fewer.
     pub files: Vec<File>,
-    /// What to give as `after` for the next page; `None` when there is none.
+    /// The `cursor` of the next page; `None` on the last one.
+    pub next_cursor: Option<i64>,
+    /// The same by its older name, until 1.0.
     pub next: Option<i64>,
+}
+
+impl Page {
+    fn new(files: Vec<File>, next: Option<i64>) -> Self {
+        Self { files, next_cursor: next, next }
+    }
 }
 
 const COLUMNS: &str = "id, path, filename, directory, extension, size_bytes, modified_at, content_hash,
@@ -105,7 +113,7 @@ fn query(filter: &Filter, after: i64, limit: u32) -> (String, Vec<Box<dyn ToSql>
     condition(&format!("{track} codec = ?)"), filter.codec.clone());
     // The plus keeps SQLite from the index on languages, which holds half of all tracks under `und`.
     condition(&format!("{track} +language = ?)"), filter.language.clone());
-    condition("path LIKE ? ESCAPE '\\'", filter.text.as_deref().map(contains));
+    condition("path LIKE ? ESCAPE '\\'", filter.path_contains.as_deref().map(contains));
     sql.push_str(" ORDER BY id LIMIT ?");
     values.push(Box::new(limit));
     (sql, values)
@@ -114,8 +122,8 @@ fn query(filter: &Filter, after: i64, limit: u32) -> (String, Vec<Box<dyn ToSql>
 /// The last id that a page after `after` examines. An index that gives the rows in order needs no end, as long
 /// as no other condition makes it pass over rows.
 fn window_end(filter: &Filter, after: i64) -> i64 {
-    let Filter { status, codec, language, text, .. } = filter;
-    let passes_over = [status, codec, language, text].into_iter().any(Option::is_some);
+    let Filter { status, codec, language, path_contains, .. } = filter;
+    let passes_over = [status, codec, language, path_contains].into_iter().any(Option::is_some);
     let indexes = usize::from(filter.directory.is_some()) + usize::from(filter.extension.is_some());
     if passes_over || indexes > 1 { after.saturating_add(WINDOW) } else { i64::MAX }
 }
@@ -133,11 +141,11 @@ pub fn page(conn: &Connection, filter: &Filter, after: i64, limit: u32) -> rusql
     if files.len() > limit as usize {
         files.truncate(limit as usize);
         let next = files.last().map(|file| file.id);
-        return Ok(Page { files, next });
+        return Ok(Page::new(files, next));
     }
     let end = window_end(filter, after);
     let last: Option<i64> = conn.query_one("SELECT max(id) FROM files", [], |row| row.get(0))?;
-    Ok(Page { files, next: last.filter(|last| *last > end).map(|_| end) })
+    Ok(Page::new(files, last.filter(|last| *last > end).map(|_| end)))
 }
 
 /// One file.
@@ -233,7 +241,7 @@ mod tests {
                 false,
             ),
             (Filter { status: some(), ..Filter::default() }, by_id.to_owned(), true),
-            (Filter { text: some(), ..Filter::default() }, by_id.to_owned(), true),
+            (Filter { path_contains: some(), ..Filter::default() }, by_id.to_owned(), true),
             (Filter { codec: some(), ..Filter::default() }, format!("{by_id}; {track}"), true),
             (Filter { language: some(), ..Filter::default() }, format!("{by_id}; {track}"), true),
         ] {
@@ -253,7 +261,7 @@ mod tests {
                 codec: on(2),
                 language: on(3),
                 directory: on(4),
-                text: on(5),
+                path_contains: on(5),
             };
             let (plan, _) = page_plan(&filter);
             assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{filter:?}: {plan}");

@@ -38,7 +38,9 @@ pub struct Job {
 pub struct Page {
     /// At most as many as were asked for; where a type was asked for, perhaps fewer.
     pub jobs: Vec<Job>,
-    /// What to give as `after` for the next page; `None` when there is none.
+    /// The `cursor` of the next page; `None` on the last one.
+    pub next_cursor: Option<String>,
+    /// The same by its older name, until 1.0.
     pub next: Option<String>,
 }
 
@@ -82,11 +84,12 @@ pub fn page(
     let Some(start) = start else { return Ok(None) };
     let mut statement = conn.prepare(&query(filter))?;
     let mut rows = statement.query(params![start, filter.status])?;
-    let mut page = Page { jobs: Vec::new(), next: None };
+    let mut page = Page { jobs: Vec::new(), next_cursor: None, next: None };
     let (mut examined, mut last) = (0, None);
     while let Some(row) = rows.next()? {
         if page.jobs.len() >= limit as usize || examined >= WINDOW {
-            page.next = last;
+            page.next.clone_from(&last);
+            page.next_cursor = last;
             break;
         }
         examined += 1;
