@@ -1,10 +1,9 @@
-//! The library file (SQLite, schema version 7): created, opened, locked, checked, read and written here.
-//! All SQL of the project is in this folder. Imports [`crate::base`] alone, knows no async and no HTTP.
+//! The database (SQLite, schema version 7): created, opened, locked, checked, read and written here. All SQL of the project
+//! is in this folder. Imports only [`crate::base`], and no async or HTTP.
 //!
-//! [`open`] is the way in and refuses whatever is not clearly ours; [`check`] is the stranger's look that
-//! the daemon's health rests on; [`lock`] lets one daemon at it and tells others where that one listens;
-//! [`files`] and [`jobs`] are its rows; [`mod@backup`] copies it and puts a copy back. This file is what all of them stand on: one [`Library`], its reads, its writes
-//! and its end.
+//! [`open`] opens it and refuses what is not clearly ours. [`check`] is the health check. [`lock`] admits one daemon and
+//! records where that daemon listens. [`files`] and [`jobs`] are its rows. [`mod@backup`] copies it and restores a copy. This
+//! file holds what all of them use: one [`Library`], its reads, its writes and its close.
 
 pub mod backup;
 pub mod check;
@@ -64,7 +63,7 @@ const SHORTEST: u64 = 512;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another file is at the path: what was going on belongs to the one before. The next check adopts it.
-    #[error("another library has taken the place of {}: begin anew", .0.display())]
+    #[error("the content of {} was replaced by another program", .0.display())]
     Replaced(PathBuf),
     /// No file is at the path, or none that can be reached.
     #[error("the library {} cannot be reached", path.display())]
@@ -102,15 +101,15 @@ pub enum Error {
         /// What was found.
         detail: String,
     },
-    /// The caller was told to stop while waiting.
-    #[error("told to stop while waiting for the library")]
+    /// The caller cancelled while waiting.
+    #[error("cancelled while waiting for the database")]
     Cancelled,
-    /// Anything that SQLite says.
+    /// Any other error of SQLite.
     #[error("the library {}: SQLite failed", path.display())]
     Sqlite {
         /// The library.
         path: PathBuf,
-        /// What it said.
+        /// Its error.
         source: rusqlite::Error,
     },
 }
@@ -156,11 +155,11 @@ struct State {
     /// The log at the last call of [`Library::tidy`], and the one that it last tried to bring in.
     log_seen: Option<Stamp>,
     log_tried: Option<Stamp>,
-    /// Why the last look found it unusable: work that failed meanwhile begins again once it is back.
+    /// Why the last check found it unusable: work that failed meanwhile begins again once it is usable.
     lost: Option<Reason>,
-    /// What the log held at the last look, where another program has the library open.
+    /// The frames of the log at the last check, if another program has the database open.
     frames: Option<check::Frames>,
-    /// Why the last session was given up: until the next check has looked, nothing is written.
+    /// Why the last session was abandoned: until the next check nothing is written.
     let_go: Option<LetGo>,
     evidence: Evidence,
 }
@@ -293,8 +292,7 @@ impl Library {
         self.lock.as_ref()
     }
 
-    /// What tells one state of the library from another without opening it: it changes with every commit.
-    /// `None` when the library cannot be reached.
+    /// Identifies the state of the database without opening it: changes with every commit. `None` if it cannot be reached.
     #[must_use]
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         let library = Stamp::at(&self.path)?;
@@ -308,8 +306,8 @@ impl Library {
         self.state().generation
     }
 
-    /// Runs `work` in one read transaction on a connection of its own; again from its start, when the library was
-    /// locked or someone came between.
+    /// Runs `work` in one read transaction on a connection of its own. Repeats it from its start if the database was locked or
+    /// written meanwhile.
     ///
     /// # Errors
     /// [`Error::Unreachable`] when there is no file at the path; [`Error::Busy`] or [`Error::Cancelled`] when `retry`
@@ -329,7 +327,7 @@ impl Library {
                 .reader
                 .read(DATABASE_ATTEMPT_TIMEOUT, |connection| work(&connection.unchecked_transaction()?));
             found.map_err(|source| {
-                // What was read while the file changed says nothing of the file.
+                // An error of a read during which the file changed is no evidence.
                 let is_still = Stamp::at(&self.path) == Some(before);
                 if is_busy(&source) || connection::is_shut(&source) || !is_still {
                     Failure::Temporary(self.unnoted(source))
@@ -344,7 +342,7 @@ impl Library {
     ///
     /// # Errors
     /// As [`Self::read`]; [`Error::ReadOnly`] when the library was opened without roots; [`Error::Replaced`] when another
-    /// program changed the file meanwhile (what was written is then lost, and the work must begin anew);
+    /// program changed the file meanwhile (the write is lost, and the work must start again);
     /// [`Error::Damaged`].
     pub fn write<T>(
         &self,
@@ -395,7 +393,7 @@ impl Library {
         Error::Sqlite { path: self.path.clone(), source }
     }
 
-    /// The one place where an error of SQLite becomes one of ours: what it says of the database itself reaches the check.
+    /// Converts an error of SQLite. Only here: evidence of damage in it is recorded for the check.
     fn failed(&self, source: rusqlite::Error) -> Error {
         if self.is_closed() {
             return Error::Closed(self.path.clone());

@@ -160,14 +160,14 @@ pub const API_COUNT_RETRY_INTERVAL: Duration = s(1);
 // The scanner: what is scanned when.
 
 /// The engine reads queued jobs, and checks the heartbeats of running scans, at this interval.
-pub const SCHEDULER_POLL_INTERVAL: Duration = s(1);
+pub const SCAN_ENGINE_POLL_INTERVAL: Duration = s(1);
 /// The engine pauses for this long between two rounds, also when something is due already.
-pub const SCHEDULER_MIN_INTERVAL: Duration = ms(10);
+pub const SCAN_ENGINE_MIN_INTERVAL: Duration = ms(10);
 /// The engine's thread waits this long for a locked database.
-pub const SCHEDULER_BUSY_TIMEOUT: Duration = ms(200);
+pub const SCAN_ENGINE_BUSY_TIMEOUT: Duration = ms(200);
 /// At a stop, the engine waits this long for scans to record their end.
-pub const SCHEDULER_STOP_TIMEOUT: Duration = ms(800);
-/// At a stop, the scanner waits this long for the engine: longer than [`SCHEDULER_STOP_TIMEOUT`], and less than a
+pub const SCAN_ENGINE_STOP_TIMEOUT: Duration = ms(800);
+/// At a stop, the scanner waits this long for the engine: longer than [`SCAN_ENGINE_STOP_TIMEOUT`], and less than a
 /// second.
 pub const SCANNER_STOP_TIMEOUT: Duration = ms(950);
 /// Until the next scan after a failure of the database.

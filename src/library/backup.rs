@@ -1,7 +1,7 @@
-//! Backups: [`back_up`] copies a library into one complete file, [`restore()`] puts such a file in the library's place.
+//! Backups: [`back_up`] copies a database into one complete file, [`restore()`] replaces a database by such a file.
 //!
-//! Both make the new file in a [`Draft`] beside its place, check all of it, write it to disk and then rename it. So a crash
-//! leaves the old state or the new one.
+//! Both create the new file in a [`Draft`] in the directory of its destination, check all of it, write it to disk and then
+//! rename it. So a crash leaves the old state or the new one.
 //!
 //! A backup is a `VACUUM INTO`: one consistent state, whatever is written meanwhile. It copies tables and indexes
 //! alike, so the `integrity_check` of the copy also finds damage of the library, and holds no lock on it.
@@ -45,7 +45,7 @@ pub enum Error {
         /// Why, and what to do.
         problem: String,
     },
-    /// The library does not hold together.
+    /// The database is damaged.
     #[error(
         "error[library-damaged]: cannot back up {}: it is damaged ({problem}). Restore an earlier backup, or save what can be \
          saved with `sqlite3 {} .recover`",
@@ -65,10 +65,10 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
-    /// No room.
+    /// The disk is full.
     #[error("error[disk-full]: cannot write {}: the disk is full. Free some space", .0.display())]
     DiskFull(PathBuf),
-    /// A program that has the old library open would damage the new one.
+    /// A program that has the old database open would damage the new one.
     #[error(
         "error[library-in-use]: cannot replace {}: {} has it open. End that program",
         path.display(),
@@ -77,10 +77,10 @@ pub enum Error {
     InUse {
         /// The library.
         path: PathBuf,
-        /// Its process, where the kernel tells.
+        /// Its process, if the kernel reports it.
         pid: Option<u32>,
     },
-    /// The library's place cannot be written.
+    /// The path of the database cannot be written.
     #[error("error[library-path]: cannot replace {}: {problem}", path.display())]
     Place {
         /// The library.
@@ -91,7 +91,7 @@ pub enum Error {
     /// The library cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The caller was told to stop.
+    /// The caller cancelled.
     #[error("interrupted")]
     Cancelled,
 }
@@ -278,7 +278,7 @@ struct Examined {
 /// What is wrong with a copy.
 enum Flaw {
     Mismatch(Mismatch),
-    /// What `integrity_check` says first.
+    /// The first message of `integrity_check`.
     Damaged(String),
     Sqlite(rusqlite::Error),
 }
@@ -289,8 +289,7 @@ impl From<rusqlite::Error> for Flaw {
     }
 }
 
-/// Checks all of a copy that nobody else can open. A log beside it is brought into it, or undone, as SQLite does at
-/// every opening.
+/// Checks all of a copy that no other program can open. SQLite applies a log beside it, or rolls it back.
 fn examine(copy: &Path, cancel: &CancellationToken) -> Result<Examined, Flaw> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(copy, flags)?;

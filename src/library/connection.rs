@@ -29,15 +29,15 @@ const MTIME_GRANULARITY: Duration = Duration::from_secs(3);
 /// Times that a file is read which changes meanwhile.
 const TRIES: u32 = 5;
 
-/// Instructions of SQLite's virtual machine between two looks at the clock: some tenths of a millisecond.
+/// Instructions of SQLite's virtual machine between two checks of the time: some tenths of a millisecond.
 const INSTRUCTIONS: i32 = 20_000;
 
 /// Reads without a trace: `library.db` and `-wal` stay as they are, and no file appears beside them.
 ///
-/// An ordinary read-only connection to a WAL library makes a `-wal` and a `-shm`, cannot remove them again, and so
-/// may leave the library's owner with files of ours that he cannot write. So where nobody has such a library
-/// open (there is no `-wal`), it is read as `immutable`, and what was read counts only if still nobody has it open
-/// afterwards. Everywhere else the connection is an ordinary one, which sees the locks of others.
+/// An ordinary read-only connection to a WAL database creates a `-wal` and a `-shm` and cannot remove them again. The owner
+/// of the database may then be unable to write these files. So a database without a `-wal`, which no program has open, is
+/// read as `immutable`; the result counts only if there is no `-wal` afterwards. Otherwise the connection is an ordinary
+/// one, which observes the locks of other programs.
 #[derive(Debug)]
 pub(super) struct Reader {
     path: PathBuf,
@@ -61,10 +61,10 @@ impl Reader {
         Arc::clone(&self.opened)
     }
 
-    /// Runs `work` on a new connection, which waits at most `busy` for a lock; where someone comes between, again.
+    /// Runs `work` on a new connection, which waits at most `busy` for a lock. Repeats it if another program wrote meanwhile.
     ///
     /// # Errors
-    /// What SQLite says; BUSY where the file changes all the time.
+    /// Of SQLite; BUSY if the file changes all the time.
     pub(super) fn read<T>(
         &self,
         busy: Duration,
@@ -74,7 +74,7 @@ impl Reader {
             match self.read_without_locks(busy, &mut work) {
                 Sight::Valid(found) => return found,
                 Sight::NotAllowed => return work(&mut self.open(self.path.as_os_str(), busy)?),
-                // Not an ordinary connection: it would leave a `-wal` beside a file that nobody has open.
+                // An ordinary connection would leave a `-wal` beside a file that no program has open.
                 Sight::Outdated => {}
             }
         }
@@ -95,7 +95,7 @@ impl Reader {
         }
     }
 
-    /// As [`Self::read`], but `None` where someone came between: for what takes long.
+    /// As [`Self::read`], but `None` if another program wrote meanwhile: for long reads.
     pub(super) fn read_still<T>(
         &self,
         busy: Duration,
@@ -119,8 +119,8 @@ impl Reader {
             work(&mut self.open(&immutable(&self.path), busy)?)
         };
         if is_read_only(&self.path) && self.is_complete() {
-            // Nobody can write here, and SQLite could make no `-shm`. Somebody may through another mount, though:
-            // what looks wrong is looked at again with locks.
+            // No program can write here, and SQLite could not create a `-shm`. But a program may write through another mount:
+            // after an error the read is repeated with locks.
             return look(work).map_or(Sight::NotAllowed, |found| Sight::Valid(Ok(found)));
         }
         if self.wal.exists() || !diagnose::directory_writable(directory(&self.path)) {
@@ -135,8 +135,8 @@ impl Reader {
         }
     }
 
-    /// What lies in `library.db`, whatever a `-wal` or a `-journal` has to say of it: for a look at a file that cannot be
-    /// read otherwise without writing to it.
+    /// Reads the main file alone, without its `-wal` or `-journal`: for a file that cannot be read otherwise without
+    /// writing to it.
     pub(super) fn read_as_it_is<T>(
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
@@ -144,8 +144,8 @@ impl Reader {
         work(&mut self.open(&immutable(&self.path), Duration::ZERO)?)
     }
 
-    /// Whether `library.db` alone is the whole library: what lies in a `-wal` or a `-journal` counts too, and
-    /// `immutable` would not look into them and show a state that never was.
+    /// Whether the main file alone is the whole database. `immutable` ignores a `-wal` and a `-journal`, and would show a
+    /// state that never existed.
     fn is_complete(&self) -> bool {
         let empty = |file: &Path| std::fs::metadata(file).map_or(true, |found| found.len() == 0);
         empty(&self.wal) && empty(&companion(&self.path, "-journal"))
@@ -155,7 +155,7 @@ impl Reader {
     fn wal_stamp(&self) -> Option<Stamp> {
         let found = std::fs::metadata(&self.path).ok()?;
         let stamp = Stamp::of(&found);
-        // Not held while the disk is asked: one that hangs must not hold up who would time out by himself.
+        // Not held during disk I/O: a hung disk must not block callers that would time out by themselves.
         let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let is_wal = match known {
             Some((of, is_wal)) if of == stamp => is_wal,
@@ -171,8 +171,7 @@ impl Reader {
         is_wal.then_some(stamp)
     }
 
-    /// Whether the file says that it is in WAL mode, learnt without making a `-wal`: without locks SQLite cannot use
-    /// one, and refuses (<https://www.sqlite.org/uri.html>, `nolock`).
+    /// Whether the file is in WAL mode, without creating a `-wal`: without locks SQLite cannot use WAL, and refuses (<https://www.sqlite.org/uri.html>, `nolock`).
     fn is_wal(&self) -> rusqlite::Result<bool> {
         let connection = self.open(&uri(&self.path, "nolock=1"), Duration::ZERO)?;
         let looked = connection.query_row("SELECT 1 FROM sqlite_master LIMIT 1", [], |_| Ok(()));
@@ -194,7 +193,7 @@ impl Reader {
     /// be there.
     ///
     /// Closing it leaves the log and the main file as they are, unless [`close_clean`] does it: a checkpoint at the close
-    /// would write into whatever content lies at the path by then.
+    /// would write into the content that is at the path by then.
     pub(super) fn open_writer(&self) -> rusqlite::Result<Connection> {
         let connection = self.open_untouched()?;
         connection.pragma_update(None, "foreign_keys", true)?;
@@ -300,7 +299,7 @@ fn uri(path: &Path, parameter: &str) -> OsString {
     uri.into()
 }
 
-/// Whether SQLite could use the library and what lies beside it for `what`, as far as modes and lists tell.
+/// Whether modes and access lists allow `what` for the database and its companions.
 pub(super) fn all_allow(what: Access, path: &Path) -> bool {
     ["", "-wal", "-shm", "-journal"].into_iter().all(|suffix| {
         match accessat(CWD, companion(path, suffix), what, AtFlags::EACCESS) {
@@ -321,7 +320,7 @@ pub(super) fn is_shut(error: &rusqlite::Error) -> bool {
         && !is_unfinished(error)
 }
 
-/// A journal lies there that only a connection that writes may undo: its writer died, or is about to come back.
+/// A hot journal exists, which only a connection that writes may roll back.
 pub(super) fn is_unfinished(error: &rusqlite::Error) -> bool {
     error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
 }

@@ -1,8 +1,8 @@
 //! Rows of `files` and `tracks`: what a scan looks up is here, what it records in [`writer`]; [`listing`] and
 //! [`statistics`] are for people.
 //!
-//! Every function takes the connection or transaction it works in; who opens it, for how long, and what
-//! happens when the library is busy is not known here. Nothing here ever deletes a row of `files`.
+//! Every function takes the connection or transaction that it uses; opening it and retries are not done here. Nothing here
+//! deletes a row of `files`.
 
 pub mod listing;
 pub mod statistics;
@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 use super::lenient::{exact_text, unsigned};
 use crate::base::timestamp::Timestamp;
 
-/// What `files.scan_status` says.
+/// The values of `files.scan_status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Known, not read yet.
@@ -99,7 +99,7 @@ pub struct Known {
     pub path: String,
     /// Bytes.
     pub size: u64,
-    /// `None` when the stored text is no time.
+    /// `None` if the stored text is not a time.
     pub modified: Option<Timestamp>,
     /// `files.scan_status`
     pub status: Status,

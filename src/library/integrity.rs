@@ -1,11 +1,11 @@
-//! What is known against the database: errors that SQLite reported anywhere, and the results of `integrity_check`. The one
-//! place where such evidence is kept; [`Library::check`] turns it into the verdict.
+//! Evidence of damage: errors that SQLite reported anywhere, and the results of `integrity_check`. Only this module keeps such
+//! evidence; [`Library::check`] reports it.
 //!
 //! CORRUPT and NOTADB count until `integrity_check` passes on the same content, or other content is adopted. IOERR counts until
-//! the next check. A full disk, and a lack of memory or descriptors, say nothing of the database.
+//! the next check. A full disk, and a lack of memory or descriptors, are no evidence.
 //!
 //! `integrity_check` runs table by table in the background, on connections of its own, at a tenth of a core, and leaves as
-//! soon as a writer waits. `quick_check` would not do: it does not compare tables with their indexes, and passes databases
+//! soon as a writer waits. `quick_check` is not sufficient: it does not compare tables with their indexes, and passes databases
 //! that a copy has mixed.
 
 use std::path::Path;
@@ -118,7 +118,7 @@ enum Outcome {
 }
 
 impl Library {
-    /// Notes what an error of SQLite says of the database.
+    /// Records an error of SQLite as evidence, if it is one.
     pub(super) fn note_error(&self, error: &rusqlite::Error) {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
@@ -356,8 +356,8 @@ impl Library {
     }
 }
 
-/// Whether an error of the disk only means that there is no room: on the disk, for the index of a log above all, or in
-/// memory. The scanner warns of that, and it says nothing of the database.
+/// Whether an I/O error only means that the disk (for the index of a log) or the memory is full. The scanner warns of that, and
+/// it is no evidence of damage.
 pub(super) fn is_for_lack(path: &Path, error: &rusqlite::Error) -> bool {
     let for_lack = [
         ffi::SQLITE_IOERR_NOMEM,
@@ -370,7 +370,7 @@ pub(super) fn is_for_lack(path: &Path, error: &rusqlite::Error) -> bool {
             && diagnose::is_full(path::directory(path)))
 }
 
-/// What `integrity_check` says first, without its headings.
+/// The first message of `integrity_check`, without its headings.
 fn first_line(answer: &str) -> &str {
     answer.lines().find(|line| !line.starts_with("***")).unwrap_or(answer)
 }

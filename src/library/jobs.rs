@@ -21,7 +21,7 @@ use crate::base::timestamp::Timestamp;
 /// The value of `by` in `policy_json` that makes a row ours.
 pub const BY: &str = "vpo-serve";
 
-/// What `jobs.status` says.
+/// The values of `jobs.status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Waits to be taken.
@@ -32,7 +32,7 @@ pub enum Status {
     Completed,
     /// Could not, for the reason in `error_message`.
     Failed,
-    /// Was told to stop, or taken back.
+    /// Cancelled, or withdrawn before it began.
     Cancelled,
 }
 
@@ -92,7 +92,7 @@ pub enum Reason {
     Settings,
     /// The scan before did not come to its end.
     Again,
-    /// The root is back, looks different, or what troubled it seems to be over.
+    /// The root is back, has changed, or its issue may be over.
     RootChanged,
     /// Another library has taken the place of the one before.
     LibraryReplaced,
@@ -124,7 +124,7 @@ impl Reason {
 /// What a scan was asked to do, as `policy_json` records it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
-    /// Who asked and who may take it: [`BY`].
+    /// The program that asked and may take it: [`BY`].
     by: String,
     /// Why the scan was made: the word of a [`Reason`], or whatever another program has put there.
     #[serde(default)]
@@ -156,7 +156,7 @@ pub struct Queued {
     pub options: Options,
 }
 
-/// Where a job of ours stands, for who follows it.
+/// The state of a job of ours, for a process that follows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// `status`
@@ -180,7 +180,7 @@ impl Standing {
 /// Queues a scan of `path` under the id `id`.
 ///
 /// # Errors
-/// What SQLite reports.
+/// Of SQLite.
 pub fn queue(conn: &Connection, id: &str, path: &str, options: &Options) -> rusqlite::Result<()> {
     conn.execute(
         "INSERT INTO jobs (id, file_path, job_type, status, policy_json, created_at)
@@ -190,7 +190,7 @@ pub fn queue(conn: &Connection, id: &str, path: &str, options: &Options) -> rusq
     Ok(())
 }
 
-/// A queued row that says it is ours.
+/// A queued row that is marked as ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// A scan.
@@ -218,7 +218,7 @@ impl Request {
 /// Our queued rows by priority, those of one priority in the order in which they were inserted.
 ///
 /// # Errors
-/// What SQLite reports.
+/// Of SQLite.
 pub fn queued(conn: &Connection) -> rusqlite::Result<Vec<Request>> {
     let mut statement = conn.prepare(QUEUED)?;
     let mut rows = statement.query([])?;
@@ -249,7 +249,7 @@ const QUEUED: &str = "SELECT id, file_path, policy_json FROM jobs
 /// to take.
 ///
 /// # Errors
-/// What SQLite reports.
+/// Of SQLite.
 pub fn begin(conn: &Connection, job: &Queued, queued: bool, pid: u32) -> rusqlite::Result<bool> {
     let now = Timestamp::now();
     let changed = if queued {
@@ -272,7 +272,7 @@ pub fn begin(conn: &Connection, job: &Queued, queued: bool, pid: u32) -> rusqlit
 /// Heartbeat and progress of a running job; `false` when it is no longer called running.
 ///
 /// # Errors
-/// What SQLite reports.
+/// Of SQLite.
 pub fn progress(conn: &Connection, id: &str, percent: f64, progress: &str) -> rusqlite::Result<bool> {
     let changed = conn.execute(
         "UPDATE jobs SET progress_percent = ?2, progress_json = ?3, worker_heartbeat = ?4
@@ -289,14 +289,14 @@ pub enum End {
     Completed,
     /// It could not, for this reason.
     Failed(String),
-    /// It was told to stop, for this reason.
+    /// It was cancelled, for this reason.
     Cancelled(String),
 }
 
 /// The end of a job.
 ///
 /// # Errors
-/// What SQLite reports.
+/// Of SQLite.
 pub fn end(conn: &Connection, id: &str, end: &End, summary: Option<&str>) -> rusqlite::Result<()> {
     let (status, error) = match end {
         End::Completed => (Status::Completed, None),
@@ -312,10 +312,10 @@ pub fn end(conn: &Connection, id: &str, end: &End, summary: Option<&str>) -> rus
     Ok(())
 }
 
-/// Takes a job back that is still queued; one that runs goes on.
+/// Withdraws a job that is still queued; a running one continues.
 ///
 /// # Errors
-/// What SQLite reports.
+/// Of SQLite.
 pub fn withdraw(conn: &Connection, id: &str, reason: &str) -> rusqlite::Result<()> {
     conn.execute(
         "UPDATE jobs SET status = ?2, error_message = ?3, completed_at = ?4 WHERE id = ?1 AND status = 'queued'",
@@ -331,14 +331,14 @@ pub struct Running {
     pub id: String,
     /// `worker_pid`
     pub pid: Option<u32>,
-    /// `worker_heartbeat`. That it changes shows that the scan goes on; its value depends on the clock of the writer.
+    /// `worker_heartbeat`. A change shows that the scan is alive; the value depends on the clock of the writer.
     pub heartbeat: Option<String>,
 }
 
 /// The newest of our scans that are called running.
 ///
 /// # Errors
-/// What SQLite reports.
+/// Of SQLite.
 pub fn running(conn: &Connection) -> rusqlite::Result<Vec<Running>> {
     let mut statement = conn.prepare(RUNNING)?;
     let rows = statement.query_map([BY], |row| {
@@ -357,10 +357,10 @@ const RUNNING: &str = "SELECT id, worker_pid, worker_heartbeat FROM jobs
     ORDER BY rowid DESC LIMIT 16";
 
 /// Marks every scan of ours that is still called running as failed, and returns how many. Only while holding the lock:
-/// then whoever ran them is dead.
+/// then the processes that ran them have ended.
 ///
 /// # Errors
-/// What SQLite reports.
+/// Of SQLite.
 pub fn fail_abandoned(conn: &Connection) -> rusqlite::Result<usize> {
     conn.execute(
         "UPDATE jobs SET status = 'failed', completed_at = ?1,
@@ -375,7 +375,7 @@ pub fn fail_abandoned(conn: &Connection) -> rusqlite::Result<usize> {
 /// Where the job `id` stands; `None` when there is no such row.
 ///
 /// # Errors
-/// What SQLite reports.
+/// Of SQLite.
 pub fn standing(conn: &Connection, id: &str) -> rusqlite::Result<Option<Standing>> {
     conn.query_row(
         "SELECT status, progress_json, error_message, summary_json FROM jobs WHERE id = ?1",

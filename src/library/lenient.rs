@@ -1,5 +1,5 @@
 //! Columns that another program may have filled with anything. SQLite holds a value to its column's type only where it
-//! can convert it, so a path may be a BLOB, or text that is no UTF-8: one such row must not stop whoever reads many.
+//! can convert it, so a path may be a BLOB, or text that is not UTF-8. One such row must not fail a read of many.
 //! And how a time is written into a column.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -7,7 +7,7 @@ use rusqlite::{Row, ToSql};
 
 use crate::base::timestamp::Timestamp;
 
-/// Text, with U+FFFD for what is no UTF-8; a number in decimal; `None` for NULL, a BLOB, and a column that is not there.
+/// Text, with U+FFFD for bytes that are not UTF-8; a number in decimal; `None` for NULL, a BLOB, and a missing column.
 pub(super) fn text(row: &Row<'_>, column: usize) -> Option<String> {
     match row.get_ref(column).ok()? {
         ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
@@ -32,7 +32,7 @@ pub(super) fn integer(row: &Row<'_>, column: usize) -> Option<i64> {
     row.get(column).ok()
 }
 
-/// What is counted or measured. What is no such number, a negative one for example, differs from every real one.
+/// A count or a size. Any other value, for example a negative one, differs from every real one.
 pub(super) fn unsigned(row: &Row<'_>, column: usize) -> u64 {
     integer(row, column).and_then(|number| u64::try_from(number).ok()).unwrap_or(u64::MAX)
 }

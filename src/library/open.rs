@@ -1,12 +1,11 @@
-//! How a library is opened: looked at before anything is touched, created where there has never been one,
-//! locked, recognised, and refused with what was found, why, and what to do.
+//! Opens a database: examines the path, creates a database where there has never been one, locks it and verifies it, or
+//! refuses with the cause and the fix.
 //!
-//! The order matters. *Look*: what is at the path, by stat(2) alone. *Create*, only where neither the library nor
-//! a trace of a lost one is there: made whole under a temporary name and then given its own without replacing
-//! anything, so that a crash leaves a library or none. *Lock*, only now: so a lock file without a library
-//! always means a lost one. *Recognise*, through a connection that only reads; what nobody has ever locked is
-//! recognised before that as well, so that no lock file appears beside another program's database. *Convert* to WAL,
-//! with roots.
+//! The order matters. *Examine* the path by stat(2) alone. *Create* only if neither the database nor a trace of a lost one
+//! exists: complete in a draft directory, then renamed without replacing anything, so that a crash leaves a database or
+//! none. *Lock* only then: so a lock file without a database always means a lost one. *Verify* the content through a
+//! connection that only reads ([`recognise`]); a database without a lock file is also verified before it is locked, so that
+//! no lock file appears beside another program's database. *Convert* it to WAL mode, if there are roots.
 
 mod create;
 mod error;
@@ -54,12 +53,11 @@ pub struct Options<'a> {
 }
 
 impl Library {
-    /// Opens the library at `path` for a daemon (or a scan in the foreground): creates it where there has never
-    /// been one, and locks it. Waits up to 1 s for another daemon to go and up to 10 s for a neighbour's lock,
-    /// and checks `cancel` in between.
+    /// Opens the database at `path` for a daemon (or a scan in the foreground): creates it where there has never been one, and
+    /// locks it. Waits up to 1 s for another daemon to exit and up to 10 s for a lock of another program, until `cancel`.
     ///
     /// # Errors
-    /// Whatever is not clearly a library that we may use; it is then left as it was.
+    /// If it is not clearly a library that we may use. It is then unchanged.
     pub fn open(path: &Path, options: Options<'_>, cancel: &CancellationToken) -> Result<Self, OpenError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let found = look(&path).map_err(|error| unless_held(error, options.runtime_directory))?;
@@ -115,7 +113,7 @@ impl Library {
         Ok(library)
     }
 
-    /// Opens a library that is there only for reading, without a lock: for a look while a daemon may run.
+    /// Opens an existing database for reading, without the lock: a daemon may run.
     ///
     /// # Errors
     /// As [`Self::open`]; nothing is ever created.
@@ -127,8 +125,8 @@ impl Library {
         Self::begin(path, None, false, cancel)
     }
 
-    /// Opens a library that another process has locked, to leave word for it (a queued job): without a lock and
-    /// without converting anything.
+    /// Opens a database that another process has locked, to queue a job for that process: without the lock, and without a
+    /// conversion.
     ///
     /// # Errors
     /// As [`Self::view`].
@@ -288,8 +286,8 @@ impl Library {
             debug!("the log that was left adds nothing to the database");
             return Ok(());
         }
-        // It is not as the daemon has left it. That a checkpoint was cut short cannot be told from the row that the log builds
-        // on: a backup may have that row, and other rows of other programs. Such a checkpoint left pages that do not fit.
+        // The file changed after the daemon left it. The row that the log continues does not show whether a checkpoint was cut
+        // short: a backup may have that row too, and other rows of other programs.
         let is_partial = record.is_none();
         let main = self.reader.read_as_it_is(|connection| Row::read(connection));
         let log = self.reader.read(DATABASE_ATTEMPT_TIMEOUT, |connection| Row::read(connection));
@@ -304,8 +302,8 @@ impl Library {
         let is_sound_alone = self.reader.read_as_it_is(is_sound).unwrap_or(false);
         let is_sound_with_log = relation != Relation::Foreign
             && self.reader.read(DATABASE_ATTEMPT_TIMEOUT, is_sound).unwrap_or(false);
-        // A log without our row, of another program or of a scan that was queued, of which nothing is in the file: it says
-        // nothing of the file it was written for, which changed after it: most likely a backup was put there.
+        // A log without our row (of another program, or of a queued scan) of which nothing is in the file, and the file changed
+        // after it: most likely a backup was copied over the file.
         let is_older = now.is_some_and(|now| log::is_older(&self.path, now));
         let is_foreign = is_same_row && record.is_some() && is_older && relation == Relation::Adds;
         debug!(
@@ -344,7 +342,7 @@ fn wait_until_still(
         let stamp = Stamp::of(&found);
         let is_ours = record.as_ref().is_some_and(|record| record.stamp == stamp);
         let age = found.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
-        // A time in the future says nothing.
+        // A time in the future cannot be used.
         let is_still = is_ours || age.is_none_or(|age| age >= DATABASE_START_DEBOUNCE) || lock.is_none();
         if is_still { Ok(stamp) } else { Err(Failure::Temporary(Ok(stamp))) }
     };
@@ -384,8 +382,8 @@ fn look(path: &Path) -> Result<Option<Metadata>, OpenError> {
     }
 }
 
-/// A lost library whose daemon still runs: whoever removed that daemon's lock file, as one is told to where a
-/// library is lost for good, would get a second daemon.
+/// A lost database whose daemon still runs is reported as in use. Without its lock file, which the hint for a lost database
+/// says to delete, a second daemon could start.
 fn unless_held(error: OpenError, runtime_directory: Option<&Path>) -> OpenError {
     match error {
         OpenError::Lost { path, beside } => match lock::held(&path, runtime_directory) {
@@ -408,7 +406,7 @@ enum Recognised {
     Unfinished,
 }
 
-/// Looks inside, through a connection that only reads.
+/// Verifies the content, through a connection that only reads.
 fn recognise(reader: &Reader, path: &Path, cancel: &CancellationToken) -> Result<Recognised, OpenError> {
     let found = Retry::new(cancel).run(path, || {
         reader
@@ -428,7 +426,7 @@ fn recognise(reader: &Reader, path: &Path, cancel: &CancellationToken) -> Result
             Ok(Recognised::Whole)
         }
         Ok(Err(mismatch)) => Err(OpenError::NotOurs { path: path.to_owned(), mismatch }),
-        // Whoever undoes writes. So what lies there must be ours by what can be read of it as it is.
+        // Rolling back a hot journal modifies the file, so verify the schema first, without applying the journal.
         Err(Error::Sqlite { source, .. }) if connection::is_unfinished(&source) => {
             match reader.read_as_it_is(|connection| schema::verify(connection)) {
                 Ok(Ok(())) => Ok(Recognised::Unfinished),
@@ -440,7 +438,7 @@ fn recognise(reader: &Reader, path: &Path, cancel: &CancellationToken) -> Result
     }
 }
 
-/// Has SQLite undo what a program that died has left half written, as any program that may write does.
+/// Rolls back the unfinished write of a program that died, as every SQLite program that may write does.
 fn undo(reader: &Reader, path: &Path, cancel: &CancellationToken) -> Result<(), OpenError> {
     let sqlite = |source| failure(path, source);
     Retry::new(cancel)
@@ -453,7 +451,7 @@ fn undo(reader: &Reader, path: &Path, cancel: &CancellationToken) -> Result<(), 
     Ok(())
 }
 
-/// What an error means for someone who wants to open.
+/// The reason to refuse, for an error.
 fn refused(path: &Path, error: Error) -> OpenError {
     match error {
         Error::Sqlite { source, .. } => refusal(path, source),
@@ -461,7 +459,7 @@ fn refused(path: &Path, error: Error) -> OpenError {
     }
 }
 
-/// What an error of SQLite means for someone who wants to open.
+/// The reason to refuse, for an error of SQLite.
 fn refusal(path: &Path, source: rusqlite::Error) -> OpenError {
     let directory = directory(path);
     let path = path.to_owned();

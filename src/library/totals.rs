@@ -25,7 +25,7 @@ pub struct Count {
     pub began: Instant,
 }
 
-/// Counts to the end; anew when another library takes the place of this one.
+/// Counts to the end. Starts again if other content is adopted.
 ///
 /// # Errors
 /// As [`Library::read`], but for [`Error::Busy`]: it waits for a locked library until `cancel`.

@@ -25,7 +25,7 @@ use super::schedule::{Action, Event, Schedule, Scope};
 use super::state::ScanState;
 use super::watch::{self, WatchEvent, Watching};
 use super::{Context, Error, Settings, chain, close_abandoned, discover, hash_pass, new_job_id};
-use crate::base::times::{SCHEDULER_BUSY_TIMEOUT, SCHEDULER_POLL_INTERVAL, SCHEDULER_STOP_TIMEOUT};
+use crate::base::times::{SCAN_ENGINE_BUSY_TIMEOUT, SCAN_ENGINE_POLL_INTERVAL, SCAN_ENGINE_STOP_TIMEOUT};
 use crate::base::timestamp::Timestamp;
 use crate::library::files::statistics::Depth;
 use crate::library::jobs::{self, End, history};
@@ -71,7 +71,7 @@ impl Engine {
                 let settings = settings.borrow_and_update().clone();
                 self.take(Event::Settings(settings));
             }
-            if last_tick.is_none_or(|at| at.elapsed() >= SCHEDULER_POLL_INTERVAL) {
+            if last_tick.is_none_or(|at| at.elapsed() >= SCAN_ENGINE_POLL_INTERVAL) {
                 last_tick = Some(Instant::now());
                 let beats = self.jobs.iter().map(|job| (job.id, job.progress.beat())).collect();
                 self.take(Event::Tick { generation: self.library.generation(), beats });
@@ -262,7 +262,7 @@ impl Engine {
 
     /// Waits a moment for scans to record how far they came.
     fn end(mut self, inbox: &Receiver<Event>) {
-        let deadline = Instant::now() + SCHEDULER_STOP_TIMEOUT;
+        let deadline = Instant::now() + SCAN_ENGINE_STOP_TIMEOUT;
         while !self.jobs.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(event) = inbox.recv_timeout(left) else {
@@ -283,7 +283,7 @@ fn warn_left_behind(scanned_root: Option<&Path>) {
 }
 
 fn retry() -> Retry<'static> {
-    Retry::within(SCHEDULER_BUSY_TIMEOUT)
+    Retry::within(SCAN_ENGINE_BUSY_TIMEOUT)
 }
 
 /// Lowers the priority of this thread; on Linux the nice value is the thread's own.

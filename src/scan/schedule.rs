@@ -36,7 +36,7 @@ use super::root::{Look, Offline, RecoverySignal};
 use super::state::{Counts, Problem, ScanState};
 use super::watch::WatchEvent;
 use super::{Error, Settings, chain};
-use crate::base::times::{SCHEDULER_MIN_INTERVAL, SCHEDULER_POLL_INTERVAL};
+use crate::base::times::{SCAN_ENGINE_MIN_INTERVAL, SCAN_ENGINE_POLL_INTERVAL};
 use crate::base::timestamp::Timestamp;
 use crate::library;
 use crate::library::files::statistics::Totals;
@@ -58,7 +58,7 @@ const COUNT_PAUSES: u32 = 10;
 pub(super) enum Event {
     /// The settings to follow from now on.
     Settings(Settings),
-    /// Comes once every [`SCHEDULER_POLL_INTERVAL`].
+    /// Comes once every [`SCAN_ENGINE_POLL_INTERVAL`].
     Tick {
         /// [`library::Library::generation`]
         generation: u64,
@@ -214,8 +214,8 @@ impl Schedule {
         let is_free = self.requests.may_start() && self.running.is_empty() && self.are_all_looked_at();
         let may_begin = |due: &Instant| *due > now || is_free;
         let due = self.roots.iter().filter_map(Root::next_due).filter(may_begin).min();
-        due.map_or(SCHEDULER_POLL_INTERVAL, |due| due.saturating_duration_since(now))
-            .clamp(SCHEDULER_MIN_INTERVAL, SCHEDULER_POLL_INTERVAL)
+        due.map_or(SCAN_ENGINE_POLL_INTERVAL, |due| due.saturating_duration_since(now))
+            .clamp(SCAN_ENGINE_MIN_INTERVAL, SCAN_ENGINE_POLL_INTERVAL)
     }
 
     /// The state to publish, without the progress of what runs.

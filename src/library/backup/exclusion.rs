@@ -24,7 +24,7 @@ pub(super) struct Exclusion {
     _file: File,
 }
 
-/// Who has a lock already, where the kernel tells.
+/// The process that holds a lock, if the kernel reports it.
 pub(super) type Occupant = Option<u32>;
 
 impl Exclusion {

@@ -1,12 +1,12 @@
-//! Putting a new file in the place of a library, so that at no moment the log of one can be taken for that of the other.
+//! Replaces a database file so that at no moment the log of one file can be applied to the other.
 //!
-//! A log (`-wal`, a hot `-journal`) belongs to the file that it lies beside only by name. Two names cannot be changed at
-//! once, so where the old library has a log, the library is moved away first: a crash in between leaves no library,
-//! which VPO reports as lost, rather than a new library with an old log. Without a log one rename(2) does it, and there is a
-//! whole library at every moment.
+//! A log (`-wal`, a hot `-journal`) belongs to a file only by its name. Two files cannot be renamed at once. So if the old
+//! database has a log, the old database is moved away first: a crash in between leaves no database, which VPO reports as
+//! lost, and never a new database with an old log. Without a log one rename(2) is enough, and a complete database exists at
+//! every moment.
 //!
 //! No SQLite program may have the old file open: when it closes, it removes the `-wal` by name. So all of SQLite's locks on
-//! it are held meanwhile. Only for the daemon it is not needed: it lets go of a file that was replaced.
+//! it are held meanwhile. The daemon is excepted: it closes a file that was replaced.
 
 use std::fs::Metadata;
 use std::io;
@@ -28,10 +28,10 @@ use crate::library::lock::{self, Found, Holder, Lock, LockError};
 use crate::library::path::directory;
 use crate::library::{OpenError, path};
 
-/// What the library from before is called, after its own name.
+/// Appended to the name of the old database.
 const KEPT: &str = ".before-restore-";
 
-/// What became of the library before.
+/// What became of the old database.
 pub(super) struct Replaced {
     pub(super) kept: Option<PathBuf>,
     pub(super) aside: Vec<PathBuf>,
@@ -42,7 +42,8 @@ pub(super) struct Replaced {
 enum Standing {
     /// A daemon (or `vpo scan`) holds the lock.
     Daemon(Holder),
-    /// None can start: the lock is ours, or there is no lock file, so that a daemon that starts reads one of the two files.
+    /// None can start: this process holds the lock, or there is no lock file, so that a daemon that starts reads one of the two
+    /// files.
     NoDaemon { _lock: Option<Box<Lock>> },
 }
 
@@ -107,7 +108,7 @@ fn exchange(
         let linked = free_name(database, |kept| rustix::fs::link(database, kept));
         if let Ok(kept) = linked {
             if exclusion.is_some() {
-                // What is left is empty, or the log's index, which SQLite makes anew.
+                // The rest is empty, or the log's index, which SQLite creates again.
                 set_aside(database, None).map_err(failed)?;
             }
             return match rustix::fs::rename(draft.file(), database) {
@@ -185,8 +186,8 @@ fn exclude(
     })
 }
 
-/// Takes the names of what lies beside a library from it: the logs get names beside `kept`, by which SQLite finds them
-/// there, or without it names that say what they are. The log's index and empty files are removed.
+/// Renames the companions of a database: the logs get the name of `kept`, by which SQLite finds them there, or without it names
+/// that describe them. Removes the log's index and empty files.
 fn set_aside(database: &Path, kept: Option<&Path>) -> Result<Vec<PathBuf>, Errno> {
     let mut aside = Vec::new();
     for suffix in ["-wal", "-journal", "-shm"] {

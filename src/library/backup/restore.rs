@@ -1,8 +1,8 @@
-//! Restoring: the backup is copied byte for byte, with a log that lies beside it, into a draft in the library's directory,
-//! checked there and put in the library's place.
+//! Restores a backup: copies it byte for byte, with a log beside it, into a draft in the directory of the database, checks it
+//! there and replaces the database.
 //!
-//! A copy of the bytes, not `VACUUM INTO`: SQLite would need a `-shm` beside the backup to read its log, could not undo a
-//! hot journal at all, and a backup on a read-only disk could not be read.
+//! `VACUUM INTO` cannot be used: SQLite would need a `-shm` beside the backup to read its log, could not roll back a hot
+//! journal, and could not read a backup on a read-only disk.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read};
@@ -24,7 +24,7 @@ use crate::library::lock::Holder;
 use crate::library::path::{companion, directory};
 use crate::library::{OpenError, SHORTEST, diagnose, path};
 
-/// Bytes that are copied between two looks whether to stop.
+/// Bytes that are copied between two checks for cancellation.
 const CHUNK: u64 = 16 << 20;
 
 /// How to restore.
@@ -102,7 +102,7 @@ pub fn restore(
     Ok(Restored { path: database, bytes, files: copied.files, kept, aside, daemon, took: start.elapsed() })
 }
 
-/// Refuses what is no backup by stat(2) alone: opening a pipe would block.
+/// Refuses what cannot be a backup, by stat(2) alone: opening a pipe would block.
 fn check_backup(backup: &Path, database: &Path) -> Result<(), Error> {
     let unusable = |problem: String| Err(Error::Unusable { path: backup.to_owned(), problem });
     let found = match std::fs::metadata(backup) {

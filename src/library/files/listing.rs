@@ -1,7 +1,7 @@
 //! Files as the API lists them: filters, pages, one file with its tracks.
 //!
 //! A page is bounded whatever the filter and however large the library: it either follows an index that holds
-//! the filter and the order, or examines [`WINDOW`] rows by their ids and says where to go on.
+//! the filter and the order, or examines [`WINDOW`] rows by their ids and returns a cursor.
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params_from_iter};
 use serde::Serialize;
@@ -133,7 +133,7 @@ fn window_end(filter: &Filter, after: i64) -> i64 {
 /// # Errors
 /// What SQLite reports.
 pub fn page(conn: &Connection, filter: &Filter, after: i64, limit: u32) -> rusqlite::Result<Page> {
-    // One more than wanted tells whether there are more.
+    // One more than wanted shows whether there are more.
     let (sql, values) = query(filter, after, limit.saturating_add(1));
     let mut statement = conn.prepare(&sql)?;
     let mut files =

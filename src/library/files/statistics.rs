@@ -26,7 +26,7 @@ const MOST_TRACKS: i64 = 1000;
 /// How much is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Files by what their own rows say.
+    /// Files by their own rows.
     Files,
     /// Their tracks, too.
     Tracks,
@@ -72,7 +72,7 @@ pub struct Overview {
 /// Files that have something in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Group {
-    /// What; `None` where the library does not say.
+    /// The value; `None` where it is not recorded.
     pub name: Option<String>,
     /// The kind of track, where it is about tracks.
     #[serde(skip_serializing_if = "Option::is_none")]

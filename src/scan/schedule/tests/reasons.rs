@@ -185,18 +185,18 @@ fn without_random_numbers_a_scan_is_put_off() {
 #[test]
 fn wakeup_is_at_the_next_due_scan() {
     let mut world = World::at_rest(watched(&["/a"]));
-    assert_eq!(world.schedule.next_wakeup(world.now), SCHEDULER_POLL_INTERVAL);
+    assert_eq!(world.schedule.next_wakeup(world.now), SCAN_ENGINE_POLL_INTERVAL);
     world.watch(1, WatchEvent::Changed(vec!["/a/b".into()]));
-    assert_eq!(world.schedule.next_wakeup(world.now), SCHEDULER_POLL_INTERVAL);
+    assert_eq!(world.schedule.next_wakeup(world.now), SCAN_ENGINE_POLL_INTERVAL);
     let almost = world.now + Duration::from_millis(1900);
     assert_eq!(world.schedule.next_wakeup(almost), Duration::from_millis(100));
     world.wait(2);
-    assert_eq!(world.schedule.next_wakeup(world.now), SCHEDULER_MIN_INTERVAL);
+    assert_eq!(world.schedule.next_wakeup(world.now), SCAN_ENGINE_MIN_INTERVAL);
     world.scan().expect("a scan");
     world.watch(1, WatchEvent::Started);
     assert_eq!(
         world.schedule.next_wakeup(world.now),
-        SCHEDULER_POLL_INTERVAL,
+        SCAN_ENGINE_POLL_INTERVAL,
         "the end of the scan is an event"
     );
 }
