@@ -28,7 +28,7 @@ use read_pool::ReadPool;
 
 /// The state of a root.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Root {
+pub(crate) struct Root {
     /// The directory.
     pub path: PathBuf,
     /// `ok` or `warn`.
@@ -46,7 +46,7 @@ pub struct Root {
 }
 
 /// All routes. `roots` returns the state of the roots.
-pub fn routes(
+pub(crate) fn routes(
     library: Arc<Library>,
     roots: impl Fn() -> Vec<Root> + Send + Sync + 'static,
 ) -> BoxedFilter<(Response,)> {

@@ -2,13 +2,13 @@
 //! and databases.
 
 pub mod address;
-pub mod descriptors;
+pub(crate) mod descriptors;
 pub mod error;
-pub mod log;
-pub mod random;
-pub mod reply;
-pub mod retry;
-pub mod signals;
-pub mod text;
+pub(crate) mod log;
+pub(crate) mod random;
+pub(crate) mod reply;
+pub(crate) mod retry;
+pub(crate) mod signals;
+pub(crate) mod text;
 pub mod times;
 pub mod timestamp;

@@ -15,7 +15,7 @@ use argh::{ArgsInfo, FromArgValue, FromArgs};
 use crate::config::Layer;
 use crate::config::keys::keys;
 
-pub use parse::{Parsed, parse};
+pub(crate) use parse::{Parsed, parse};
 
 /// Video Policy Orchestrator: records the video files of a home library and reports its own health.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, PartialEq)]
@@ -31,7 +31,6 @@ struct Vpo {
 /// A command with its arguments.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, PartialEq)]
 #[argh(subcommand)]
-#[expect(missing_docs, reason = "the arguments of each variant are documented")]
 pub enum Command {
     Serve(ServeArgs),
     Healthcheck(HealthcheckArgs),

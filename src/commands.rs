@@ -2,14 +2,14 @@
 //!
 //! Only [`serve`] may name daemon, library and scan together.
 
-pub mod backup;
-pub mod config;
-pub mod healthcheck;
-pub mod inspect;
-pub mod output;
-pub mod restore;
-pub mod scan;
-pub mod serve;
+pub(crate) mod backup;
+pub(crate) mod config;
+pub(crate) mod healthcheck;
+pub(crate) mod inspect;
+pub(crate) mod output;
+pub(crate) mod restore;
+pub(crate) mod scan;
+pub(crate) mod serve;
 
 use std::process::ExitCode;
 

@@ -5,16 +5,16 @@
 //! log, because it runs before logging is set up: it returns its warnings. It reads the process environment
 //! only through the [`Environment`] that it is given, so that tests can pass another one.
 
-pub mod environment;
+pub(crate) mod environment;
 pub mod error;
 mod file;
 pub mod keys;
-pub mod layer;
-pub mod origin;
+pub(crate) mod layer;
+pub(crate) mod origin;
 mod paths;
 mod resolve;
 mod shown;
-pub mod value;
+pub(crate) mod value;
 mod variables;
 
 use std::net::{IpAddr, Ipv4Addr};

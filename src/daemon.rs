@@ -3,9 +3,9 @@
 //!
 //! `http` uses `health` and `metrics`. The others use only [`crate::base`].
 
-pub mod backoff;
+pub(crate) mod backoff;
 pub mod health;
-pub mod http;
-pub mod metrics;
-pub mod notify;
-pub mod signals;
+pub(crate) mod http;
+pub(crate) mod metrics;
+pub(crate) mod notify;
+pub(crate) mod signals;

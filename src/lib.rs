@@ -25,15 +25,15 @@
 //!
 //! Dependencies go one way, which `tests/architecture.rs` verifies.
 
-pub mod api;
+pub(crate) mod api;
 pub mod base;
-pub mod cli;
+pub(crate) mod cli;
 pub mod commands;
 pub mod config;
 pub mod daemon;
 pub mod library;
 pub mod media;
-pub mod scan;
+pub(crate) mod scan;
 pub mod telemetry;
 
 use std::ffi::OsString;

@@ -5,12 +5,12 @@
 //! records where that daemon listens. [`files`] and [`jobs`] are its rows. [`mod@backup`] copies it and restores a copy. This
 //! file holds what all of them use: one [`Library`], its reads, its writes and its close.
 
-pub mod backup;
-pub mod check;
+pub(crate) mod backup;
+pub(crate) mod check;
 mod connection;
 mod diagnose;
 mod draft;
-pub mod file_system;
+pub(crate) mod file_system;
 pub mod files;
 mod gate;
 mod identity;
@@ -19,12 +19,12 @@ pub mod jobs;
 mod lenient;
 pub mod lock;
 mod log;
-pub mod open;
+pub(crate) mod open;
 mod overwrites;
 mod path;
 pub mod schema;
 mod session;
-pub mod sqlite;
+pub(crate) mod sqlite;
 pub mod totals;
 
 use std::path::{Path, PathBuf};

@@ -6,38 +6,38 @@
 //! scanned, and [`engine`] carries that out and publishes a [`state::ScanState`].
 
 mod compare;
-pub mod debounce;
-pub mod discover;
+pub(crate) mod debounce;
+pub(crate) mod discover;
 mod engine;
-pub mod hash;
-pub mod hash_pass;
-pub mod job;
+pub(crate) mod hash;
+pub(crate) mod hash_pass;
+pub(crate) mod job;
 mod name;
-pub mod overlap;
+pub(crate) mod overlap;
 mod plan;
-pub mod progress;
+pub(crate) mod progress;
 mod read;
-pub mod root;
+pub(crate) mod root;
 mod scanner;
 mod schedule;
-pub mod state;
+pub(crate) mod state;
 mod store;
 mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use job::{Context, Report, Summary, Task};
-pub use scanner::Scanner;
-pub use state::ScanState;
+pub(crate) use job::{Context, Report, Summary, Task};
+pub(crate) use scanner::Scanner;
+pub(crate) use state::ScanState;
 
 use crate::base::random;
-pub use crate::library::sqlite::chain;
+pub(crate) use crate::library::sqlite::chain;
 use crate::library::{self, Library, Retry, jobs};
 
 /// What a scanner is told to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Absolute paths of directories.
     pub roots: Vec<PathBuf>,
     /// Watch them with inotify.
@@ -52,7 +52,7 @@ pub struct Settings {
 
 /// Why a scan ended before its end.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The root is not what it should be.
     #[error("the root {} {why}", root.display())]
     Offline {
@@ -116,7 +116,7 @@ pub enum Error {
 impl Error {
     /// A stable word for checks and metrics.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Offline { why, .. } => why.code(),
             Self::Overlaps { .. } => "overlaps",
@@ -136,7 +136,7 @@ impl Error {
 ///
 /// # Errors
 /// [`Error::Random`]
-pub fn new_job_id() -> Result<String, Error> {
+pub(crate) fn new_job_id() -> Result<String, Error> {
     random::uuid().map_err(Error::Random)
 }
 
@@ -145,6 +145,6 @@ pub fn new_job_id() -> Result<String, Error> {
 ///
 /// # Errors
 /// The library could not be written.
-pub fn close_abandoned(library: &Library, retry: Retry<'_>) -> Result<usize, library::Error> {
+pub(crate) fn close_abandoned(library: &Library, retry: Retry<'_>) -> Result<usize, library::Error> {
     library.write(retry, |tx| jobs::fail_abandoned(tx))
 }

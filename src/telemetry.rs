@@ -8,8 +8,8 @@
 //!
 //! Imports only [`crate::base`].
 
-pub mod format;
-pub mod writer;
+pub(crate) mod format;
+pub(crate) mod writer;
 
 use std::error::Error;
 use std::ffi::OsStr;

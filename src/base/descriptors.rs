@@ -54,12 +54,12 @@ impl Shortage {
 ///
 /// # Errors
 /// As `open`.
-pub fn open<T>(open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+pub(crate) fn open<T>(open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     SHORTAGE.open(open)
 }
 
 /// Waits for a shortage.
-pub async fn shortage() {
+pub(crate) async fn shortage() {
     SHORTAGE.reported.notified().await;
 }
 

@@ -8,7 +8,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 ///
 /// # Errors
 /// The sandbox (seccomp) of the process does not allow getrandom.
-pub fn bytes<const N: usize>() -> io::Result<[u8; N]> {
+pub(crate) fn bytes<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     // The kernel gives so few bytes at once or not at all.
     if getrandom(&mut bytes, GetRandomFlags::empty())? == N {
@@ -22,7 +22,7 @@ pub fn bytes<const N: usize>() -> io::Result<[u8; N]> {
 ///
 /// # Errors
 /// As [`bytes`].
-pub fn uuid() -> io::Result<String> {
+pub(crate) fn uuid() -> io::Result<String> {
     let mut id = u128::from_be_bytes(bytes()?);
     id = id & !(0xF << 76) | 4 << 76;
     id = id & !(0b11 << 62) | 0b10 << 62;

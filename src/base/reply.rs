@@ -9,7 +9,7 @@ use warp::reply::Response;
 use super::text::to_json;
 
 /// A reply whose body is JSON already.
-pub fn from_json<T>(status: StatusCode, body: T) -> Response
+pub(crate) fn from_json<T>(status: StatusCode, body: T) -> Response
 where
     warp::http::Response<T>: Reply,
 {
@@ -21,13 +21,13 @@ where
 
 /// An error; 503 asks the client to try again after a second.
 #[must_use]
-pub fn error(status: StatusCode, message: &str) -> Response {
+pub(crate) fn error(status: StatusCode, message: &str) -> Response {
     problem(status, &json!({ "error": message }))
 }
 
 /// An error with a code that programs can act on.
 #[must_use]
-pub fn coded(status: StatusCode, code: &str, message: &str) -> Response {
+pub(crate) fn coded(status: StatusCode, code: &str, message: &str) -> Response {
     problem(status, &json!({ "code": code, "error": message }))
 }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The pause before a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interval {
+pub(crate) enum Interval {
     /// Always the same.
     Constant(Duration),
     /// Doubled with each retry.
@@ -30,7 +30,7 @@ pub enum Interval {
 impl Interval {
     /// The pause after `waited`, when `retries` have been made.
     #[must_use]
-    pub fn pause(self, waited: Duration, retries: u32) -> Duration {
+    pub(crate) fn pause(self, waited: Duration, retries: u32) -> Duration {
         match self {
             Self::Constant(pause) => pause,
             Self::Doubling { first, longest } => {
@@ -43,7 +43,7 @@ impl Interval {
 
 /// How long, how often and at which intervals an attempt is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryPolicy {
+pub(crate) struct RetryPolicy {
     /// The pause before each retry.
     pub interval: Interval,
     /// No retry begins later than this; `None`: no limit.
@@ -54,7 +54,7 @@ pub struct RetryPolicy {
 
 /// Why an attempt failed.
 #[derive(Debug)]
-pub enum Failure<E> {
+pub(crate) enum Failure<E> {
     /// The next attempt may succeed.
     Temporary(E),
     /// No attempt will.
@@ -63,7 +63,7 @@ pub enum Failure<E> {
 
 /// Why there is no further attempt.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Stopped<E> {
+pub(crate) enum Stopped<E> {
     /// The last one failed for good.
     Failed(E),
     /// The policy's limit is reached; the last failure.
@@ -75,19 +75,19 @@ pub enum Stopped<E> {
 impl RetryPolicy {
     /// At constant intervals, without a limit.
     #[must_use]
-    pub const fn every(interval: Duration) -> Self {
+    pub(crate) const fn every(interval: Duration) -> Self {
         Self { interval: Interval::Constant(interval), timeout: None, retries: None }
     }
 
     /// The same, for `timeout` at most.
     #[must_use]
-    pub const fn within(self, timeout: Duration) -> Self {
+    pub(crate) const fn within(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
 
     /// The pause before the next retry; `None` when there is none.
     #[must_use]
-    pub fn next_pause(&self, waited: Duration, retries: u32) -> Option<Duration> {
+    pub(crate) fn next_pause(&self, waited: Duration, retries: u32) -> Option<Duration> {
         let is_over = self.timeout.is_some_and(|timeout| waited >= timeout)
             || self.retries.is_some_and(|most| retries >= most);
         (!is_over).then(|| self.interval.pause(waited, retries))
@@ -97,7 +97,7 @@ impl RetryPolicy {
     ///
     /// # Errors
     /// When `attempt` failed for good, or the wait ended.
-    pub fn run<T, E>(
+    pub(crate) fn run<T, E>(
         self,
         cancel: Option<&CancellationToken>,
         attempt: impl FnMut() -> Result<T, Failure<E>>,
@@ -111,7 +111,7 @@ impl RetryPolicy {
 ///
 /// # Errors
 /// As [`RetryPolicy::run`].
-pub fn run<T, E, const N: usize>(
+pub(crate) fn run<T, E, const N: usize>(
     policies: [RetryPolicy; N],
     cancel: Option<&CancellationToken>,
     attempt: impl FnMut() -> Result<T, Failure<E>>,

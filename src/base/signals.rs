@@ -24,7 +24,7 @@ fn handled() -> SigSet {
 ///
 /// # Errors
 /// Never with these signals, by sigprocmask(2).
-pub fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> io::Result<T> {
+pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> io::Result<T> {
     let signals = handled();
     signals.thread_block()?;
     let done = work();
@@ -34,7 +34,7 @@ pub fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> io::Result<T> {
 
 /// The signal that asked a program to stop, once there was one.
 #[derive(Clone, Debug)]
-pub struct Stop {
+pub(crate) struct Stop {
     code: Arc<AtomicU8>,
     cancel: CancellationToken,
 }
@@ -45,7 +45,7 @@ impl Stop {
     ///
     /// # Errors
     /// No thread could be started.
-    pub fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         let signals = handled();
         signals.thread_block()?;
         let stop = Self { code: Arc::default(), cancel: CancellationToken::new() };
@@ -66,13 +66,13 @@ impl Stop {
 
     /// Cancelled once there was a signal.
     #[must_use]
-    pub fn cancel(&self) -> &CancellationToken {
+    pub(crate) fn cancel(&self) -> &CancellationToken {
         &self.cancel
     }
 
     /// The code to exit with, once there was a signal.
     #[must_use]
-    pub fn code(&self) -> Option<u8> {
+    pub(crate) fn code(&self) -> Option<u8> {
         Some(self.code.load(Ordering::Acquire)).filter(|code| *code != 0)
     }
 }

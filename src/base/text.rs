@@ -12,7 +12,7 @@ use serde::Serialize;
 /// Whether a character can steer a terminal or change the order or line in which text is shown: C0, DEL, C1, line and
 /// paragraph separators, bidirectional marks, embeddings, overrides and isolates, and the byte order mark.
 #[must_use]
-pub fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
@@ -22,7 +22,7 @@ pub fn is_unsafe(c: char) -> bool {
 
 /// Shows text on one line, with every unsafe character as `\n`, `\r`, `\t` or `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
-pub struct Escaped<T>(pub T);
+pub(crate) struct Escaped<T>(pub T);
 
 impl<T: Display> Display for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,11 +51,11 @@ impl<W: Write> Write for Escape<'_, W> {
 
 /// Lines for people. What is written into it (`write!`) is escaped; only [`Text::end_line`] ends a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Text(String);
+pub(crate) struct Text(String);
 
 impl Text {
     /// One whole line.
-    pub fn line(line: impl Display) -> Self {
+    pub(crate) fn line(line: impl Display) -> Self {
         let mut text = Self::default();
         text.push_line(line);
         text
@@ -63,32 +63,32 @@ impl Text {
 
     /// Text that already consists of lines, such as the help: its line feeds stay.
     #[must_use]
-    pub fn from_lines(lines: &str) -> Self {
+    pub(crate) fn from_lines(lines: &str) -> Self {
         let mut text = Self::default();
         lines.lines().for_each(|line| text.push_line(line));
         text
     }
 
     /// Adds a whole line.
-    pub fn push_line(&mut self, line: impl Display) {
+    pub(crate) fn push_line(&mut self, line: impl Display) {
         // Writing to a String fails only where a Display implementation does, and then there is no more to show.
         let _ = write!(self, "{line}");
         self.end_line();
     }
 
     /// Ends the line under way.
-    pub fn end_line(&mut self) {
+    pub(crate) fn end_line(&mut self) {
         self.0.push('\n');
     }
 
     /// Adds the lines of another text.
-    pub fn append(&mut self, other: &Self) {
+    pub(crate) fn append(&mut self, other: &Self) {
         self.0.push_str(&other.0);
     }
 
     /// The text itself.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -103,7 +103,7 @@ impl Write for Text {
 ///
 /// # Errors
 /// When the value cannot be serialised.
-pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
+pub(crate) fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
     let json = serde_json::to_string(value)?;
     // ASCII controls are escaped by serde_json already, all but DEL.
     if json.is_ascii() && !json.contains('\u{7f}') || !json.contains(is_unsafe) {

@@ -10,7 +10,7 @@ use crate::config::error::nearest;
 
 /// The parsed command line.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Parsed {
+pub(crate) enum Parsed {
     /// A command.
     Command(Command),
     /// `--help`, with its text.
@@ -22,7 +22,7 @@ pub enum Parsed {
 /// The command line is invalid (`EX_USAGE`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}; see `vpo{command} --help`")]
-pub struct UsageError {
+pub(crate) struct UsageError {
     what: String,
     /// The command with a leading space; empty if there is none.
     command: String,
@@ -32,7 +32,7 @@ pub struct UsageError {
 ///
 /// # Errors
 /// If argv is not UTF-8, or no command accepts it.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageError> {
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageError> {
     let mut words = Vec::new();
     for arg in args.into_iter().skip(1) {
         words.push(arg.into_string().map_err(|arg| UsageError {

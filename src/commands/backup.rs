@@ -14,7 +14,7 @@ use crate::library::backup::{self, Error};
 
 /// Runs `vpo backup`.
 #[must_use]
-pub fn run(args: &BackupArgs) -> ExitCode {
+pub(crate) fn run(args: &BackupArgs) -> ExitCode {
     let stop = match Stop::listen() {
         Ok(stop) => stop,
         Err(error) => return output::fail(&error, EXIT_FAILURE),

@@ -10,7 +10,7 @@ use crate::config::{Config, Origin, Resolved, Shown};
 
 /// Runs `vpo config`.
 #[must_use]
-pub fn run(args: &ConfigArgs) -> ExitCode {
+pub(crate) fn run(args: &ConfigArgs) -> ExitCode {
     // Reads the token too, so that every problem that prevents a start is reported here.
     match configure(&args.layer(), Config::resolve) {
         Ok(resolved) => output::print(&if args.check { confirmation(&resolved) } else { toml(&resolved) }),

@@ -49,7 +49,7 @@ enum Unhealthy {
 
 /// Runs `vpo healthcheck`.
 #[must_use]
-pub fn run(args: &HealthcheckArgs) -> ExitCode {
+pub(crate) fn run(args: &HealthcheckArgs) -> ExitCode {
     let (sender, receiver) = mpsc::sync_channel(1);
     let (timeout, args) = (args.timeout, args.clone());
     // On a thread, so that the timeout covers a hung network share, the connect and a slow answer. The exit does

@@ -14,7 +14,7 @@ use crate::media::{self, MediaInfo, Track};
 
 /// Runs `vpo inspect`. Reports a file that cannot be read, and continues with the next.
 #[must_use]
-pub fn run(args: &InspectArgs) -> ExitCode {
+pub(crate) fn run(args: &InspectArgs) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     let mut is_first = true;
     for path in &args.files {

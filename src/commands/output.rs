@@ -20,13 +20,13 @@ use crate::telemetry;
 
 /// Writes the result of a command. Returns 0, also if the pipe was closed (by `head`).
 #[must_use]
-pub fn print(text: &Text) -> ExitCode {
+pub(crate) fn print(text: &Text) -> ExitCode {
     write(text.as_str())
 }
 
 /// Writes the result of a command as JSON on one line, as [`print()`].
 #[must_use]
-pub fn print_json(value: &impl Serialize) -> ExitCode {
+pub(crate) fn print_json(value: &impl Serialize) -> ExitCode {
     match to_json(value) {
         Ok(json) => write(&(json + "\n")),
         Err(error) => fail(&error, EXIT_FAILURE),
@@ -48,18 +48,18 @@ fn write(text: &str) -> ExitCode {
 }
 
 /// Writes an error on one line of standard error: `vpo: what: where: what to do`.
-pub fn complain(what: &dyn Display) {
+pub(crate) fn complain(what: &dyn Display) {
     telemetry::complain(what);
 }
 
 /// Writes a warning on one line of standard error.
-pub fn warn(what: &dyn Display) {
+pub(crate) fn warn(what: &dyn Display) {
     complain(&format_args!("warning: {what}"));
 }
 
 /// Writes an error with its causes on one line of standard error, and returns the exit code.
 #[must_use]
-pub fn fail(error: &(dyn Error + 'static), code: u8) -> ExitCode {
+pub(crate) fn fail(error: &(dyn Error + 'static), code: u8) -> ExitCode {
     complain(&chain(error));
     ExitCode::from(code)
 }

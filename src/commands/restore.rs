@@ -15,7 +15,7 @@ use crate::library::backup::{Options, Restored, restore};
 
 /// Runs `vpo restore`.
 #[must_use]
-pub fn run(args: &RestoreArgs) -> ExitCode {
+pub(crate) fn run(args: &RestoreArgs) -> ExitCode {
     let stop = match Stop::listen() {
         Ok(stop) => stop,
         Err(error) => return output::fail(&error, EXIT_FAILURE),

@@ -42,7 +42,7 @@ fn listen(runtime: &Runtime) -> io::Result<Signals> {
 
 /// Runs `vpo scan`.
 #[must_use]
-pub fn run(args: &ScanArgs) -> ExitCode {
+pub(crate) fn run(args: &ScanArgs) -> ExitCode {
     // A scan does not need the token, and its user may not be allowed to read it.
     let config = match configure(&args.layer(), Config::resolve_without_secrets) {
         Ok(resolved) => resolved.config,

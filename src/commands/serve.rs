@@ -88,7 +88,7 @@ type Log = Arc<OnceLock<Telemetry>>;
 
 /// Runs `vpo serve`.
 #[must_use]
-pub fn run(args: &ServeArgs) -> ExitCode {
+pub(crate) fn run(args: &ServeArgs) -> ExitCode {
     let environment = Environment::from_process();
     // Before anything else opens a descriptor or starts a thread. An error is reported when the socket is needed.
     let socket = notify::take_socket(environment.get("LISTEN_PID"), environment.get("LISTEN_FDS"));

@@ -14,7 +14,7 @@ use crate::base::times::{TASK_RESTART_INTERVAL, TASK_RESTART_LONGEST};
 
 /// The failures of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TaskState {
+pub(crate) struct TaskState {
     /// Number of restarts.
     pub restarts: u64,
     /// Why it failed, with all causes, until it is started again.
@@ -23,7 +23,7 @@ pub struct TaskState {
 
 /// Runs `task` until it returns without an error, and publishes its failures. A panic is a failure too. Returns when
 /// `stop` is cancelled during a pause; the task itself must end at `stop`.
-pub async fn run_with_backoff<F, E>(
+pub(crate) async fn run_with_backoff<F, E>(
     state: &watch::Sender<TaskState>,
     stop: &CancellationToken,
     mut task: impl FnMut() -> F,

@@ -15,13 +15,13 @@
 //! - [`auth`], [`hosts`], [`reply`]: the access token; the hosts that a request may name; answers and rejections.
 //! - [`counters`], [`mod@exposition`]: the counters of HTTP; the metrics of the core.
 
-pub mod auth;
-pub mod counters;
-pub mod exposition;
-pub mod hosts;
-pub mod listener;
+pub(crate) mod auth;
+pub(crate) mod counters;
+pub(crate) mod exposition;
+pub(crate) mod hosts;
+pub(crate) mod listener;
 mod reply;
-pub mod routes;
+pub(crate) mod routes;
 
 mod connection;
 mod framing;
@@ -31,10 +31,9 @@ mod service;
 mod socket;
 mod state;
 
-pub use auth::{Policy, Token};
-pub use counters::Counters;
-pub use exposition::exposition;
-pub use hosts::Hosts;
-pub use listener::{BindError, Listener};
-pub use routes::routes;
-pub use server::{Limits, ServeError, serve};
+pub(crate) use auth::{Policy, Token};
+pub(crate) use counters::Counters;
+pub(crate) use exposition::exposition;
+pub(crate) use listener::{BindError, Listener};
+pub(crate) use routes::routes;
+pub(crate) use server::{Limits, ServeError, serve};

@@ -7,11 +7,11 @@ mod process;
 use std::fmt::{self, Write as _};
 
 /// The media type of the format.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Never decreases. Its name ends in `_total`.
     Counter,
     /// May increase and decrease.
@@ -32,18 +32,18 @@ impl Kind {
 
 /// The text of a scrape.
 #[derive(Debug, Default)]
-pub struct Text(String);
+pub(crate) struct Text(String);
 
 /// A family of the text. Its samples follow its `HELP` and `TYPE`.
 #[derive(Debug)]
-pub struct Family<'a> {
+pub(crate) struct Family<'a> {
     text: &'a mut String,
     name: &'a str,
 }
 
 impl Text {
     /// Starts a family. Each name may appear once.
-    pub fn family<'a>(&'a mut self, name: &'a str, kind: Kind, help: &str) -> Family<'a> {
+    pub(crate) fn family<'a>(&'a mut self, name: &'a str, kind: Kind, help: &str) -> Family<'a> {
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
         put(&mut self.0, format_args!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.as_str()));
         Family { text: &mut self.0, name }
@@ -51,7 +51,7 @@ impl Text {
 
     /// Writes a histogram. `bounds` are the upper bounds of the buckets. `counts` are the observations in each bucket, then
     /// those above all bounds; not cumulative.
-    pub fn histogram(&mut self, name: &str, help: &str, bounds: &[f64], counts: &[u64], sum: f64) {
+    pub(crate) fn histogram(&mut self, name: &str, help: &str, bounds: &[f64], counts: &[u64], sum: f64) {
         let text = self.family(name, Kind::Histogram, help).text;
         let mut total = 0;
         for (bound, count) in bounds.iter().zip(counts) {
@@ -68,7 +68,7 @@ impl Text {
 
 impl Family<'_> {
     /// Writes one sample. Label values are escaped.
-    pub fn sample(&mut self, labels: &[(&str, &str)], value: impl fmt::Display) {
+    pub(crate) fn sample(&mut self, labels: &[(&str, &str)], value: impl fmt::Display) {
         self.text.push_str(self.name);
         for (index, (name, value)) in labels.iter().enumerate() {
             self.text.push(if index == 0 { '{' } else { ',' });
@@ -99,7 +99,7 @@ type Collector = Box<dyn Fn(&mut Text) + Send + Sync>;
 
 /// All collectors of the daemon.
 #[derive(Default)]
-pub struct Registry(Vec<Collector>);
+pub(crate) struct Registry(Vec<Collector>);
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,20 +110,20 @@ impl fmt::Debug for Registry {
 impl Registry {
     /// A registry with the metrics of the process.
     #[must_use]
-    pub fn with_process() -> Self {
+    pub(crate) fn with_process() -> Self {
         let mut registry = Self::default();
         registry.add(process::collect);
         registry
     }
 
     /// Adds a collector. It runs at each scrape and must not block.
-    pub fn add(&mut self, collect: impl Fn(&mut Text) + Send + Sync + 'static) {
+    pub(crate) fn add(&mut self, collect: impl Fn(&mut Text) + Send + Sync + 'static) {
         self.0.push(Box::new(collect));
     }
 
     /// The answer to a scrape.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let mut text = Text(String::with_capacity(8 * 1024));
         for collect in &self.0 {
             collect(&mut text);

@@ -22,7 +22,7 @@ use crate::base::text::Escaped;
 
 /// Sends messages to the service manager, if any.
 #[derive(Debug, Default)]
-pub struct Notifier {
+pub(crate) struct Notifier {
     manager: Option<(UnixDatagram, SocketAddr)>,
     /// Unsent messages, at most one of each kind.
     waiting: RefCell<VecDeque<String>>,
@@ -33,36 +33,36 @@ impl Notifier {
     /// Connects to `$NOTIFY_SOCKET`: an absolute path, or `@` and an abstract name. With another value (none, or a
     /// `vsock:` address) messages are dropped.
     #[must_use]
-    pub fn new(socket: Option<&OsStr>) -> Self {
+    pub(crate) fn new(socket: Option<&OsStr>) -> Self {
         Self { manager: socket.and_then(|socket| connect(socket).ok()), ..Self::default() }
     }
 
     /// Whether there is a service manager.
     #[must_use]
-    pub fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.manager.is_some()
     }
 
     /// The start or a reload has ended.
-    pub fn ready(&self) {
+    pub(crate) fn ready(&self) {
         self.send("READY=1".into());
     }
 
     /// The stop has begun.
-    pub fn stopping(&self) {
+    pub(crate) fn stopping(&self) {
         self.send("STOPPING=1".into());
     }
 
     /// A reload has begun. By the time in the message the manager distinguishes the `READY=1` of this reload from an
     /// earlier one (`Type=notify-reload`).
-    pub fn reloading(&self) {
+    pub(crate) fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
         self.send(format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 
     /// The line that `systemctl status` shows. Sent only if it has changed.
-    pub fn status(&self, line: &str) {
+    pub(crate) fn status(&self, line: &str) {
         if *self.status.borrow() != line {
             line.clone_into(&mut self.status.borrow_mut());
             // A newline would start another assignment.
@@ -71,12 +71,12 @@ impl Notifier {
     }
 
     /// The daemon is alive.
-    pub fn watchdog(&self) {
+    pub(crate) fn watchdog(&self) {
         self.send("WATCHDOG=1".into());
     }
 
     /// Retries unsent messages.
-    pub fn retry(&self) {
+    pub(crate) fn retry(&self) {
         let Some((socket, address)) = &self.manager else { return };
         let mut waiting = self.waiting.borrow_mut();
         while let Some(message) = waiting.front() {
@@ -123,7 +123,7 @@ fn connect(socket: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
 /// Interval of `WATCHDOG=1`: half of `$WATCHDOG_USEC`, as `sd_watchdog_enabled(3)` advises. `None` if the watchdog
 /// is off, or `$WATCHDOG_PID` is another process.
 #[must_use]
-pub fn watchdog_period(usec: Option<&OsStr>, pid: Option<&OsStr>) -> Option<Duration> {
+pub(crate) fn watchdog_period(usec: Option<&OsStr>, pid: Option<&OsStr>) -> Option<Duration> {
     let number = |text: &OsStr| text.to_str()?.parse::<u64>().ok();
     if let Some(pid) = pid
         && number(pid) != Some(u64::from(std::process::id()))
@@ -136,7 +136,7 @@ pub fn watchdog_period(usec: Option<&OsStr>, pid: Option<&OsStr>) -> Option<Dura
 
 /// The passed sockets are not usable.
 #[derive(Debug, thiserror::Error)]
-pub enum PassedSocketError {
+pub(crate) enum PassedSocketError {
     /// The daemon serves only one socket.
     #[error(
         "LISTEN_FDS passes {0} sockets, but the daemon serves one; keep a single ListenStream= in the .socket unit"
@@ -159,7 +159,7 @@ pub enum PassedSocketError {
 ///
 /// # Errors
 /// If the count is not a number or above one, or the descriptor is not a TCP or Unix stream socket.
-pub fn take_socket(
+pub(crate) fn take_socket(
     listen_pid: Option<&OsStr>,
     listen_fds: Option<&OsStr>,
 ) -> Result<Option<OwnedFd>, PassedSocketError> {

@@ -14,7 +14,7 @@ use crate::base::signals::with_signals_blocked;
 
 /// The signal that stops the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// SIGTERM
     Terminate,
     /// SIGINT
@@ -32,7 +32,7 @@ impl fmt::Display for Stop {
 
 /// The request of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
+pub(crate) enum Request {
     /// SIGTERM or SIGINT
     Stop(Stop),
     /// SIGHUP
@@ -41,7 +41,7 @@ pub enum Request {
 
 /// The handlers.
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
@@ -54,7 +54,7 @@ impl Signals {
     ///
     /// # Errors
     /// When the handlers cannot be installed.
-    pub fn install() -> io::Result<Self> {
+    pub(crate) fn install() -> io::Result<Self> {
         let signals = with_signals_blocked(Self::handlers)??;
         if getpid().is_init() {
             tokio::spawn(reap(signal(SignalKind::child())?));
@@ -72,7 +72,7 @@ impl Signals {
     }
 
     /// Waits for a request to stop. Cancel safe.
-    pub async fn stop(&mut self) -> Stop {
+    pub(crate) async fn stop(&mut self) -> Stop {
         tokio::select! {
             biased;
             _ = self.interrupt.recv() => {
@@ -84,7 +84,7 @@ impl Signals {
     }
 
     /// Waits for any request. Several pending reloads count as one. Cancel safe.
-    pub async fn request(&mut self) -> Request {
+    pub(crate) async fn request(&mut self) -> Request {
         let Self { terminate, interrupt, hangup, interrupts } = self;
         tokio::select! {
             biased;
@@ -98,7 +98,7 @@ impl Signals {
     }
 
     /// Waits until SIGINT has arrived twice since the start.
-    pub async fn second_interrupt(&mut self) {
+    pub(crate) async fn second_interrupt(&mut self) {
         while self.interrupts < 2 {
             self.interrupt.recv().await;
             self.interrupts += 1;

@@ -23,7 +23,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
-pub use restore::{Options, Restored, restore};
+pub(crate) use restore::{Options, Restored, restore};
 
 use super::draft::{self, Draft, rename_new};
 use super::path::{self, companion, directory};
@@ -33,7 +33,7 @@ use crate::base::times::{BACKUP_CANCEL_POLL_INTERVAL, DATABASE_ATTEMPT_TIMEOUT};
 
 /// Why a library was not backed up or restored. Each but [`Error::Open`] begins with a stable code.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// A backup replaces nothing.
     #[error("error[backup-exists]: cannot write {}: it exists. Give another name, or remove it", .0.display())]
     Exists(PathBuf),
@@ -98,7 +98,7 @@ pub enum Error {
 
 /// A backup that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backup {
+pub(crate) struct Backup {
     /// Where, absolute.
     pub path: PathBuf,
     /// Its length.
@@ -114,7 +114,7 @@ pub struct Backup {
 ///
 /// # Errors
 /// [`Error`]; nothing is left at `target` then.
-pub fn back_up(database: &Path, target: &Path, cancel: &CancellationToken) -> Result<Backup, Error> {
+pub(crate) fn back_up(database: &Path, target: &Path, cancel: &CancellationToken) -> Result<Backup, Error> {
     let start = Instant::now();
     let target = check_target(target, database)?;
     let had_log = companion(database, "-wal").exists();

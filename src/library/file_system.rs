@@ -39,7 +39,7 @@ const NAMES: &[(u32, &str)] = &[
 
 /// The type of a file system by what statfs(2) says of it; an unknown one's number in hexadecimal.
 #[must_use]
-pub fn name(found: &StatFs) -> String {
+pub(crate) fn name(found: &StatFs) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "magic numbers are 32 bits")]
     let magic = found.f_type as u32;
     let known = NAMES.iter().find(|(number, _)| *number == magic);
@@ -48,7 +48,7 @@ pub fn name(found: &StatFs) -> String {
 
 /// Whether other machines, or other programs, answer for it: then inotify(7) does not tell what they change.
 #[must_use]
-pub fn is_remote(name: &str) -> bool {
+pub(crate) fn is_remote(name: &str) -> bool {
     matches!(
         name,
         "nfs" | "cifs" | "smb2" | "smb" | "fuse" | "9p" | "ceph" | "afs" | "coda" | "vboxsf" | "fakeowner"

@@ -1,22 +1,22 @@
 //! What other parts may name of SQLite: a transaction, a result, and errors in words. They do not name its crate.
 
-pub use rusqlite::{InterruptHandle, Transaction};
+pub(crate) use rusqlite::{InterruptHandle, Transaction};
 
 use crate::base::error;
 
 /// What work in a transaction returns.
-pub type Result<T> = rusqlite::Result<T>;
+pub(crate) type Result<T> = rusqlite::Result<T>;
 
 /// The error of work that is ended before its time.
 #[must_use]
-pub fn interrupted() -> rusqlite::Error {
+pub(crate) fn interrupted() -> rusqlite::Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT);
     rusqlite::Error::SqliteFailure(code, None)
 }
 
 /// An error and its causes in one line, and what to do where SQLite does not say that.
 #[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     // What `rusqlite` gives as the cause of its own error is the same once more, with a number.
     let text = error::join(error::causes(error).filter(|cause| !cause.is::<rusqlite::ffi::Error>()));
     match error::causes(error).find_map(|cause| cause.downcast_ref().and_then(advice)) {

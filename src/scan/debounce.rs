@@ -9,6 +9,6 @@ use crate::base::timestamp::Timestamp;
 
 /// Whether a file with this mtime has been unchanged long enough.
 #[must_use]
-pub fn is_quiet(modified: Timestamp, now: Timestamp) -> bool {
+pub(crate) fn is_quiet(modified: Timestamp, now: Timestamp) -> bool {
     modified.until(now).is_none_or(|age| age >= SCAN_DEBOUNCE)
 }

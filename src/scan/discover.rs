@@ -34,7 +34,7 @@ const ERRORS_KEPT: usize = 10;
 
 /// A video found.
 #[derive(Debug)]
-pub struct Found<'a> {
+pub(crate) struct Found<'a> {
     /// Its path as the library stores it.
     pub path: &'a str,
     /// Its path for the kernel.
@@ -47,7 +47,7 @@ pub struct Found<'a> {
 
 /// What a walk looks for.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules<'a> {
+pub(crate) struct Rules<'a> {
     /// The root that the walk does not leave.
     pub root: &'a Path,
     /// Extensions of videos, lower case, without the dot.
@@ -58,7 +58,7 @@ pub struct Rules<'a> {
 
 /// What a walk met besides videos.
 #[derive(Debug, Default)]
-pub struct Walked {
+pub(crate) struct Walked {
     /// What could not be read: one line each for the first few.
     pub errors: Vec<String>,
     /// How many could not be read.
@@ -117,7 +117,7 @@ impl Walked {
 /// A path that is not there has no videos, and neither has one that a walk of the root would not come to (hidden, behind
 /// a link, another root's); what that means, the caller must say. `visit` is also called with `None` once in a while, so
 /// that it can stop a walk that finds nothing.
-pub fn walk(
+pub(crate) fn walk(
     target: &Path,
     rules: Rules<'_>,
     visit: &mut dyn FnMut(Option<Found<'_>>) -> ControlFlow<()>,
@@ -144,7 +144,7 @@ pub(crate) fn encode_path(raw: &[u8]) -> String {
 
 /// A path as the library stores it.
 #[must_use]
-pub fn stored(path: &Path) -> String {
+pub(crate) fn stored(path: &Path) -> String {
     encode_path(path.as_os_str().as_bytes())
 }
 

@@ -13,7 +13,7 @@ const BLOCK: usize = 64 * 1024;
 
 /// The hash of a file's ends, and its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ContentHash {
+pub(crate) struct ContentHash {
     first: u64,
     last: u64,
     size: u64,
@@ -24,7 +24,7 @@ impl ContentHash {
     ///
     /// # Errors
     /// Of reading; `UnexpectedEof` when the file is shorter than `size`.
-    pub fn from_file(file: &File, size: u64) -> io::Result<Self> {
+    pub(crate) fn from_file(file: &File, size: u64) -> io::Result<Self> {
         if size < 2 * BLOCK as u64 {
             let mut whole = vec![0; usize::try_from(size).unwrap_or_default()];
             file.read_exact_at(&mut whole, 0)?;
@@ -40,7 +40,7 @@ impl ContentHash {
 
     /// Reads the stored form; `None` for anything else.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.strip_prefix("xxh64:")?.split(':');
         let mut hex = || u64::from_str_radix(parts.next().filter(|part| part.len() == 16)?, 16).ok();
         let (first, last) = (hex()?, hex()?);
@@ -50,7 +50,7 @@ impl ContentHash {
 
     /// The file's size in bytes.
     #[must_use]
-    pub fn size(self) -> u64 {
+    pub(crate) fn size(self) -> u64 {
         self.size
     }
 }

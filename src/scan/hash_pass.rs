@@ -21,7 +21,7 @@ const BATCH: u32 = 500;
 
 /// What a pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Hashed {
+pub(crate) struct Hashed {
     /// Files hashed.
     pub files: u64,
     /// Wall-clock time.
@@ -32,7 +32,7 @@ pub struct Hashed {
 ///
 /// # Errors
 /// Of the library; a file that cannot be read is left for the next pass.
-pub fn run(context: &Context) -> Result<Hashed, Error> {
+pub(crate) fn run(context: &Context) -> Result<Hashed, Error> {
     let start = Instant::now();
     let mut hashed = Hashed::default();
     let mut after = 0;

@@ -33,7 +33,7 @@ use crate::library::{self, Library};
 use apply::Apply;
 use moves::Moves;
 use row::JobRow;
-pub use summary::Summary;
+pub(crate) use summary::Summary;
 
 /// Most rows changed in one transaction.
 const BATCH: usize = 500;
@@ -43,7 +43,7 @@ const UNSETTLED_KEPT: usize = 1000;
 
 /// What a scan works with.
 #[derive(Clone, Debug)]
-pub struct Context {
+pub(crate) struct Context {
     /// The library, open for writing.
     pub library: Arc<Library>,
     /// All configured roots: a walk of one does not enter another.
@@ -60,7 +60,7 @@ pub struct Context {
 
 /// What to scan.
 #[derive(Clone, Debug)]
-pub struct Task {
+pub(crate) struct Task {
     /// The root.
     pub root: PathBuf,
     /// Paths at or below it; only the root itself means all of it.
@@ -78,7 +78,7 @@ impl Task {
     ///
     /// # Errors
     /// As [`new_job_id`].
-    pub fn requested(root: &Path, targets: &[PathBuf], accept_missing: bool) -> Result<Self, Error> {
+    pub(crate) fn requested(root: &Path, targets: &[PathBuf], accept_missing: bool) -> Result<Self, Error> {
         let mut options = Options::new(Reason::Request);
         (options.accept_missing, options.wait) = (accept_missing, true);
         let job = Queued { id: new_job_id()?, path: discover::stored(root), options };
@@ -88,7 +88,7 @@ impl Task {
 
 /// How a scan ended.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     /// What it did, also when it ended early.
     pub summary: Summary,
     /// To be looked at again once they are quiet.
@@ -104,7 +104,7 @@ pub struct Report {
 }
 
 /// Runs a scan to its end. Its row says how it went; so does the report.
-pub fn run(context: &Context, task: &Task) -> Report {
+pub(crate) fn run(context: &Context, task: &Task) -> Report {
     let span = info_span!("scan", job_id = %task.job.id);
     let _entered = span.enter();
     let start = Instant::now();
@@ -257,7 +257,7 @@ impl ScanResult {
 ///
 /// # Errors
 /// As a scan.
-pub fn dry_run(context: &Context, task: &Task) -> Result<Preview, Error> {
+pub(crate) fn dry_run(context: &Context, task: &Task) -> Result<Preview, Error> {
     let row = JobRow::new(context, task);
     let (scan, mut plan) = planning::plan(&row)?;
     let missing = std::mem::take(&mut plan.missing);
@@ -283,7 +283,7 @@ pub fn dry_run(context: &Context, task: &Task) -> Result<Preview, Error> {
 
 /// What a scan would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Preview {
+pub(crate) struct Preview {
     /// The root.
     pub root: String,
     /// Videos found.

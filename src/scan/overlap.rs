@@ -11,7 +11,7 @@ use crate::base::times::ROOT_RESOLVE_TIMEOUT;
 
 /// Where a root really is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResolvedRoot {
+pub(crate) struct ResolvedRoot {
     root: PathBuf,
     /// With all links followed.
     real: PathBuf,
@@ -20,7 +20,7 @@ pub struct ResolvedRoot {
 impl ResolvedRoot {
     /// Looks a root up; `None` where it is not there. Blocks for as long as its file system does.
     #[must_use]
-    pub fn resolve(root: &Path) -> Option<Self> {
+    pub(crate) fn resolve(root: &Path) -> Option<Self> {
         Some(Self { root: root.to_owned(), real: root.canonicalize().ok()? })
     }
 
@@ -37,7 +37,7 @@ impl ResolvedRoot {
 
 /// Where the roots of one command lead.
 #[derive(Debug)]
-pub struct Overlaps {
+pub(crate) struct Overlaps {
     /// Configured ones first.
     roots: Vec<PathBuf>,
     configured_count: usize,
@@ -47,7 +47,7 @@ pub struct Overlaps {
 impl Overlaps {
     /// Looks up all configured roots and the ones that are to be scanned.
     #[must_use]
-    pub fn look_up<'a>(configured: &[PathBuf], to_scan: impl Iterator<Item = &'a PathBuf>) -> Self {
+    pub(crate) fn look_up<'a>(configured: &[PathBuf], to_scan: impl Iterator<Item = &'a PathBuf>) -> Self {
         let mut roots = configured.to_vec();
         for root in to_scan {
             if !roots.contains(root) {
@@ -59,7 +59,7 @@ impl Overlaps {
 
     /// Roots of which nothing is to be asked: they do not answer, are not there, or another root covers them.
     #[must_use]
-    pub fn unreachable(&self) -> Arc<[PathBuf]> {
+    pub(crate) fn unreachable(&self) -> Arc<[PathBuf]> {
         let is_unreachable =
             |at: &usize| self.resolved[*at].is_none() || covered_by(&self.resolved, *at).is_some();
         (0..self.roots.len()).filter(is_unreachable).map(|at| self.roots[at].clone()).collect()
@@ -69,7 +69,7 @@ impl Overlaps {
     ///
     /// # Errors
     /// [`Error::Overlaps`]
-    pub fn check(&self, root: &Path) -> Result<(), Error> {
+    pub(crate) fn check(&self, root: &Path) -> Result<(), Error> {
         let covered = |at| covered_by(&self.resolved, at);
         let at = self.roots.iter().position(|other| other == root);
         let above = at.and_then(covered);
@@ -107,7 +107,7 @@ fn look_up(roots: &[PathBuf]) -> Vec<Option<ResolvedRoot>> {
 
 /// The root that covers the one with the number `at`, if any does: that one must not be scanned.
 #[must_use]
-pub fn covered_by(roots: &[Option<ResolvedRoot>], at: usize) -> Option<&Path> {
+pub(crate) fn covered_by(roots: &[Option<ResolvedRoot>], at: usize) -> Option<&Path> {
     let inner = roots.get(at)?.as_ref()?;
     let others = roots.iter().enumerate().filter(|(number, _)| *number != at);
     others

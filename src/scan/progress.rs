@@ -11,7 +11,7 @@ use crate::library::RetryObserver;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
-pub enum Phase {
+pub(crate) enum Phase {
     #[default]
     /// Walking the root and comparing it with the library.
     Walking,
@@ -31,7 +31,7 @@ impl Phase {
 
 /// Figures that many threads write and read. Each is consistent only by itself.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     phase: AtomicU8,
     found: AtomicU64,
     to_read: AtomicU64,
@@ -44,7 +44,7 @@ pub struct Progress {
 
 /// [`Progress`] at one moment, as `progress_json` records it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// What it is doing.
     pub phase: Phase,
     /// Videos found by the walk.
@@ -65,7 +65,7 @@ impl Snapshot {
     /// How much of the reading is done, 0 to 100.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a percentage")]
-    pub fn percent(&self) -> f64 {
+    pub(crate) fn percent(&self) -> f64 {
         if self.to_read == 0 {
             0.0
         } else {
@@ -77,7 +77,7 @@ impl Snapshot {
 impl Progress {
     /// The figures now.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let get = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
         Snapshot {
             phase: Phase::ALL[usize::from(self.phase.load(Ordering::Relaxed)) % Phase::ALL.len()],
@@ -92,7 +92,7 @@ impl Progress {
 
     /// The heartbeat: rises while the scan makes progress.
     #[must_use]
-    pub fn beat(&self) -> u64 {
+    pub(crate) fn beat(&self) -> u64 {
         self.beat.load(Ordering::Relaxed)
     }
 

@@ -17,7 +17,7 @@ use crate::library::file_system;
 /// What a root looked like, as each completed walk's `summary_json` records it. A device number is no part of
 /// it: it changes with every boot and every container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The file system's name, or its magic number where we know none (statfs(2)).
     pub filesystem: String,
     /// Whether the root is the top of a mount.
@@ -26,7 +26,7 @@ pub struct Identity {
 
 /// One look at a root.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Look {
+pub(crate) struct Look {
     /// What it is.
     pub identity: Identity,
     /// Nothing visible is in it.
@@ -38,7 +38,7 @@ pub struct Look {
 /// What tells a directory from another that takes its place. On network and user-space file systems these numbers
 /// may change by themselves, and tell nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Directory {
+pub(crate) struct Directory {
     device: u64,
     inode: u64,
     /// Its birth, where the file system tells: numbers of inodes are soon used again.
@@ -53,7 +53,7 @@ const MOUNT_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 
 /// Why a root is offline. The words complete the sentence "the root … ".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Offline {
+pub(crate) enum Offline {
     /// Not there, or not to be entered.
     #[error(
         "cannot be read ({0}): mount it, or give the daemon's user permission, or take it out of scan.roots"
@@ -87,7 +87,7 @@ pub enum Offline {
 impl Offline {
     /// A stable code for checks and metrics.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Unreadable(_) => "unreadable",
             Self::Empty => "empty",
@@ -102,7 +102,7 @@ impl Offline {
 ///
 /// # Errors
 /// [`Offline::Unreadable`]
-pub fn look(root: &Path) -> Result<Look, Offline> {
+pub(crate) fn look(root: &Path) -> Result<Look, Offline> {
     let read = || -> Result<Look, Errno> {
         let directory = discover::open_directory(CWD, root, true)?;
         let filesystem = file_system::name(&rustix::fs::fstatfs(&directory)?);
@@ -144,7 +144,7 @@ fn identify(directory: BorrowedFd<'_>) -> Result<Directory, Errno> {
 ///
 /// # Errors
 /// [`Offline::Unmounted`] and [`Offline::Changed`]
-pub fn compare(before: &Identity, now: &Identity) -> Result<(), Offline> {
+pub(crate) fn compare(before: &Identity, now: &Identity) -> Result<(), Offline> {
     if before.mount_point && !now.mount_point {
         return Err(Offline::Unmounted);
     }
@@ -161,7 +161,7 @@ pub(crate) fn is_mounted(path: &Path) -> bool {
 
 /// What shows that an issue that a scan met is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RecoverySignal {
+pub(crate) enum RecoverySignal {
     /// A file that was gone, or a place that could not be read.
     Place(PathBuf),
     /// A mount that was gone.
@@ -171,7 +171,7 @@ pub enum RecoverySignal {
 impl RecoverySignal {
     /// Whether it shows so now. Blocks for as long as its file system does.
     #[must_use]
-    pub fn has_recovered(&self) -> bool {
+    pub(crate) fn has_recovered(&self) -> bool {
         match self {
             Self::Place(path) => {
                 let is_directory = |found: rustix::fs::Stat| {

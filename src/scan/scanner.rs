@@ -19,7 +19,7 @@ const BACKLOG: usize = 256;
 
 /// Keeps a library true to its roots for as long as [`Scanner::run`] runs.
 #[derive(Clone, Debug)]
-pub struct Scanner {
+pub(crate) struct Scanner {
     library: Arc<Library>,
     settings: watch::Receiver<Settings>,
     published: watch::Sender<ScanState>,
@@ -28,13 +28,13 @@ pub struct Scanner {
 impl Scanner {
     /// A scanner of `library`, which is open for writing. It follows changes of `settings`.
     #[must_use]
-    pub fn new(library: Arc<Library>, settings: watch::Receiver<Settings>) -> Self {
+    pub(crate) fn new(library: Arc<Library>, settings: watch::Receiver<Settings>) -> Self {
         Self { library, settings, published: watch::Sender::default() }
     }
 
     /// Its state, published whenever it changes.
     #[must_use]
-    pub fn state(&self) -> watch::Receiver<ScanState> {
+    pub(crate) fn state(&self) -> watch::Receiver<ScanState> {
         self.published.subscribe()
     }
 
@@ -42,7 +42,7 @@ impl Scanner {
     ///
     /// # Errors
     /// Its thread cannot be started, or has panicked.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let (events, inbox) = sync_channel(BACKLOG);
         let (done, mut ended) = oneshot::channel::<()>();
         // Threads of an earlier run must not go on beside those of this one.

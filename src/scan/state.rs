@@ -10,7 +10,7 @@ use crate::library::files::statistics::Totals;
 
 /// The scanner at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ScanState {
+pub(crate) struct ScanState {
     /// The roots, as configured.
     pub roots: Vec<RootState>,
     /// What keeps the scanner as a whole from its work (a full disk, a library that cannot be reached).
@@ -23,7 +23,7 @@ pub struct ScanState {
 
 /// A problem to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// A stable code.
     pub code: &'static str,
     /// One line: what, where, what to do.
@@ -32,7 +32,7 @@ pub struct Problem {
 
 /// One root.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RootState {
+pub(crate) struct RootState {
     /// Where.
     pub path: PathBuf,
     /// What is wrong with it.
@@ -49,7 +49,7 @@ pub struct RootState {
 
 /// Whether changes below a root are seen as they happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WatchState {
+pub(crate) enum WatchState {
     /// Not wanted.
     Off,
     /// Being set up.
@@ -62,11 +62,11 @@ pub enum WatchState {
 
 impl WatchState {
     /// Every state, in the order used by metrics.
-    pub const ALL: [Self; 4] = [Self::Off, Self::Starting, Self::Watching, Self::Unavailable];
+    pub(crate) const ALL: [Self; 4] = [Self::Off, Self::Starting, Self::Watching, Self::Unavailable];
 
     /// The name used in JSON and metrics.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
             Self::Starting => "starting",
@@ -78,7 +78,7 @@ impl WatchState {
 
 /// Sums since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Files read.
     pub files_read: u64,
     /// Files that could not be parsed or read.

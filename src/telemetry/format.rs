@@ -17,7 +17,7 @@ const MAX_TEXT_BYTES: usize = 16 * 1024;
 
 /// The fields of an event or a span in the order of their first value; `message` separately.
 #[derive(Clone, Debug, Default)]
-pub struct Fields {
+pub(crate) struct Fields {
     message: String,
     fields: Vec<(&'static str, Value)>,
 }

@@ -20,7 +20,7 @@ use super::reply::{HostNotAllowed, Unauthorized};
 
 /// The access token. `Debug` does not show it.
 #[derive(Clone)]
-pub struct Token(Arc<[u8]>);
+pub(crate) struct Token(Arc<[u8]>);
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,7 +31,7 @@ impl fmt::Debug for Token {
 impl Token {
     /// A token with this secret.
     #[must_use]
-    pub fn new(secret: &str) -> Self {
+    pub(crate) fn new(secret: &str) -> Self {
         Self(secret.as_bytes().into())
     }
 
@@ -75,7 +75,7 @@ pub(super) enum Access {
 
 /// The rules for access.
 #[derive(Clone)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// The token that clients must send, if any.
     pub token: Option<Token>,
     /// The hosts that a request without a token may name.

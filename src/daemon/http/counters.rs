@@ -9,8 +9,7 @@ use crate::daemon::metrics::{Kind, Text};
 
 /// The value of the label `route`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the routes")]
-pub enum Route {
+pub(crate) enum Route {
     Health,
     Readyz,
     Livez,
@@ -29,7 +28,7 @@ impl Route {
 
     /// The route of a path.
     #[must_use]
-    pub fn from_path(path: &str) -> Self {
+    pub(crate) fn from_path(path: &str) -> Self {
         match path {
             "/health" => Self::Health,
             "/readyz" => Self::Readyz,
@@ -78,7 +77,7 @@ const DURATION_BOUNDS: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 3.0];
 
 /// The counters of one daemon.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     requests: [[AtomicU64; STATUSES.len() + 1]; Route::NAMES.len()],
     /// Requests by duration; the last bucket has no bound.
     durations: [AtomicU64; DURATION_BOUNDS.len() + 1],
@@ -141,7 +140,7 @@ impl Counters {
     }
 
     /// Writes the metrics.
-    pub fn collect(&self, text: &mut Text) {
+    pub(crate) fn collect(&self, text: &mut Text) {
         let mut requests = text.family(
             "vpo_http_requests_total",
             Kind::Counter,

@@ -8,7 +8,7 @@ use crate::daemon::metrics::{Kind, Registry, Text};
 
 /// The collectors of the core. The composition root adds those of other parts.
 #[must_use]
-pub fn exposition(health: Health, counters: Arc<Counters>) -> Registry {
+pub(crate) fn exposition(health: Health, counters: Arc<Counters>) -> Registry {
     let mut registry = Registry::with_process();
     registry.add(move |text| daemon(&health, text));
     registry.add(move |text| counters.collect(text));

@@ -22,7 +22,7 @@ const MAX_SHOWN: usize = 100;
 /// The entries of `server.hosts` in lower case: `films.example.org` (that name), `.example.org` (every name below it),
 /// `*` (every name).
 #[derive(Clone, Debug, Default)]
-pub struct Hosts(Arc<[String]>);
+pub(crate) struct Hosts(Arc<[String]>);
 
 impl FromIterator<String> for Hosts {
     fn from_iter<I: IntoIterator<Item = String>>(listed: I) -> Self {

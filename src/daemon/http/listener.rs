@@ -16,7 +16,7 @@ const BACKLOG: i32 = 4096;
 
 /// The listening socket is not usable.
 #[derive(Debug, thiserror::Error)]
-pub enum BindError {
+pub(crate) enum BindError {
     /// The address cannot be bound.
     #[error("{}cannot listen on {address}: {source}; {}", code(source), advice(source, *address))]
     Bind {
@@ -59,7 +59,7 @@ fn advice(error: &io::Error, address: SocketAddr) -> &'static str {
 
 /// A listening socket.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     fd: OwnedFd,
     address: Address,
 }
@@ -70,7 +70,7 @@ impl Listener {
     /// # Errors
     ///
     /// [`BindError::Bind`] when the address cannot be bound.
-    pub fn bind(bind: IpAddr, port: u16) -> Result<Self, BindError> {
+    pub(crate) fn bind(bind: IpAddr, port: u16) -> Result<Self, BindError> {
         let address = SocketAddr::new(bind, port);
         let failed = |source| BindError::Bind { address, source };
         let listener = std::net::TcpListener::bind(address).map_err(failed)?;
@@ -85,7 +85,7 @@ impl Listener {
     /// # Errors
     ///
     /// [`BindError::NotListening`] when it is not a listening stream socket.
-    pub fn passed(fd: OwnedFd) -> Result<Self, BindError> {
+    pub(crate) fn passed(fd: OwnedFd) -> Result<Self, BindError> {
         let not = |found| BindError::NotListening { found };
         match sockopt::socket_type(&fd) {
             Ok(SocketType::STREAM) => {}
@@ -117,7 +117,7 @@ impl Listener {
 
     /// The address on which it listens.
     #[must_use]
-    pub fn address(&self) -> &Address {
+    pub(crate) fn address(&self) -> &Address {
         &self.address
     }
 

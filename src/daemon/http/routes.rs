@@ -23,7 +23,7 @@ use crate::daemon::health::{Disclosure, Health, Report};
 use crate::daemon::metrics::{self, Registry};
 
 /// All routes. `others` are tried last, where `policy` allows everything; what they reject becomes a JSON error.
-pub fn routes(
+pub(crate) fn routes(
     health: Health,
     metrics: Arc<Registry>,
     policy: Policy,

@@ -49,7 +49,7 @@ const SHORTAGE: StageTimeouts =
 const BURST: usize = 64;
 /// Limits of the HTTP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Maximum number of open connections.
     pub connections: usize,
 }
@@ -57,7 +57,7 @@ pub struct Limits {
 impl Limits {
     /// Reduces `max_connections` to the limit of open files, minus a reserve. The limit is raised to the hard limit first.
     #[must_use]
-    pub fn fitted(max_connections: usize) -> Self {
+    pub(crate) fn fitted(max_connections: usize) -> Self {
         let mut limit = getrlimit(Resource::Nofile);
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
         if limit.current != limit.maximum && setrlimit(Resource::Nofile, raised).is_ok() {
@@ -78,7 +78,7 @@ impl Limits {
 
 /// Why the server ended before it was stopped.
 #[derive(Debug, thiserror::Error)]
-pub enum ServeError {
+pub(crate) enum ServeError {
     /// The listening socket cannot be used.
     #[error("cannot use the listening socket any more: {0}; restart the daemon")]
     Listener(#[from] io::Error),
@@ -90,7 +90,7 @@ pub enum ServeError {
 /// # Errors
 ///
 /// If the listening socket itself fails.
-pub async fn serve<F>(
+pub(crate) async fn serve<F>(
     listener: Listener,
     routes: F,
     stop: CancellationToken,

@@ -29,7 +29,7 @@ const CHUNK: u64 = 16 << 20;
 
 /// How to restore.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options<'a> {
+pub(crate) struct Options<'a> {
     /// The library's path is the default one: its directory may be created.
     pub create_directory: bool,
     /// `$RUNTIME_DIRECTORY`: where the lock is when the library's directory is not writable.
@@ -38,7 +38,7 @@ pub struct Options<'a> {
 
 /// A library that was restored.
 #[derive(Clone, Debug)]
-pub struct Restored {
+pub(crate) struct Restored {
     /// The library, links followed.
     pub path: PathBuf,
     /// Its length.
@@ -60,7 +60,7 @@ pub struct Restored {
 ///
 /// # Errors
 /// [`Error`]; the library is then as it was.
-pub fn restore(
+pub(crate) fn restore(
     backup: &Path,
     database: &Path,
     options: Options<'_>,

@@ -9,7 +9,7 @@ use crate::scan::root::Identity;
 /// A key that is not there reads as its default: what another version recorded of a root guards it all the same.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 #[serde(default)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// Videos found.
     pub total_discovered: u64,
     /// Of them, those read.
