@@ -49,9 +49,14 @@ impl Parameters {
     }
 
     /// Takes `name`, or else the parameter by its older name, which stays accepted until 1.0.
-    fn take_renamed(&mut self, name: &str, older: &str) -> Option<String> {
-        let older = self.take(older);
-        self.take(name).or(older)
+    fn take_either<T>(
+        &mut self,
+        name: &str,
+        older: &str,
+        take: impl Fn(&mut Self, &str) -> Option<T>,
+    ) -> Option<T> {
+        let older = take(self, older);
+        take(self, name).or(older)
     }
 
     fn problem(&mut self, name: &str, wanted: &str) {
@@ -67,11 +72,8 @@ impl Parameters {
     }
 
     /// Takes text to search for. A pattern of SQLite ends at a NUL, so text with a NUL would match more than it should.
-    fn take_pattern(&mut self, name: &str, older: &str) -> Option<String> {
-        let value = self.take_renamed(name, older)?;
-        if value.is_empty() {
-            self.problem(name, "must not be empty");
-        }
+    fn take_pattern(&mut self, name: &str) -> Option<String> {
+        let value = self.take_text(name)?;
         if value.contains('\0') {
             self.problem(name, "text without a NUL");
         }
@@ -131,13 +133,17 @@ pub(super) fn files(mut parameters: Parameters) -> Result<(files::Filter, i64, u
             "" => "/".to_owned(),
             bare => bare.to_owned(),
         }),
-        path_contains: parameters.take_pattern("path_contains", "text"),
+        path_contains: parameters.take_either("path_contains", "text", Parameters::take_pattern),
     };
     let limit = parameters.take_limit();
-    let cursor = parameters.take_renamed("cursor", "after").map_or(Some(0), |value| number::<i64>(&value));
-    if cursor.is_none() {
-        parameters.problem("cursor", "the number in `next_cursor` of the previous page");
-    }
+    let cursor = parameters.take_either("cursor", "after", |parameters, name| {
+        let value = parameters.take(name)?;
+        let cursor = number::<i64>(&value);
+        if cursor.is_none() {
+            parameters.problem(name, "the number in `next_cursor` of the previous page");
+        }
+        cursor
+    });
     let known = ["status", "extension", "codec", "language", "directory", "path_contains", "limit", "cursor"];
     parameters.finish(&known)?;
     Ok((filter, cursor.unwrap_or_default(), limit))
@@ -150,10 +156,7 @@ pub(super) fn jobs(mut parameters: Parameters) -> Result<(jobs::Filter, Option<S
         job_type: parameters.take_one_of("type", &JOB_TYPES),
     };
     let limit = parameters.take_limit();
-    let cursor = parameters.take_renamed("cursor", "after");
-    if cursor.as_ref().is_some_and(|cursor| cursor.is_empty() || cursor.chars().count() > WORD) {
-        parameters.problem("cursor", "the value of `next_cursor` of the previous page");
-    }
+    let cursor = parameters.take_either("cursor", "after", Parameters::take_word);
     parameters.finish(&["status", "type", "limit", "cursor"])?;
     Ok((filter, cursor, limit))
 }
