@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
@@ -761,23 +761,58 @@ fn log_of_a_checkpoint_that_a_reader_held_up_stays() {
 }
 
 #[test]
-fn a_process_without_the_lock_saves_its_log_only_while_nothing_else_has_the_database_open() {
+fn a_process_without_the_lock_leaves_its_log_to_the_daemon() {
     let sandbox = Sandbox::new();
     let path = library(&sandbox);
     let owner = open(&path, WRITE).expect("opens");
     owner.write(RETRY, |tx| tx.execute(FILE, [])).expect("written");
-    let daemon = open_without_checkpoint(&path);
-    assert_eq!(count(&daemon).expect("read"), 1);
     let before = fs::read(&path).expect("readable");
-    for (is_open, daemon) in [(true, Some(daemon)), (false, None)] {
-        let visitor = Library::visit(&path, &CancellationToken::new()).expect("opens");
-        visitor.admit_writing(&CancellationToken::new()).expect("may write");
-        visitor.write(RETRY, |tx| tx.execute(INSERT_POLICY, [is_open])).expect("written");
-        visitor.close().expect("closes");
-        assert_eq!(fs::read(&path).expect("readable") == before, is_open);
-        assert_eq!(path.with_file_name("library.db-wal").exists(), is_open);
-        drop(daemon);
+    let visitor = Library::visit(&path, &CancellationToken::new()).expect("opens");
+    visitor.write(RETRY, |tx| tx.execute(INSERT_POLICY, ["queued"])).expect("written");
+    visitor.close().expect("closes");
+    assert_eq!(fs::read(&path).expect("readable"), before, "a checkpoint of the daemon may be near");
+    owner.write(RETRY, |tx| tx.execute("DELETE FROM files", [])).expect("written");
+    assert_eq!(names(&sandbox.path("")), ["library.db", "library.db.lock"]);
+    assert!(sqlite(&path).query_row("SELECT name FROM policies", [], |row| row.get::<_, String>(0)).is_ok());
+}
+
+#[test]
+fn damage_is_reported_until_it_is_repaired() {
+    let sandbox = Sandbox::new();
+    let path = library(&sandbox);
+    let opened = Arc::new(open(&path, WRITE).expect("opens"));
+    opened.write(RETRY, |tx| tx.execute(FILE, [])).expect("written");
+    let other = sqlite(&path);
+    other
+        .execute_batch(
+            "CREATE TABLE theirs (x); CREATE INDEX theirs_x ON theirs(x); INSERT INTO theirs VALUES (5)",
+        )
+        .expect("written");
+    let sql = "SELECT rootpage * 4096 FROM sqlite_master WHERE name = 'theirs_x'";
+    let end: i64 = other.query_row(sql, [], |row| row.get(0)).expect("read");
+    drop(other);
+    // The last byte of the index's page is the rowid of its entry: only integrity_check finds that.
+    let file = fs::OpenOptions::new().write(true).open(&path).expect("open");
+    file.write_all_at(&[77], end.cast_unsigned() - 1).expect("damaged");
+    let is_damaged = |library: &Library| library.check().reason == Some(Reason::Corrupt);
+    eventually("integrity_check finds the damage", || {
+        opened.verify_if_due(None, 1);
+        is_damaged(&opened).then_some(())
+    });
+    // Neither a change of the mode nor a write of another program is a repair.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("set");
+    let until = Instant::now() + Duration::from_millis(800);
+    while Instant::now() < until {
+        assert!(is_damaged(&opened));
     }
+    sqlite(&path).execute(INSERT_POLICY, ["other"]).expect("written");
+    let until = Instant::now() + Duration::from_millis(800);
+    while Instant::now() < until {
+        assert!(is_damaged(&opened));
+    }
+    drop(opened);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("set");
+    assert!(is_damaged(&open(&path, WRITE).expect("opens")), "a restart does not begin healthy");
 }
 
 #[test]

@@ -26,9 +26,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use restore::{Options, Restored, restore};
 
 use super::draft::{self, Draft, rename_new};
+use super::lock::{self, Found};
 use super::path::{self, companion, directory};
 use super::schema::{self, Mismatch};
-use super::{Library, OpenError, Retry, diagnose, lock};
+use super::{Library, OpenError, Retry, diagnose};
 use crate::base::times::{BACKUP_CANCEL_POLL_INTERVAL, DATABASE_ATTEMPT_TIMEOUT};
 
 /// Why a library was not backed up or restored. Each but [`Error::Open`] begins with a stable code.
@@ -119,6 +120,11 @@ pub(crate) fn back_up(database: &Path, target: &Path, cancel: &CancellationToken
     let target = check_target(target, database)?;
     let had_log = companion(database, "-wal").exists();
     let library = Library::view(database, cancel)?;
+    // A daemon that runs decides on the log by itself, and would take our try of the locks for a copy onto the file.
+    let is_unused = matches!(lock::find(database, None), Ok(Found::NoFile | Found::NotHeld));
+    if is_unused && library.has_foreign_log() {
+        return Err(OpenError::Undecided { path: library.path().to_owned() }.into());
+    }
     let failed = |error: io::Error| at_target(&target, &error);
     draft::sweep(directory(&target));
     let draft = Draft::new(directory(&target)).map_err(failed)?;

@@ -18,7 +18,7 @@ use tracing::info;
 
 use super::identity::{Change, Row, Stamp, judge};
 use super::lock::notes::Record;
-use super::{Library, SHORTEST, diagnose, log, path, session};
+use super::{Library, SHORTEST, State, diagnose, log, path, session};
 use crate::base::times::{DATABASE_CHECK_BUSY_TIMEOUT, DATABASE_REPLACED_WARNING_AGE};
 use adopt::Look;
 pub(super) use examine::Frames;
@@ -162,12 +162,18 @@ impl Library {
         let mut state = self.state();
         // A session that was open when it was found has given the same content another stamp.
         let is_in_use = state.known.stamp == stamp;
-        if let Some(known) = state.evidence.fault.as_ref().filter(|fault| is_in_use || fault.stamp == stamp) {
-            return Some(Fault::new(known.reason, format!("{}: {}", self.path.display(), known.detail)));
+        if state.evidence.fault.as_ref().is_some_and(|fault| is_in_use || fault.stamp == stamp) {
+            return self.damage(&state);
         }
         // Reported once. If the error persists, it is found again.
         let error = state.evidence.io_error.take()?;
         Some(Fault::new(Reason::IoError, format!("{}: {error}", self.path.display())))
+    }
+
+    /// The known damage, for a check to report.
+    fn damage(&self, state: &State) -> Option<Fault> {
+        let known = state.evidence.fault.as_ref()?;
+        Some(Fault::new(known.reason, format!("{}: {}", self.path.display(), known.detail)))
     }
 
     /// Reports a copy that overlapped our last checkpoint, once it has ended.
@@ -183,7 +189,7 @@ impl Library {
             overwrites.forget();
         } else if !overwrites.look(stamp != known) {
             if overwrites.take_doubt() {
-                self.state().evidence.ask();
+                self.state().evidence.hold();
             }
             if was_suspect && !overwrites.is_suspect() {
                 self.note(Record::new(false, known));
@@ -215,7 +221,9 @@ impl Library {
             state.lost = Some(Reason::Missing);
         }
         // The user was asked to copy it again, and the copy may contain our row already.
-        let is_copied_again = state.evidence.is_collided();
+        let is_copied_again = state.evidence.is_collided() && !stamp.is_same_content(&state.known.stamp);
+        // Damage counts until other content is adopted, or integrity_check passes: a change by another program is no repair.
+        let damage = self.damage(&state);
         match change {
             Change::None if state.let_go.is_none() => {
                 if state.lost.take().is_some() {
@@ -225,7 +233,7 @@ impl Library {
                 return Ok(Look::Fine);
             }
             Change::Unsettled if is_other || is_copied_again => return Ok(Look::Pending),
-            Change::Unsettled => return Ok(Look::Fine),
+            Change::Unsettled => return damage.map_or(Ok(Look::Fine), Err),
             // Without a row (before our first write), other content cannot be distinguished. And a new file may have the inode of
             // one that was removed.
             Change::Cooperative
@@ -251,9 +259,13 @@ impl Library {
                     // The checkpoints of the open log do not explain the change.
                     evidence.hold();
                 }
+                let fault = evidence.fault.clone();
                 drop(state);
                 self.note(Record::new(false, stamp));
-                return Ok(Look::Fine);
+                if let Some(lock) = self.lock.as_ref().filter(|_| fault.is_some()) {
+                    lock.note_fault(fault);
+                }
+                return damage.map_or(Ok(Look::Fine), Err);
             }
             Change::None | Change::Cooperative | Change::Replaced => {}
         }

@@ -294,12 +294,7 @@ impl Library {
             });
             match found {
                 Ok(answer) if answer == "ok" => {}
-                Ok(answer) => {
-                    return Outcome::Failed(format!(
-                        "integrity_check of table {table}: {}",
-                        first_line(&answer)
-                    ));
-                }
+                Ok(answer) => return self.judge(&format!("integrity_check of table {table}"), &answer),
                 Err(outcome) => return outcome,
             }
         }
@@ -312,8 +307,20 @@ impl Library {
         });
         match found {
             Ok(answer) if answer == "ok" => Outcome::Passed,
-            Ok(answer) => Outcome::Failed(format!("integrity_check: {}", first_line(&answer))),
+            Ok(answer) => self.judge("integrity_check", &answer),
             Err(outcome) => outcome,
+        }
+    }
+
+    /// What an answer other than `ok` means. A page that the system cannot read is an I/O error and no damage.
+    fn judge(&self, what: &str, answer: &str) -> Outcome {
+        let line = first_line(answer);
+        match code_of(line) {
+            Some(code) if code & 0xff == ffi::SQLITE_IOERR => {
+                self.state().evidence.io_error = Some(format!("{what}: {line}"));
+                Outcome::Interrupted
+            }
+            _ => Outcome::Failed(format!("{what}: {line}")),
         }
     }
 
@@ -350,6 +357,7 @@ impl Library {
             Some(Err(error)) if is_damage(&error) => Err(Outcome::Failed(error.to_string())),
             Some(Err(error)) => {
                 debug!(%error, "integrity_check is interrupted");
+                self.note_error(&error);
                 Err(Outcome::Interrupted)
             }
         }
@@ -368,6 +376,12 @@ pub(super) fn is_for_lack(path: &Path, error: &rusqlite::Error) -> bool {
     error.sqlite_extended_error_code().is_some_and(|code| for_lack.contains(&code))
         || (error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
             && diagnose::is_full(path::directory(path)))
+}
+
+/// The result code in a message of `integrity_check` about a page that could not be read (`checkAppendMsg` in SQLite's
+/// `btree.c`: "unable to get the page. error code=266").
+fn code_of(line: &str) -> Option<i32> {
+    line.rsplit_once("error code=")?.1.parse().ok()
 }
 
 /// The first message of `integrity_check`, without its headings.
@@ -399,5 +413,17 @@ impl Pace {
         }
         self.since = Instant::now();
         is_over()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_that_cannot_be_read_is_told_from_damage() {
+        assert_eq!(code_of("Tree 9 page 12: unable to get the page. error code=266"), Some(266));
+        assert_eq!(code_of("Tree 9 page 238: btreeInitPage() returns error code 11"), None);
+        assert_eq!(code_of("row 3 missing from index idx_files_path"), None);
     }
 }

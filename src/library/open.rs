@@ -30,7 +30,7 @@ use super::connection::{self, Reader};
 use super::draft;
 use super::identity::{Known, Ownership, Row, Stamp, owner_of_log};
 use super::integrity::Evidence;
-use super::lock::notes::Record;
+use super::lock::notes::{Fault, Record};
 use super::lock::{self, Lock, LockError};
 use super::log::{self, Relation};
 use super::overwrites::Overwrites;
@@ -255,7 +255,9 @@ impl Library {
         let known = found.map_err(|error| refused(&self.path, error))?;
         let fault = self.lock.as_ref().and_then(|lock| lock.notes().fault);
         let mut state = self.state();
-        state.evidence.fault = fault.filter(|fault| fault.stamp == known.stamp);
+        // A rename or a change of the mode is no repair.
+        let fault = fault.filter(|fault| fault.stamp.is_same_content(&known.stamp));
+        state.evidence.fault = fault.map(|fault| Fault { stamp: known.stamp, ..fault });
         state.known = known;
         Ok(())
     }

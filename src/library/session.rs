@@ -280,13 +280,14 @@ impl Library {
     }
 
     /// Checkpoints a log that no program seems to use: a session of ours left it because another program was reading, or our
-    /// reading prevented another program from removing it. In a process without the lock, the log that it wrote itself. A log
-    /// that has changed since the last call is left alone, unless `at_once`.
+    /// reading prevented another program from removing it. A log that has changed since the last call is left alone, unless
+    /// `at_once`. A process without the lock leaves all of it to the daemon, which may be between a commit and its checkpoint.
     ///
     /// # Errors
     /// Of SQLite. A reader that still holds back the checkpoint is not an error.
     pub fn tidy(&self, at_once: bool) -> Result<(), Error> {
-        let Some(log) = Stamp::at(&companion(&self.path, "-wal")).filter(|_| self.writes()) else {
+        let Some(log) = Stamp::at(&companion(&self.path, "-wal")).filter(|_| self.writes() && self.owns())
+        else {
             return Ok(());
         };
         if !at_once {
@@ -304,17 +305,12 @@ impl Library {
         let Some(_turn) = self.gate.write(DATABASE_ATTEMPT_TIMEOUT) else { return Ok(()) };
         let mut overwrites = self.overwrites();
         let Ok(known) = self.may_write(None) else { return Ok(()) };
-        if self.owns() && !overwrites.begin() {
+        if !overwrites.begin() {
             return Ok(());
         }
         self.state().log_tried = Some(log);
         let connection = self.reader.open_writer().map_err(|source| self.failed(source))?;
         let row = Row::read(&connection);
-        if !self.owns() {
-            // SQLite checkpoints if no other program has the database open. The daemon may be between a commit and its checkpoint,
-            // and would take a checkpoint of ours for an unexplained change.
-            return close(connection, true).map_err(|source| self.failed(source));
-        }
         let is_known = row.is_ok_and(|row| Row::is_same(row.as_ref(), known.row.as_ref()));
         // Another program may have checkpointed and closed until the read above locked the file.
         if !is_known || Stamp::at(&self.path) != Some(known.stamp) {

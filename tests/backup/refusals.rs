@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use super::{done, library, names, refused, said};
 use crate::harness::Sandbox;
+use crate::harness::database::{INSERT_POLICY, open_without_checkpoint};
 
 #[test]
 fn a_backup_replaces_nothing_and_says_so_before_it_reads() {
@@ -155,4 +156,20 @@ fn what_is_no_backup_is_refused_and_the_library_stays() {
     fs::create_dir_all(&place).expect("made");
     let place = place.to_str().expect("UTF-8");
     refused(&sandbox, &["restore", "--database", place, "text.db"], "library-path");
+}
+
+#[test]
+fn a_database_beside_the_log_of_other_content_is_not_backed_up() {
+    let sandbox = Sandbox::new();
+    assert!(sandbox.serve::<&str>([]).stop().success());
+    sandbox.database().execute_batch("PRAGMA journal_mode = WAL").expect("converted");
+    let older = sandbox.path("older.db");
+    fs::copy(sandbox.library(), &older).expect("copied");
+    // A program is killed, and then somebody copies a backup over the file.
+    open_without_checkpoint(&sandbox.library()).execute(INSERT_POLICY, ["new"]).expect("written");
+    let log = fs::read(sandbox.path(".vpo/library.db-wal")).expect("a log");
+    fs::copy(&older, sandbox.library()).expect("copied");
+    refused(&sandbox, &["backup", "copy.db"], "database-undecided");
+    assert!(!sandbox.path("copy.db").exists());
+    assert_eq!(fs::read(sandbox.path(".vpo/library.db-wal")).expect("it stays"), log);
 }

@@ -6,8 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::warn;
 
-use crate::library::Library;
+use crate::library::identity::Stamp;
 use crate::library::path::{companion, directory};
+use crate::library::{Library, log};
 
 impl Library {
     /// Whether the log is longer than 0 bytes.
@@ -34,6 +35,13 @@ impl Library {
         let _ = std::fs::remove_file(index);
         let _ = File::open(directory(&log)).and_then(|directory| directory.sync_all());
         true
+    }
+
+    /// Whether the log beside the database was written for other content, and no program has the database open.
+    pub(in crate::library) fn has_foreign_log(&self) -> bool {
+        self.has_log()
+            && !self.is_in_use()
+            && Stamp::at(self.path()).is_some_and(|now| log::is_foreign(self.path(), now))
     }
 
     /// Whether another program has the database open, by SQLite's locks. Only while no connection of ours is open.
