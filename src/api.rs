@@ -81,7 +81,7 @@ pub(crate) fn routes(
                 let start = after.clone();
                 let page = pool.read(move |tx| jobs::page(tx, &filter, start.as_deref(), limit)).await?;
                 let unknown =
-                    || Refusal::not_found(&format!("after: there is no job {}", after.unwrap_or_default()));
+                    || Refusal::not_found(&format!("cursor: there is no job {}", after.unwrap_or_default()));
                 answer::json(page.ok_or_else(unknown)?)
             })
         },

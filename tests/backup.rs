@@ -302,6 +302,28 @@ fn a_library_that_another_program_has_open_is_not_replaced() {
 }
 
 #[test]
+fn a_refused_restore_is_no_copy_to_the_daemon() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/one.mkv");
+    let mut daemon = sandbox.serve(["--root".as_ref(), sandbox.root().as_os_str()]);
+    eventually("the film is hashed", || {
+        let row = sandbox.database().query_row("SELECT content_hash FROM files", [], |row| row.get(0));
+        row.ok().and_then(|hash: Option<String>| hash)
+    });
+    done(&sandbox, &["backup", "backup.db"]);
+    let other = sandbox.database();
+    other.query_row("SELECT count(*) FROM files", [], |_| Ok(())).expect("read");
+    refused(&sandbox, &["restore", "backup.db"], "library-in-use");
+    // A save beside that program.
+    sandbox.film("films/two.mkv");
+    eventually("the second film is known", || sandbox.find_row("films/two.mkv").map(|_| ()));
+    drop(other);
+    assert_eq!(daemon.get("/health").json()["status"], "healthy");
+    assert!(daemon.stop().success());
+    assert!(!daemon.log().contains("copy_collided"), "{}", daemon.log());
+}
+
+#[test]
 fn what_is_no_library_any_more_is_replaced_and_kept_too() {
     for garbage in ["", "garbage ".repeat(1000).as_str()] {
         let sandbox = Sandbox::new();

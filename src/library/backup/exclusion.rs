@@ -29,20 +29,26 @@ pub(super) type Occupant = Option<u32>;
 
 impl Exclusion {
     /// Takes the locks if no program has one. This process must have no connection to the database.
+    ///
+    /// The file is opened for writing only if the locks are free: a daemon would take each try for a copy onto the file.
     pub(super) fn try_hold(database: &Path) -> io::Result<Result<Self, Occupant>> {
-        let flags = OFlags::NONBLOCK.bits().cast_signed();
-        let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(database)?;
+        let open = |is_writing| {
+            let flags = OFlags::NONBLOCK.bits().cast_signed();
+            OpenOptions::new().read(true).write(is_writing).custom_flags(flags).open(database)
+        };
         let mut bytes = exclusive();
         // Of the open file, not of the process (fcntl_locking(2)).
-        match fcntl(&file, FcntlArg::F_OFD_SETLK(&bytes)) {
+        fcntl(&open(false)?, FcntlArg::F_OFD_GETLK(&mut bytes))?;
+        if i32::from(bytes.l_type) != libc::F_UNLCK {
+            return Ok(Err(u32::try_from(bytes.l_pid).ok().filter(|pid| *pid != 0)));
+        }
+        let file = open(true)?;
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&exclusive())) {
             Ok(_) => {
                 let found = file.metadata()?;
                 Ok(Ok(Self { device: found.dev(), inode: found.ino(), _file: file }))
             }
-            Err(Errno::EAGAIN | Errno::EACCES) => {
-                let occupant = fcntl(&file, FcntlArg::F_OFD_GETLK(&mut bytes)).map(|_| bytes.l_pid);
-                Ok(Err(occupant.ok().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0)))
-            }
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(Err(None)),
             Err(error) => Err(error.into()),
         }
     }
