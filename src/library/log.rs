@@ -4,9 +4,10 @@
 //! mixed, and `integrity_check` may pass. Three facts decide. A commit states how many pages the database has, and so does its
 //! first page. A log whose pages are all in the main file already adds nothing, whichever program wrote it. And a log was
 //! written for this file if a checkpoint of it began, and was cut short or held up by a reader: then some of its pages are in
-//! the file. A page that both have by chance is no evidence: `VACUUM` writes all pages, also those that did not change. A
-//! checkpoint copies pages in ascending order (`walCheckpoint` in SQLite's `wal.c`), so a page that is in the file counts
-//! only if the lower ones that the same checkpoint would have copied are there too.
+//! the file. A page that both have by chance is not evidence: `VACUUM` writes all pages, also those that did not change. A
+//! checkpoint copies the last version of each page, in ascending order (`walCheckpoint` in SQLite's `wal.c`), but no page that
+//! changed after the oldest reader began. So a page that is in the file counts only if all lower ones are there too (it was cut
+//! short), or all others that such a reader left to it.
 //!
 //! Formats: <https://www.sqlite.org/fileformat2.html>, sections 1.3 and 4.
 
@@ -69,8 +70,10 @@ pub(super) fn compare(path: &Path) -> io::Result<Relation> {
     }
     let size = committed.page_size as usize;
     let (mut in_main, mut in_log) = (vec![0; size], vec![0; size]);
-    // Of the lower pages that have no version in the main file: the commits of their versions.
+    // Of the pages that have no version in the main file: the commits of their versions.
     let mut lacking = BTreeSet::<Vec<u64>>::new();
+    // Versions in the main file that a checkpoint held up by a reader may have copied: their commit, and the next one.
+    let mut copied = Vec::new();
     let (mut has_begun, mut lacks_some) = (false, false);
     for (page, frames) in &committed.frames {
         let at = u64::from(page - 1) * u64::from(committed.page_size);
@@ -80,8 +83,9 @@ pub(super) fn compare(path: &Path) -> io::Result<Relation> {
             log.read_exact_at(&mut in_log, frame.at + FRAME_HEADER as u64)?;
             if is_there && in_main == in_log {
                 found = found.or(Some(index));
-                let next = frames.get(index + 1).map_or(u64::MAX, |next| next.commit);
-                has_begun |= !lacking.iter().any(|commits| would_be_there(commits, frame.commit, next));
+                // Cut short: the lower pages come first.
+                has_begun |= lacking.iter().all(|commits| commits[0] > frame.commit);
+                copied.push((frame.commit, frames.get(index + 1).map_or(u64::MAX, |next| next.commit)));
             }
         }
         lacks_some |= found != Some(frames.len() - 1);
@@ -92,15 +96,19 @@ pub(super) fn compare(path: &Path) -> io::Result<Relation> {
             return Ok(Relation::Continues);
         }
     }
-    Ok(if lacks_some { Relation::Adds } else { Relation::AddsNothing })
+    if !lacks_some {
+        return Ok(Relation::AddsNothing);
+    }
+    let is_held_up = copied.iter().any(|(commit, next)| {
+        lacking.iter().all(|commits| commits[0] > *commit || has_version_between(commits, *commit, *next))
+    });
+    Ok(if is_held_up { Relation::Continues } else { Relation::Adds })
 }
 
-/// Whether a checkpoint that copied the version of a page from `commit`, of which the next version is from the commit `next`,
-/// would have copied a lower page with versions from `commits`. A checkpoint copies the last version that the log has at the
-/// time. It leaves out a page whose last version a reader does not see yet.
-fn would_be_there(commits: &[u64], commit: u64, next: u64) -> bool {
-    let is_older = commits.first().is_some_and(|first| *first <= commit);
-    is_older && !commits.iter().any(|other| (commit + 1..next).contains(other))
+/// Whether a page with versions from `commits` changed after `commit` and before `next`: then a reader at `commit` kept a
+/// checkpoint before `next` from copying it.
+fn has_version_between(commits: &[u64], commit: u64, next: u64) -> bool {
+    commits.iter().any(|other| (commit + 1..next).contains(other))
 }
 
 /// The committed frames of a log.
@@ -197,7 +205,9 @@ mod tests {
         let path = dir.join(format!("{name}.db"));
         let connection = Connection::open(&path).expect("open");
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("set");
-        connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)").expect("made");
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE empty (x); CREATE TABLE t (x)")
+            .expect("made");
         connection
             .execute("INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) SELECT randomblob(1000) FROM n", [rows])
             .expect("filled");
@@ -238,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_that_did_not_change_are_no_evidence() {
+    fn pages_that_did_not_change_are_not_evidence() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = leave_log(dir.path(), "one", 100);
         let connection = Connection::open(&path).expect("open");
@@ -248,7 +258,8 @@ mod tests {
         fs::copy(&path, dir.path().join("one.backup")).expect("copied");
         for value in [3, 4] {
             connection.execute("UPDATE t SET x = ?1 WHERE rowid = 90", [value]).expect("changed");
-            connection.execute_batch("VACUUM").expect("vacuumed");
+            // The last commit changes the first page again, as each that makes the file longer does.
+            connection.execute_batch(&format!("VACUUM; CREATE TABLE t{value} (x)")).expect("vacuumed");
         }
         // The clock of file times is coarse.
         let backup = dir.path().join("one.backup");
