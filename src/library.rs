@@ -10,6 +10,7 @@ pub(crate) mod check;
 mod connection;
 mod diagnose;
 mod draft;
+mod exclusion;
 pub(crate) mod file_system;
 pub mod files;
 mod gate;
@@ -327,7 +328,7 @@ impl Library {
                 .reader
                 .read(DATABASE_ATTEMPT_TIMEOUT, |connection| work(&connection.unchecked_transaction()?));
             found.map_err(|source| {
-                // An error of a read during which the file changed is no evidence.
+                // An error of a read during which the file changed is not evidence.
                 let is_still = Stamp::at(&self.path) == Some(before);
                 if is_busy(&source) || connection::is_shut(&source) || !is_still {
                     Failure::Temporary(self.unnoted(source))

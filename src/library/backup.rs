@@ -6,7 +6,6 @@
 //! A backup is a `VACUUM INTO`: one consistent state, whatever is written meanwhile. It copies tables and indexes
 //! alike, so the `integrity_check` of the copy also finds damage of the library, and holds no lock on it.
 
-mod exclusion;
 mod replace;
 mod restore;
 

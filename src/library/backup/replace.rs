@@ -19,11 +19,11 @@ use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
-use super::exclusion::Exclusion;
 use super::restore::at_place;
 use crate::base::retry::{self, Failure, Stopped};
 use crate::base::times::{RESTORE_DAEMON_RETRY, RESTORE_IN_USE_RETRY};
 use crate::library::draft::{Draft, rename_new, sync_directory};
+use crate::library::exclusion::Exclusion;
 use crate::library::lock::{self, Found, Holder, Lock, LockError};
 use crate::library::path::directory;
 use crate::library::{OpenError, path};

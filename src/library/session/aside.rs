@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::library::identity::Stamp;
 use crate::library::path::{companion, directory};
-use crate::library::{Library, log};
+use crate::library::{Library, exclusion, log};
 
 impl Library {
     /// Whether the log is longer than 0 bytes.
@@ -46,7 +46,7 @@ impl Library {
 
     /// Whether another program has the database open, by SQLite's locks. Only while no connection of ours is open.
     pub(in crate::library) fn is_in_use(&self) -> bool {
-        self.reader.exclude_others().is_err()
+        !matches!(exclusion::find_occupant(self.path()), Ok(None))
     }
 }
 

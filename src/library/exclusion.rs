@@ -1,5 +1,5 @@
-//! Keeping every SQLite program out of a database while its file is replaced, without opening it through SQLite: it may be
-//! damaged, or no database at all, and must stay as it is.
+//! Finds out whether a SQLite program has a database open, and keeps all of them out while its file is replaced. Does not use
+//! SQLite: the file may be damaged, or not a database, and must not change.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -27,22 +27,24 @@ pub(super) struct Exclusion {
 /// The process that holds a lock, if the kernel reports it.
 pub(super) type Occupant = Option<u32>;
 
+/// A program that has one of the locks; `None` if no program has. This process must have no connection to the database.
+///
+/// Opens the file for reading only: a daemon takes a descriptor for writing that is closed again for a copy onto the file.
+pub(super) fn find_occupant(database: &Path) -> io::Result<Option<Occupant>> {
+    let mut bytes = exclusive();
+    // Of the open file, not of the process (fcntl_locking(2)).
+    fcntl(&open(database, false)?, FcntlArg::F_OFD_GETLK(&mut bytes))?;
+    let is_free = i32::from(bytes.l_type) == libc::F_UNLCK;
+    Ok((!is_free).then(|| u32::try_from(bytes.l_pid).ok().filter(|pid| *pid != 0)))
+}
+
 impl Exclusion {
-    /// Takes the locks if no program has one. This process must have no connection to the database.
-    ///
-    /// The file is opened for writing only if the locks are free: a daemon would take each try for a copy onto the file.
+    /// Takes the locks if no program has one. As [`find_occupant`].
     pub(super) fn try_hold(database: &Path) -> io::Result<Result<Self, Occupant>> {
-        let open = |is_writing| {
-            let flags = OFlags::NONBLOCK.bits().cast_signed();
-            OpenOptions::new().read(true).write(is_writing).custom_flags(flags).open(database)
-        };
-        let mut bytes = exclusive();
-        // Of the open file, not of the process (fcntl_locking(2)).
-        fcntl(&open(false)?, FcntlArg::F_OFD_GETLK(&mut bytes))?;
-        if i32::from(bytes.l_type) != libc::F_UNLCK {
-            return Ok(Err(u32::try_from(bytes.l_pid).ok().filter(|pid| *pid != 0)));
+        if let Some(occupant) = find_occupant(database)? {
+            return Ok(Err(occupant));
         }
-        let file = open(true)?;
+        let file = open(database, true)?;
         match fcntl(&file, FcntlArg::F_OFD_SETLK(&exclusive())) {
             Ok(_) => {
                 let found = file.metadata()?;
@@ -58,6 +60,11 @@ impl Exclusion {
         std::fs::symlink_metadata(path)
             .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
     }
+}
+
+fn open(database: &Path, for_writing: bool) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    OpenOptions::new().read(true).write(for_writing).custom_flags(flags).open(database)
 }
 
 fn exclusive() -> libc::flock {
