@@ -198,7 +198,7 @@ impl Library {
         overwrites: &mut Overwrites,
     ) -> Result<(), Failure<Error>> {
         if !self.owns() {
-            // The daemon checkpoints it, or the end of this process (`tidy`).
+            // The daemon checkpoints it.
             return connection.close().map_err(|(_, error)| Failure::Permanent(self.failed(error)));
         }
         if Companions::at(&self.path) != *companions {

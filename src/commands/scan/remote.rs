@@ -61,9 +61,6 @@ pub(super) fn scan(
             }
         }
     }
-    if let Err(error) = library.close() {
-        output::warn(&format_args!("the job's row is still in the database's -wal: {}", chain(&error)));
-    }
     let printed = if args.json {
         let scans: Vec<_> = ends.iter().map(Ended::json).collect();
         output::print_json(&json!({"scans": scans}))
