@@ -799,17 +799,17 @@ fn damage_is_reported_until_it_is_repaired() {
         opened.verify_if_due(None, 1);
         is_damaged(&opened).then_some(())
     });
-    // Neither a change of the mode nor a write of another program is a repair.
+    let assert_stays_damaged = || {
+        let until = Instant::now() + Duration::from_millis(800);
+        while Instant::now() < until {
+            assert!(is_damaged(&opened));
+        }
+    };
+    // Neither a change of the mode nor a write of another program repairs it.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("set");
-    let until = Instant::now() + Duration::from_millis(800);
-    while Instant::now() < until {
-        assert!(is_damaged(&opened));
-    }
+    assert_stays_damaged();
     sqlite(&path).execute(INSERT_POLICY, ["other"]).expect("written");
-    let until = Instant::now() + Duration::from_millis(800);
-    while Instant::now() < until {
-        assert!(is_damaged(&opened));
-    }
+    assert_stays_damaged();
     drop(opened);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("set");
     assert!(is_damaged(&open(&path, WRITE).expect("opens")), "a restart does not begin healthy");

@@ -110,7 +110,7 @@ pub(crate) const TASK_RESTART_LONGEST: Duration = s(60);
 pub(crate) const STATUS_INTERVAL: Duration = s(1);
 /// The exit waits this long for the last lines of the log.
 pub(crate) const LOG_FLUSH_TIMEOUT: Duration = ms(100);
-/// The same for the line that states why the daemon failed, and for a line on standard error that nobody reads.
+/// The same for the line that states why the daemon failed, and for a line on standard error that no program reads.
 pub(crate) const LOG_FAILURE_FLUSH_TIMEOUT: Duration = s(1);
 /// A thread of tokio's pool ends after it had no work for this long.
 pub(crate) const POOL_THREAD_IDLE_TIMEOUT: Duration = s(1);
@@ -179,7 +179,7 @@ pub(crate) const SCAN_RESTART_INTERVAL: Duration = s(1);
 pub(crate) const ROOT_CHECK_INTERVAL: Duration = s(10);
 /// A root whose check takes longer counts as unreachable: no scan asks it whether a file has moved.
 pub(crate) const ROOT_UNREACHABLE_AFTER: Duration = s(1);
-/// A root has this long to tell where it leads. One that does not is left out.
+/// Resolving the path of a root may take this long. A root that takes longer is left out.
 pub(crate) const ROOT_RESOLVE_TIMEOUT: Duration = s(10);
 /// A root's first scan waits this long for its watch.
 pub(crate) const WATCH_START_TIMEOUT: Duration = s(3);
@@ -211,7 +211,7 @@ pub(crate) const SCAN_END_BUSY_TIMEOUT: Duration = ms(500);
 
 // `vpo scan`.
 
-/// A scan in the foreground that is told to stop has this long to record its end.
+/// A cancelled scan in the foreground has this long to record its end.
 pub(crate) const FOREGROUND_STOP_TIMEOUT: Duration = s(1);
 /// A scan in the foreground checks the lock file and the database at this interval, as a daemon does.
 pub(crate) const FOREGROUND_CHECK_INTERVAL: Duration = ms(500);

@@ -222,7 +222,7 @@ impl Library {
         }
         // The user was asked to copy it again, and the copy may contain our row already.
         let is_copied_again = state.evidence.is_collided() && !stamp.is_same_content(&state.known.stamp);
-        // Damage counts until other content is adopted, or integrity_check passes: a change by another program is no repair.
+        // Damage counts until other content is adopted, or integrity_check passes: a change by another program does not repair it.
         let damage = self.damage(&state);
         match change {
             Change::None if state.let_go.is_none() => {

@@ -2,7 +2,7 @@
 //! evidence; [`Library::check`] reports it.
 //!
 //! CORRUPT and NOTADB count until `integrity_check` passes on the same content, or other content is adopted. IOERR counts until
-//! the next check. A full disk, and a lack of memory or descriptors, are no evidence.
+//! the next check. A full disk, and a lack of memory or descriptors, are not evidence.
 //!
 //! `integrity_check` runs table by table in the background, on connections of its own, at a tenth of a core, and leaves as
 //! soon as a writer waits. `quick_check` is not sufficient: it does not compare tables with their indexes, and passes databases
@@ -365,7 +365,7 @@ impl Library {
 }
 
 /// Whether an I/O error only means that the disk (for the index of a log) or the memory is full. The scanner warns of that, and
-/// it is no evidence of damage.
+/// it is not evidence of damage.
 pub(super) fn is_for_lack(path: &Path, error: &rusqlite::Error) -> bool {
     let for_lack = [
         ffi::SQLITE_IOERR_NOMEM,

@@ -4,7 +4,7 @@
 //!
 //! The file lies beside the database (beside the target of a symbolic link, so that two names cannot make two daemons).
 //! It is created only when the database is there, so a lock file without a database means a lost one. Where the directory
-//! is not writable it goes to the runtime directory. A lock on a file that was removed excludes nobody: the health check
+//! is not writable it goes to the runtime directory. A lock on a file that was removed does not exclude other processes: the health check
 //! warns of that ([`Lock::is_in_place`]), and a restart takes the lock again.
 
 mod holder;
@@ -221,7 +221,7 @@ impl Lock {
             let holder = Holder::this_process(is_elsewhere.then_some(library));
             let content = Mutex::new(Content { holder, notes, written: String::new() });
             let lock = Self { path: path.clone(), file, locked: Stamp::of(&found), content };
-            // It may have been removed or replaced since it was opened: then this lock excludes nobody.
+            // It may have been removed or replaced since it was opened: then this lock does not exclude other processes.
             if lock.is_in_place() {
                 lock.content().write(&lock.file).map_err(io)?;
                 return Ok(lock);

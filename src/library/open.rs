@@ -255,7 +255,7 @@ impl Library {
         let known = found.map_err(|error| refused(&self.path, error))?;
         let fault = self.lock.as_ref().and_then(|lock| lock.notes().fault);
         let mut state = self.state();
-        // A rename or a change of the mode is no repair.
+        // A rename or a change of the mode does not repair it.
         let fault = fault.filter(|fault| fault.stamp.is_same_content(&known.stamp));
         state.evidence.fault = fault.map(|fault| Fault { stamp: known.stamp, ..fault });
         state.known = known;

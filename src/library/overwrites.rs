@@ -291,6 +291,13 @@ mod tests {
         OpenOptions::new().write(true).create(true).truncate(false).open(path).expect("open")
     }
 
+    /// The end of a session of ours.
+    fn save(overwrites: &mut Overwrites, wal: File, main: File) {
+        overwrites.checkpointed();
+        drop((wal, main));
+        overwrites.closed();
+    }
+
     #[test]
     fn only_a_writer_that_is_not_sqlite_is_found() {
         let (_dir, path, log) = files();
@@ -335,9 +342,7 @@ mod tests {
                 }
                 _ => {}
             }
-            overwrites.checkpointed();
-            drop((wal, main));
-            overwrites.closed();
+            save(&mut overwrites, wal, main);
             let at_once = overwrites.look(false);
             drop(still_open);
             assert_eq!(at_once || overwrites.look(false), expected, "{who}");
@@ -360,9 +365,7 @@ mod tests {
         assert!(overwrites.begin());
         own.fetch_add(1, Ordering::Relaxed);
         let (main, wal) = (open(&path), open(&log));
-        overwrites.checkpointed();
-        drop((wal, main));
-        overwrites.closed();
+        save(&mut overwrites, wal, main);
         drop(copy);
         assert!(overwrites.look(true));
     }
@@ -379,9 +382,7 @@ mod tests {
             let copy = is_copied.then(|| open(&path));
             let wal = open(&log);
             drop(copy);
-            overwrites.checkpointed();
-            drop((wal, main));
-            overwrites.closed();
+            save(&mut overwrites, wal, main);
             assert!(!overwrites.look(false));
             assert_eq!(overwrites.take_doubt(), is_copied);
         }
@@ -405,9 +406,7 @@ mod tests {
         assert!(overwrites.begin());
         own.fetch_add(1, Ordering::Relaxed);
         let (main, wal) = (open(&path), open(&log));
-        overwrites.checkpointed();
-        drop((wal, main));
-        overwrites.closed();
+        save(&mut overwrites, wal, main);
         // Two openings, of which one is ours, become one event too.
         let (reader, copy) = (read(), open(&path));
         drop(reader);
@@ -424,9 +423,7 @@ mod tests {
         assert!(overwrites.begin());
         let (main, wal) = (open(&path), open(&log));
         let reader = File::open(&path).expect("open");
-        overwrites.checkpointed();
-        drop((wal, main));
-        overwrites.closed();
+        save(&mut overwrites, wal, main);
         drop(before);
         assert!(!overwrites.look(false), "the program from before");
         drop(reader);

@@ -165,7 +165,7 @@ fn a_database_beside_the_log_of_other_content_is_not_backed_up() {
     sandbox.database().execute_batch("PRAGMA journal_mode = WAL").expect("converted");
     let older = sandbox.path("older.db");
     fs::copy(sandbox.library(), &older).expect("copied");
-    // A program is killed, and then somebody copies a backup over the file.
+    // A program is killed, and then a backup is copied over the file.
     open_without_checkpoint(&sandbox.library()).execute(INSERT_POLICY, ["new"]).expect("written");
     let log = fs::read(sandbox.path(".vpo/library.db-wal")).expect("a log");
     fs::copy(&older, sandbox.library()).expect("copied");

@@ -99,6 +99,15 @@ impl World {
         Some(scan.reason)
     }
 
+    #[track_caller]
+    fn assert_scanned_again_after_15_seconds(&mut self) {
+        self.wait(14);
+        assert_eq!(self.scan(), None);
+        self.wait(1);
+        assert_eq!(self.reason().as_deref(), Some("again"));
+        assert_eq!(self.problem(), None);
+    }
+
     fn end(&mut self, scan: &Started, report: Report) -> Vec<Action> {
         let (root, at) = (scan.root.clone(), Timestamp::from_unix(1_000_000_000, 0));
         self.take(Event::Scanned { root, id: scan.id, at, report: Box::new(report) })

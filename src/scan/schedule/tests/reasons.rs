@@ -143,11 +143,7 @@ fn failure_of_the_library_pauses_for_15_seconds() {
     world.end(&scan, failed(Error::Library(busy())));
     assert_eq!(world.problem(), Some("library"));
     assert_eq!(world.root_problem("/a"), None);
-    world.wait(14);
-    assert_eq!(world.scan(), None);
-    world.wait(1);
-    assert_eq!(world.reason().as_deref(), Some("again"));
-    assert_eq!(world.problem(), None);
+    world.assert_scanned_again_after_15_seconds();
 }
 
 #[test]

@@ -45,11 +45,7 @@ fn scan_that_crashed_is_reported_and_made_again() {
     assert_eq!(world.schedule.state().counts.failed, 1);
     let actions = world.tick();
     assert!(actions.iter().any(|action| matches!(action, Action::RecordEnd { id, .. } if id == "job 1")));
-    world.wait(14);
-    assert_eq!(world.scan(), None);
-    world.wait(1);
-    assert_eq!(world.reason().as_deref(), Some("again"));
-    assert_eq!(world.problem(), None);
+    world.assert_scanned_again_after_15_seconds();
 }
 
 #[test]
