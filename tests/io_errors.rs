@@ -1,7 +1,7 @@
-//! An I/O error at every step of a start, a scan of 100 films and a stop.
+//! An I/O error or a kill at every step of a start, a scan of 100 films and a stop.
 //!
-//! strace fails one system call of the daemon at a time, and only on the database, the files beside it and their
-//! directory. Afterwards the database must be sound, hold everything that was recorded before, and the failure must be
+//! strace fails one system call of the daemon at a time, or kills the daemon before it, and only on the database, the files
+//! beside it and their directory. Afterwards the database must be sound, hold everything that was recorded before, and the failure must be
 //! reported with the file and a hint. A normal start must then repair everything without help.
 //!
 //! A run without faults lists the calls first, so no step is written down here. A step is a [`Phase`], a file, a system

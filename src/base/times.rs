@@ -56,12 +56,17 @@ pub(crate) const DATABASE_START_RETRY: RetryPolicy = RetryPolicy::every(ms(10)).
 /// A program that is not SQLite and closes the file later than this after a checkpoint, without a change since, has not
 /// collided with the checkpoint.
 pub(crate) const DATABASE_COLLISION_WINDOW: Duration = s(1);
+/// A main file that changed later than this after its log was not changed by the checkpoint of the last commit, which follows
+/// it at once.
+pub(crate) const DATABASE_CHECKPOINT_AGE: Duration = s(2);
 /// The check waits this long for a lock of another program: less than [`HEALTH_PROBE_TIMEOUT`].
 pub(crate) const DATABASE_CHECK_BUSY_TIMEOUT: Duration = ms(60);
 /// The check warns this long that the database was replaced.
 pub(crate) const DATABASE_REPLACED_WARNING_AGE: Duration = s(60);
 /// Until the next `integrity_check`, after one that was interrupted or could not begin.
 pub(crate) const INTEGRITY_CHECK_RETRY_INTERVAL: Duration = s(1);
+/// If another program wrote during an `integrity_check`, the next one begins this long after it.
+pub(crate) const INTEGRITY_CHECK_REPEAT_INTERVAL: Duration = s(60);
 /// A pausing `integrity_check` polls at this interval whether a writer waits.
 pub(crate) const INTEGRITY_CHECK_POLL_INTERVAL: Duration = ms(5);
 

@@ -121,15 +121,14 @@ pub(crate) fn back_up(database: &Path, target: &Path, cancel: &CancellationToken
     let library = Library::view(database, cancel)?;
     // A daemon that runs decides on the log by itself, and would take our try of the locks for a copy onto the file.
     let is_unused = matches!(lock::find(database, None), Ok(Found::NoFile | Found::NotHeld));
-    if is_unused && library.has_foreign_log() {
+    let unread = |source| super::Error::Unreachable { path: library.path().to_owned(), source };
+    if is_unused && library.has_foreign_log().map_err(unread).map_err(OpenError::from)? {
         return Err(OpenError::Undecided { path: library.path().to_owned() }.into());
     }
     let failed = |error: io::Error| at_target(&target, &error);
     draft::sweep(directory(&target));
     let draft = Draft::new(directory(&target)).map_err(failed)?;
-    let source = std::fs::metadata(library.path())
-        .map_err(|source| super::Error::Unreachable { path: library.path().to_owned(), source })
-        .map_err(OpenError::from)?;
+    let source = std::fs::metadata(library.path()).map_err(unread).map_err(OpenError::from)?;
     let copied = copy(&library, &draft, source.mode() & 0o666, cancel, &failed);
     if !had_log {
         tidy(library.path());

@@ -19,6 +19,7 @@ use std::path::Path;
 
 use super::identity::Stamp;
 use super::path::companion;
+use crate::base::times::DATABASE_CHECKPOINT_AGE;
 
 const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
@@ -27,7 +28,7 @@ const LARGEST_PAGE: u32 = 65_536;
 /// How a log relates to the main file beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
-    /// The main file holds all of it already, or it holds no transaction.
+    /// The main file holds all of it already, or it holds no transaction, or there is none.
     AddsNothing,
     /// A checkpoint has copied some of its pages into the main file.
     Continues,
@@ -39,12 +40,12 @@ pub(super) enum Relation {
 
 /// Whether the log beside the database at `path`, which changed to `main` without explanation, was written for an earlier
 /// content of it: it is of another size, or the main file changed after it, and not by a checkpoint of it. As [`compare`].
-pub(super) fn is_foreign(path: &Path, main: Stamp) -> bool {
-    match compare(path) {
-        Ok(Relation::Foreign) => true,
-        Ok(Relation::Adds) => is_older(path, main),
-        Ok(Relation::AddsNothing | Relation::Continues) | Err(_) => false,
-    }
+pub(super) fn is_foreign(path: &Path, main: Stamp) -> io::Result<bool> {
+    Ok(match compare(path)? {
+        Relation::Foreign => true,
+        Relation::Adds => is_older(path, main),
+        Relation::AddsNothing | Relation::Continues => false,
+    })
 }
 
 /// Whether the main file changed after the last write to the log. (SQLite sets the owner of a log that root opens, and with it
@@ -53,13 +54,24 @@ pub(super) fn is_older(path: &Path, main: Stamp) -> bool {
     Stamp::at(&companion(path, "-wal")).is_some_and(|log| log.modified < main.changed)
 }
 
+/// Whether the main file changed as soon after the log as by a checkpoint that follows the commit.
+pub(super) fn is_checkpoint_time(path: &Path, main: Stamp) -> bool {
+    let limit = DATABASE_CHECKPOINT_AGE.as_secs().cast_signed();
+    Stamp::at(&companion(path, "-wal"))
+        .is_some_and(|log| main.changed >= log.modified && main.changed.0 - log.modified.0 <= limit)
+}
+
 /// Compares the log beside the database at `path` with the main file, page by page until it is clear. Only for a database
 /// that nothing of this process has open: closing a descriptor of the main file would drop SQLite's locks.
 ///
 /// # Errors
 /// Of the system.
 pub(super) fn compare(path: &Path) -> io::Result<Relation> {
-    let (main, log) = (File::open(path)?, File::open(companion(path, "-wal"))?);
+    let main = File::open(path)?;
+    let log = match File::open(companion(path, "-wal")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Relation::AddsNothing),
+        log => log?,
+    };
     let Some(committed) = Committed::read(&log)? else { return Ok(Relation::AddsNothing) };
     let first = match committed.first_page(&log)? {
         Some(first) => first,
@@ -223,12 +235,15 @@ mod tests {
         let (one, other) = (leave_log(dir.path(), "one", 100), leave_log(dir.path(), "other", 300));
         assert_eq!(compare(&one).expect("readable"), Relation::Adds);
         let stamp = |path: &Path| Stamp::at(path).expect("there");
-        assert!(!is_foreign(&one, stamp(&one)), "the log is younger");
+        assert!(!is_foreign(&one, stamp(&one)).expect("readable"), "the log is younger");
         fs::copy(dir.path().join("one.backup"), &one).expect("copied");
-        assert!(is_foreign(&one, stamp(&one)), "a backup of the same size was copied over the file");
+        assert!(
+            is_foreign(&one, stamp(&one)).expect("readable"),
+            "a backup of the same size was copied over the file"
+        );
         fs::copy(dir.path().join("other.backup"), &one).expect("copied");
         assert_eq!(compare(&one).expect("readable"), Relation::Foreign);
-        assert!(is_foreign(&one, stamp(&one)));
+        assert!(is_foreign(&one, stamp(&one)).expect("readable"));
         let connection = Connection::open(&other).expect("open");
         connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).expect("checkpointed");
         assert_eq!(compare(&other).expect("readable"), Relation::AddsNothing);
@@ -244,7 +259,7 @@ mod tests {
         writer.execute("UPDATE t SET x = 2 WHERE rowid = 50", []).expect("changed");
         writer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).expect("checkpointed");
         assert_eq!(compare(&path).expect("readable"), Relation::Continues);
-        assert!(!is_foreign(&path, Stamp::at(&path).expect("there")));
+        assert!(!is_foreign(&path, Stamp::at(&path).expect("there")).expect("readable"));
     }
 
     #[test]
@@ -270,7 +285,7 @@ mod tests {
             fs::rename(&path, &backup).expect("renamed");
         }
         assert_eq!(compare(&path).expect("readable"), Relation::Adds);
-        assert!(is_foreign(&path, Stamp::at(&path).expect("there")));
+        assert!(is_foreign(&path, Stamp::at(&path).expect("there")).expect("readable"));
         // A checkpoint of the same log that was cut short.
         let log = File::open(companion(&path, "-wal")).expect("open");
         let frame =

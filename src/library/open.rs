@@ -283,14 +283,20 @@ impl Library {
             self.state().evidence.hold();
             return Ok(());
         }
-        let relation = log::compare(&self.path).unwrap_or(Relation::Adds);
+        let relation =
+            log::compare(&self.path).map_err(|error| access_error(&self.path, error.to_string()))?;
         if relation == Relation::AddsNothing {
             debug!("the log that was left adds nothing to the database");
             return Ok(());
         }
         // The file changed after the daemon left it. The row that the log continues does not show whether a checkpoint was cut
-        // short: a backup may have that row too, and other rows of other programs.
-        let is_partial = record.is_none();
+        // short: a backup may have that row too, and other rows of other programs. Pages of the log do, if the file has not
+        // changed long after it.
+        let is_cut_short = |record: &Record| {
+            let is_soon = now.is_some_and(|now| log::is_checkpoint_time(&self.path, now));
+            record.begun && relation == Relation::Continues && is_soon
+        };
+        let is_partial = record.as_ref().is_none_or(is_cut_short);
         let main = self.reader.read_as_it_is(|connection| Row::read(connection));
         let log = self.reader.read(DATABASE_ATTEMPT_TIMEOUT, |connection| Row::read(connection));
         let (belongs, is_same_row) = match (main, log) {

@@ -19,6 +19,7 @@ use super::check::reason::Reason;
 use super::connection::{close, is_damage, is_shut};
 use super::identity::{Known, Row, Stamp};
 use super::lock::notes::Record;
+use super::log::{self, Relation};
 use super::overwrites::Overwrites;
 use super::path::companion;
 use super::{Error, Library, Lineage, is_busy};
@@ -232,7 +233,11 @@ impl Library {
         let is_complete = matches!(done, Ok(true)) && !self.has_log();
         let closed = close(connection, is_complete);
         overwrites.closed();
-        let is_refused = done.as_ref().is_err_and(is_damage);
+        // SQLite reports a page of the log that the disk cannot give as damage too. Then the main file holds no page of another
+        // content, but may lack some of the log.
+        let is_refused = done.as_ref().is_err_and(is_damage)
+            && after != Some(known.stamp)
+            && matches!(log::compare(&self.path), Ok(Relation::Adds | Relation::Foreign));
         let Some(after) = after.filter(|after| after.is_same_file(&known.stamp) && !is_refused) else {
             // Renamed or removed: our pages went into the old file. Or overwritten: SQLite refuses to apply the log to it.
             let is_log_aside = self.set_log_aside();
@@ -264,6 +269,7 @@ impl Library {
         if collided {
             drop(state);
             overwrites.forget();
+            overwrites.await_copy();
             self.found_damaged(Reason::CopyCollided, after, COLLIDED.to_owned());
             return Err(Failure::Permanent(Error::Replaced(self.path.clone())));
         }

@@ -41,7 +41,8 @@ pub(super) const NAMED: [&str; 6] =
 pub(super) const OTHER: &str = "*";
 
 /// The system calls that fail. The question mark lets strace accept a name that the architecture does not have.
-pub(super) const CALLS: [&str; 12] = [
+pub(super) const CALLS: [&str; 14] = [
+    "pread64",
     "pwrite64",
     "fsync",
     "fdatasync",
@@ -54,9 +55,20 @@ pub(super) const CALLS: [&str; 12] = [
     "renameat",
     "renameat2",
     "?link",
+    "linkat",
 ];
 
-const ERRORS: [&str; 2] = ["EIO", "ENOSPC"];
+/// In place of an error: the process is killed before the call.
+pub(super) const KILL: &str = "KILL";
+
+/// What a call meets: not each can have every fault.
+fn faults(call: &str) -> &'static [&'static str] {
+    match call {
+        "pread64" => &["EIO"],
+        "openat" | "fsync" | "fdatasync" => &["EIO", "ENOSPC"],
+        _ => &["EIO", "ENOSPC", KILL],
+    }
+}
 
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,10 +81,16 @@ pub(super) struct Step {
 }
 
 impl Step {
+    /// Whether the process is killed, and so reports nothing.
+    pub(super) fn kills(&self) -> bool {
+        self.error == KILL
+    }
+
     /// Whether SQLite reports this fault to its caller: content that does not reach the disk. It works without some of the
     /// rest (a longer `-shm`, a shorter `-wal`), and opens the directory only to sync it.
     pub(super) fn must_be_reported(&self) -> bool {
-        ["library.db", "library.db-wal"].contains(&self.file)
+        !self.kills()
+            && ["library.db", "library.db-wal"].contains(&self.file)
             && ["pwrite64", "fsync", "fdatasync"].contains(&self.call.as_str())
     }
 }
@@ -101,7 +119,8 @@ pub(super) fn of(phase: Phase, calls: &[Call]) -> Vec<Step> {
         }
         let named: Vec<_> =
             NAMED.into_iter().filter(|name| call.files.iter().any(|file| file == name)).collect();
-        if named.is_empty() {
+        // The dynamic loader reads too.
+        if named.is_empty() && call.name != "pread64" {
             places.insert((OTHER, &call.name, among_all));
         }
         for file in named {
@@ -111,7 +130,7 @@ pub(super) fn of(phase: Phase, calls: &[Call]) -> Vec<Step> {
     places
         .into_iter()
         .flat_map(|(file, call, nth)| {
-            ERRORS.map(|error| Step { phase, file, call: call.to_owned(), nth, error })
+            faults(call).iter().map(move |error| Step { phase, file, call: call.to_owned(), nth, error })
         })
         .collect()
 }
@@ -144,5 +163,6 @@ fn steps_follow_from_the_calls_of_each_thread() {
     ];
     let found: Vec<_> = steps.iter().filter(|step| step.ends_with("EIO")).collect();
     assert_eq!(found, expected.iter().collect::<Vec<_>>());
-    assert_eq!(steps.len(), 2 * expected.len());
+    let kills = steps.iter().filter(|step| step.ends_with(KILL)).count();
+    assert_eq!((steps.len(), kills), (2 * expected.len() + 4, 4), "an opening changes nothing");
 }

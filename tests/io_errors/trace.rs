@@ -32,7 +32,8 @@ fn arguments(data: &Path, log: &Path, step: Option<&Step>) -> Vec<OsString> {
                 arguments.extend(["-P".into(), path.into()]);
             }
             arguments.extend(["-e".into(), format!("trace={call}").into()]);
-            arguments.extend(["-e".into(), format!("inject={call}:error={error}:when={nth}").into()]);
+            let fault = if step.kills() { "signal=KILL".to_owned() } else { format!("error={error}") };
+            arguments.extend(["-e".into(), format!("inject={call}:{fault}:when={nth}").into()]);
         }
     }
     arguments
@@ -41,7 +42,12 @@ fn arguments(data: &Path, log: &Path, step: Option<&Step>) -> Vec<OsString> {
 /// `command` under strace from its first instruction. The process that it becomes is `command` itself (`-D`).
 pub(super) fn wrap(command: &Command, data: &Path, log: &Path, step: Option<&Step>) -> Command {
     let mut wrapped = Command::new("strace");
-    wrapped.args(["-D", "--seccomp-bpf"]).args(arguments(data, log, step)).arg("--");
+    wrapped.arg("-D").args(arguments(data, log, step));
+    // With it strace 6.1 injects no signal.
+    if !step.is_some_and(Step::kills) {
+        wrapped.arg("--seccomp-bpf");
+    }
+    wrapped.arg("--");
     wrapped.arg(command.get_program()).args(command.get_args()).env_clear();
     wrapped.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
     // The dynamic loader searches each of its few libraries here first. So the first `openat` calls of the main thread

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,6 +28,9 @@ const NORMAL: Duration = Duration::from_secs(20);
 
 /// After a failure of the scan the daemon gets this long for what else it does.
 const AFTER_FAILURE: Duration = Duration::from_millis(200);
+
+/// The exit code, as a shell would give it, of a process that was killed.
+const KILLED: i32 = 137;
 
 /// What came of a step.
 pub(super) enum Outcome {
@@ -177,7 +181,7 @@ impl Scene {
         let (_, after) = Self::roots(phase);
         let films = self.films(after);
         let mut problems = vec![
-            judge_report(&ran, &log, &data, hit, must),
+            if ran.ended == Some(KILLED) { Ok(()) } else { judge_report(&ran, &log, &data, hit, must) },
             judge_copy(&sandbox, &before, ran.done.then_some(&films)),
         ];
         self.configure(&sandbox, after);
@@ -232,7 +236,12 @@ impl Scene {
         if let Some(attached) = attached {
             attached.finish();
         }
-        let calls = trace::read(&log, pid, &data);
+        let mut calls = trace::read(&log, pid, &data);
+        if let Some(step) = step.filter(|step| step.kills() && status.signal() == Some(9)) {
+            let killed = calls.iter_mut().rev().find(|call| call.name == step.call);
+            killed.expect("it was killed at such a call").injected = true;
+            return Ok((Ran { ended: Some(KILLED), ..ran }, daemon.log(), calls));
+        }
         match status.code() {
             Some(0) if told => ran.ended = None,
             Some(1) if !told => ran.ended = Some(1),
@@ -269,7 +278,9 @@ fn serve(sandbox: &Sandbox) -> Command {
 
 /// Copies the files of a directory into another.
 pub(super) fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).expect("readable").map(|entry| entry.expect("an entry")) {
+    let entries = std::fs::read_dir(from).expect("readable").map(|entry| entry.expect("an entry"));
+    // A killed start leaves its draft directory.
+    for entry in entries.filter(|entry| entry.path().is_file()) {
         std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tracing::info;
 
-use super::fault::{Fault, sqlite_fault, writer_fault};
+use super::fault::{Fault, io_fault, sqlite_fault, writer_fault};
 use super::reason::Reason;
 use crate::base::times::DATABASE_CHECK_BUSY_TIMEOUT;
 use crate::library::identity::{Change, Known, Row, Stamp};
@@ -36,11 +36,11 @@ impl Library {
             stamp.is_same_content(&state.known.stamp) && state.let_go.is_none_or(|let_go| let_go.is_log_aside)
         };
         let belongs = is_in_log
-            || match log::compare(&self.path) {
-                Ok(Relation::Continues) => true,
+            || match log::compare(&self.path).map_err(|error| io_fault(&self.path, &error))? {
+                Relation::Continues => true,
                 // A log that is younger than the file's last change was written for it.
-                Ok(Relation::Adds) => change == Change::Cooperative && !log::is_older(&self.path, stamp),
-                Ok(Relation::AddsNothing | Relation::Foreign) | Err(_) => false,
+                Relation::Adds => change == Change::Cooperative && !log::is_older(&self.path, stamp),
+                Relation::AddsNothing | Relation::Foreign => false,
             };
         let is_complete = !belongs && self.set_log_aside();
         if Stamp::at(&self.path) != Some(stamp) {

@@ -1,6 +1,7 @@
 //! Moves a log that belongs to another content out of the way.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,10 +39,11 @@ impl Library {
     }
 
     /// Whether the log beside the database was written for other content, and no program has the database open.
-    pub(in crate::library) fn has_foreign_log(&self) -> bool {
-        self.has_log()
-            && !self.is_in_use()
-            && Stamp::at(self.path()).is_some_and(|now| log::is_foreign(self.path(), now))
+    pub(in crate::library) fn has_foreign_log(&self) -> io::Result<bool> {
+        match Stamp::at(self.path()) {
+            Some(now) if self.has_log() && !self.is_in_use() => log::is_foreign(self.path(), now),
+            _ => Ok(false),
+        }
     }
 
     /// Whether another program has the database open, by SQLite's locks. Only while no connection of ours is open.
