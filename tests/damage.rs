@@ -3,6 +3,9 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -46,4 +49,49 @@ fn damaged_pages_fail_the_check_until_a_sound_database_is_there() {
 
     fs::rename(&backup, sandbox.library()).expect("renamed");
     eventually("the sound database is adopted", || (health() == "replaced").then_some(()));
+}
+
+#[test]
+fn integrity_check_ends_beside_a_program_that_writes_all_the_time() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/one.mkv");
+    let root = sandbox.root();
+    let daemon = sandbox.serve([OsStr::new("--root"), root.as_os_str()]);
+    daemon.wait_log("scan completed");
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
+        INSERT INTO files (path, filename, directory, extension, size_bytes, modified_at, scanned_at)
+        SELECT '/elsewhere/' || hex(randomblob(16)), i, '/elsewhere', 'mkv', i, 'then', 'then' FROM n";
+    let write = |sql: &str| {
+        let other = Connection::open(sandbox.library()).expect("opens");
+        other.busy_timeout(Duration::from_secs(10)).expect("set");
+        other.execute_batch(sql).expect("written");
+        // The last one to close checkpoints.
+        other.close().expect("closed");
+    };
+    write(fill);
+    // Adopted content is written to only after the check has passed.
+    let copy = sandbox.path("copy.db");
+    let source = Connection::open(sandbox.library()).expect("opens");
+    source.execute("VACUUM INTO ?1", [copy.to_str()]).expect("copied");
+    source.close().expect("closed");
+    // In another mode a long reader keeps writers out.
+    let wal = Connection::open(&copy).expect("opens");
+    wal.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("converted");
+    wal.close().expect("closed");
+    fs::rename(&copy, sandbox.library()).expect("renamed");
+    daemon.wait_log("library adopted");
+    sandbox.film("films/two.mkv");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                write("UPDATE files SET modified_at = random() WHERE filename = '1'");
+                // Shorter than the check takes.
+                std::thread::sleep(Duration::from_millis(600));
+            }
+        });
+        let ended = catch_unwind(AssertUnwindSafe(|| daemon.wait_log(" found=2 new=1 ")));
+        is_over.store(true, Ordering::Relaxed);
+        ended.unwrap_or_else(|panic| resume_unwind(panic));
+    });
 }

@@ -35,6 +35,7 @@ use results::Results;
 use scene::Scene;
 use trial::Trial;
 
+use crate::harness::database::INSERT_POLICY;
 use crate::harness::{Daemon, Sandbox, eventually};
 use crate::model::{Rng, verdict};
 
@@ -114,6 +115,19 @@ fn collided_copy_that_is_copied_again_after_a_restart_is_adopted() {
     let daemon = Daemon::spawn(command, &sandbox.library());
     let verdict = || verdict(&daemon.get("/health"));
     eventually("the collision is reported", || (verdict() == "fail:copy_collided").then_some(()));
+    // What another SQLite program writes is not the copy that is waited for.
+    let other = rusqlite::Connection::open(sandbox.library()).expect("opens");
+    other.execute(INSERT_POLICY, ["theirs"]).expect("written");
+    eventually("it is in the main file", || {
+        let busy = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        (busy == Ok(0)).then_some(())
+    });
+    other.close().expect("closed");
+    eventually("the check has seen the change", || {
+        let noted = std::fs::read_to_string(sandbox.lock()).expect("there");
+        noted.contains(&format!("copy_collided {} ", sandbox.stamp())).then_some(())
+    });
+    assert_eq!(verdict(), "fail:copy_collided");
     let copied = Command::new("cp").args([&backup, &sandbox.library()]).status().expect("cp runs");
     assert!(copied.success());
     eventually("the copy is adopted", || (verdict() == "replaced").then_some(()));

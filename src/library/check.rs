@@ -23,7 +23,7 @@ use crate::base::times::{DATABASE_CHECK_BUSY_TIMEOUT, DATABASE_REPLACED_WARNING_
 use adopt::Look;
 pub(super) use examine::Frames;
 use examine::{Seen, examine};
-use fault::{Fault, io_fault};
+use fault::{Fault, io_error, io_fault};
 use reason::Reason;
 
 /// What a check found.
@@ -110,7 +110,7 @@ impl Library {
             let detail = format!("{}: {}", self.path.display(), diagnose::access(&self.path));
             return Err(Fault::new(Reason::PermissionDenied, detail));
         }
-        self.look_for_collision(stamp);
+        let is_copied = self.look_for_collision(stamp);
         // If the file changed, a log that no program uses may belong to the content before. Read through that log, other content
         // looks damaged.
         let is_candidate = self.owns()
@@ -127,7 +127,8 @@ impl Library {
             turn
         };
         let is_alone = is_candidate && !self.is_in_use();
-        let has_foreign_log = is_alone && log::is_foreign(&self.path, stamp);
+        let has_foreign_log =
+            is_alone && log::is_foreign(&self.path, stamp).map_err(|error| io_fault(&self.path, &error))?;
         let mut seen = examine(&self.reader, &self.path, &found, is_alone);
         if is_alone && seen.as_ref().is_err_and(|fault| fault.reason == Reason::Corrupt) {
             // A checkpoint into it may have been cut short by a full disk.
@@ -154,7 +155,7 @@ impl Library {
             let is_gone = seen.is_anew && fault.reason != Reason::IoError;
             return if is_gone { self.adopt(stamp, seen.row, Change::Replaced) } else { Err(fault) };
         }
-        self.conclude(stamp, seen, has_foreign_log)
+        self.conclude(stamp, seen, has_foreign_log, is_copied)
     }
 
     /// Returns the known fault of this content.
@@ -167,7 +168,7 @@ impl Library {
         }
         // Reported once. If the error persists, it is found again.
         let error = state.evidence.io_error.take()?;
-        Some(Fault::new(Reason::IoError, format!("{}: {error}", self.path.display())))
+        Some(Fault::new(Reason::IoError, io_error(&self.path, &error)))
     }
 
     /// The known damage, for a check to report.
@@ -176,10 +177,10 @@ impl Library {
         Some(Fault::new(known.reason, format!("{}: {}", self.path.display(), known.detail)))
     }
 
-    /// Reports a copy that overlapped our last checkpoint, once it has ended.
-    fn look_for_collision(&self, stamp: Stamp) {
+    /// Reports a copy that overlapped our last checkpoint, once it has ended. `true` if it may have been copied again since.
+    fn look_for_collision(&self, stamp: Stamp) -> bool {
         if !self.owns() {
-            return;
+            return false;
         }
         let known = self.state().known.stamp;
         let mut overwrites = self.overwrites();
@@ -188,20 +189,30 @@ impl Library {
             // Writes to the file before do not concern this one.
             overwrites.forget();
         } else if !overwrites.look(stamp != known) {
-            if overwrites.take_doubt() {
+            if overwrites.take_doubt(stamp != known) {
                 self.state().evidence.hold();
             }
             if was_suspect && !overwrites.is_suspect() {
                 self.note(Record::new(false, known));
             }
         } else {
+            overwrites.await_copy();
             drop(overwrites);
             self.found_damaged(Reason::CopyCollided, stamp, session::COLLIDED.to_owned());
+            return false;
         }
+        overwrites.may_be_copied()
     }
 
-    /// Decides what a sound content means. `has_foreign_log`: the log beside it was written for other content.
-    fn conclude(&self, stamp: Stamp, seen: Seen, has_foreign_log: bool) -> Result<Look, Fault> {
+    /// Decides what a sound content means. `has_foreign_log`: the log beside it was written for other content. `is_copied`: a
+    /// program that is not SQLite may have written since a copy collided.
+    fn conclude(
+        &self,
+        stamp: Stamp,
+        seen: Seen,
+        has_foreign_log: bool,
+        is_copied: bool,
+    ) -> Result<Look, Fault> {
         let Seen { row, frames, .. } = seen;
         let mut state = self.state();
         let has_checkpointed = frames.is_none() || state.frames != frames;
@@ -221,7 +232,8 @@ impl Library {
             state.lost = Some(Reason::Missing);
         }
         // The user was asked to copy it again, and the copy may contain our row already.
-        let is_copied_again = state.evidence.is_collided() && !stamp.is_same_content(&state.known.stamp);
+        let is_copied_again =
+            is_copied && state.evidence.is_collided() && !stamp.is_same_content(&state.known.stamp);
         // Damage counts until other content is adopted, or integrity_check passes: a change by another program does not repair it.
         let damage = self.damage(&state);
         match change {

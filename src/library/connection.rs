@@ -95,21 +95,6 @@ impl Reader {
         }
     }
 
-    /// As [`Self::read`], but `None` if another program wrote meanwhile: for long reads.
-    pub(super) fn read_still<T>(
-        &self,
-        busy: Duration,
-        mut work: impl FnMut(&mut Connection) -> rusqlite::Result<T>,
-    ) -> Option<rusqlite::Result<T>> {
-        match self.read_without_locks(busy, &mut work) {
-            Sight::Valid(found) => Some(found),
-            Sight::Outdated => None,
-            Sight::NotAllowed => {
-                Some(self.open(self.path.as_os_str(), busy).and_then(|mut connection| work(&mut connection)))
-            }
-        }
-    }
-
     fn read_without_locks<T>(
         &self,
         busy: Duration,

@@ -23,7 +23,7 @@ use super::lock::notes::Fault;
 use super::{Library, diagnose, path};
 use crate::base::times::{
     DATABASE_ATTEMPT_TIMEOUT, DATABASE_BUSY_TIMEOUT, INTEGRITY_CHECK_POLL_INTERVAL,
-    INTEGRITY_CHECK_RETRY_INTERVAL,
+    INTEGRITY_CHECK_REPEAT_INTERVAL, INTEGRITY_CHECK_RETRY_INTERVAL,
 };
 
 /// Instructions of SQLite between two calls of the pacing handler; `integrity_check` counts pages in their place.
@@ -47,6 +47,8 @@ pub(super) struct Evidence {
     pub(super) io_error: Option<String>,
     /// Nothing is written before `integrity_check` has passed.
     unverified: bool,
+    /// Counts the reasons to hold: a check that began before the last one does not end it.
+    holds: u32,
     /// `integrity_check` is to run, from then on.
     due: Option<Instant>,
     last: Option<(Instant, bool)>,
@@ -60,6 +62,7 @@ impl Evidence {
             fault: None,
             io_error: None,
             unverified: false,
+            holds: 0,
             due: Some(Instant::now()),
             last: None,
             running: false,
@@ -81,6 +84,7 @@ impl Evidence {
     /// Lets nothing be written until the check has passed.
     pub(super) fn hold(&mut self) {
         self.unverified = true;
+        self.holds = self.holds.wrapping_add(1);
         self.ask();
     }
 
@@ -151,7 +155,7 @@ impl Library {
             return;
         }
         state.evidence.ask();
-        let fault = Fault { starts: 0, reason, stamp, detail };
+        let fault = Fault { starts: 1, reason, stamp, detail };
         state.evidence.fault = Some(fault.clone());
         drop(state);
         error!(
@@ -216,21 +220,26 @@ impl Library {
     }
 
     fn verify(&self, share: u32) {
-        let (stamp, generation) = {
+        let (stamp, begun) = {
             let mut state = self.state();
             state.evidence.due = None;
-            (state.known.stamp, state.generation)
+            (state.known.stamp, (state.generation, state.evidence.holds))
         };
         let start = Instant::now();
         let outcome = self.verify_tables(share);
         let mut state = self.state();
         state.evidence.running = false;
-        if state.generation != generation || state.evidence.due.is_some() {
+        if (state.generation, state.evidence.holds) != begun {
             // Begun on another content.
             return;
         }
         let known = state.known.stamp;
         let evidence = &mut state.evidence;
+        if evidence.due.is_some() {
+            // Another SQLite program has written meanwhile. One that writes all the time does not make this result void, and
+            // not the next check begin at once.
+            evidence.due = Some(Instant::now() + INTEGRITY_CHECK_REPEAT_INTERVAL);
+        }
         let seconds = start.elapsed().as_secs_f64();
         match outcome {
             Outcome::Interrupted => evidence.due = Some(Instant::now() + INTEGRITY_CHECK_RETRY_INTERVAL),
@@ -256,7 +265,11 @@ impl Library {
                     evidence.due = Some(Instant::now() + INTEGRITY_CHECK_RETRY_INTERVAL);
                     return;
                 }
+                // SQLite reports a page that the disk could not give once as damage, so the first failure is confirmed.
+                let is_confirmed = evidence.last.is_some_and(|(_, passed)| !passed);
+                let due = (!is_confirmed).then(|| Instant::now() + INTEGRITY_CHECK_REPEAT_INTERVAL);
                 evidence.last = Some((Instant::now(), false));
+                evidence.due = due;
                 let last = evidence.last;
                 if let Some(fault) = evidence.fault.as_mut().filter(|fault| fault.stamp == known) {
                     if fault.reason != Reason::CopyCollided {
@@ -268,7 +281,7 @@ impl Library {
                 self.found_damaged(Reason::Corrupt, known, detail);
                 let mut state = self.state();
                 // It has just been checked.
-                (state.evidence.last, state.evidence.due) = (last, None);
+                (state.evidence.last, state.evidence.due) = (last, due);
             }
         }
     }
@@ -334,7 +347,7 @@ impl Library {
         let turn = self.gate.read(DATABASE_BUSY_TIMEOUT).ok_or(Outcome::Interrupted)?;
         // Opening something else than a file may block.
         self.reachable().map_err(|_| Outcome::Interrupted)?;
-        let found = self.reader.read_still(DATABASE_ATTEMPT_TIMEOUT, |connection| {
+        let found = self.reader.read_long(DATABASE_ATTEMPT_TIMEOUT, |connection| {
             connection.pragma_update(None, "cache_size", CACHE)?;
             let (gate, closed) = (Arc::clone(&self.gate), Arc::clone(&self.closed));
             let mut pace = Pace { since: Instant::now(), share };
@@ -349,13 +362,9 @@ impl Library {
         });
         drop(turn);
         match found {
-            None => {
-                debug!("integrity_check is interrupted: the file changed");
-                Err(Outcome::Interrupted)
-            }
-            Some(Ok(value)) => Ok(value),
-            Some(Err(error)) if is_damage(&error) => Err(Outcome::Failed(error.to_string())),
-            Some(Err(error)) => {
+            Ok(value) => Ok(value),
+            Err(error) if is_damage(&error) => Err(Outcome::Failed(error.to_string())),
+            Err(error) => {
                 debug!(%error, "integrity_check is interrupted");
                 self.note_error(&error);
                 Err(Outcome::Interrupted)

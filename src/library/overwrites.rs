@@ -59,9 +59,11 @@ pub(super) struct Overwrites {
     unknown: u32,
     /// A foreign program had the file open during our last checkpoint, and may have written.
     suspect: bool,
-    /// The main file was closed after writing during a session, and no opening explains that: the opening may have been merged
-    /// with one of ours.
-    doubt: bool,
+    /// The main file was closed after writing, and no opening explains that: the opening may have been merged with one of ours.
+    /// Whether that was soon after the checkpoint.
+    unexplained: Option<bool>,
+    /// A foreign program has closed the main file after writing since the last call of [`Self::await_copy`].
+    copied: bool,
     /// When our last checkpoint ended.
     checkpointed: Instant,
     /// It has closed the file after writing: whether that was soon after the checkpoint.
@@ -90,7 +92,8 @@ impl Overwrites {
             log_closes: 0,
             unknown: 0,
             suspect: false,
-            doubt: false,
+            unexplained: None,
+            copied: false,
             checkpointed: Instant::now(),
             closed: None,
         };
@@ -113,7 +116,7 @@ impl Overwrites {
     pub(super) fn forget(&mut self) {
         self.drain();
         (self.strangers, self.others, self.late, self.unknown) = (0, 0, 0, 0);
-        (self.suspect, self.closed) = (false, None);
+        (self.suspect, self.closed, self.unexplained) = (false, None, None);
     }
 
     /// The database has just been put into WAL mode: SQLite programs that have it open opened no log.
@@ -186,9 +189,20 @@ impl Overwrites {
         self.closed.take().is_some_and(|soon| soon || has_changed)
     }
 
-    /// Whether a copy may have overlapped our last checkpoint without being found; `true` once.
-    pub(super) fn take_doubt(&mut self) -> bool {
-        std::mem::take(&mut self.doubt)
+    /// Whether a copy may have overlapped our last checkpoint without being found; `true` once. `has_changed` as in
+    /// [`Self::look`].
+    pub(super) fn take_doubt(&mut self, has_changed: bool) -> bool {
+        self.unexplained.take().is_some_and(|soon| soon || has_changed)
+    }
+
+    /// A copy has collided, and is to be copied again.
+    pub(super) fn await_copy(&mut self) {
+        self.copied = false;
+    }
+
+    /// Whether a copy may have ended since: not only a SQLite program has written.
+    pub(super) fn may_be_copied(&self) -> bool {
+        self.copied || self.inotify.is_none()
     }
 
     fn open_main(&mut self) {
@@ -225,12 +239,16 @@ impl Overwrites {
         }
         // Descriptors of SQLite are not counted.
         let overlaps = self.suspect && self.strangers > self.late;
+        let is_soon = self.checkpointed.elapsed() < DATABASE_COLLISION_WINDOW;
+        if self.strangers == 0 {
+            self.unexplained = Some(is_soon || self.unexplained == Some(true));
+            return;
+        }
+        self.copied = true;
         if self.late > 0 || !overlaps {
-            self.doubt |= self.suspect && self.strangers == 0;
             self.leave();
         } else {
             self.strangers -= 1;
-            let is_soon = self.checkpointed.elapsed() < DATABASE_COLLISION_WINDOW;
             self.closed = Some(is_soon || self.closed == Some(true));
         }
     }
@@ -265,7 +283,7 @@ impl Overwrites {
         }
         if is_lost {
             // The directory was replaced, or the queue overflowed: start again.
-            (self.strangers, self.others, self.late) = (0, 0, 0);
+            (self.strangers, self.others, self.late, self.copied) = (0, 0, 0, true);
         } else {
             self.inotify = Some(fd);
         }
@@ -373,18 +391,19 @@ mod tests {
     #[test]
     fn a_copy_whose_opening_was_merged_with_ours_leaves_a_doubt() {
         let (_dir, path, log) = files();
-        for is_copied in [true, false] {
+        for (is_copied, is_open_at_the_checkpoint) in [(true, false), (true, true), (false, false)] {
             let own = Arc::new(AtomicU32::new(0));
             let mut overwrites = Overwrites::new(&path, Arc::clone(&own));
             assert!(overwrites.begin());
             own.fetch_add(1, Ordering::Relaxed);
             let main = open(&path);
-            let copy = is_copied.then(|| open(&path));
+            let mut copy = is_copied.then(|| open(&path));
             let wal = open(&log);
-            drop(copy);
+            copy = copy.filter(|_| is_open_at_the_checkpoint);
             save(&mut overwrites, wal, main);
+            drop(copy);
             assert!(!overwrites.look(false));
-            assert_eq!(overwrites.take_doubt(), is_copied);
+            assert_eq!(overwrites.take_doubt(false), is_copied);
         }
     }
 

@@ -78,11 +78,16 @@ pub(super) fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
                 return io_fault(path, &error);
             }
             let code = error.sqlite_extended_error_code().unwrap_or_default();
-            let detail = format!("{}: {error} (SQLite code {code})", path.display());
+            let detail = io_error(path, &format!("{error} (SQLite code {code})"));
             let for_lack = integrity::is_for_lack(path, error);
             Fault { for_lack, busy: code == ffi::SQLITE_IOERR_FSTAT, ..Fault::new(Reason::IoError, detail) }
         }
     }
+}
+
+/// Describes an error of the disk.
+pub(super) fn io_error(path: &Path, error: &str) -> String {
+    format!("{}: {error}: look at the disk or the share, and at the kernel's log", path.display())
 }
 
 /// Why new content cannot be written.
