@@ -6,6 +6,8 @@ mod codec_id;
 mod ebml;
 mod ids;
 mod segment;
+#[cfg(test)]
+mod tests;
 mod tracks;
 
 use cluster::Frame;
@@ -18,7 +20,7 @@ use super::format::ContainerFormat;
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Rate, Timing};
 use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
-use crate::media::language::{bibliographic, primary_subtag};
+use crate::media::language::{UNDETERMINED, bibliographic};
 use crate::media::reader::Reader;
 
 /// Frames whose times are read if a track does not state its rate. Frames are stored in decoding
@@ -111,15 +113,10 @@ fn track(entry: TrackEntry, codec: Codec, rate: Option<Rate>) -> Track {
     let channels = codec.channels.unwrap_or(entry.channels);
     let channels = Some(channels).filter(|channels| entry.kind == TrackKind::Audio && *channels > 0);
     let size = codec.video.size.or(entry.width.zip(entry.height)).filter(|_| entry.kind == TrackKind::Video);
-    let code = match (&entry.language, &entry.language_bcp47) {
-        (Some(language), _) => language,
-        (None, Some(tag)) => primary_subtag(tag),
-        (None, None) => "eng",
-    };
     Track {
         track_type,
         codec: codec.name.map(str::to_owned),
-        language: Some(bibliographic(code)),
+        language: Some(language(&entry)),
         title: entry.name,
         is_default: entry.is_default,
         is_forced: entry.is_forced,
@@ -129,6 +126,14 @@ fn track(entry: TrackEntry, codec: Codec, rate: Option<Rate>) -> Track {
         height: size.map(|(_, height)| height).filter(|height| *height > 0),
         frame_rate: rate.map(|rate| rate.to_string()),
     }
+}
+
+/// `LanguageBCP47` overrules `Language`, whose default applies if there is neither (RFC 9559,
+/// 5.1.4.1.19 and 5.1.4.1.20).
+fn language(entry: &TrackEntry) -> String {
+    let stated = [&entry.language_bcp47, &entry.language].into_iter().flatten();
+    let default = if stated.clone().next().is_some() { UNDETERMINED } else { "eng" };
+    stated.map(String::as_str).find_map(bibliographic).unwrap_or_else(|| default.to_owned())
 }
 
 /// The rate of each video track: the stated one, else estimated from the times of its first frames.
@@ -201,24 +206,4 @@ fn estimated_rate(entry: &TrackEntry, codec: &Codec, scale: u64, frames: &[Frame
         claimed,
         is_fine: frame_rate::is_fine(codec.name, codec.video.rate.unwrap_or((timescale, tick))),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::media::codec::video::VideoConfig;
-
-    #[test]
-    fn the_claim_of_h264_needs_a_frame() {
-        let video = VideoConfig { size: None, rate: Some((50, 2)) };
-        let entry = TrackEntry { kind: TrackKind::Video, ..TrackEntry::default() };
-        let rate = |name, frames: &[Frame]| {
-            let codec = Codec { name: Some(name), video, ..Codec::default() };
-            estimated_rate(&entry, &codec, 1_000_000, frames).unwrap().to_string()
-        };
-        let frame = Frame { time: 0, duration: 40 };
-        assert_eq!(rate("h264", &[]), "1000/1");
-        assert_eq!(rate("h264", &[frame]), "25/1");
-        assert_eq!(rate("hevc", &[]), "25/1");
-    }
 }
