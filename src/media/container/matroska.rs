@@ -72,16 +72,21 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
 /// Checks the EBML header and reads the first Segment after it.
 fn find_segment(reader: &mut Reader<'_>) -> Result<Segment, Error> {
     let length = reader.length();
-    let mut offset = 0;
+    let (mut offset, mut other) = (0, None);
     while let Some(element) = Element::at(reader, offset, length)? {
         match element.id {
             ids::EBML => header(reader, element.children(length, &[ids::SEGMENT]))?,
             ids::SEGMENT => return Segment::read(reader, element),
-            _ => {}
+            ids::VOID => {}
+            _ => other = other.or(Some(offset)),
         }
         offset = element.end.ok_or(Error::Malformed { offset, what: "an EBML header without size" })?;
     }
-    Err(Error::Truncated { what: "EBML header", length })
+    Err(match other {
+        Some(offset) => Error::Malformed { offset, what: "no Segment follows the EBML header" },
+        None if offset > length => Error::Truncated { what: "EBML header", length },
+        None => Error::Truncated { what: "headers: no Segment follows the EBML header", length },
+    })
 }
 
 fn header(reader: &mut Reader<'_>, mut children: Children) -> Result<(), Error> {

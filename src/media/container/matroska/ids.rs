@@ -6,6 +6,10 @@ pub(super) const EBML_MAX_ID_LENGTH: u32 = 0x42F2;
 pub(super) const EBML_MAX_SIZE_LENGTH: u32 = 0x42F3;
 pub(super) const SEGMENT: u32 = 0x1853_8067;
 
+/// Elements that may be anywhere and are skipped.
+pub(super) const VOID: u32 = 0xEC;
+pub(super) const CRC_32: u32 = 0xBF;
+
 pub(super) const SEEK_HEAD: u32 = 0x114D_9B74;
 pub(super) const SEEK: u32 = 0x4DBB;
 pub(super) const SEEK_ID: u32 = 0x53AB;

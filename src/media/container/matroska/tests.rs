@@ -77,3 +77,55 @@ fn a_bcp_47_tag_overrules_the_language() {
         assert_eq!(language(parts), expected, "{parts:?}");
     }
 }
+
+#[test]
+fn refusals_name_their_reason() {
+    let track = track_entry(0x11, "S_TEXT/UTF8", &[]);
+    let tracks = |count: usize| element(ids::TRACKS, &track.repeat(count));
+    let cluster = element(ids::CLUSTER, &[]);
+    let attached =
+        attachment(&[(ids::FILE_NAME, b"a"), (ids::FILE_MEDIA_TYPE, b"b"), (ids::FILE_DATA, b"c")]);
+    let attached = |count: usize| element(ids::ATTACHMENTS, &attached.repeat(count));
+    assert_eq!(read(file(&[&tracks(1000), &cluster])).unwrap().tracks.len(), 1000);
+    let seek = [element(ids::SEEK_ID, &ids::TRACKS.to_be_bytes()), number(ids::SEEK_POSITION, 100)].concat();
+    let head = element(ids::SEEK_HEAD, &element(ids::SEEK, &seek));
+    let void = element(ids::VOID, &vec![0; 100 - head.len() - cluster.len() - 9]);
+    let film = file(&[&tracks(1), &cluster]);
+    let segment = film.windows(4).position(|id| id == ids::SEGMENT.to_be_bytes()).unwrap();
+    let mut damaged = film.clone();
+    damaged[segment + 3] ^= 1;
+    for (file, expected) in [
+        (file(&[&tracks(1001), &cluster]), "gave up on headers that exceed 1,000 tracks"),
+        (file(&[&head, &cluster, &void, &tracks(1001)]), "gave up on headers that exceed 1,000 tracks"),
+        (file(&[&tracks(1), &attached(1001), &cluster]), "gave up on headers that exceed 1,000 attachments"),
+        (file(&[&tracks(1)]), "there is no Cluster: the file was never finished"),
+        (damaged, "malformed at byte 12: no Segment follows the EBML header"),
+        (film[..segment].to_vec(), "the file ends at byte 12, within its headers: no Segment follows"),
+        (b"\x1A\x45\xDF\xA3\x9F\xEC\x85.....".to_vec(), "the file ends at byte 12, within its EBML header"),
+    ] {
+        let error = read(file).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error} instead of {expected}");
+    }
+}
+
+/// An `AttachedFile` of these parts.
+fn attachment(parts: &[(u32, &[u8])]) -> Vec<u8> {
+    let parts: Vec<u8> = parts.iter().flat_map(|(id, content)| element(*id, content)).collect();
+    element(ids::ATTACHED_FILE, &parts)
+}
+
+#[test]
+fn attachments_without_a_name_or_type_are_ignored_and_with_empty_ones_kept() {
+    let count = |parts: &[(u32, &[u8])]| {
+        let tracks = element(ids::TRACKS, &track_entry(0x11, "S_TEXT/UTF8", &[]));
+        let attachments = element(ids::ATTACHMENTS, &attachment(parts));
+        read(file(&[&tracks, &attachments, &element(ids::CLUSTER, &[])])).unwrap().tracks.len() - 1
+    };
+    let (name, kind, data) = (ids::FILE_NAME, ids::FILE_MEDIA_TYPE, (ids::FILE_DATA, &b"data"[..]));
+    assert_eq!(count(&[(name, b"a"), (kind, b"text/plain"), data]), 1);
+    assert_eq!(count(&[(name, b"a"), (kind, b""), data]), 1);
+    assert_eq!(count(&[(name, b""), (kind, b"\0"), data]), 1);
+    assert_eq!(count(&[(name, b"a"), data]), 0);
+    assert_eq!(count(&[(kind, b"text/plain"), data]), 0);
+    assert_eq!(count(&[(name, b"a"), (kind, b"text/plain"), (ids::FILE_DATA, b"")]), 0);
+}

@@ -9,7 +9,7 @@ use crate::media::reader::Reader;
 const MAX_PRIVATE: usize = 16 * 1024;
 
 /// Maximum of tracks in one file, as in ffprobe.
-const MAX_TRACKS: usize = 1000;
+pub(super) const MAX_TRACKS: usize = 1000;
 
 /// A track's headers.
 #[derive(Clone, Debug, PartialEq)]

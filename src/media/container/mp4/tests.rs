@@ -124,6 +124,8 @@ fn missing_parts_are_reported() {
     let error = |file: Vec<u8>| read(file).unwrap_err().to_string();
     assert!(error(file[..60].to_vec()).starts_with("truncated: the file ends at byte 60"));
     assert!(error([ftyp(b"mp42"), atom(b"mdat", &[&[0; 50]])].concat()).contains("there is no movie box"));
+    let segment = [atom(b"styp", &[b"msdh"]), atom(b"moof", &[&[0; 8]]), atom(b"mdat", &[&[0; 9]])].concat();
+    assert!(error(segment).contains("it is a media segment of a stream, without its headers"));
     let cut = [ftyp(b"mp42"), words(&[5000]), b"mdat".to_vec(), vec![0; 40], movie].concat();
     assert!(error(cut).contains("media data"));
     assert_eq!(error([ftyp(b"mp42"), moov(&[])].concat()), "the container holds no tracks");
@@ -189,6 +191,11 @@ fn languages_flags_and_titles() {
     let user_data = |value| Trak { extra: atom(b"udta", &[&kind(value)]), ..Trak::video() };
     assert!(track(&user_data(b"forced-subtitle")).is_forced);
     assert!(!track(&user_data(b"main")).is_forced);
+    let text = |format: &[u8], flags: u32| {
+        track(&Trak::new(b"sbtl", atom(format, &[&[0; 8], &words(&[flags]), &[0; 34]]))).is_forced
+    };
+    assert!(text(b"tx3g", 0xC000_0000) && text(b"tx3g", 0x8000_0000) && text(b"tx3g", 0x4000_0000));
+    assert!(!text(b"tx3g", 0x2006_0860) && !text(b"text", 0xC000_0000));
 }
 
 #[test]
