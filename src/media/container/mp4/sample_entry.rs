@@ -263,8 +263,9 @@ impl SampleEntry {
 
     /// Sets the channels by a frame's header.
     pub(crate) fn apply_frame(&mut self, frame: &[u8]) {
-        if let Some(codec) = self.codec {
-            self.channels = frame_header::channels(codec, frame).or(self.channels);
+        if let Some((codec, channels)) = self.codec.and_then(|codec| frame_header::parse(codec, frame)) {
+            self.codec = Some(codec);
+            self.channels = Some(channels);
         }
     }
 
