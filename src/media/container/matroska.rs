@@ -4,19 +4,21 @@ mod attachments;
 mod cluster;
 mod codec_id;
 mod ebml;
+mod encodings;
 mod ids;
 mod segment;
 #[cfg(test)]
 mod tests;
 mod tracks;
 
-use cluster::Frame;
+use cluster::{FirstBlocks, Frame};
 use codec_id::Codec;
 use ebml::{Children, Element};
 use segment::Segment;
 use tracks::{TrackEntry, TrackKind};
 
 use super::format::ContainerFormat;
+use crate::media::codec::vpx;
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Rate, Timing};
 use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
@@ -41,12 +43,13 @@ pub(super) const FORMAT: ContainerFormat = ContainerFormat {
 fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let mut segment = find_segment(reader)?;
     let entries = std::mem::take(&mut segment.entries).into_iter();
-    let with_codec = |entry| {
-        let codec = codec_id::identify(&entry);
+    let with_codec = |mut entry: TrackEntry| {
+        let private = entry.restored_private();
+        let codec = codec_id::identify(&entry, &private);
         (entry, codec)
     };
-    let entries: Vec<(TrackEntry, Codec)> = entries.map(with_codec).collect();
-    let rates = rates(reader, &segment, &entries);
+    let mut entries: Vec<(TrackEntry, Codec)> = entries.map(with_codec).collect();
+    let rates = read_blocks(reader, &segment, &mut entries);
     let mut tracks: Vec<Track> =
         entries.into_iter().zip(rates).map(|((entry, codec), rate)| track(entry, codec, rate)).collect();
     tracks.append(&mut segment.attachments);
@@ -117,7 +120,7 @@ fn track(entry: TrackEntry, codec: Codec, rate: Option<Rate>) -> Track {
     };
     let channels = codec.channels.unwrap_or(entry.channels);
     let channels = Some(channels).filter(|channels| entry.kind == TrackKind::Audio && *channels > 0);
-    let size = codec.video.size.or(entry.width.zip(entry.height)).filter(|_| entry.kind == TrackKind::Video);
+    let size = codec.video.size.or(entry.size()).filter(|_| entry.kind == TrackKind::Video);
     Track {
         track_type,
         codec: codec.name.map(str::to_owned),
@@ -127,8 +130,8 @@ fn track(entry: TrackEntry, codec: Codec, rate: Option<Rate>) -> Track {
         is_forced: entry.is_forced,
         channels,
         channel_layout: channels.and_then(channel_layout),
-        width: size.map(|(width, _)| width).filter(|width| *width > 0),
-        height: size.map(|(_, height)| height).filter(|height| *height > 0),
+        width: size.map(|(width, _)| width),
+        height: size.map(|(_, height)| height),
         frame_rate: rate.map(|rate| rate.to_string()),
     }
 }
@@ -142,25 +145,39 @@ fn language(entry: &TrackEntry) -> String {
 }
 
 /// The rate of each video track: the stated one, else estimated from the times of its first frames.
-fn rates(reader: &mut Reader<'_>, segment: &Segment, entries: &[(TrackEntry, Codec)]) -> Vec<Option<Rate>> {
-    let lacks_rate = |entry: &TrackEntry| entry.kind == TrackKind::Video && plausible_rate(entry).is_none();
-    let without_rate: Vec<u64> =
-        entries.iter().filter(|(entry, _)| lacks_rate(entry)).map(|(entry, _)| entry.number).collect();
-    let frames = match segment.cluster {
-        Some(first) if !without_rate.is_empty() => {
-            cluster::first_frames(reader, first, segment.end, &without_rate, FRAMES)
+/// Sizes that no header states are set from the first frame.
+fn read_blocks(
+    reader: &mut Reader<'_>,
+    segment: &Segment,
+    entries: &mut [(TrackEntry, Codec)],
+) -> Vec<Option<Rate>> {
+    let mut blocks: Vec<FirstBlocks> = entries.iter().filter_map(wanted_blocks).collect();
+    if let Some(first) = segment.cluster.filter(|_| !blocks.is_empty()) {
+        cluster::first_blocks(reader, first, segment.end, &mut blocks);
+    }
+    let mut blocks = blocks.into_iter();
+    let mut rate = |read: &mut (TrackEntry, Codec)| {
+        let found = wanted_blocks(read).and_then(|_| blocks.next()).unwrap_or_default();
+        let (entry, codec) = read;
+        if let Some(head) = found.head {
+            let frame = encodings::restore(&entry.encodings, encodings::FRAMES, head, cluster::MAX_HEAD);
+            codec.video.size = codec.name.zip(frame).and_then(|(name, frame)| vpx::size(name, &frame));
         }
-        _ => Vec::new(),
-    };
-    let mut frames = frames.into_iter();
-    let mut rate = |(entry, codec): &(TrackEntry, Codec)| {
-        if lacks_rate(entry) {
-            estimated_rate(entry, codec, segment.timestamp_scale(), &frames.next().unwrap_or_default())
+        if found.wanted > 0 {
+            estimated_rate(entry, codec, segment.timestamp_scale(), &found.frames)
         } else {
             plausible_rate(entry).filter(|_| entry.kind == TrackKind::Video)
         }
     };
-    entries.iter().map(&mut rate).collect()
+    entries.iter_mut().map(&mut rate).collect()
+}
+
+/// What a video track lacks that its first blocks tell.
+fn wanted_blocks((entry, codec): &(TrackEntry, Codec)) -> Option<FirstBlocks> {
+    let wanted = if plausible_rate(entry).is_some() { 0 } else { FRAMES };
+    let wants_head = entry.size().is_none() && matches!(codec.name, Some("vp8" | "vp9"));
+    let is_wanted = entry.kind == TrackKind::Video && (wanted > 0 || wants_head);
+    is_wanted.then(|| FirstBlocks::new(entry.number, wanted, wants_head))
 }
 
 /// The stated rate. ffprobe ignores rates up to 5 and from 1000 frames a second on, and estimates
@@ -190,8 +207,14 @@ fn estimated_rate(entry: &TrackEntry, codec: &Codec, scale: u64, frames: &[Frame
     let usual = entry.default_duration.map(|duration| duration / scale);
     let usual = usual.or_else(|| codec.video.rate.and_then(by_codec)).unwrap_or(0);
     let usual = i64::try_from(usual).unwrap_or(0);
-    // As many as ffprobe uses, without the first two.
-    let shown = frames.iter().take(FRAMES - REORDERED).skip(2);
+    // As many as ffprobe uses: until it has enough different times, and without the first two frames.
+    let (mut different, mut last) = (0, None);
+    let is_used = |frame: &&Frame| {
+        let is_used = different < FRAMES - REORDERED;
+        different += usize::from(last.replace(frame.time) != Some(frame.time));
+        is_used
+    };
+    let shown = frames.iter().take_while(is_used).skip(2);
     let shown = shown.map(|frame| if frame.duration > 0 { frame.duration } else { usual });
     let shown = shown.fold(0, i64::saturating_add);
     // Blocks are stored in decoding order, not in that of time.
