@@ -12,3 +12,4 @@ pub(super) mod pcm;
 pub(super) mod quicktime;
 pub(super) mod riff;
 pub(super) mod video;
+pub(super) mod vpx;

@@ -1,74 +1,66 @@
 //! Language codes → ISO 639-2/B, the bibliographic codes that Matroska uses and VPO's policies
-//! name.
+//! name. A language that ISO 639-2 lacks has its code of ISO 639-3.
+//!
+//! The tables are those of Debian's package `iso-codes` 4.15 (`iso_639-2.json`).
+
+use std::cmp::Ordering;
 
 /// The code for an unknown language.
 pub(crate) const UNDETERMINED: &str = "und";
 
 /// Any code of a file → ISO 639-2/B: two-letter (ISO 639-1) and terminological (639-2/T) codes are
-/// translated, other three-letter codes kept, region and script of a BCP 47 tag dropped; all else
-/// is `und`.
-pub(crate) fn bibliographic(code: &str) -> String {
-    let code = primary_subtag(code).to_ascii_lowercase();
+/// translated, other three-letter codes kept, region and script of a BCP 47 tag dropped. `None` for
+/// all else.
+pub(crate) fn bibliographic(code: &str) -> Option<String> {
+    let code = code.split(['-', '_', '\0']).next().unwrap_or(code).trim().to_ascii_lowercase();
     let translated = match code.len() {
-        2 => look_up(&ALPHA_2, &code).unwrap_or(UNDETERMINED),
+        2 => look_up(ALPHA_2, &code)?,
         3 if code.bytes().all(|byte| byte.is_ascii_lowercase()) => {
-            look_up(&TERMINOLOGICAL, &code).unwrap_or(&code)
+            look_up(TERMINOLOGICAL, &code).unwrap_or(&code)
         }
-        _ => UNDETERMINED,
+        _ => return None,
     };
-    translated.to_owned()
+    Some(translated.to_owned())
 }
 
-/// The language of a BCP 47 tag: `pt` of `pt-BR`.
-pub(crate) fn primary_subtag(tag: &str) -> &str {
-    tag.split(['-', '_', '\0']).next().unwrap_or(tag).trim()
+/// The three letters that follow `code` in a table of records of one length, which end with a space.
+fn look_up(table: &'static str, code: &str) -> Option<&'static str> {
+    let record = code.len() + 4;
+    let (mut low, mut high) = (0, table.len() / record);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        let (key, value) = table.get(middle * record..)?.split_at_checked(code.len())?;
+        match key.cmp(code) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Equal => return value.get(..3),
+            Ordering::Greater => high = middle,
+        }
+    }
+    None
 }
 
-fn look_up(table: &[(&str, &'static str)], code: &str) -> Option<&'static str> {
-    let index = table.binary_search_by_key(&code, |entry| entry.0).ok()?;
-    Some(table.get(index)?.1)
-}
+/// ISO 639-1 with the withdrawn `in`, `iw`, `ji`, `mo` and `sh`, each followed by its code of ISO 639-2/B (of `sh`,
+/// which has none, of ISO 639-3); sorted.
+const ALPHA_2: &str = "\
+    aaaar ababk aeave afafr akaka amamh anarg arara asasm avava ayaym azaze babak bebel bgbul bhbih bibis \
+    bmbam bnben botib brbre bsbos cacat ceche chcha cocos crcre cscze cuchu cvchv cywel dadan deger dvdiv \
+    dzdzo eeewe elgre eneng eoepo esspa etest eubaq faper ffful fifin fjfij fofao frfre fyfry gagle gdgla \
+    glglg gngrn guguj gvglv hahau heheb hihin hohmo hrhrv hthat huhun hyarm hzher iaina idind ieile igibo \
+    iiiii ikipk inind ioido isice itita iuiku iwheb jajpn jiyid jvjav kageo kgkon kikik kjkua kkkaz klkal \
+    kmkhm knkan kokor krkau kskas kukur kvkom kwcor kykir lalat lbltz lglug lilim lnlin lolao ltlit lulub \
+    lvlav mgmlg mhmah mimao mkmac mlmal mnmon morum mrmar msmay mtmlt mybur nanau nbnob ndnde nenep ngndo \
+    nldut nnnno nonor nrnbl nvnav nynya ococi ojoji omorm orori ososs papan pipli plpol pspus ptpor quque \
+    rmroh rnrun rorum rurus rwkin sasan scsrd sdsnd sesme sgsag shhbs sisin skslo slslv smsmo snsna sosom \
+    sqalb srsrp ssssw stsot susun svswe swswa tatam tetel tgtgk ththa titir tktuk tltgl tntsn toton trtur \
+    tstso tttat twtwi tytah uguig ukukr ururd uzuzb veven vivie vovol wawln wowol xhxho yiyid yoyor zazha \
+    zhchi zuzul \
+    ";
 
-/// ISO 639-1 with the withdrawn `in`, `iw`, `ji`, `mo` and `sh`; sorted.
-#[rustfmt::skip]
-const ALPHA_2: [(&str, &str); 189] = [
-    ("aa", "aar"), ("ab", "abk"), ("ae", "ave"), ("af", "afr"), ("ak", "aka"), ("am", "amh"), ("an", "arg"),
-    ("ar", "ara"), ("as", "asm"), ("av", "ava"), ("ay", "aym"), ("az", "aze"), ("ba", "bak"), ("be", "bel"),
-    ("bg", "bul"), ("bh", "bih"), ("bi", "bis"), ("bm", "bam"), ("bn", "ben"), ("bo", "tib"), ("br", "bre"),
-    ("bs", "bos"), ("ca", "cat"), ("ce", "che"), ("ch", "cha"), ("co", "cos"), ("cr", "cre"), ("cs", "cze"),
-    ("cu", "chu"), ("cv", "chv"), ("cy", "wel"), ("da", "dan"), ("de", "ger"), ("dv", "div"), ("dz", "dzo"),
-    ("ee", "ewe"), ("el", "gre"), ("en", "eng"), ("eo", "epo"), ("es", "spa"), ("et", "est"), ("eu", "baq"),
-    ("fa", "per"), ("ff", "ful"), ("fi", "fin"), ("fj", "fij"), ("fo", "fao"), ("fr", "fre"), ("fy", "fry"),
-    ("ga", "gle"), ("gd", "gla"), ("gl", "glg"), ("gn", "grn"), ("gu", "guj"), ("gv", "glv"), ("ha", "hau"),
-    ("he", "heb"), ("hi", "hin"), ("ho", "hmo"), ("hr", "hrv"), ("ht", "hat"), ("hu", "hun"), ("hy", "arm"),
-    ("hz", "her"), ("ia", "ina"), ("id", "ind"), ("ie", "ile"), ("ig", "ibo"), ("ii", "iii"), ("ik", "ipk"),
-    ("in", "ind"), ("io", "ido"), ("is", "ice"), ("it", "ita"), ("iu", "iku"), ("iw", "heb"), ("ja", "jpn"),
-    ("ji", "yid"), ("jv", "jav"), ("ka", "geo"), ("kg", "kon"), ("ki", "kik"), ("kj", "kua"), ("kk", "kaz"),
-    ("kl", "kal"), ("km", "khm"), ("kn", "kan"), ("ko", "kor"), ("kr", "kau"), ("ks", "kas"), ("ku", "kur"),
-    ("kv", "kom"), ("kw", "cor"), ("ky", "kir"), ("la", "lat"), ("lb", "ltz"), ("lg", "lug"), ("li", "lim"),
-    ("ln", "lin"), ("lo", "lao"), ("lt", "lit"), ("lu", "lub"), ("lv", "lav"), ("mg", "mlg"), ("mh", "mah"),
-    ("mi", "mao"), ("mk", "mac"), ("ml", "mal"), ("mn", "mon"), ("mo", "rum"), ("mr", "mar"), ("ms", "may"),
-    ("mt", "mlt"), ("my", "bur"), ("na", "nau"), ("nb", "nob"), ("nd", "nde"), ("ne", "nep"), ("ng", "ndo"),
-    ("nl", "dut"), ("nn", "nno"), ("no", "nor"), ("nr", "nbl"), ("nv", "nav"), ("ny", "nya"), ("oc", "oci"),
-    ("oj", "oji"), ("om", "orm"), ("or", "ori"), ("os", "oss"), ("pa", "pan"), ("pi", "pli"), ("pl", "pol"),
-    ("ps", "pus"), ("pt", "por"), ("qu", "que"), ("rm", "roh"), ("rn", "run"), ("ro", "rum"), ("ru", "rus"),
-    ("rw", "kin"), ("sa", "san"), ("sc", "srd"), ("sd", "snd"), ("se", "sme"), ("sg", "sag"), ("sh", "hbs"),
-    ("si", "sin"), ("sk", "slo"), ("sl", "slv"), ("sm", "smo"), ("sn", "sna"), ("so", "som"), ("sq", "alb"),
-    ("sr", "srp"), ("ss", "ssw"), ("st", "sot"), ("su", "sun"), ("sv", "swe"), ("sw", "swa"), ("ta", "tam"),
-    ("te", "tel"), ("tg", "tgk"), ("th", "tha"), ("ti", "tir"), ("tk", "tuk"), ("tl", "tgl"), ("tn", "tsn"),
-    ("to", "ton"), ("tr", "tur"), ("ts", "tso"), ("tt", "tat"), ("tw", "twi"), ("ty", "tah"), ("ug", "uig"),
-    ("uk", "ukr"), ("ur", "urd"), ("uz", "uzb"), ("ve", "ven"), ("vi", "vie"), ("vo", "vol"), ("wa", "wln"),
-    ("wo", "wol"), ("xh", "xho"), ("yi", "yid"), ("yo", "yor"), ("za", "zha"), ("zh", "chi"), ("zu", "zul"),
-];
-
-/// ISO 639-2/T where it differs from 639-2/B; sorted.
-#[rustfmt::skip]
-const TERMINOLOGICAL: [(&str, &str); 20] = [
-    ("bod", "tib"), ("ces", "cze"), ("cym", "wel"), ("deu", "ger"), ("ell", "gre"), ("eus", "baq"),
-    ("fas", "per"), ("fra", "fre"), ("hye", "arm"), ("isl", "ice"), ("kat", "geo"), ("mkd", "mac"),
-    ("mri", "mao"), ("msa", "may"), ("mya", "bur"), ("nld", "dut"), ("ron", "rum"), ("slk", "slo"),
-    ("sqi", "alb"), ("zho", "chi"),
-];
+/// ISO 639-2/T where it differs from 639-2/B, each followed by that; sorted.
+const TERMINOLOGICAL: &str = "\
+    bodtib cescze cymwel deuger ellgre eusbaq fasper frafre hyearm islice katgeo mkdmac mrimao msamay \
+    myabur nlddut ronrum slkslo sqialb zhochi \
+    ";
 
 #[cfg(test)]
 mod tests {
@@ -88,18 +80,26 @@ mod tests {
             ("qaa", "qaa"),
             ("zxx", "zxx"),
             ("xyz", "xyz"),
-            ("", "und"),
-            ("xx", "und"),
-            ("english", "und"),
-            ("\u{e9}a", "und"),
-            ("a b", "und"),
+            ("ckb-IQ", "ckb"),
+            ("sh", "hbs"),
+            ("aa", "aar"),
+            ("zu", "zul"),
+            ("bod", "tib"),
+            ("zho", "chi"),
         ] {
-            assert_eq!(bibliographic(code), expected, "{code:?}");
+            assert_eq!(bibliographic(code).as_deref(), Some(expected), "{code:?}");
+        }
+        for code in ["", "xx", "english", "\u{e9}a", "a b", "x-own", "i-klingon"] {
+            assert_eq!(bibliographic(code), None, "{code:?}");
         }
     }
 
     #[test]
-    fn the_tables_are_sorted() {
-        assert!(ALPHA_2.is_sorted() && TERMINOLOGICAL.is_sorted());
+    fn the_tables_are_sorted_and_of_whole_records() {
+        for (table, record) in [(ALPHA_2, 6), (TERMINOLOGICAL, 7)] {
+            let records: Vec<&[u8]> = table.as_bytes().chunks(record).collect();
+            assert!(records.is_sorted());
+            assert!(records.iter().all(|entry| entry.len() == record && entry.ends_with(b" ")), "{table}");
+        }
     }
 }

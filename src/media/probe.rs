@@ -92,7 +92,7 @@ pub fn extensions() -> impl Iterator<Item = &'static str> {
 
 /// The kind of a file that is not a known video, to complete the sentence "it …".
 fn describe_content(head: &[u8]) -> &'static str {
-    const KINDS: [(usize, &[u8], &str); 25] = [
+    const KINDS: [(usize, &[u8], &str); 26] = [
         (0, b"\xFF\xD8\xFF", "is a JPEG image"),
         (0, b"\x89PNG\r\n\x1A\n", "is a PNG image"),
         (0, b"GIF8", "is a GIF image"),
@@ -114,6 +114,7 @@ fn describe_content(head: &[u8]) -> &'static str {
         (0, b"%PDF", "is a PDF document"),
         (0, b"SQLite format 3\0", "is an SQLite database"),
         (0, b"\x7FELF", "is a program"),
+        (0, b"\x1F\x43\xB6\x75", "is a media segment of a WebM stream, without its headers"),
         (0, b"<!DOCTYPE", "is an HTML page"),
         (0, b"<html", "is an HTML page"),
         (0, b"<?xml", "is an XML document"),
@@ -125,14 +126,44 @@ fn describe_content(head: &[u8]) -> &'static str {
         return kind;
     }
     match head {
-        // Its packets are 188 bytes long, and begin alike.
-        [0x47, ..] if head.get(188).is_none_or(|byte| *byte == 0x47) && !head.is_ascii() => {
-            "looks like an MPEG transport stream"
-        }
+        _ if is_transport_stream(head, 0, 188) => "looks like an MPEG transport stream",
+        _ if is_transport_stream(head, 4, 192) => "looks like an MPEG transport stream (M2TS)",
         _ if head.iter().all(|byte| *byte == 0) => "begins with zeros, as an incomplete download does",
         _ if head.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7E | 0x80..)) => {
             "looks like text"
         }
         _ => "begins with nothing known",
+    }
+}
+
+/// Whether packets of `length` bytes begin with the sync byte of ISO/IEC 13818-1, after a time stamp of `skip` bytes (in
+/// M2TS, as Blu-ray discs and camcorders have it).
+fn is_transport_stream(head: &[u8], skip: usize, length: usize) -> bool {
+    let mut packets = head.iter().skip(skip).step_by(length);
+    head.len() > skip + length && packets.all(|byte| *byte == 0x47) && !head.is_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn content_is_described_truthfully() {
+        let packets = |skip: usize| [&vec![1; skip][..], &[0x47], &[0xFF; 187]].concat().repeat(3);
+        for (content, expected) in [
+            (packets(0), "looks like an MPEG transport stream"),
+            (packets(4), "looks like an MPEG transport stream (M2TS)"),
+            (packets(4)[..200].to_vec(), "looks like an MPEG transport stream (M2TS)"),
+            (packets(3), "begins with nothing known"),
+            (b"Good \xC3\xA9 text".to_vec(), "looks like text"),
+            (b"\x1F\x43\xB6\x75\x81\0".to_vec(), "is a media segment of a WebM stream, without its headers"),
+        ] {
+            let Err(Error::NotAVideo { found, .. }) = probe(Cursor::new(&content)) else {
+                panic!("{content:?} is a video")
+            };
+            assert_eq!(found, expected, "{content:?}");
+        }
     }
 }

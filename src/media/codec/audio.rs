@@ -155,7 +155,7 @@ pub(crate) fn vorbis_channels(headers: &[u8]) -> Option<u32> {
 }
 
 /// Speakers by `acmod` (ETSI TS 102 366, table 4.3).
-const AC3_CHANNELS: [u32; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
+pub(super) const AC3_CHANNELS: [u32; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
 
 /// Contents of `dac3` and `dec3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,10 +226,24 @@ pub(crate) fn opus_channels(payload: &[u8]) -> Option<u32> {
     payload.get(1).map(|channels| u32::from(*channels))
 }
 
-/// Channels of `dfLa`: of the STREAMINFO block in it.
+/// Channels of `dfLa`: of the STREAMINFO block (RFC 9639, 8.2) in it.
 pub(crate) fn flac_channels(payload: &[u8]) -> Option<u32> {
-    let stream_info = payload.get(4 + 4..)?;
+    stream_info_channels(payload.get(4 + 4..)?)
+}
+
+fn stream_info_channels(stream_info: &[u8]) -> Option<u32> {
     Some(u32::from(stream_info.get(12)? >> 1 & 7) + 1)
+}
+
+/// Channels by the configuration that follows a `WAVEFORMATEX`.
+pub(super) fn configured_channels(codec: &str, config: &[u8]) -> Option<u32> {
+    match codec {
+        "aac" => AudioSpecificConfig::parse(config)?.channels(),
+        "flac" if config.starts_with(b"fLaC") => flac_channels(config),
+        "flac" => stream_info_channels(config),
+        "vorbis" => vorbis_channels(config),
+        _ => None,
+    }
 }
 
 /// Channels of the ALAC magic cookie.

@@ -5,6 +5,7 @@
 //! Sources: Microsoft's mmreg.h and vfw.h, the FOURCC registry (fourcc.org), and ffprobe's names
 //! for both.
 
+use super::audio::configured_channels;
 use super::fourcc::{FourCc, Table, look_up};
 
 /// The video codec of a four-character code.
@@ -84,6 +85,8 @@ pub(crate) fn audio(tag: u16, bits: u16) -> Option<&'static str> {
 pub(crate) struct WaveFormat {
     pub(crate) codec: Option<&'static str>,
     pub(crate) channels: u32,
+    /// The channels are from the codec's configuration, not only from the header.
+    pub(crate) is_configured: bool,
 }
 
 impl WaveFormat {
@@ -94,8 +97,10 @@ impl WaveFormat {
         let tag = short(0)?;
         let bits = short(14).unwrap_or(8);
         let codec = if tag == EXTENSIBLE { extensible(bytes, bits) } else { audio(tag, bits) };
-        let channels = if codec == Some("aac_latm") { 0 } else { u32::from(short(2)?) };
-        Some(Self { codec, channels })
+        let config = bytes.get(if tag == EXTENSIBLE { 40 } else { 18 }..).unwrap_or_default();
+        let configured = codec.and_then(|codec| configured_channels(codec, config));
+        let stated = if codec == Some("aac_latm") { 0 } else { u32::from(short(2)?) };
+        Some(Self { codec, channels: configured.unwrap_or(stated), is_configured: configured.is_some() })
     }
 }
 

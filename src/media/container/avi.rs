@@ -12,7 +12,7 @@ use crate::media::bytes::{MAX_TEXT, text};
 use crate::media::codec::fourcc::four_cc_at;
 use crate::media::codec::riff::{self, WaveFormat};
 use crate::media::codec::video::VideoConfig;
-use crate::media::codec::{mpeg4, quicktime};
+use crate::media::codec::{frame_header, mpeg4, quicktime};
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Timing};
 use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
@@ -22,11 +22,12 @@ use crate::media::reader::Reader;
 const CHUNK: u64 = 8;
 /// A larger chunk in the header is taken to be damage or media data, and ends the header.
 const MAX_CHUNK: u32 = 1_000_000;
-/// Limits of the search for the first frame of MPEG-4 video in `movi`: chunks, bytes, and bytes
-/// read at once.
+/// Limits of the search for first frames in `movi`: chunks, reads, and bytes read at once.
 const MAX_SEARCH_CHUNKS: u32 = 64;
-const MAX_SEARCH: u64 = 64 * 1024;
+const MAX_SEARCH_READS: u32 = 6;
 const SEARCH_STEP: usize = 16 * 1024;
+/// Bytes used of a chunk in `movi`: with its header one read.
+const MAX_FRAME: usize = 2048 - 8;
 /// The number of chunks that are usually in the first read.
 const NEAR_CHUNKS: u32 = 4;
 /// Maximum of bytes read of a stream format.
@@ -86,7 +87,7 @@ struct Stream {
     sample_size: u32,
     title: Option<String>,
     format: Option<StreamFormat>,
-    /// Contents of the header of the first frame.
+    /// Contents of the header of MPEG-4 video: after the bitmap format, else in the first frame.
     picture: VideoConfig,
 }
 
@@ -211,8 +212,12 @@ impl Header {
             }
             StreamKind::Video if bytes.len() >= 20 => {
                 let four_cc = [bytes[16], bytes[17], bytes[18], bytes[19]];
+                let codec = bitmap_codec(four_cc, bytes);
+                if codec == Some("mpeg4") {
+                    stream.picture = bytes.get(40..).and_then(mpeg4::parse).unwrap_or_default();
+                }
                 Some(StreamFormat::Bitmap {
-                    codec: bitmap_codec(four_cc, bytes),
+                    codec,
                     width: u32_at(bytes, 4),
                     // Negative for bitmaps that are stored top down.
                     height: u32_at(bytes, 8).cast_signed().unsigned_abs(),
@@ -232,19 +237,13 @@ impl Header {
         Ok(())
     }
 
-    /// Reads size and rate of MPEG-4 video from its first frame, as a decoder does. The frame is
-    /// usually in the bytes read so far, else after some audio chunks, which are read in large
-    /// steps.
+    /// Reads from the first frame of each stream what its format does not state, as a decoder does.
+    /// The frames are usually near; small chunks before them are read in large steps.
     fn first_frames(&mut self, reader: &mut Reader<'_>, movi: u64) {
-        let is_mpeg4 = |stream: &Stream| {
-            matches!(stream.format, Some(StreamFormat::Bitmap { codec: Some("mpeg4"), .. }))
-        };
-        if !self.streams.iter().any(is_mpeg4) {
-            return;
-        }
         let (mut offset, mut fetched) = (movi, 0);
+        let most_reads = reader.usage().reads + MAX_SEARCH_READS;
         for nth in 0..MAX_SEARCH_CHUNKS {
-            if offset >= movi + MAX_SEARCH {
+            if reader.usage().reads >= most_reads || !self.streams.iter().any(Stream::needs_frame) {
                 return;
             }
             if nth >= NEAR_CHUNKS && offset + CHUNK > fetched {
@@ -260,16 +259,14 @@ impl Header {
             }
             let size = u32_at(&head, 4);
             let index = match head {
-                [tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'd', b'c' | b'b', ..] => {
+                [tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'd' | b'w', b'c' | b'b', ..] => {
                     usize::from(tens - b'0') * 10 + usize::from(ones - b'0')
                 }
                 _ => usize::MAX,
             };
-            if let Some(stream) = self.streams.get_mut(index).filter(|stream| is_mpeg4(stream)) {
-                let most = usize::try_from(size).unwrap_or(usize::MAX).min(MAX_FORMAT);
-                let frame = reader.at_most(offset + CHUNK, most).unwrap_or_default();
-                stream.picture = mpeg4::parse(frame).unwrap_or_default();
-                return;
+            if let Some(stream) = self.streams.get_mut(index).filter(|stream| stream.needs_frame()) {
+                let most = usize::try_from(size).unwrap_or(usize::MAX).min(MAX_FRAME);
+                stream.apply_frame(reader.at_most(offset + CHUNK, most).unwrap_or_default());
             }
             offset += CHUNK + padded(size);
         }
@@ -302,6 +299,30 @@ fn bitmap_codec(four_cc: [u8; 4], format: &[u8]) -> Option<&'static str> {
 }
 
 impl Stream {
+    fn needs_frame(&self) -> bool {
+        match &self.format {
+            Some(StreamFormat::Bitmap { codec, .. }) => {
+                *codec == Some("mpeg4") && self.picture == VideoConfig::default()
+            }
+            Some(StreamFormat::Wave(wave)) => {
+                !wave.is_configured && wave.codec.is_some_and(frame_header::is_needed)
+            }
+            None => false,
+        }
+    }
+
+    /// Applies the header of a frame, if there is one in these bytes.
+    fn apply_frame(&mut self, bytes: &[u8]) {
+        if let Some(StreamFormat::Wave(wave)) = &mut self.format {
+            let header = wave.codec.and_then(|codec| frame_header::find(codec, bytes));
+            if let Some((codec, channels)) = header {
+                *wave = WaveFormat { codec: Some(codec), channels, is_configured: true };
+            }
+        } else {
+            self.picture = mpeg4::parse(bytes).unwrap_or_default();
+        }
+    }
+
     fn tracks(self) -> Vec<Track> {
         let mut track = Track { title: self.title.clone(), ..Track::new(TrackType::Other) };
         match (self.kind, self.format) {

@@ -19,5 +19,5 @@ pub(crate) struct ContainerFormat {
     pub(crate) parse: fn(&mut Reader<'_>) -> Result<MediaInfo, Error>,
 }
 
-/// Bytes at the start of a file by which formats are recognised.
-pub(crate) const HEAD: usize = 192;
+/// Bytes at the start of a file by which formats are recognised: three packets of an MPEG transport stream.
+pub(crate) const HEAD: usize = 512;

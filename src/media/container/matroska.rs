@@ -4,21 +4,25 @@ mod attachments;
 mod cluster;
 mod codec_id;
 mod ebml;
+mod encodings;
 mod ids;
 mod segment;
+#[cfg(test)]
+mod tests;
 mod tracks;
 
-use cluster::Frame;
+use cluster::{FirstBlocks, Frame};
 use codec_id::Codec;
 use ebml::{Children, Element};
 use segment::Segment;
 use tracks::{TrackEntry, TrackKind};
 
 use super::format::ContainerFormat;
+use crate::media::codec::vpx;
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Rate, Timing};
 use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
-use crate::media::language::{bibliographic, primary_subtag};
+use crate::media::language::{UNDETERMINED, bibliographic};
 use crate::media::reader::Reader;
 
 /// Frames whose times are read if a track does not state its rate. Frames are stored in decoding
@@ -39,12 +43,13 @@ pub(super) const FORMAT: ContainerFormat = ContainerFormat {
 fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let mut segment = find_segment(reader)?;
     let entries = std::mem::take(&mut segment.entries).into_iter();
-    let with_codec = |entry| {
-        let codec = codec_id::identify(&entry);
+    let with_codec = |mut entry: TrackEntry| {
+        let private = entry.restored_private();
+        let codec = codec_id::identify(&entry, &private);
         (entry, codec)
     };
-    let entries: Vec<(TrackEntry, Codec)> = entries.map(with_codec).collect();
-    let rates = rates(reader, &segment, &entries);
+    let mut entries: Vec<(TrackEntry, Codec)> = entries.map(with_codec).collect();
+    let rates = read_blocks(reader, &segment, &mut entries);
     let mut tracks: Vec<Track> =
         entries.into_iter().zip(rates).map(|((entry, codec), rate)| track(entry, codec, rate)).collect();
     tracks.append(&mut segment.attachments);
@@ -70,16 +75,21 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
 /// Checks the EBML header and reads the first Segment after it.
 fn find_segment(reader: &mut Reader<'_>) -> Result<Segment, Error> {
     let length = reader.length();
-    let mut offset = 0;
+    let (mut offset, mut other) = (0, None);
     while let Some(element) = Element::at(reader, offset, length)? {
         match element.id {
             ids::EBML => header(reader, element.children(length, &[ids::SEGMENT]))?,
             ids::SEGMENT => return Segment::read(reader, element),
-            _ => {}
+            ids::VOID => {}
+            _ => other = other.or(Some(offset)),
         }
         offset = element.end.ok_or(Error::Malformed { offset, what: "an EBML header without size" })?;
     }
-    Err(Error::Truncated { what: "EBML header", length })
+    Err(match other {
+        Some(offset) => Error::Malformed { offset, what: "no Segment follows the EBML header" },
+        None if offset > length => Error::Truncated { what: "EBML header", length },
+        None => Error::Truncated { what: "headers: no Segment follows the EBML header", length },
+    })
 }
 
 fn header(reader: &mut Reader<'_>, mut children: Children) -> Result<(), Error> {
@@ -110,47 +120,64 @@ fn track(entry: TrackEntry, codec: Codec, rate: Option<Rate>) -> Track {
     };
     let channels = codec.channels.unwrap_or(entry.channels);
     let channels = Some(channels).filter(|channels| entry.kind == TrackKind::Audio && *channels > 0);
-    let size = codec.video.size.or(entry.width.zip(entry.height)).filter(|_| entry.kind == TrackKind::Video);
-    let code = match (&entry.language, &entry.language_bcp47) {
-        (Some(language), _) => language,
-        (None, Some(tag)) => primary_subtag(tag),
-        (None, None) => "eng",
-    };
+    let size = codec.video.size.or(entry.size()).filter(|_| entry.kind == TrackKind::Video);
     Track {
         track_type,
         codec: codec.name.map(str::to_owned),
-        language: Some(bibliographic(code)),
+        language: Some(language(&entry)),
         title: entry.name,
         is_default: entry.is_default,
         is_forced: entry.is_forced,
         channels,
         channel_layout: channels.and_then(channel_layout),
-        width: size.map(|(width, _)| width).filter(|width| *width > 0),
-        height: size.map(|(_, height)| height).filter(|height| *height > 0),
+        width: size.map(|(width, _)| width),
+        height: size.map(|(_, height)| height),
         frame_rate: rate.map(|rate| rate.to_string()),
     }
 }
 
+/// `LanguageBCP47` overrules `Language`, whose default applies if there is neither (RFC 9559,
+/// 5.1.4.1.19 and 5.1.4.1.20).
+fn language(entry: &TrackEntry) -> String {
+    let stated = [&entry.language_bcp47, &entry.language].into_iter().flatten();
+    let default = if stated.clone().next().is_some() { UNDETERMINED } else { "eng" };
+    stated.map(String::as_str).find_map(bibliographic).unwrap_or_else(|| default.to_owned())
+}
+
 /// The rate of each video track: the stated one, else estimated from the times of its first frames.
-fn rates(reader: &mut Reader<'_>, segment: &Segment, entries: &[(TrackEntry, Codec)]) -> Vec<Option<Rate>> {
-    let lacks_rate = |entry: &TrackEntry| entry.kind == TrackKind::Video && plausible_rate(entry).is_none();
-    let without_rate: Vec<u64> =
-        entries.iter().filter(|(entry, _)| lacks_rate(entry)).map(|(entry, _)| entry.number).collect();
-    let frames = match segment.cluster {
-        Some(first) if !without_rate.is_empty() => {
-            cluster::first_frames(reader, first, segment.end, &without_rate, FRAMES)
+/// Sizes that no header states are set from the first frame.
+fn read_blocks(
+    reader: &mut Reader<'_>,
+    segment: &Segment,
+    entries: &mut [(TrackEntry, Codec)],
+) -> Vec<Option<Rate>> {
+    let mut blocks: Vec<FirstBlocks> = entries.iter().filter_map(wanted_blocks).collect();
+    if let Some(first) = segment.cluster.filter(|_| !blocks.is_empty()) {
+        cluster::first_blocks(reader, first, segment.end, &mut blocks);
+    }
+    let mut blocks = blocks.into_iter();
+    let mut rate = |read: &mut (TrackEntry, Codec)| {
+        let found = wanted_blocks(read).and_then(|_| blocks.next()).unwrap_or_default();
+        let (entry, codec) = read;
+        if let Some(head) = found.head {
+            let frame = encodings::restore(&entry.encodings, encodings::FRAMES, head, cluster::MAX_HEAD);
+            codec.video.size = codec.name.zip(frame).and_then(|(name, frame)| vpx::size(name, &frame));
         }
-        _ => Vec::new(),
-    };
-    let mut frames = frames.into_iter();
-    let mut rate = |(entry, codec): &(TrackEntry, Codec)| {
-        if lacks_rate(entry) {
-            estimated_rate(entry, codec, segment.timestamp_scale(), &frames.next().unwrap_or_default())
+        if found.wanted > 0 {
+            estimated_rate(entry, codec, segment.timestamp_scale(), &found.frames)
         } else {
             plausible_rate(entry).filter(|_| entry.kind == TrackKind::Video)
         }
     };
-    entries.iter().map(&mut rate).collect()
+    entries.iter_mut().map(&mut rate).collect()
+}
+
+/// What a video track lacks that its first blocks tell.
+fn wanted_blocks((entry, codec): &(TrackEntry, Codec)) -> Option<FirstBlocks> {
+    let wanted = if plausible_rate(entry).is_some() { 0 } else { FRAMES };
+    let wants_head = entry.size().is_none() && matches!(codec.name, Some("vp8" | "vp9"));
+    let is_wanted = entry.kind == TrackKind::Video && (wanted > 0 || wants_head);
+    is_wanted.then(|| FirstBlocks::new(entry.number, wanted, wants_head))
 }
 
 /// The stated rate. ffprobe ignores rates up to 5 and from 1000 frames a second on, and estimates
@@ -180,8 +207,14 @@ fn estimated_rate(entry: &TrackEntry, codec: &Codec, scale: u64, frames: &[Frame
     let usual = entry.default_duration.map(|duration| duration / scale);
     let usual = usual.or_else(|| codec.video.rate.and_then(by_codec)).unwrap_or(0);
     let usual = i64::try_from(usual).unwrap_or(0);
-    // As many as ffprobe uses, without the first two.
-    let shown = frames.iter().take(FRAMES - REORDERED).skip(2);
+    // As many as ffprobe uses: until it has enough different times, and without the first two frames.
+    let (mut different, mut last) = (0, None);
+    let is_used = |frame: &&Frame| {
+        let is_used = different < FRAMES - REORDERED;
+        different += usize::from(last.replace(frame.time) != Some(frame.time));
+        is_used
+    };
+    let shown = frames.iter().take_while(is_used).skip(2);
     let shown = shown.map(|frame| if frame.duration > 0 { frame.duration } else { usual });
     let shown = shown.fold(0, i64::saturating_add);
     // Blocks are stored in decoding order, not in that of time.
@@ -201,24 +234,4 @@ fn estimated_rate(entry: &TrackEntry, codec: &Codec, scale: u64, frames: &[Frame
         claimed,
         is_fine: frame_rate::is_fine(codec.name, codec.video.rate.unwrap_or((timescale, tick))),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::media::codec::video::VideoConfig;
-
-    #[test]
-    fn the_claim_of_h264_needs_a_frame() {
-        let video = VideoConfig { size: None, rate: Some((50, 2)) };
-        let entry = TrackEntry { kind: TrackKind::Video, ..TrackEntry::default() };
-        let rate = |name, frames: &[Frame]| {
-            let codec = Codec { name: Some(name), video, ..Codec::default() };
-            estimated_rate(&entry, &codec, 1_000_000, frames).unwrap().to_string()
-        };
-        let frame = Frame { time: 0, duration: 40 };
-        assert_eq!(rate("h264", &[]), "1000/1");
-        assert_eq!(rate("h264", &[frame]), "25/1");
-        assert_eq!(rate("hevc", &[]), "25/1");
-    }
 }

@@ -102,7 +102,7 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
     let length = reader.length();
     let mut boxes = Boxes::new(0, length);
     let mut is_quicktime = true;
-    let (mut end, mut is_truncated) = (0, false);
+    let (mut end, mut is_truncated, mut is_media_segment) = (0, false, false);
     let mut freed = None;
     while let Some(found) = boxes.next(reader)? {
         end = found.end;
@@ -121,11 +121,18 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
             // Tag editors leave the former movie box in one, so it is used only if there is no
             // other movie box.
             b"free" if freed.is_none() && holds_movie(reader, &found)? => freed = Some((found, boxes)),
-            _ => is_truncated = found.is_truncated,
+            kind => {
+                is_media_segment |= matches!(kind, b"moof" | b"styp");
+                is_truncated = found.is_truncated;
+            }
         }
     }
     match freed {
         Some((found, behind)) => Ok((movie::parse(reader, &found, is_quicktime)?, behind)),
+        None if is_media_segment => Err(Error::Malformed {
+            offset: end,
+            what: "there is no movie box (moov): it is a media segment of a stream, without its headers",
+        }),
         None if is_truncated => Err(Error::Truncated { what: "media data", length }),
         None => Err(Error::Malformed {
             offset: end,
@@ -160,7 +167,7 @@ fn describe(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) 
         language: Some(track.language.clone().unwrap_or_else(|| UNDETERMINED.to_owned())),
         title: None,
         is_default: track.is_enabled && !entry.is_associated_service,
-        is_forced: track.is_forced && !entry.is_associated_service,
+        is_forced: (track.is_forced || entry.is_forced) && !entry.is_associated_service,
         channels,
         channel_layout: channels.and_then(channel_layout),
         width: size.map(|(width, _)| width),

@@ -1,4 +1,4 @@
-//! Where the first frame of MPEG-4 video is searched.
+//! What is read from the first frames, and where they are searched.
 
 use std::io::Cursor;
 
@@ -22,12 +22,32 @@ fn little(numbers: &[u32]) -> Vec<u8> {
 
 /// A film of 640 × 352 pixels and 25 frames a second by its header, and what lies in `movi`.
 fn read(codec: &[u8], media: &[Vec<u8>]) -> (MediaInfo, Usage) {
+    film(&[stream(b"vids", codec, &bitmap(codec))], media)
+}
+
+fn bitmap(codec: &[u8]) -> Vec<u8> {
+    [little(&[40, 640, 352]), vec![1, 0, 24, 0], codec.to_vec(), little(&[0; 5])].concat()
+}
+
+fn stream(kind: &[u8], handler: &[u8], format: &[u8]) -> Vec<u8> {
     let header = little(&[0, 0, 0, 1, 25, 0, 250, 0, 0, 0, 0, 0]);
-    let bitmap = [little(&[40, 640, 352]), vec![1, 0, 24, 0], codec.to_vec(), little(&[0; 5])].concat();
-    let stream = [chunk(b"strh", &[b"vids", codec, &header].concat()), chunk(b"strf", &bitmap)];
-    let body = [list(b"hdrl", &[list(b"strl", &stream)]), list(b"movi", media)].concat();
+    list(b"strl", &[chunk(b"strh", &[kind, handler, &header].concat()), chunk(b"strf", format)])
+}
+
+fn film(streams: &[Vec<u8>], media: &[Vec<u8>]) -> (MediaInfo, Usage) {
+    let body = [list(b"hdrl", streams), list(b"movi", media)].concat();
     let (info, usage) = measure(Cursor::new(chunk(b"RIFF", &[b"AVI ", &body[..]].concat())));
     (info.unwrap(), usage)
+}
+
+/// Codec and channels of a sound track that states three channels, with this configuration and these chunks.
+fn sound_track(tag: u16, config: &[u8], media: &[Vec<u8>]) -> (String, u32) {
+    let size = u16::try_from(config.len()).unwrap().to_le_bytes();
+    let fixed = [little(&[48_000, 24_000]), vec![1, 0, 16, 0]].concat();
+    let wave = [&tag.to_le_bytes(), &[3, 0][..], &fixed, &size, config].concat();
+    let streams = [stream(b"vids", b"MJPG", &bitmap(b"MJPG")), stream(b"auds", &[0; 4], &wave)];
+    let track = film(&streams, media).0.tracks.remove(1);
+    (track.codec.unwrap(), track.channels.unwrap())
 }
 
 fn rate(media: &[Vec<u8>]) -> String {
@@ -41,7 +61,7 @@ fn frame() -> Vec<u8> {
 #[test]
 fn the_first_frame_is_found_behind_sound() {
     let sound = |count: usize, size: usize| vec![chunk(b"01wb", &vec![0; size]); count];
-    for (count, size) in [(0, 0), (4, 100), (63, 100), (50, 1201), (6, 10_000)] {
+    for (count, size) in [(0, 0), (4, 100), (63, 100), (50, 1201), (6, 10_000), (1, 1_000_000)] {
         let media = [sound(count, size), vec![frame()], sound(9, 10_000)].concat();
         assert_eq!(rate(&media), "15/1", "behind {count} chunks of {size} bytes");
         let (info, usage) = read(b"XVID", &media);
@@ -50,7 +70,7 @@ fn the_first_frame_is_found_behind_sound() {
     }
     let in_record = list(b"rec ", &[sound(1, 100), vec![frame()]].concat());
     assert_eq!(rate(&[in_record]), "15/1");
-    for (count, size) in [(64, 100), (7, 10_000), (1, 1_000_000)] {
+    for (count, size) in [(64, 100), (9, 20_000)] {
         assert_eq!(
             rate(&[sound(count, size), vec![frame()]].concat()),
             "25/1",
@@ -63,4 +83,47 @@ fn the_first_frame_is_found_behind_sound() {
 fn no_frame_is_searched_for_other_codecs() {
     let media = vec![chunk(b"01wb", &[0; 10_000]); 9];
     assert_eq!(read(b"MJPG", &media).1.reads, 1);
+}
+
+#[test]
+fn a_layer_in_the_stream_format_needs_no_frame() {
+    let format = [&bitmap(b"XVID")[..], LAYER].concat();
+    let sound = vec![chunk(b"01wb", &[0; 10_000]); 9];
+    let (info, usage) = film(&[stream(b"vids", b"XVID", &format)], &sound);
+    let track = &info.tracks[0];
+    assert_eq!(
+        (track.width, track.height, track.frame_rate.as_deref()),
+        (Some(320), Some(240), Some("15/1"))
+    );
+    assert_eq!(usage.reads, 1);
+}
+
+#[test]
+fn channels_are_those_of_the_stream() {
+    let frame = |start: &[u8]| chunk(b"01wb", &[start, &[0; 40]].concat());
+    let picture = chunk(b"00dc", &[0; 30_000]);
+    let found = |tag, config: &[u8], start: &[u8]| sound_track(tag, config, &[picture.clone(), frame(start)]);
+    let surround = [0x0B, 0x77, 0x12, 0x34, 0x1C, 0x40, 0xE1, 0xDF];
+    let dts = [0x7F, 0xFE, 0x80, 0x01, 0xFC, 0x3C, 0x7D, 0xF2, 0x77, 0x00, 0x04];
+    let mut stream_info = [0; 34];
+    stream_info[12] = 0x4A;
+    for (codec, channels, tag, config, start) in [
+        ("ac3", 6, 0x2000, &[][..], &surround[..]),
+        ("ac3", 6, 0x2000, &[], &[&[0; 99][..], &surround].concat()),
+        ("eac3", 6, 0x2000, &[], &[0x0B, 0x77, 0x02, 0x7F, 0x3F, 0x87]),
+        ("dts", 6, 0x2001, &[], &dts),
+        ("mp3", 1, 0x0055, &[], &[0xFF, 0xFB, 0x90, 0xC4]),
+        ("mp2", 2, 0x0050, &[], &[0xFF, 0xFD, 0x90, 0x64]),
+        ("aac", 6, 0x00FF, &[], &[0xFF, 0xF1, 0x4D, 0x80, 0x22, 0x1F, 0xFC]),
+        ("aac", 2, 0x00FF, &[0x12, 0x10], &[]),
+        ("flac", 6, 0xF1AC, &[], &[0xFF, 0xF8, 0xC9, 0x58]),
+        ("flac", 6, 0xF1AC, &stream_info, &[]),
+        ("vorbis", 5, 0x566F, b"\x02\x1E\x20\x01vorbis\0\0\0\0\x05", &[]),
+        ("wmav2", 3, 0x0161, &[], &[]),
+        ("ac3", 3, 0x2000, &[], b"no frame"),
+    ] {
+        assert_eq!(found(tag, config, start), (codec.to_owned(), channels), "{tag:04X}");
+    }
+    let late = [vec![picture], vec![chunk(b"01wb", &[]); 2], vec![frame(&surround)]].concat();
+    assert_eq!(sound_track(0x2000, &[], &late).1, 6, "after empty chunks");
 }

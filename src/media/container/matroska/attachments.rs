@@ -30,11 +30,12 @@ pub(super) fn read(
 }
 
 fn file(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Track>, Error> {
-    let (mut named, mut media_type, mut title, mut data, mut size) = (false, None, None, None, None);
+    let (mut is_named, mut media_type, mut title, mut data, mut size) = (false, None, None, None, None);
     while let Some(child) = children.next(reader)? {
         match child.id {
-            ids::FILE_NAME => named = child.size() > Some(0),
-            ids::FILE_MEDIA_TYPE => media_type = child.text(reader)?,
+            // Both may be empty, but not absent: as in ffprobe, an attachment without them is ignored.
+            ids::FILE_NAME => is_named = true,
+            ids::FILE_MEDIA_TYPE => media_type = Some(child.text(reader)?.unwrap_or_default()),
             ids::FILE_DESCRIPTION => title = child.text(reader)?,
             ids::FILE_DATA => {
                 data = child.end.filter(|end| *end > child.body).map(|end| (child.body, end));
@@ -46,7 +47,7 @@ fn file(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Track>
             _ => {}
         }
     }
-    let (true, Some(media_type), Some((start, end))) = (named, media_type, data) else { return Ok(None) };
+    let (true, Some(media_type), Some((start, end))) = (is_named, media_type, data) else { return Ok(None) };
     let image = image_codec(&media_type);
     if image.is_some() && size.is_none() {
         size = image::size(reader, start, end);

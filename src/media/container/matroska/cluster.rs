@@ -1,5 +1,5 @@
-//! Times of the first blocks, for tracks that do not state their rate. Only the headers of blocks
-//! are read.
+//! The first blocks, for tracks that do not state their rate or size. Only the headers of blocks are
+//! read, and the first bytes of a frame.
 
 use super::ebml::{Children, Element, variable};
 use super::ids;
@@ -8,6 +8,8 @@ use crate::media::reader::Reader;
 
 /// Maximum of blocks read, over all tracks.
 const MAX_BLOCKS: u32 = 1_000;
+/// The flags of a block with several frames.
+const LACING: u8 = 0x06;
 /// Maximum distance from the first Cluster, as in ffprobe.
 const MAX_DISTANCE: u64 = 5_000_000;
 
@@ -18,25 +20,53 @@ pub(super) struct Frame {
     pub(super) duration: i64,
 }
 
-/// Collects up to `wanted` blocks of each of `tracks` (by number).
-pub(super) fn first_frames(
-    reader: &mut Reader<'_>,
-    first: u64,
-    end: u64,
-    tracks: &[u64],
-    wanted: usize,
-) -> Vec<Vec<Frame>> {
-    let mut walk = ClusterWalk { tracks, wanted, frames: vec![Vec::new(); tracks.len()], blocks: 0 };
+/// What is wanted of a track's first blocks, and what was found.
+#[derive(Debug, Default)]
+pub(super) struct FirstBlocks {
+    /// The track's number.
+    pub(super) track: u64,
+    /// How many different times are wanted. Hidden frames have the time of the next one.
+    pub(super) wanted: usize,
+    /// Whether the first bytes of the first frame are wanted.
+    pub(super) wants_head: bool,
+    pub(super) frames: Vec<Frame>,
+    pub(super) head: Option<Vec<u8>>,
+    /// How many different times were found.
+    times: usize,
+}
+
+impl FirstBlocks {
+    pub(super) fn new(track: u64, wanted: usize, wants_head: bool) -> Self {
+        Self { track, wanted, wants_head, ..Self::default() }
+    }
+
+    fn is_done(&self) -> bool {
+        self.times >= self.wanted && !(self.wants_head && self.head.is_none())
+    }
+
+    fn add(&mut self, frame: Frame) {
+        if self.frames.last().is_none_or(|last| last.time != frame.time) {
+            self.times += 1;
+        }
+        self.frames.push(frame);
+    }
+}
+
+/// Maximum of bytes of a frame that are kept.
+pub(super) const MAX_HEAD: usize = 64;
+/// The longest header of a block: number, time, flags.
+const MAX_BLOCK_HEADER: usize = 8 + 2 + 1;
+
+/// Reads the first blocks of `tracks`, as many as they want.
+pub(super) fn first_blocks(reader: &mut Reader<'_>, first: u64, end: u64, tracks: &mut [FirstBlocks]) {
+    let mut walk = ClusterWalk { tracks, blocks: 0 };
     let end = end.min(first.saturating_add(MAX_DISTANCE));
-    // On an error, the frames read so far are used.
+    // On an error, the blocks read so far are used.
     let _ = walk.clusters(reader, first, end);
-    walk.frames
 }
 
 struct ClusterWalk<'a> {
-    tracks: &'a [u64],
-    wanted: usize,
-    frames: Vec<Vec<Frame>>,
+    tracks: &'a mut [FirstBlocks],
     blocks: u32,
 }
 
@@ -100,22 +130,24 @@ impl ClusterWalk<'_> {
         if block.end.is_none_or(|end| end > reader.length()) {
             return Ok(()); // truncated frames are ignored
         }
-        let header = block.head(reader, 10)?;
+        let header = block.head(reader, MAX_BLOCK_HEADER + MAX_HEAD)?;
         let Some((Some(number), length)) = variable(header) else { return Ok(()) };
-        let Some([high, low]) = header.get(length..length + 2) else { return Ok(()) };
+        let Some([high, low, flags, data @ ..]) = header.get(length..) else { return Ok(()) };
         let time = i64::try_from(cluster)
             .unwrap_or(i64::MAX)
             .saturating_add(i64::from(i16::from_be_bytes([*high, *low])));
-        if let Some(index) = self.tracks.iter().position(|track| *track == number)
-            && let Some(frames) = self.frames.get_mut(index)
-        {
-            frames.push(Frame { time, duration: i64::try_from(duration).unwrap_or(0) });
+        if let Some(track) = self.tracks.iter_mut().find(|track| track.track == number) {
+            track.add(Frame { time, duration: i64::try_from(duration).unwrap_or(0) });
+            // Several frames in one block are not taken apart.
+            if track.wants_head && track.head.is_none() && flags & LACING == 0 {
+                track.head = Some(data.get(..MAX_HEAD).unwrap_or(data).to_vec());
+            }
         }
         Ok(())
     }
 
     fn is_done(&self) -> bool {
-        self.blocks >= MAX_BLOCKS || self.frames.iter().all(|frames| frames.len() >= self.wanted)
+        self.blocks >= MAX_BLOCKS || self.tracks.iter().all(FirstBlocks::is_done)
     }
 }
 
@@ -133,7 +165,9 @@ mod tests {
             let mut source = Cursor::new(cluster.get(..length).unwrap().to_vec());
             let mut reader = Reader::new(&mut source).unwrap();
             let end = reader.length();
-            first_frames(&mut reader, 0, end, &[1], 9).remove(0).len()
+            let mut tracks = [FirstBlocks::new(1, 9, false)];
+            first_blocks(&mut reader, 0, end, &mut tracks);
+            tracks[0].frames.len()
         };
         assert_eq!((frames(21), frames(20), frames(13), frames(12)), (2, 1, 1, 0));
     }

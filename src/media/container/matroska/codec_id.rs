@@ -18,9 +18,8 @@ pub(super) struct Codec {
     pub(super) video: VideoConfig,
 }
 
-/// Identifies a track's codec.
-pub(super) fn identify(entry: &TrackEntry) -> Codec {
-    let private = entry.codec_private.as_slice();
+/// Identifies a track's codec by its entry and its restored `CodecPrivate`.
+pub(super) fn identify(entry: &TrackEntry, private: &[u8]) -> Codec {
     let four = |at: usize| four_cc_at(private, at);
     let (name, channels) = match entry.codec_id.as_str() {
         "V_MS/VFW/FOURCC" if private.len() >= 40 => {
@@ -48,7 +47,7 @@ pub(super) fn identify(entry: &TrackEntry) -> Codec {
     Codec {
         name,
         channels: channels.or_else(|| channels_of(name?, private)),
-        video: name.filter(|_| is_video).and_then(|name| video_of(name, entry)).unwrap_or_default(),
+        video: name.filter(|_| is_video).and_then(|name| video_of(name, entry, private)).unwrap_or_default(),
     }
 }
 
@@ -63,8 +62,7 @@ fn channels_of(codec: &str, private: &[u8]) -> Option<u32> {
     }
 }
 
-fn video_of(codec: &str, entry: &TrackEntry) -> Option<VideoConfig> {
-    let private = entry.codec_private.as_slice();
+fn video_of(codec: &str, entry: &TrackEntry, private: &[u8]) -> Option<VideoConfig> {
     match codec {
         "h264" => avc::parse(private, entry.width.zip(entry.height).unwrap_or_default()),
         "hevc" => hevc::parse(private),
@@ -166,10 +164,9 @@ mod tests {
             let entry = TrackEntry {
                 kind: TrackKind::Video,
                 codec_id: "V_MPEG1".to_owned(),
-                codec_private: private.to_vec(),
                 ..TrackEntry::default()
             };
-            identify(&entry).name
+            identify(&entry, private).name
         };
         assert_eq!(name(b"\0\0\x01\xB3\x14\0\xF0\x23"), Some("mpeg1video"));
         assert_eq!(name(b"\0\0\x01\xB3\x14\0\xF0\x23\0\0\x01\xB5\x14"), Some("mpeg2video"));

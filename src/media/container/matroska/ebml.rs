@@ -1,12 +1,9 @@
 //! EBML elements (RFC 8794): identifiers, sizes and plain values, read by position.
 
+use super::ids;
 use crate::media::bytes::{MAX_TEXT, text};
 use crate::media::error::Error;
 use crate::media::reader::Reader;
-
-/// Elements that may be anywhere and are skipped.
-const VOID: u32 = 0xEC;
-const CRC_32: u32 = 0xBF;
 
 /// One element: its place and size. Its content is read on demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +122,7 @@ impl Children {
                 return Err(Error::Malformed { offset: element.offset, what });
             }
             self.next = element.end.unwrap_or(self.end);
-            if element.id != VOID && element.id != CRC_32 {
+            if element.id != ids::VOID && element.id != ids::CRC_32 {
                 return Ok(Some(element));
             }
         }

@@ -6,6 +6,10 @@ pub(super) const EBML_MAX_ID_LENGTH: u32 = 0x42F2;
 pub(super) const EBML_MAX_SIZE_LENGTH: u32 = 0x42F3;
 pub(super) const SEGMENT: u32 = 0x1853_8067;
 
+/// Elements that may be anywhere and are skipped.
+pub(super) const VOID: u32 = 0xEC;
+pub(super) const CRC_32: u32 = 0xBF;
+
 pub(super) const SEEK_HEAD: u32 = 0x114D_9B74;
 pub(super) const SEEK: u32 = 0x4DBB;
 pub(super) const SEEK_ID: u32 = 0x53AB;
@@ -39,6 +43,14 @@ pub(super) const LANGUAGE: u32 = 0x22_B59C;
 pub(super) const LANGUAGE_BCP47: u32 = 0x22_B59D;
 pub(super) const CODEC_ID: u32 = 0x86;
 pub(super) const CODEC_PRIVATE: u32 = 0x63A2;
+pub(super) const CONTENT_ENCODINGS: u32 = 0x6D80;
+pub(super) const CONTENT_ENCODING: u32 = 0x6240;
+pub(super) const CONTENT_ENCODING_ORDER: u32 = 0x5031;
+pub(super) const CONTENT_ENCODING_SCOPE: u32 = 0x5032;
+pub(super) const CONTENT_ENCODING_TYPE: u32 = 0x5033;
+pub(super) const CONTENT_COMPRESSION: u32 = 0x5034;
+pub(super) const CONTENT_COMP_ALGO: u32 = 0x4254;
+pub(super) const CONTENT_COMP_SETTINGS: u32 = 0x4255;
 pub(super) const VIDEO: u32 = 0xE0;
 pub(super) const PIXEL_WIDTH: u32 = 0xB0;
 pub(super) const PIXEL_HEIGHT: u32 = 0xBA;

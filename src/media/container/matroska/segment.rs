@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::ebml::{Children, Element};
-use super::tracks::{self, TrackEntry};
+use super::tracks::{self, MAX_TRACKS, TrackEntry};
 use super::{attachments, ids};
 use crate::media::error::Error;
 use crate::media::info::Track;
@@ -181,9 +181,9 @@ impl Segment {
         Ok(())
     }
 
-    /// Keeps what was read, if there are tracks.
+    /// Keeps what was read, if there are tracks and a Cluster, and not more tracks than are read.
     fn give_up(&mut self, error: Error) -> Result<(), Error> {
-        if self.entries.is_empty() {
+        if self.entries.is_empty() || self.entries.len() >= MAX_TRACKS || self.cluster.is_none() {
             return Err(error);
         }
         self.damage.get_or_insert(error);

@@ -1,6 +1,7 @@
 //! `TrackEntry` (RFC 9559, 5.1.4): the headers of a track, with the defaults of the format.
 
 use super::ebml::{Children, Element};
+use super::encodings::{self, Encoding};
 use super::ids;
 use crate::media::error::Error;
 use crate::media::reader::Reader;
@@ -9,7 +10,7 @@ use crate::media::reader::Reader;
 const MAX_PRIVATE: usize = 16 * 1024;
 
 /// Maximum of tracks in one file, as in ffprobe.
-const MAX_TRACKS: usize = 1000;
+pub(super) const MAX_TRACKS: usize = 1000;
 
 /// A track's headers.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +18,9 @@ pub(super) struct TrackEntry {
     pub(super) number: u64,
     pub(super) kind: TrackKind,
     pub(super) codec_id: String,
+    /// As it is stored, see [`TrackEntry::restored_private`].
     pub(super) codec_private: Vec<u8>,
+    pub(super) encodings: Vec<Encoding>,
     pub(super) language: Option<String>,
     pub(super) language_bcp47: Option<String>,
     pub(super) name: Option<String>,
@@ -40,6 +43,7 @@ impl Default for TrackEntry {
             kind: TrackKind::Metadata,
             codec_id: String::new(),
             codec_private: Vec::new(),
+            encodings: Vec::new(),
             language: None,
             language_bcp47: None,
             name: None,
@@ -52,6 +56,22 @@ impl Default for TrackEntry {
             channels: 1,
             bit_depth: 0,
         }
+    }
+}
+
+impl TrackEntry {
+    /// The codec's header; empty if it cannot be restored.
+    pub(super) fn restored_private(&mut self) -> Vec<u8> {
+        let stored = std::mem::take(&mut self.codec_private);
+        if stored.is_empty() {
+            return stored;
+        }
+        encodings::restore(&self.encodings, encodings::PRIVATE, stored, MAX_PRIVATE).unwrap_or_default()
+    }
+
+    /// The size of the picture, if the track states it.
+    pub(super) fn size(&self) -> Option<(u32, u32)> {
+        self.width.zip(self.height).filter(|(width, height)| *width > 0 && *height > 0)
     }
 }
 
@@ -126,6 +146,7 @@ fn entry(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Track
             ids::TRACK_TIMESTAMP_SCALE => {
                 entry.timestamp_scale = child.float(reader)?.filter(|scale| *scale >= 0.01).unwrap_or(1.0);
             }
+            ids::CONTENT_ENCODINGS => entry.encodings = encodings::read(reader, child)?,
             ids::VIDEO => video(reader, child, &mut entry)?,
             ids::AUDIO => audio(reader, child, &mut entry)?,
             _ => {}

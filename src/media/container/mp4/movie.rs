@@ -7,17 +7,20 @@ use super::language;
 use super::metadata::{self, Cover};
 use super::sample_entry::{self, SampleEntry};
 use super::sample_table::Durations;
-use crate::media::bytes::{u16_at, u32_at, u64_at};
+use crate::media::bytes::{text, u16_at, u32_at, u64_at};
 use crate::media::codec::fourcc::{FourCc, four_cc_at};
 use crate::media::codec::frame_header;
 use crate::media::error::Error;
 use crate::media::info::TrackType;
+use crate::media::language::bibliographic;
 use crate::media::reader::{MAX_ELEMENT, Reader};
 
 /// Maximum of tracks and covers that are read.
 const MAX_TRACKS: usize = 1000;
 /// Maximum size of an inflated movie box.
 const MAX_INFLATED: usize = 4 * 1024 * 1024;
+/// Maximum of bytes read of a language tag.
+const MAX_TAG: usize = 64;
 /// Maximum of edits that are read: the first two give the start of a track, all of them its length.
 const EDITS: usize = 8;
 
@@ -281,9 +284,15 @@ impl MovieTrack {
 
     fn media(&mut self, reader: &mut Reader<'_>, mdia: &BoxHeader, is_quicktime: bool) -> Result<(), Error> {
         let mut boxes = mdia.children(0);
+        let mut extended = None;
         while let Some(found) = boxes.next(reader)? {
             match &found.kind {
                 b"mdhd" => self.media_header(found.head(reader, 36)?),
+                // A BCP 47 tag, which overrules `mdhd` (ISO/IEC 14496-12, 8.4.6).
+                b"elng" => {
+                    let tag = found.head(reader, 4 + MAX_TAG)?.get(4..).and_then(text);
+                    extended = tag.as_deref().and_then(bibliographic);
+                }
                 b"hdlr" => {
                     let payload = found.head(reader, 12)?;
                     self.handler = four_cc_at(payload, 8).unwrap_or_default();
@@ -296,6 +305,7 @@ impl MovieTrack {
                 _ => {}
             }
         }
+        self.language = extended.or_else(|| self.language.take());
         Ok(())
     }
 

@@ -14,6 +14,9 @@ use crate::media::reader::Reader;
 
 /// Maximum of bytes read of a codec's header.
 const MAX_CONFIG: usize = 64 * 1024;
+/// Display flags of timed text: all samples are forced, and some are (QuickTime File Format
+/// Specification, "Subtitle Sample Description").
+const FORCED: u32 = 0xC000_0000;
 /// Maximum of boxes read in one entry.
 const MAX_BOXES: usize = 256;
 
@@ -33,6 +36,8 @@ pub(crate) struct SampleEntry {
     /// An audio service for the impaired, a commentary or karaoke. ffprobe clears the other flags
     /// of these.
     pub(crate) is_associated_service: bool,
+    /// Of timed text: some or all samples are forced.
+    pub(crate) is_forced: bool,
 }
 
 /// What determines the meaning of a sample entry from outside of it.
@@ -63,7 +68,11 @@ pub(crate) fn parse(
         }
         // An MPEG-4 systems entry has boxes; other text and data entries have fields of their own.
         _ if entry.kind == *b"mp4s" => 8,
-        _ => return Ok(Some(found)),
+        _ => {
+            found.is_forced =
+                entry.kind == *b"tx3g" && u32_at(&fixed, 8).is_some_and(|flags| flags & FORCED != 0);
+            return Ok(Some(found));
+        }
     };
     let mut boxes = 0;
     found.configuration(reader, entry.children(children), &mut boxes, 0)?;
@@ -254,8 +263,9 @@ impl SampleEntry {
 
     /// Sets the channels by a frame's header.
     pub(crate) fn apply_frame(&mut self, frame: &[u8]) {
-        if let Some(codec) = self.codec {
-            self.channels = frame_header::channels(codec, frame).or(self.channels);
+        if let Some((codec, channels)) = self.codec.and_then(|codec| frame_header::parse(codec, frame)) {
+            self.codec = Some(codec);
+            self.channels = Some(channels);
         }
     }
 

@@ -41,13 +41,15 @@ struct Trak {
     stts: Vec<u32>,
     extra: Vec<u8>,
     in_table: Vec<u8>,
+    in_media: Vec<u8>,
 }
 
 impl Trak {
     fn new(handler: &'static [u8], entry: Vec<u8>) -> Self {
         let stts = vec![0, 1, 10, 1001];
-        let (extra, in_table) = (Vec::new(), Vec::new());
-        Self { id: 1, flags: 1, handler, timescale: 24_000, language: 0x55C4, entry, stts, extra, in_table }
+        let [extra, in_table, in_media] = [const { Vec::new() }; 3];
+        let (timescale, language) = (24_000, 0x55C4);
+        Self { id: 1, flags: 1, handler, timescale, language, entry, stts, extra, in_table, in_media }
     }
 
     fn video() -> Self {
@@ -63,7 +65,7 @@ impl Trak {
         let stsd = atom(b"stsd", &[&words(&[0, 1]), &self.entry]);
         let stts = atom(b"stts", &[&words(&self.stts)]);
         let stbl = atom(b"stbl", &[&stsd, &stts, &self.in_table]);
-        let mdia = atom(b"mdia", &[&mdhd, &hdlr, &atom(b"minf", &[&stbl])]);
+        let mdia = atom(b"mdia", &[&mdhd, &self.in_media, &hdlr, &atom(b"minf", &[&stbl])]);
         atom(b"trak", &[&tkhd, &self.extra, &mdia])
     }
 }
@@ -122,6 +124,8 @@ fn missing_parts_are_reported() {
     let error = |file: Vec<u8>| read(file).unwrap_err().to_string();
     assert!(error(file[..60].to_vec()).starts_with("truncated: the file ends at byte 60"));
     assert!(error([ftyp(b"mp42"), atom(b"mdat", &[&[0; 50]])].concat()).contains("there is no movie box"));
+    let segment = [atom(b"styp", &[b"msdh"]), atom(b"moof", &[&[0; 8]]), atom(b"mdat", &[&[0; 9]])].concat();
+    assert!(error(segment).contains("it is a media segment of a stream, without its headers"));
     let cut = [ftyp(b"mp42"), words(&[5000]), b"mdat".to_vec(), vec![0; 40], movie].concat();
     assert!(error(cut).contains("media data"));
     assert_eq!(error([ftyp(b"mp42"), moov(&[])].concat()), "the container holds no tracks");
@@ -171,6 +175,15 @@ fn languages_flags_and_titles() {
     assert_eq!(named(0x10B5).as_deref(), Some("ger"), "deu becomes the bibliographic code");
     assert_eq!(named(0x7FFF).as_deref(), Some("und"));
     assert_eq!(named(11).as_deref(), Some("jpn"), "of the Macintosh");
+    let extended = |tag: &[u8]| {
+        let in_media = atom(b"elng", &[&[0; 4], tag, &[0]]);
+        track(&Trak { language: 0x15C7, in_media, ..Trak::video() }).language
+    };
+    assert_eq!(extended(b"ckb").as_deref(), Some("ckb"));
+    assert_eq!(extended(b"zh-Hant-TW").as_deref(), Some("chi"));
+    for nothing in [&b""[..], b"x-own", b"\xFF"] {
+        assert_eq!(extended(nothing).as_deref(), Some("eng"), "then `mdhd` counts");
+    }
     assert!(track(&Trak::video()).is_default);
     assert!(!track(&Trak { flags: 6, ..Trak::video() }).is_default);
     assert_eq!(track(&Trak::video()).title, None);
@@ -178,6 +191,11 @@ fn languages_flags_and_titles() {
     let user_data = |value| Trak { extra: atom(b"udta", &[&kind(value)]), ..Trak::video() };
     assert!(track(&user_data(b"forced-subtitle")).is_forced);
     assert!(!track(&user_data(b"main")).is_forced);
+    let text = |format: &[u8], flags: u32| {
+        track(&Trak::new(b"sbtl", atom(format, &[&[0; 8], &words(&[flags]), &[0; 34]]))).is_forced
+    };
+    assert!(text(b"tx3g", 0xC000_0000) && text(b"tx3g", 0x8000_0000) && text(b"tx3g", 0x4000_0000));
+    assert!(!text(b"tx3g", 0x2006_0860) && !text(b"text", 0xC000_0000));
 }
 
 #[test]
