@@ -47,6 +47,7 @@ use commands::output;
 /// 0 done, 1 failed at run time, 64 usage (`EX_USAGE`), 65 damaged database (`EX_DATAERR`),
 /// 78 configuration (`EX_CONFIG`).
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    base::signals::ignore_deadly();
     telemetry::report_panics();
     match cli::parse(args) {
         Ok(Parsed::Command(command)) => commands::run(&command),

@@ -1,0 +1,60 @@
+//! A terminal of its own for a program: what it shows to a person, and what it does without one.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, ExitStatus};
+use std::sync::{Arc, Mutex};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+/// A pseudo-terminal. What is written to it is collected.
+pub(crate) struct Terminal {
+    theirs: File,
+    screen: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Terminal {
+    /// A new one.
+    pub(crate) fn new() -> Self {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pty");
+        grantpt(&ours).expect("granted");
+        unlockpt(&ours).expect("unlocked");
+        let name = ptsname(&ours, Vec::new()).expect("a name");
+        let name = OsStr::from_bytes(name.to_bytes());
+        let theirs = OpenOptions::new().read(true).write(true).open(name).expect("opens");
+        let screen = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&screen);
+        std::thread::spawn(move || {
+            let (mut ours, mut buffer) = (File::from(ours), [0; 4096]);
+            // Ends with an error when the last descriptor of the other side is closed.
+            while let Ok(count @ 1..) = ours.read(&mut buffer) {
+                sink.lock().expect("not poisoned").extend_from_slice(&buffer[..count]);
+            }
+        });
+        Self { theirs, screen }
+    }
+
+    /// The side of the program.
+    pub(crate) fn end(&self) -> File {
+        self.theirs.try_clone().expect("a descriptor")
+    }
+
+    /// Runs a program to its end, with all three streams on the terminal. Returns also what it has shown.
+    pub(crate) fn run(self, command: &mut Command) -> (ExitStatus, String) {
+        let status = command.stdin(self.end()).stdout(self.end()).stderr(self.end()).status();
+        let status = status.expect("the program runs");
+        // The terminal passes everything on in order.
+        let mark = "\u{1}end";
+        std::io::Write::write_all(&mut self.end(), mark.as_bytes()).expect("written");
+        let shown =
+            super::eventually("the end of what was shown", || self.shown().find(mark).map(|_| self.shown()));
+        (status, shown.replace(mark, ""))
+    }
+
+    /// What it shows so far, with the line ends of the program.
+    pub(crate) fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.screen.lock().expect("not poisoned")).replace("\r\n", "\n")
+    }
+}
