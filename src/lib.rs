@@ -40,7 +40,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use base::text::Text;
-use cli::Parsed;
+use cli::{Parsed, UsageError};
 use commands::output;
 
 /// Runs `vpo` with the given argv (program name first) and returns the exit code, as in sysexits.h:
@@ -53,6 +53,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Parsed::Command(command)) => commands::run(&command),
         Ok(Parsed::Help(text)) => output::print(&Text::from_lines(&text)),
         Ok(Parsed::Version) => commands::version(),
+        Err(UsageError::Nothing(help)) => {
+            telemetry::to_stderr(&Text::from_lines(&help));
+            ExitCode::from(commands::EXIT_USAGE)
+        }
         Err(error) => output::fail(&error, commands::EXIT_USAGE),
     }
 }

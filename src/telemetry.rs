@@ -222,11 +222,15 @@ pub fn report_panics() {
     }));
 }
 
-/// Writes one line to standard error, `vpo: …`, before logging is set up and from the short commands. Gives up
-/// after a second if the stream blocks. Does not panic if the write fails, unlike `eprintln!`.
+/// Writes one line to standard error, `vpo: …`, before logging is set up and from the short commands.
 pub fn complain(what: &dyn Display) {
-    let line = Text::line(format_args!("vpo: {}", plain(what)));
-    writer::write_within(io::stderr().as_fd(), line.as_str().as_bytes(), LOG_FAILURE_FLUSH_TIMEOUT);
+    to_stderr(&Text::line(format_args!("vpo: {}", plain(what))));
+}
+
+/// Writes to standard error. Gives up after a second if the stream blocks. Does not panic if the write fails, unlike
+/// `eprintln!`.
+pub(crate) fn to_stderr(text: &Text) {
+    writer::write_within(io::stderr().as_fd(), text.as_str().as_bytes(), LOG_FAILURE_FLUSH_TIMEOUT);
 }
 
 impl tracing::field::Visit for Fields {
