@@ -135,6 +135,7 @@ impl<R: Routes> hyper::service::Service<Request<Incoming>> for Service<R> {
             Ok(host) => {
                 let is_unix = matches!(self.connection.socket, Socket::Unix(_));
                 head.extensions.insert(if is_unix { RequestHost::Exempt } else { host });
+                head.extensions.insert(Arc::clone(&self.connection));
                 // warp's service is always ready.
                 Work::Route { future: self.routes.clone().call(Request::from_parts(head, NoBody)) }
             }
