@@ -156,12 +156,14 @@ async fn live(
     let listener = start::listen(&config.server, socket?)?;
     let address = listener.address().clone();
     let settings = watch::Sender::new(scanning::settings(&config));
-    let Scanning { scans, task: scanner, handle } = scanning::start(&library, &settings, &health, &stop);
+    let Scanning { scans, counted, task: scanner, handle } =
+        scanning::start(&library, &settings, &health, &stop);
     let shown = Shown {
         health: health.clone(),
         telemetry: telemetry.clone(),
         library: Arc::clone(&library),
         scans: scans.clone(),
+        counted,
         scanner,
     };
     let mut daemon = Daemon {

@@ -14,6 +14,7 @@ use crate::config::{self, Config};
 use crate::daemon::backoff::TaskState;
 use crate::daemon::health::Health;
 use crate::daemon::http::{self, Counters, Limits, Listener, Policy, Token};
+use crate::library::files::statistics::Totals;
 use crate::library::{self, Library};
 use crate::scan::ScanState;
 use crate::telemetry::{self, Telemetry};
@@ -86,6 +87,7 @@ pub(super) struct Shown {
     pub(super) telemetry: Telemetry,
     pub(super) library: Arc<Library>,
     pub(super) scans: watch::Receiver<ScanState>,
+    pub(super) counted: watch::Receiver<Option<Totals>>,
     pub(super) scanner: watch::Receiver<TaskState>,
 }
 
