@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -39,18 +38,6 @@ impl Terminal {
     /// The side of the program.
     pub(crate) fn end(&self) -> File {
         self.theirs.try_clone().expect("a descriptor")
-    }
-
-    /// Runs a program to its end, with all three streams on the terminal. Returns also what it has shown.
-    pub(crate) fn run(self, command: &mut Command) -> (ExitStatus, String) {
-        let status = command.stdin(self.end()).stdout(self.end()).stderr(self.end()).status();
-        let status = status.expect("the program runs");
-        // The terminal passes everything on in order.
-        let mark = "\u{1}end";
-        std::io::Write::write_all(&mut self.end(), mark.as_bytes()).expect("written");
-        let shown =
-            super::eventually("the end of what was shown", || self.shown().find(mark).map(|_| self.shown()));
-        (status, shown.replace(mark, ""))
     }
 
     /// What it shows so far, with the line ends of the program.

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use super::{Log, ServeError, Sources, metrics, scanning};
 use crate::api;
 use crate::base::address::Address;
+use crate::commands::terminal;
 use crate::config::{self, Config};
 use crate::daemon::backoff::TaskState;
 use crate::daemon::health::Health;
@@ -40,6 +41,7 @@ pub(super) fn open(sources: Sources, log: &Log, stop: &CancellationToken) -> Res
         format: config.logging.format,
         output: config.logging.output,
         journal_stream: sources.environment.get("JOURNAL_STREAM"),
+        terminal: terminal(&sources.environment),
     })?;
     let _ = log.set(telemetry.clone());
     for warning in &resolved.warnings {
