@@ -72,7 +72,7 @@ pub(super) fn open(sources: Sources, log: &Log, stop: &CancellationToken) -> Res
 pub(super) fn listen(server: &config::Server, passed: Option<OwnedFd>) -> Result<Listener, http::BindError> {
     let listener = match passed {
         Some(socket) => Listener::passed(socket)?,
-        None => Listener::bind(server.bind, server.port)?,
+        None => Listener::bind(server.bind.get(), server.port)?,
     };
     if let Address::Tcp(address) = listener.address()
         && !address.ip().to_canonical().is_loopback()
