@@ -137,10 +137,10 @@ async fn live(
     let stop = CancellationToken::new();
     let _stop_at_the_end = stop.clone().drop_guard();
 
-    // Configuration, log, database.
+    // Configuration, log, socket, database.
     let cancelled = stop.clone();
-    let opened = spawn_blocking(move || start::open(sources, &log, &cancelled));
-    let Opened { sources, config, telemetry, library } = tokio::select! {
+    let opened = spawn_blocking(move || start::open(sources, socket, &log, &cancelled));
+    let Opened { sources, config, telemetry, socket, library } = tokio::select! {
         biased;
         signal = signals.stop() => {
             info!("{signal} during the start: stopped");
@@ -150,10 +150,10 @@ async fn live(
         opened = opened => opened??,
     };
 
-    // Health checks, socket, tasks.
+    // Health checks, tasks, requests.
     let health = Health::new(Identity { version: env!("CARGO_PKG_VERSION"), schema_version: SCHEMA_VERSION });
     checks::register(&health, &library, &config).map_err(ServeError::Checks)?;
-    let listener = start::listen(&config.server, socket?)?;
+    let listener = start::listen(socket, &config.server)?;
     let address = listener.address().clone();
     let settings = watch::Sender::new(scanning::settings(&config));
     let Scanning { scans, counted, task: scanner, handle } =
