@@ -236,6 +236,17 @@ fn a_daemon_on_the_same_port_and_database_is_named() {
 }
 
 #[test]
+fn daemon_without_roots_says_how_to_add_one() {
+    let sandbox = Sandbox::new();
+    let mut daemon = sandbox.serve([""; 0]);
+    assert!(daemon.wait_log("no roots: nothing is scanned").contains("--root DIRECTORY"));
+    daemon.stop();
+    let mut daemon = sandbox.serve(["--root".as_ref(), sandbox.path("").as_os_str()]);
+    daemon.stop();
+    assert!(!daemon.log().contains("no roots"), "{}", daemon.log());
+}
+
+#[test]
 fn localhost_is_an_address_to_listen_on() {
     let sandbox = Sandbox::new();
     sandbox.write(".vpo/config.toml", "[server]\nbind = \"localhost\"\n");

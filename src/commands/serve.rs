@@ -215,6 +215,9 @@ impl Daemon {
         self.show_status();
         self.manager.notifier.ready();
         info!("running");
+        if self.has_no_roots() {
+            info!("no roots: nothing is scanned. Add --root DIRECTORY, or scan.roots to the configuration");
+        }
         self.until_stopped(signals).await
     }
 
@@ -273,6 +276,10 @@ impl Daemon {
         };
         self.show_status();
         self.manager.notifier.ready();
+    }
+
+    fn has_no_roots(&self) -> bool {
+        self.reload.lock().unwrap_or_else(PoisonError::into_inner).in_force.scan.roots.is_empty()
     }
 
     fn show_status(&self) {
