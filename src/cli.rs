@@ -15,7 +15,7 @@ use argh::{ArgsInfo, FromArgValue, FromArgs};
 use crate::config::Layer;
 use crate::config::keys::keys;
 
-pub(crate) use parse::{Parsed, parse};
+pub(crate) use parse::{Parsed, UsageError, parse};
 
 /// Video Policy Orchestrator: records the video files of a home library and reports its own health.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, PartialEq)]
@@ -71,7 +71,7 @@ macro_rules! command {
         pub struct $Args {
             $($own)*
             /// configuration file
-            #[argh(option, arg_name = "file")]
+            #[argh(option, short = 'c', arg_name = "file")]
             pub config: Option<String>,
             $(
                 #[doc = $help]
@@ -104,7 +104,7 @@ keys!(commands);
 #[argh(subcommand, name = "healthcheck", help_triggers("-h", "--help"))]
 pub struct HealthcheckArgs {
     /// configuration file
-    #[argh(option, arg_name = "file")]
+    #[argh(option, short = 'c', arg_name = "file")]
     pub config: Option<String>,
     /// health (default), livez or readyz
     #[argh(option, default = "Route::Health")]
@@ -157,7 +157,7 @@ pub struct ScanArgs {
     #[argh(switch)]
     pub accept_missing: bool,
     /// configuration file
-    #[argh(option, arg_name = "file")]
+    #[argh(option, short = 'c', arg_name = "file")]
     pub config: Option<String>,
     /// database file (default ~/.vpo/library.db)
     #[argh(option, arg_name = "file")]
@@ -205,7 +205,7 @@ pub struct BackupArgs {
     #[argh(switch)]
     pub json: bool,
     /// configuration file
-    #[argh(option, arg_name = "file")]
+    #[argh(option, short = 'c', arg_name = "file")]
     pub config: Option<String>,
     /// database file (default ~/.vpo/library.db)
     #[argh(option, arg_name = "file")]
@@ -231,7 +231,7 @@ pub struct RestoreArgs {
     #[argh(switch)]
     pub json: bool,
     /// configuration file
-    #[argh(option, arg_name = "file")]
+    #[argh(option, short = 'c', arg_name = "file")]
     pub config: Option<String>,
     /// database file (default ~/.vpo/library.db)
     #[argh(option, arg_name = "file")]

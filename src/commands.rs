@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use crate::base::text::Text;
 use crate::cli::Command;
 use crate::config::{ConfigError, Environment, Layer, Resolved};
+use crate::telemetry::TerminalOptions;
 
 /// Failed at run time.
 pub const EXIT_FAILURE: u8 = 1;
@@ -48,6 +49,11 @@ pub fn version() -> ExitCode {
         env!("CARGO_PKG_VERSION"),
         crate::library::SCHEMA_VERSION
     )))
+}
+
+/// How the log is shown on a terminal.
+pub(crate) fn terminal(environment: &Environment) -> TerminalOptions<'_> {
+    TerminalOptions { colours: environment.allows_colours(), zone: environment.get("TZ") }
 }
 
 /// `Config::resolve`, or `Config::resolve_without_secrets` for a command that does not need the token.

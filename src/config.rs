@@ -17,7 +17,6 @@ mod shown;
 pub(crate) mod value;
 mod variables;
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +30,7 @@ pub use value::Secret;
 use crate::base::log::{Format, Level, Output};
 use keys::{Values, is_reload};
 use shown::Show;
-use value::{Extensions, Hosts, Seconds};
+use value::{BindAddress, Extensions, Hosts, Seconds};
 
 /// The type of a value: an option if its key has no default.
 macro_rules! held {

@@ -40,18 +40,23 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use base::text::Text;
-use cli::Parsed;
+use cli::{Parsed, UsageError};
 use commands::output;
 
 /// Runs `vpo` with the given argv (program name first) and returns the exit code, as in sysexits.h:
 /// 0 done, 1 failed at run time, 64 usage (`EX_USAGE`), 65 damaged database (`EX_DATAERR`),
 /// 78 configuration (`EX_CONFIG`).
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    base::signals::ignore_deadly();
     telemetry::report_panics();
     match cli::parse(args) {
         Ok(Parsed::Command(command)) => commands::run(&command),
         Ok(Parsed::Help(text)) => output::print(&Text::from_lines(&text)),
         Ok(Parsed::Version) => commands::version(),
+        Err(UsageError::Nothing(help)) => {
+            telemetry::to_stderr(&Text::from_lines(&help));
+            ExitCode::from(commands::EXIT_USAGE)
+        }
         Err(error) => output::fail(&error, commands::EXIT_USAGE),
     }
 }

@@ -33,7 +33,7 @@ use crate::base::error::{chain, panic_message, plain};
 use crate::base::log::{Format, Level, Output};
 use crate::base::text::Text;
 use crate::base::times::LOG_FAILURE_FLUSH_TIMEOUT;
-use format::{Fields, Style};
+use format::{Fields, Style, Terminal};
 use writer::Writer;
 
 impl Level {
@@ -68,6 +68,17 @@ pub struct Options<'a> {
     pub output: Output,
     /// `$JOURNAL_STREAM` (`systemd.exec(5)`): device and inode of the journal's socket.
     pub journal_stream: Option<&'a OsStr>,
+    /// For the text that a terminal shows.
+    pub terminal: TerminalOptions<'a>,
+}
+
+/// What the environment wants a terminal to show.
+#[derive(Clone, Copy, Debug)]
+pub struct TerminalOptions<'a> {
+    /// Whether lines may have colours.
+    pub colours: bool,
+    /// `$TZ` (`tzset(3)`), the time zone.
+    pub zone: Option<&'a OsStr>,
 }
 
 /// Logging could not be set up.
@@ -96,8 +107,11 @@ impl Telemetry {
     /// # Errors
     /// If the thread of the writer cannot be started, or logging is set up already.
     pub fn init(options: Options<'_>) -> Result<Self, InitError> {
-        let journal = options.output.is_journal(options.journal_stream);
-        let style = Style { format: options.format, journal };
+        let style = match options.format {
+            format if options.output.is_journal(options.journal_stream) => Style::Journal(format),
+            Format::Text if options.output.is_terminal() => Style::Terminal(Terminal::new(options.terminal)),
+            format => Style::Plain(format),
+        };
         let telemetry = Self {
             level: Arc::new(AtomicU8::new(options.level as u8)),
             writer: Writer::start(options.output).map_err(InitError::Thread)?,
@@ -222,11 +236,15 @@ pub fn report_panics() {
     }));
 }
 
-/// Writes one line to standard error, `vpo: …`, before logging is set up and from the short commands. Gives up
-/// after a second if the stream blocks. Does not panic if the write fails, unlike `eprintln!`.
+/// Writes one line to standard error, `vpo: …`, before logging is set up and from the short commands.
 pub fn complain(what: &dyn Display) {
-    let line = Text::line(format_args!("vpo: {}", plain(what)));
-    writer::write_within(io::stderr().as_fd(), line.as_str().as_bytes(), LOG_FAILURE_FLUSH_TIMEOUT);
+    to_stderr(&Text::line(format_args!("vpo: {}", plain(what))));
+}
+
+/// Writes to standard error. Gives up after a second if the stream blocks. Does not panic if the write fails, unlike
+/// `eprintln!`.
+pub(crate) fn to_stderr(text: &Text) {
+    writer::write_within(io::stderr().as_fd(), text.as_str().as_bytes(), LOG_FAILURE_FLUSH_TIMEOUT);
 }
 
 impl tracing::field::Visit for Fields {

@@ -1,5 +1,9 @@
 //! The access token: who gets what with and without it.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use crate::harness::{Answer, Client, Daemon, Sandbox};
 
 const TOKEN: &str = "correct horse";
@@ -78,7 +82,50 @@ fn without_it_there_is_only_health() {
     daemon.stop();
     let log = daemon.log();
     assert!(!log.contains(TOKEN) && !log.contains("YW55b25l"), "{log}");
-    assert!(!log.contains(" error ") && !log.contains(" warning "), "{log}");
+    assert!(!log.contains(" error "), "{log}");
+    // The limit is one a minute, and the loop takes less.
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains(" warning ")).collect();
+    assert!(warnings.len() <= 2 && warnings[0].contains("wrong access token"), "{log}");
+    assert!(warnings[0].contains("client=127.0.0.1:") && warnings[0].ends_with("requests=1"), "{log}");
+}
+
+#[test]
+fn requests_without_a_token_are_not_warned_of() {
+    let sandbox = Sandbox::new();
+    let mut daemon = guarded(&sandbox);
+    for path in ["/metrics", "/health", "/nothing"] {
+        get(&daemon, path, None);
+        get(&daemon, path, Some(BASIC));
+    }
+    daemon.stop();
+    assert!(!daemon.log().contains(" warning "), "{}", daemon.log());
+}
+
+#[test]
+fn token_that_every_user_can_read_draws_a_warning() {
+    let open = Permissions::from_mode(0o755);
+    for (name, content, flags) in [
+        ("config.toml", "[server]\nauth_token = \"horse\"\n", &["--config", "config.toml"][..]),
+        ("token", "horse\n", &["--config", "file.toml"]),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("file.toml", "[server]\nauth_token_file = \"token\"\n");
+        let secret = sandbox.write(name, content);
+        let warned = |mode, credentials: &Path| {
+            std::fs::set_permissions(&secret, Permissions::from_mode(mode)).expect("ours");
+            let mut command = sandbox.vpo(["config", "--check"]);
+            let output = command.args(flags).env("CREDENTIALS_DIRECTORY", credentials).output();
+            let output = output.expect("vpo runs");
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stderr).expect("UTF-8").contains("every user of this machine can read")
+        };
+        let elsewhere = sandbox.path("none");
+        assert!(!warned(0o644, &elsewhere), "no other user may enter the directory");
+        std::fs::set_permissions(sandbox.path(""), open.clone()).expect("ours");
+        assert!(warned(0o644, &elsewhere) && warned(0o604, &elsewhere), "{name}");
+        assert!(!warned(0o640, &elsewhere) && !warned(0o600, &elsewhere), "{name}");
+        assert!(!warned(0o644, &sandbox.path("")), "mounted by a service manager");
+    }
 }
 
 #[test]

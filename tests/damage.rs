@@ -47,6 +47,13 @@ fn damaged_pages_fail_the_check_until_a_sound_database_is_there() {
     let health = || verdict(&daemon.get("/health"));
     eventually("the damage is reported", || (health() == "fail:corrupt").then_some(()));
 
+    // Nothing is queued in it, and nothing is waited for.
+    let output = sandbox.try_scan(&[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("error[database-damaged]") && stderr.contains("vpo restore"), "{stderr}");
+    assert!(!stderr.contains("scan-not-started"), "{stderr}");
+
     fs::rename(&backup, sandbox.library()).expect("renamed");
     eventually("the sound database is adopted", || (health() == "replaced").then_some(()));
 }

@@ -219,7 +219,40 @@ fn a_port_in_use_is_one_clear_line() {
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");
     let errors: Vec<_> = stderr.lines().filter(|line| line.contains(" error ")).collect();
-    assert!(errors.len() == 1 && errors[0].contains(&port) && errors[0].contains("--port"), "{stderr}");
+    assert!(errors.len() == 1 && errors[0].contains("error[address-in-use]"), "{stderr}");
+    assert!(errors[0].contains(&port) && errors[0].contains("--port"), "{stderr}");
+    assert!(!sandbox.path(".vpo").exists(), "a database was created: {stderr}");
+}
+
+#[test]
+fn a_daemon_on_the_same_port_and_database_is_named() {
+    let sandbox = Sandbox::new();
+    let daemon = sandbox.serve([""; 0]);
+    let port = daemon.address().port().to_string();
+    let output = sandbox.run(["serve", "--port", &port]);
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains(&format!("the daemon with pid {}", daemon.pid())), "{stderr}");
+}
+
+#[test]
+fn daemon_without_roots_says_how_to_add_one() {
+    let sandbox = Sandbox::new();
+    let mut daemon = sandbox.serve([""; 0]);
+    assert!(daemon.wait_log("no roots: nothing is scanned").contains("--root DIRECTORY"));
+    daemon.stop();
+    let mut daemon = sandbox.serve(["--root".as_ref(), sandbox.path("").as_os_str()]);
+    daemon.stop();
+    assert!(!daemon.log().contains("no roots"), "{}", daemon.log());
+}
+
+#[test]
+fn localhost_is_an_address_to_listen_on() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".vpo/config.toml", "[server]\nbind = \"localhost\"\n");
+    let daemon = sandbox.serve([""; 0]);
+    assert_eq!(daemon.address().ip().to_string(), "127.0.0.1");
+    assert!(!daemon.log().contains("every client that reaches this address"), "{}", daemon.log());
 }
 
 #[test]

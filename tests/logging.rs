@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
+use vpo::base::timestamp::Timestamp;
 
-use crate::harness::{Daemon, Sandbox, eventually, in_time};
+use crate::harness::{Daemon, Sandbox, Terminal, eventually, in_time};
 
 /// `vpo serve` with its standard streams as the shell's redirections `streams` make them.
 fn redirected(sandbox: &Sandbox, streams: &str, arguments: &[&str]) -> Command {
@@ -249,4 +250,49 @@ fn lost_lines_are_counted_and_told() {
     reading.join().expect("read to the end");
     let log = log.lock().expect("not poisoned");
     assert!(log.lines().all(|line| line.starts_with("20")), "only whole lines are dropped:\n{log}");
+}
+
+/// What `vpo serve` with these variables logs on a terminal until it runs, and after it has stopped.
+fn on_a_terminal(variables: &[(&str, &str)], arguments: &[&str]) -> String {
+    let sandbox = Sandbox::new();
+    let terminal = Terminal::new();
+    let mut command = sandbox.vpo(["serve", "--port", "0"].iter().chain(arguments));
+    command.envs(variables.iter().copied());
+    let mut daemon = Daemon::spawn_logging_to(command, terminal.end().into(), &sandbox.library());
+    daemon.wait_healthy();
+    daemon.stop();
+    eventually("the last line", || terminal.shown().contains("stopped after").then(|| terminal.shown()))
+}
+
+#[test]
+fn a_terminal_shows_local_time_and_colours_and_no_module_path() {
+    let shown = on_a_terminal(&[("TERM", "xterm"), ("TZ", "XST-5:30")], &[]);
+    let line = shown.lines().find(|line| line.contains("listening")).expect("a line");
+    let (head, text) = line.split_once(" \u{1b}[32minfo   \u{1b}[0m ").unwrap_or_else(|| panic!("{line:?}"));
+    assert!(text.starts_with("listening \u{1b}[2maddress=\u{1b}[0mhttp://127.0.0.1:"), "{line:?}");
+    assert!(!shown.contains("vpo::"), "{shown:?}");
+    let time = head.strip_prefix("\u{1b}[2m").and_then(|head| head.strip_suffix("\u{1b}[0m")).expect("faint");
+    let time = Timestamp::parse(time).expect("a time").unix_seconds() - (5 * 60 + 30) * 60;
+    assert!(Timestamp::now().unix_seconds().abs_diff(time) < 120, "{line:?}");
+}
+
+#[test]
+fn no_colour_where_none_is_wanted_or_none_can_be_shown() {
+    for variables in [&[("TERM", "xterm"), ("NO_COLOR", "1")][..], &[("TERM", "dumb")], &[]] {
+        let shown = on_a_terminal(variables, &[]);
+        assert!(!shown.contains('\u{1b}'), "{variables:?}: {shown:?}");
+        assert!(shown.contains(" info    listening address=http://"), "{variables:?}: {shown:?}");
+    }
+    let shown = on_a_terminal(&[("TERM", "xterm"), ("NO_COLOR", "")], &[]);
+    assert!(shown.contains('\u{1b}'), "an empty NO_COLOR counts as unset: {shown:?}");
+}
+
+#[test]
+fn json_is_the_same_on_a_terminal() {
+    let shown = on_a_terminal(&[("TERM", "xterm")], &["--log-format", "json"]);
+    for line in shown.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(line["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
+        assert!(line["logger"].as_str().is_some_and(|logger| logger.starts_with("vpo::")), "{line}");
+    }
 }

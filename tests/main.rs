@@ -41,6 +41,7 @@ mod scan;
 mod scan_command;
 mod scan_parts;
 mod shutdown;
+mod signals;
 mod sqlite_build;
 mod systemd;
 mod totals;

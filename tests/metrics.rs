@@ -65,6 +65,55 @@ fn figures_are_those_of_the_daemon() {
     assert!(value("process_cpu_seconds_total") >= 0.0);
 }
 
+/// Waits until the library is counted, and returns the files by root and status.
+fn files(daemon: &Daemon) -> BTreeMap<String, f64> {
+    eventually("the library is counted", || {
+        let mut samples = samples(daemon);
+        samples.retain(|name, _| name.starts_with("vpo_library_files{"));
+        (!samples.is_empty()).then_some(samples)
+    })
+}
+
+#[test]
+fn files_are_counted_by_root_and_status_from_the_start() {
+    let sandbox = Sandbox::new();
+    let (film, root) = (sandbox.film("films/a.mkv"), sandbox.root());
+    sandbox.film("elsewhere/b.mkv");
+    let name = |root: &str, status: &str| format!("vpo_library_files{{root=\"{root}\",status=\"{status}\"}}");
+    let expect = |counts: &BTreeMap<String, f64>, root: &str, expected: [f64; 4]| {
+        let statuses = ["pending", "ok", "error", "missing"];
+        assert_eq!(
+            statuses.map(|status| counts[&name(root, status)]).map(f64::to_bits),
+            expected.map(f64::to_bits),
+            "{counts:#?}"
+        );
+    };
+
+    // Without roots, and empty.
+    let mut daemon = sandbox.serve(NO_ARGS);
+    expect(&files(&daemon), "", [0.0; 4]);
+    daemon.stop();
+    for place in ["films", "elsewhere"] {
+        assert!(sandbox.run(["scan", place]).status.success());
+    }
+    let mut daemon = sandbox.serve(NO_ARGS);
+    expect(&files(&daemon), "", [0.0, 2.0, 0.0, 0.0]);
+    daemon.stop();
+
+    // With a root: the change is one of a series that was there before.
+    let shown = root.to_str().expect("UTF-8");
+    let daemon = sandbox.serve(["--root", shown]);
+    let counts = files(&daemon);
+    expect(&counts, "", [0.0, 1.0, 0.0, 0.0]);
+    expect(&counts, shown, [0.0, 1.0, 0.0, 0.0]);
+    std::fs::remove_file(film).expect("removed");
+    std::fs::write(root.join("broken.mkv"), "none").expect("written");
+    std::fs::File::open(root.join("broken.mkv"))
+        .and_then(|file| file.set_modified(std::time::UNIX_EPOCH))
+        .expect("ours");
+    eventually("one is missing", || (files(&daemon)[&name(shown, "missing")] > 0.0).then_some(()));
+}
+
 #[test]
 fn a_failed_check_is_told_with_its_reason() {
     let sandbox = Sandbox::new();

@@ -144,8 +144,10 @@ fn no_command_writes_it_to_a_terminal_either() {
     for command in commands(&sandbox) {
         let what = format!("{:?}", command.get_args().collect::<Vec<_>>());
         let mut text = in_a_terminal(&sandbox, &command);
-        // The bar's own: go to the begin of the line, lines up or down (a long path takes three), and clear it.
-        for own in ["\u{1b}[2K", "\u{1b}[1A", "\u{1b}[2A", "\u{1b}[1B", "\r"] {
+        // The log's colours, and of the bar: go to the begin of the line, lines up or down (a long path takes three), and clear it.
+        let bar = ["\u{1b}[2K", "\u{1b}[1A", "\u{1b}[2A", "\u{1b}[1B", "\r"];
+        let log = ["\u{1b}[2m", "\u{1b}[1;31m", "\u{1b}[33m", "\u{1b}[32m", "\u{1b}[0m"];
+        for own in bar.iter().chain(&log) {
             text = text.replace(own, "");
         }
         assert!(!text.is_empty(), "{what} says nothing");

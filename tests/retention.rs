@@ -64,10 +64,11 @@ fn rows_are_kept_for_ever_where_that_is_wanted_until_it_no_longer_is() {
         sandbox.write(".vpo/config.toml", content);
     };
     configure(0);
+    sandbox.film("films/b.mkv");
     let daemon = sandbox.serve::<&str>([]);
     // It is counted after the first scan, and that is when rows would be deleted.
-    let counted = "vpo_library_files{status=\"ok\"} 1";
-    eventually(counted, || daemon.get("/metrics").body.contains(counted).then_some(()));
+    let counted = format!("vpo_library_files{{root=\"{}\",status=\"ok\"}} 2", sandbox.root().display());
+    eventually(&counted, || daemon.get("/metrics").body.contains(&counted).then_some(()));
     assert_eq!((left(&sandbox, "ours").len(), left(&sandbox, "gone").len()), (300, 2));
     configure(30);
     daemon.signal(Signal::HUP);

@@ -1,6 +1,7 @@
 //! `vpo scan` as people call it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -197,7 +198,42 @@ fn beside_a_daemon_a_scan_is_queued_and_followed() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("under none of the daemon's roots"), "{stderr}");
+    assert!(stderr.contains("add /somewhere/else to scan.roots"), "{stderr}");
     assert!(daemon.stop().success());
+}
+
+#[test]
+fn root_that_cannot_be_read_is_described_with_what_to_do() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.film("more/b.mkv");
+    let path = |name: &str| sandbox.path(name).display().to_string();
+    for (root, expected) in [
+        (path("nope"), "does not exist; mount it, or correct scan.roots"),
+        (path("films/a.mkv"), "is a file; give the directory that contains it"),
+        (format!("{},{}", path("films"), path("more")), "`,` does not separate them"),
+        (format!("{}:{}", path("films"), path("more")), "--root is repeated"),
+    ] {
+        let output = sandbox.run(["scan", "--root", &root]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.contains(&format!("the root {root} {expected}")) || stderr.contains(expected),
+            "{stderr}"
+        );
+        assert!(!stderr.contains("os error"), "{stderr}");
+    }
+    std::fs::set_permissions(sandbox.root(), std::fs::Permissions::from_mode(0o700)).expect("ours");
+    let database = sandbox.path("of-nobody");
+    std::fs::create_dir(&database).expect("made");
+    let mut command = sandbox.vpo_as_nobody(["scan", "--root", &path("films"), "--database"]);
+    std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o777)).expect("ours");
+    let output = command.arg(database.join("library.db")).output().expect("vpo runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if rustix::process::geteuid().is_root() {
+        assert!(stderr.contains("We run as uid 65534, gid 65534"), "{stderr}");
+        assert!(stderr.contains("belongs to 0:0 with mode 0700. Run `chmod o+rx "), "{stderr}");
+    }
 }
 
 #[test]

@@ -157,7 +157,7 @@ struct Counting {
 impl Counting {
     /// Counts. Closing the library cancels it.
     fn run(&self, library: &Library) {
-        let outcome = totals::count(library, Depth::Tracks, &CancellationToken::new());
+        let outcome = totals::count(library, Depth::Tracks, &[], &CancellationToken::new());
         self.of.state.send_modify(|state| match outcome {
             Ok(count) => state.keep(count),
             Err(error) => state.fail(self.generation, reason(&error)),

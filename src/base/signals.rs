@@ -16,6 +16,13 @@ fn handled() -> SigSet {
     SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP])
 }
 
+/// Blocks SIGXFSZ, SIGUSR1 and SIGUSR2 in this thread and all that it starts, so that they do not end the process. A write
+/// beyond the limit on the size of files (`ulimit -f`) then fails with an error as any other (EFBIG).
+pub(crate) fn ignore_deadly() {
+    // Cannot fail with these signals, by sigprocmask(2).
+    let _ = SigSet::from_iter([Signal::SIGXFSZ, Signal::SIGUSR1, Signal::SIGUSR2]).thread_block();
+}
+
 /// Runs `work` with SIGTERM, SIGINT and SIGHUP blocked in this thread. A signal that arrives meanwhile is delivered at the
 /// end. Afterwards they are unblocked, even if the parent process had blocked them.
 ///

@@ -146,7 +146,7 @@ pub(crate) const HTTP_EVICTION_AGE: Duration = s(1);
 pub(crate) const HTTP_ACCEPT_RETRY_INTERVAL: Duration = ms(10);
 /// After connections were closed in a shortage of descriptors, so that new connections do not take the descriptors.
 pub(crate) const HTTP_SHORTAGE_PAUSE: Duration = ms(100);
-/// Between two warnings about a lack of descriptors.
+/// Between two warnings about a lack of descriptors; so for wrong access tokens.
 pub(crate) const HTTP_WARNING_INTERVAL: Duration = s(60);
 /// The socket is read for this long after a response for which the client may not have waited. Closing it with unread
 /// bytes would reset the connection, and the client could lose the response (RFC 9112, section 9.6).

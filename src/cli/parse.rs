@@ -21,11 +21,24 @@ pub(crate) enum Parsed {
 
 /// The command line is invalid (`EX_USAGE`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}; see `vpo{command} --help`")]
-pub(crate) struct UsageError {
-    what: String,
-    /// The command with a leading space; empty if there is none.
-    command: String,
+pub(crate) enum UsageError {
+    /// No argument at all. Holds the help.
+    #[error("no command is given")]
+    Nothing(String),
+    /// An argument is wrong.
+    #[error("{what}; see `vpo{command} --help`")]
+    Argument {
+        /// The problem.
+        what: String,
+        /// The command with a leading space; empty if there is none.
+        command: String,
+    },
+}
+
+impl UsageError {
+    fn new(what: impl Into<String>, command: &str) -> Self {
+        Self::Argument { what: what.into(), command: command.to_owned() }
+    }
 }
 
 /// Parses argv, program name first.
@@ -35,13 +48,23 @@ pub(crate) struct UsageError {
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageError> {
     let mut words = Vec::new();
     for arg in args.into_iter().skip(1) {
-        words.push(arg.into_string().map_err(|arg| UsageError {
-            what: format!("argument \"{}\" is not UTF-8", arg.as_encoded_bytes().escape_ascii()),
-            command: String::new(),
+        words.push(arg.into_string().map_err(|arg| {
+            let what = format!("argument \"{}\" is not UTF-8", arg.as_encoded_bytes().escape_ascii());
+            UsageError::new(what, "")
         })?);
     }
+    if let [help, rest @ ..] = &mut words[..]
+        && help == "help"
+    {
+        // `vpo help COMMAND` is `vpo COMMAND --help`.
+        match rest {
+            [] => {}
+            [command] => words = vec![std::mem::take(command), "--help".to_owned()],
+            _ => return Err(UsageError::new("`vpo help` takes one command", "")),
+        }
+    }
     let (words, command) = checked(words)?;
-    let usage = |what: &str| UsageError { what: what.to_owned(), command: command.clone() };
+    let usage = |what: &str| UsageError::new(what, &command);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match Vpo::from_args(&["vpo"], &words) {
         Ok(Vpo { version: true, .. }) => Ok(Parsed::Version),
@@ -49,10 +72,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
             Err(usage("no file to inspect"))
         }
         Ok(Vpo { command: Some(command), .. }) => Ok(Parsed::Command(command)),
-        Ok(Vpo { command: None, .. }) => {
-            let commands: Vec<&str> = Vpo::get_subcommands().iter().map(|command| command.name).collect();
-            Err(usage(&format!("no command: give one of {}", commands.join(", "))))
-        }
+        Ok(Vpo { command: None, .. }) => Err(match Vpo::from_args(&["vpo"], &["--help"]) {
+            Err(help) => UsageError::Nothing(help.output),
+            Ok(_) => usage("no command is given"),
+        }),
         Err(exit) if exit.status.is_ok() => Ok(Parsed::Help(exit.output)),
         Err(exit) => Err(usage(&exit.output.split_whitespace().collect::<Vec<_>>().join(" "))),
     }
@@ -66,8 +89,7 @@ fn checked(words: Vec<String>) -> Result<(Vec<String>, String), UsageError> {
     let mut checked = Vec::new();
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
-        let refused =
-            |taken| UsageError { what: unknown(&word, taken, words.as_slice()), command: command.clone() };
+        let refused = |taken| UsageError::new(unknown(&word, taken, words.as_slice()), &command);
         if let Some(found) = taken.commands.iter().find(|command| command.name == word) {
             (taken, is_flag_end, command) = (&found.command, false, format!(" {word}"));
             checked.push(word);

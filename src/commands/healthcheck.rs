@@ -103,7 +103,7 @@ fn locate(args: &HealthcheckArgs) -> Result<Address, Unhealthy> {
     if server.port == 0 {
         return Err(not_running());
     }
-    Ok(Address::Tcp(SocketAddr::new(server.bind, server.port)))
+    Ok(Address::Tcp(SocketAddr::new(server.bind.get(), server.port)))
 }
 
 /// Replaces the unspecified address with the loopback address.

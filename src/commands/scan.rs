@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{EXIT_FAILURE, EXIT_USAGE, configure, output};
+use super::{EXIT_FAILURE, EXIT_USAGE, configure, output, terminal};
 use crate::base::log::{Level, Output};
 use crate::base::signals::with_signals_blocked;
 use crate::base::times::LOG_FLUSH_TIMEOUT;
@@ -48,20 +48,20 @@ pub(crate) fn run(args: &ScanArgs) -> ExitCode {
         Ok(resolved) => resolved.config,
         Err(code) => return code,
     };
+    let environment = Environment::from_process();
     // The thread of the log must not receive these signals.
-    let telemetry = match with_signals_blocked(|| start_logging(&config)) {
+    let telemetry = match with_signals_blocked(|| start_logging(&config, &environment)) {
         Ok(Ok(telemetry)) => telemetry,
         Ok(Err(error)) => return output::fail(&error, EXIT_FAILURE),
         Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
     };
-    let code = choose(args, &config);
+    let code = choose(args, &config, &environment);
     telemetry.flush(LOG_FLUSH_TIMEOUT);
     code
 }
 
-fn choose(args: &ScanArgs, config: &Config) -> ExitCode {
-    let environment = Environment::from_process();
-    let paths = args.paths.iter().map(|path| absolute(path, &environment)).collect::<Result<Vec<_>, _>>();
+fn choose(args: &ScanArgs, config: &Config, environment: &Environment) -> ExitCode {
+    let paths = args.paths.iter().map(|path| absolute(path, environment)).collect::<Result<Vec<_>, _>>();
     let parts = match paths.and_then(|paths| parts(&paths, &config.scan.roots)) {
         Ok(parts) => parts,
         Err(complaint) => {
@@ -145,7 +145,7 @@ fn parts(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
 }
 
 /// Logs to standard error. Level `info` would only repeat the summary, so it becomes `warning`.
-fn start_logging(config: &Config) -> Result<Telemetry, telemetry::InitError> {
+fn start_logging(config: &Config, environment: &Environment) -> Result<Telemetry, telemetry::InitError> {
     Telemetry::init(telemetry::Options {
         level: match config.logging.level {
             Level::Info => Level::Warning,
@@ -154,6 +154,7 @@ fn start_logging(config: &Config) -> Result<Telemetry, telemetry::InitError> {
         format: config.logging.format,
         output: Output::Stderr,
         journal_stream: None,
+        terminal: terminal(environment),
     })
 }
 

@@ -137,10 +137,10 @@ async fn live(
     let stop = CancellationToken::new();
     let _stop_at_the_end = stop.clone().drop_guard();
 
-    // Configuration, log, database.
+    // Configuration, log, socket, database.
     let cancelled = stop.clone();
-    let opened = spawn_blocking(move || start::open(sources, &log, &cancelled));
-    let Opened { sources, config, telemetry, library } = tokio::select! {
+    let opened = spawn_blocking(move || start::open(sources, socket, &log, &cancelled));
+    let Opened { sources, config, telemetry, socket, library } = tokio::select! {
         biased;
         signal = signals.stop() => {
             info!("{signal} during the start: stopped");
@@ -150,18 +150,20 @@ async fn live(
         opened = opened => opened??,
     };
 
-    // Health checks, socket, tasks.
+    // Health checks, tasks, requests.
     let health = Health::new(Identity { version: env!("CARGO_PKG_VERSION"), schema_version: SCHEMA_VERSION });
     checks::register(&health, &library, &config).map_err(ServeError::Checks)?;
-    let listener = start::listen(&config.server, socket?)?;
+    let listener = start::listen(socket, &config.server)?;
     let address = listener.address().clone();
     let settings = watch::Sender::new(scanning::settings(&config));
-    let Scanning { scans, task: scanner, handle } = scanning::start(&library, &settings, &health, &stop);
+    let Scanning { scans, counted, task: scanner, handle } =
+        scanning::start(&library, &settings, &health, &stop);
     let shown = Shown {
         health: health.clone(),
         telemetry: telemetry.clone(),
         library: Arc::clone(&library),
         scans: scans.clone(),
+        counted,
         scanner,
     };
     let mut daemon = Daemon {
@@ -213,6 +215,9 @@ impl Daemon {
         self.show_status();
         self.manager.notifier.ready();
         info!("running");
+        if self.has_no_roots() {
+            info!("no roots: nothing is scanned. Add --root DIRECTORY, or scan.roots to the configuration");
+        }
         self.until_stopped(signals).await
     }
 
@@ -271,6 +276,10 @@ impl Daemon {
         };
         self.show_status();
         self.manager.notifier.ready();
+    }
+
+    fn has_no_roots(&self) -> bool {
+        self.reload.lock().unwrap_or_else(PoisonError::into_inner).in_force.scan.roots.is_empty()
     }
 
     fn show_status(&self) {

@@ -39,6 +39,14 @@ impl Environment {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
+    /// Whether a terminal may be sent colours: `$NO_COLOR` is unset or empty (<https://no-color.org>), and `$TERM` names a
+    /// terminal that has some.
+    #[must_use]
+    pub fn allows_colours(&self) -> bool {
+        let is_set = |name| self.get(name).is_some_and(|value| !value.is_empty());
+        !is_set("NO_COLOR") && is_set("TERM") && self.get("TERM") != Some(OsStr::new("dumb"))
+    }
+
     /// The first directory of `$RUNTIME_DIRECTORY`.
     #[must_use]
     pub fn runtime_directory(&self) -> Option<&Path> {

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::iter;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -143,6 +144,13 @@ pub(super) fn read_text(path: &Path) -> Result<String, Unreadable> {
     })?;
     // A byte order mark would be counted as a column.
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// Whether every user of the machine can read a file: its mode allows it, and all directories above can be entered.
+pub(super) fn is_public(path: &Path) -> bool {
+    let allows = |place: &Path, bit| fs::metadata(place).is_ok_and(|found| found.mode() & bit != 0);
+    fs::canonicalize(path)
+        .is_ok_and(|path| allows(&path, 0o004) && path.ancestors().skip(1).all(|place| allows(place, 0o001)))
 }
 
 /// Reads the layer of a file. `named` is the origin of its path, unless it is a default location.

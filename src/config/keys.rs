@@ -4,14 +4,13 @@
 //! table of keys ([`KEYS`]), in `config` the effective configuration, in `cli` the flags of `vpo serve` and
 //! `vpo config`.
 
-use std::net::IpAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::value::{Extensions, Hosts, Seconds, Secret};
+use super::value::{BindAddress, Extensions, Hosts, Seconds, Secret};
 use crate::base::log::{Format, Level, Output};
 
 /// Calls `$with!` with all keys, grouped by section:
@@ -24,8 +23,8 @@ macro_rules! keys {
         /// `[server]`: the HTTP server.
         server: Server {
             /// Address to listen on.
-            bind: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST), restart,
-                "give an IP address such as 127.0.0.1, 0.0.0.0 or ::1",
+            bind: BindAddress = BindAddress::LOCALHOST, restart,
+                "give localhost or an IP address such as 127.0.0.1, 0.0.0.0 or ::1",
                 flag "bind" "address" "address to listen on (default 127.0.0.1)";
             /// TCP port; 0 = any free one.
             port: u16 = 8321, restart,

@@ -17,6 +17,8 @@ use super::{Config, Resolved};
 /// The variables in which systemd names the directories of a unit (systemd.exec(5)).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 const STATE: &str = "STATE_DIRECTORY";
+/// Where container engines mount secrets, readable for every user of the container.
+const SECRETS: &str = "/run/secrets";
 
 pub(super) fn resolve(
     flags: &Layer,
@@ -110,6 +112,7 @@ impl<'a> Resolution<'a> {
             return Err(self.error());
         }
         self.find_token(read_secrets);
+        self.warn_of_public_token();
         let is_default_path = self.find_database();
         if !self.problems.is_empty() {
             return Err(self.error());
@@ -129,6 +132,27 @@ impl<'a> Resolution<'a> {
             self.values.server.auth_token = self.read_token(&file);
         }
         self.values.server.auth_token_file = Some(file);
+    }
+
+    /// Warns if every user of the machine can read the token. Service managers mount secrets so, for the service alone.
+    fn warn_of_public_token(&mut self) {
+        let server = &self.values.server;
+        let (key, file) = match (&server.auth_token_file, self.origins.get("server.auth_token")) {
+            (Some(file), _) => ("server.auth_token_file", file.clone()),
+            (None, Some(Origin::Place { file, .. })) => ("server.auth_token", file.clone()),
+            _ => return,
+        };
+        let managed = self.paths.directories(CREDENTIALS, Subject::Key(key)).unwrap_or_default();
+        if file.starts_with(SECRETS)
+            || managed.iter().any(|directory| file.starts_with(directory))
+            || !file::is_public(&file)
+        {
+            return;
+        }
+        let what = format!("every user of this machine can read {key} in {}", file.display());
+        let origin = self.origins.get(key).cloned().unwrap_or(Origin::Default);
+        let advice = format!("run chmod o-r {}", file.display());
+        self.warnings.push(Finding::new(Subject::Key(key), origin, what, advice));
     }
 
     fn auth_token_file(&mut self) -> Option<PathBuf> {

@@ -1,10 +1,9 @@
 //! Effective values as TOML writes them, for `vpo config`.
 
-use std::net::IpAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
 
-use super::value::{Extensions, Hosts, Seconds, Secret};
+use super::value::{BindAddress, Extensions, Hosts, Seconds, Secret};
 use crate::base::log::{Format, Level, Output};
 
 /// The effective value of a key.
@@ -34,7 +33,7 @@ macro_rules! show {
 }
 
 show! {
-    IpAddr: address => address.to_string();
+    BindAddress: address => address.get().to_string();
     u16: number => i64::from(*number);
     NonZero<u32>: number => i64::from(number.get());
     bool: is_on => *is_on;

@@ -1,10 +1,35 @@
 //! Types whose values are always in range.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Deref;
 use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+
+/// An IP address, also given as `localhost`, which is 127.0.0.1: no name is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BindAddress(IpAddr);
+
+impl BindAddress {
+    pub(super) const LOCALHOST: Self = Self(IpAddr::V4(Ipv4Addr::LOCALHOST));
+
+    /// The address.
+    #[must_use]
+    pub fn get(self) -> IpAddr {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for BindAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.eq_ignore_ascii_case("localhost") {
+            return Ok(Self::LOCALHOST);
+        }
+        text.parse().map(Self).map_err(de::Error::custom)
+    }
+}
 
 /// A secret. `Debug`, logs and `vpo config` do not show it.
 #[derive(Clone, PartialEq, Eq)]

@@ -34,6 +34,6 @@ mod state;
 pub(crate) use auth::{Policy, Token};
 pub(crate) use counters::Counters;
 pub(crate) use exposition::exposition;
-pub(crate) use listener::{BindError, Listener};
+pub(crate) use listener::{BindError, Bound, Listener};
 pub(crate) use routes::routes;
 pub(crate) use server::{Limits, ServeError, serve};

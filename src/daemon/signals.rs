@@ -1,10 +1,11 @@
 //! The signals of the daemon.
 //!
-//! SIGTERM and SIGINT stop the daemon. A second SIGINT makes it exit immediately. SIGHUP reloads the
-//! configuration. SIGPIPE is ignored by the Rust runtime. As PID 1 of a container the daemon reaps orphans.
+//! SIGTERM and SIGINT stop the daemon. A second SIGINT makes it exit immediately. SIGHUP reloads the configuration. If
+//! standard input was a terminal at the start, SIGHUP stops the daemon instead, because the terminal has closed. SIGPIPE
+//! is ignored by the Rust runtime. As PID 1 of a container the daemon reaps orphans.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use rustix::process::{WaitOptions, getpid, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,6 +20,8 @@ pub(crate) enum Stop {
     Terminate,
     /// SIGINT
     Interrupt,
+    /// SIGHUP of a terminal
+    Hangup,
 }
 
 impl fmt::Display for Stop {
@@ -26,6 +29,7 @@ impl fmt::Display for Stop {
         f.write_str(match self {
             Self::Terminate => "SIGTERM",
             Self::Interrupt => "SIGINT",
+            Self::Hangup => "SIGHUP of the terminal",
         })
     }
 }
@@ -33,7 +37,7 @@ impl fmt::Display for Stop {
 /// The request of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// SIGTERM or SIGINT
+    /// SIGTERM or SIGINT, or SIGHUP of a terminal
     Stop(Stop),
     /// SIGHUP
     Reload,
@@ -45,6 +49,8 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// Standard input was a terminal at the start.
+    has_terminal: bool,
     interrupts: u32,
 }
 
@@ -67,11 +73,12 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            has_terminal: io::stdin().is_terminal(),
             interrupts: 0,
         })
     }
 
-    /// Waits for a request to stop. Cancel safe.
+    /// Waits for a request to stop. Leaves a request to reload pending. Cancel safe.
     pub(crate) async fn stop(&mut self) -> Stop {
         tokio::select! {
             biased;
@@ -80,12 +87,13 @@ impl Signals {
                 Stop::Interrupt
             }
             _ = self.terminate.recv() => Stop::Terminate,
+            _ = self.hangup.recv(), if self.has_terminal => Stop::Hangup,
         }
     }
 
     /// Waits for any request. Several pending reloads count as one. Cancel safe.
     pub(crate) async fn request(&mut self) -> Request {
-        let Self { terminate, interrupt, hangup, interrupts } = self;
+        let Self { terminate, interrupt, hangup, has_terminal, interrupts } = self;
         tokio::select! {
             biased;
             _ = interrupt.recv() => {
@@ -93,7 +101,7 @@ impl Signals {
                 Request::Stop(Stop::Interrupt)
             }
             _ = terminate.recv() => Request::Stop(Stop::Terminate),
-            _ = hangup.recv() => Request::Reload,
+            _ = hangup.recv() => if *has_terminal { Request::Stop(Stop::Hangup) } else { Request::Reload },
         }
     }
 

@@ -9,13 +9,17 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD, StatVfs, accessat, statvfs};
 use rustix::io::Errno;
-use rustix::process::{getegid, geteuid};
+use rustix::process::{Resource, getegid, geteuid, getrlimit};
 
 use super::file_system::{self, is_read_only, is_remote};
 use super::path::{companion, directory};
 
 /// The hint for a full disk or quota.
 pub(super) const MAKE_ROOM: &str = "make room there, or raise the quota";
+
+/// The hint where the size of files is limited.
+pub(super) const RAISE_LIMIT: &str =
+    "raise the limit on the size of files (ulimit -f, LimitFSIZE=), or look at the disk and the kernel's log";
 
 /// The room that SQLite needs beside a database, in bytes: the index of a log has 32 KiB.
 const LEAST_ROOM: u64 = 64 << 10;
@@ -51,6 +55,12 @@ pub(super) fn kind(metadata: &Metadata) -> &'static str {
     } else {
         "not a regular file"
     }
+}
+
+/// Whether the size of files that this process writes is limited (`ulimit -f`). SQLite reports a write beyond the limit as
+/// any other error of a disk.
+pub(super) fn has_file_size_limit() -> bool {
+    getrlimit(Resource::Fsize).current.is_some()
 }
 
 /// Everything that decides on the access to `path`, and the fix, in one line.
@@ -115,6 +125,7 @@ pub(super) fn fault(path: &Path, error: &io::Error) -> Option<String> {
         Errno::NOSPC | Errno::DQUOT => {
             Some(format!("the file system ({}) is full: {MAKE_ROOM}", file_system::name_at(path)))
         }
+        Errno::FBIG => Some(RAISE_LIMIT.to_owned()),
         _ => None,
     }
 }

@@ -31,6 +31,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every status.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Ok, Self::Error, Self::Missing, Self::Foreign];
+
     /// The four that this program writes.
     pub const OURS: [Self; 4] = [Self::Pending, Self::Ok, Self::Error, Self::Missing];
 
@@ -80,7 +83,13 @@ impl Span {
     /// Whether `path` lies in it.
     #[must_use]
     pub fn contains(&self, path: &str) -> bool {
-        (self.from.as_str()..self.to.as_str()).contains(&path)
+        self.contains_bytes(path.as_bytes())
+    }
+
+    /// As [`Self::contains`], for text of another program that need not be UTF-8.
+    #[must_use]
+    pub(crate) fn contains_bytes(&self, path: &[u8]) -> bool {
+        (self.from.as_bytes()..self.to.as_bytes()).contains(&path)
     }
 
     /// The rest of it after `path`.

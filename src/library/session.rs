@@ -22,6 +22,7 @@ use super::lock::notes::Record;
 use super::log::{self, Relation};
 use super::overwrites::Overwrites;
 use super::path::companion;
+use super::sqlite::chain;
 use super::{Error, Library, Lineage, is_busy};
 use crate::base::random;
 use crate::base::retry::Failure;
@@ -277,8 +278,9 @@ impl Library {
         for error in [done.err(), closed.err()].into_iter().flatten() {
             // The transaction is in the log, which the next session brings in.
             warn!(
-                "cannot bring the -wal into {} yet: {error}; see whether its disk is full or damaged. Nothing is lost",
-                self.path.display()
+                "cannot bring the -wal into {} yet: {}. Nothing is lost",
+                self.path.display(),
+                chain(&error)
             );
             let _ = self.failed(error);
         }

@@ -2,6 +2,7 @@
 
 pub(crate) use rusqlite::{InterruptHandle, Transaction};
 
+use super::diagnose;
 use crate::base::error;
 
 /// What work in a transaction returns.
@@ -32,6 +33,7 @@ fn advice(error: &rusqlite::Error) -> Option<&'static str> {
     };
     Some(match error.sqlite_error_code()? {
         DiskFull => "free some space there, or raise the quota",
+        SystemIoFailure if diagnose::has_file_size_limit() => diagnose::RAISE_LIMIT,
         SystemIoFailure => "look at the disk and the kernel's log",
         CannotOpen | ReadOnly => "look at its owner, its mode and its directory, and at the disk",
         DatabaseCorrupt | NotADatabase => "restore a backup, and look at the disk",

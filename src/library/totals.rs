@@ -25,15 +25,20 @@ pub struct Count {
     pub began: Instant,
 }
 
-/// Counts to the end. Starts again if other content is adopted.
+/// Counts to the end, with totals for each of `roots`. Starts again if other content is adopted.
 ///
 /// # Errors
 /// As [`Library::read`], but for [`Error::Busy`]: it waits for a locked library until `cancel`.
-pub fn count(library: &Library, depth: Depth, cancel: &CancellationToken) -> Result<Count, Error> {
+pub fn count(
+    library: &Library,
+    depth: Depth,
+    roots: &[String],
+    cancel: &CancellationToken,
+) -> Result<Count, Error> {
     let retry = Retry { timeout: Some(COUNT_BUSY_TIMEOUT), ..Retry::new(cancel) };
     'anew: loop {
         let (generation, before, began) = (library.generation(), library.fingerprint(), Instant::now());
-        let mut tally = Tally::new(depth);
+        let mut tally = Tally::new(depth, roots);
         loop {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);

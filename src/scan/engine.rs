@@ -129,7 +129,7 @@ impl Engine {
                 self.jobs.iter().filter(|job| job.id == id).for_each(|job| job.stop.cancel());
                 None
             }
-            Action::Count { expire } => self.count(expire),
+            Action::Count { roots, expire } => self.count(roots, expire),
             Action::Look { root, signals } => self.look(root, signals),
             Action::StartWatch { root, attempt, extensions } => self.start_watch(root, attempt, extensions),
             Action::RenewWatch { root } => {
@@ -189,12 +189,12 @@ impl Engine {
         Context { library: Arc::clone(&self.library), roots, unreachable, extensions, stop, progress }
     }
 
-    fn count(&self, expire: Option<Duration>) -> Option<Event> {
+    fn count(&self, roots: Vec<String>, expire: Option<Duration>) -> Option<Event> {
         let (library, stop) = (Arc::clone(&self.library), self.stop.clone());
         let work = move || {
             yield_to_others();
             let start = Instant::now();
-            let count = totals::count(&library, Depth::Files, &stop);
+            let count = totals::count(&library, Depth::Files, &roots, &stop);
             let totals = count.map(|count| count.tally.totals()).map_err(Error::Library);
             let took = start.elapsed();
             let expired = expire.map(|age| expiry::expire(&library, age, &stop));

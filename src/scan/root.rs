@@ -1,6 +1,7 @@
 //! Is a root really there, and is a file below it? The guards against a share that was late to mount.
 
 mod present;
+mod unreadable;
 
 use std::path::{Path, PathBuf};
 
@@ -55,9 +56,7 @@ const MOUNT_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Offline {
     /// Not there, or not to be entered.
-    #[error(
-        "cannot be read ({0}): mount it, or give the daemon's user permission, or take it out of scan.roots"
-    )]
+    #[error("{0}")]
     Unreadable(String),
     /// Nothing in it, while the library knows files of it.
     #[error(
@@ -124,7 +123,7 @@ pub(crate) fn look(root: &Path) -> Result<Look, Offline> {
             if file_system::is_remote(&filesystem) { None } else { Some(identify(directory.as_fd())?) };
         Ok(Look { identity: Identity { filesystem, mount_point }, empty, directory })
     };
-    read().map_err(|error| Offline::Unreadable(std::io::Error::from(error).to_string()))
+    read().map_err(|error| Offline::Unreadable(unreadable::describe(root, error)))
 }
 
 fn identify(directory: BorrowedFd<'_>) -> Result<Directory, Errno> {

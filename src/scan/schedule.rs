@@ -108,8 +108,9 @@ pub(super) enum Action {
     Hash { id: u64, scope: Scope },
     /// Asks a scan or a pass of hashes to end.
     Cancel(u64),
-    /// Counts files, and deletes rows of scans that are older than `expire`. Ends with [`Event::Counted`].
-    Count { expire: Option<Duration> },
+    /// Counts the files of each of `roots`, as stored, and deletes rows of scans that are older than `expire`. Ends with
+    /// [`Event::Counted`].
+    Count { roots: Vec<String>, expire: Option<Duration> },
     /// Ends with [`Event::Looked`] or [`Event::LookFailed`].
     Look { root: PathBuf, signals: Arc<[RecoverySignal]> },
     /// Starts a watch in place of an earlier one of the root. Its reports carry the number of the `attempt`.
@@ -269,6 +270,9 @@ impl Schedule {
             info!(root = %gone.path.display(), "no longer a root; its files keep their rows");
             actions.extend(self.running.scan_of(&gone.path).map(|running| Action::Cancel(running.id)));
             actions.push(Action::EndWatch { root: gone.path });
+        }
+        if settings.roots != self.settings.roots {
+            self.upkeep.roots_changed();
         }
         if settings.job_retention != self.settings.job_retention {
             self.upkeep.expire_soon(now);

@@ -10,6 +10,8 @@ use serde_json::Value;
 use crate::base::log::{Format, Level};
 use crate::base::text::{Escaped, to_json};
 use crate::base::timestamp::Timestamp;
+use crate::base::zone::Zone;
+use crate::telemetry::TerminalOptions;
 
 /// Maximum bytes of a text in a line: four times the longest path. A line that does not fit into the writer's queue
 /// would be lost.
@@ -65,42 +67,97 @@ fn truncate(text: &mut String) {
 }
 
 /// The form of lines.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Style {
-    pub(super) format: Format,
-    /// The stream is the journal: lines have a priority and no timestamp.
-    pub(super) journal: bool,
+#[derive(Debug)]
+pub(super) enum Style {
+    /// With a timestamp.
+    Plain(Format),
+    /// With the journal's priority. The journal stores the time itself.
+    Journal(Format),
+    /// Text for a person.
+    Terminal(Terminal),
 }
 
 impl Style {
     /// The whole line, newline included.
-    pub(super) fn line(self, level: Level, target: &str, fields: &Fields) -> String {
+    pub(super) fn line(&self, level: Level, target: &str, fields: &Fields) -> String {
         let mut line = String::with_capacity(160);
-        if self.journal {
-            let _ = write!(line, "<{}>", level.priority());
+        match self {
+            Self::Plain(Format::Text) => {
+                push_timestamp(&mut line);
+                line.push(' ');
+            }
+            Self::Plain(Format::Json) => {}
+            Self::Journal(_) => {
+                let _ = write!(line, "<{}>", level.priority());
+            }
+            Self::Terminal(terminal) => terminal.push_head(&mut line, level),
         }
-        match self.format {
-            Format::Text => self.text(&mut line, level, target, fields),
-            Format::Json => json(&mut line, level, target, fields),
+        match self {
+            Self::Plain(Format::Text) | Self::Journal(Format::Text) => {
+                let _ = write!(line, "{:<7} {target}: ", level.as_str());
+                push_text(&mut line, fields, "");
+            }
+            Self::Plain(Format::Json) | Self::Journal(Format::Json) => {
+                json(&mut line, level, target, fields);
+            }
+            Self::Terminal(terminal) => push_text(&mut line, fields, terminal.colour(FAINT)),
         }
         line.push('\n');
         line
     }
+}
 
-    fn text(self, line: &mut String, level: Level, target: &str, fields: &Fields) {
-        if !self.journal {
-            push_timestamp(line);
-            line.push(' ');
-        }
-        let _ = write!(line, "{:<7} {target}: ", level.as_str());
-        let _ = write!(line, "{}", Escaped(&fields.message));
-        for (name, value) in &fields.fields {
-            let _ = write!(line, " {name}=");
-            match value {
-                Value::String(text) => push_text_value(line, text),
-                other => {
-                    let _ = write!(line, "{other}");
-                }
+/// Text for a person: in local time, without the module's path, in colours.
+#[derive(Debug)]
+pub(super) struct Terminal {
+    has_colours: bool,
+    zone: Zone,
+}
+
+/// Sequences that set the colour of what follows (ECMA-48, SGR).
+const FAINT: &str = "\x1b[2m";
+const BOLD_RED: &str = "\x1b[1;31m";
+const YELLOW: &str = "\x1b[33m";
+const GREEN: &str = "\x1b[32m";
+/// Ends the colour.
+const RESET: &str = "\x1b[0m";
+
+impl Terminal {
+    pub(super) fn new(options: TerminalOptions<'_>) -> Self {
+        let zone = Zone::load(options.zone, Timestamp::now().unix_seconds());
+        Self { has_colours: options.colours, zone }
+    }
+
+    /// The colour, or nothing.
+    fn colour(&self, colour: &'static str) -> &'static str {
+        if self.has_colours { colour } else { "" }
+    }
+
+    fn push_head(&self, line: &mut String, level: Level) {
+        let now = Timestamp::now().unix_seconds();
+        let local = Timestamp::from_unix(now + i64::from(self.zone.offset(now)), 0).to_string();
+        let colour = match level {
+            Level::Error => BOLD_RED,
+            Level::Warning => YELLOW,
+            Level::Info => GREEN,
+            Level::Debug => FAINT,
+        };
+        let [faint, colour, reset] = [FAINT, colour, RESET].map(|colour| self.colour(colour));
+        let (date, time) = (&local[..10], &local[11..19]);
+        let _ = write!(line, "{faint}{date} {time}{reset} {colour}{:<7}{reset} ", level.as_str());
+    }
+}
+
+/// The message and the fields. Their names are shown in `colour`, if it is not empty.
+fn push_text(line: &mut String, fields: &Fields, colour: &str) {
+    let _ = write!(line, "{}", Escaped(&fields.message));
+    let reset = if colour.is_empty() { "" } else { RESET };
+    for (name, value) in &fields.fields {
+        let _ = write!(line, " {colour}{name}={reset}");
+        match value {
+            Value::String(text) => push_text_value(line, text),
+            other => {
+                let _ = write!(line, "{other}");
             }
         }
     }

@@ -7,6 +7,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::io::IsTerminal as _;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,10 @@ impl Output {
             Self::Stderr => work(io::stderr().as_fd()),
             Self::Stdout => work(io::stdout().as_fd()),
         }
+    }
+
+    pub(super) fn is_terminal(self) -> bool {
+        self.with(|fd| fd.is_terminal())
     }
 
     /// Whether `$JOURNAL_STREAM` names this stream: `device:inode` in decimal (`systemd.exec(5)`). The presence of

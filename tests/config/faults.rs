@@ -20,7 +20,7 @@ fn variable(name: &str, value: &str, what: &str, advice: &str) {
     Sandbox::new().config_with(&[], &[(name, value)]).refused(&[&line]);
 }
 
-const BIND: &str = "give an IP address such as 127.0.0.1, 0.0.0.0 or ::1";
+const BIND: &str = "give localhost or an IP address such as 127.0.0.1, 0.0.0.0 or ::1";
 const PORT: &str = "give a whole number from 0 to 65535 (0 = any free port)";
 const TIMEOUT: &str = "give seconds from 0 to 86400, such as 30 or 2.5";
 const CONNECTIONS: &str = "give a whole number from 1 to 4294967295";
@@ -38,7 +38,7 @@ const EXTENSIONS: &str = "give file name extensions such as mkv, mp4 (in the fil
 #[test]
 fn every_value_in_the_file_that_does_not_fit_is_named_with_line_and_column() {
     for (section, field, values, advice) in [
-        ("server", "bind", &["\"localhost\"", "\"\"", "1", "\"127.0.0.256\"", "[]"][..], BIND),
+        ("server", "bind", &["\"localhost.\"", "\"\"", "1", "\"127.0.0.256\"", "[]"][..], BIND),
         (
             "server",
             "port",
@@ -98,7 +98,7 @@ fn every_value_in_the_file_that_does_not_fit_is_named_with_line_and_column() {
 #[test]
 fn every_variable_that_does_not_fit_is_named() {
     for (name, key, values, advice) in [
-        ("VPO_SERVER_BIND", "server.bind", &["localhost", "", "[::1]"][..], BIND),
+        ("VPO_SERVER_BIND", "server.bind", &["example.org", "", "[::1]"][..], BIND),
         ("VPO_SERVER_PORT", "server.port", &["", " 80", "80 ", "-1", "65536", "0x50", "8e1", "eighty"], PORT),
         (
             "VPO_SERVER_SHUTDOWN_TIMEOUT",

@@ -32,7 +32,7 @@ const CASES: &[Case] = &[
         key: "server.bind",
         default: Some(r#""127.0.0.1""#),
         file: number(r#""127.0.0.2""#),
-        variable: text("0.0.0.0", r#""0.0.0.0""#),
+        variable: text("localhost", r#""127.0.0.1""#),
         flag: Some(text("::1", r#""::1""#)),
     },
     Case {

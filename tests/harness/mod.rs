@@ -8,12 +8,14 @@ mod http;
 pub(crate) mod mutants;
 pub(crate) mod samples;
 mod sandbox;
+mod terminal;
 pub(crate) mod video;
 
 pub(crate) use daemon::{Daemon, freeze};
 pub(crate) use films::{FileRow, settled};
 pub(crate) use http::{Answer, Client};
 pub(crate) use sandbox::Sandbox;
+pub(crate) use terminal::Terminal;
 
 use std::time::{Duration, Instant};
 

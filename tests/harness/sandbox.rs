@@ -22,7 +22,10 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     /// A new, empty one.
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary directory") }
+        // As a home directory: no other user reads what is in it.
+        let mut private = tempfile::Builder::new();
+        let dir = private.permissions(Permissions::from_mode(0o700)).tempdir();
+        Self { dir: dir.expect("a temporary directory") }
     }
 
     /// A path inside.

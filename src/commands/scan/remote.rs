@@ -34,11 +34,19 @@ pub(super) fn scan(
         Ok(stop) => stop,
         Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
     };
+    let find_holder = || lock::find(&config.database.path, runtime_directory);
+    if let Ok(Found::Held(Holder { damage: Some(detail), .. })) = find_holder() {
+        output::complain(&format_args!(
+            "error[database-damaged]: the daemon has found {} damaged ({detail}), and writes nothing to it. Restore a backup \
+             with `vpo restore`; the daemon then scans by itself",
+            config.database.path.display()
+        ));
+        return ExitCode::from(EXIT_FAILURE);
+    }
     let library = match Library::visit(&config.database.path, &stop.cancel) {
         Ok(library) => library,
         Err(error) => return output::fail(&error, EXIT_FAILURE),
     };
-    let find_holder = || lock::find(&config.database.path, runtime_directory);
     let mut ends = Vec::new();
     let mut code = ExitCode::SUCCESS;
     let targets = parts.iter().flat_map(|part| &part.targets);

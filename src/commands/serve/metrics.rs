@@ -8,6 +8,8 @@ use super::start::Shown;
 use crate::daemon::backoff::TaskState;
 use crate::daemon::metrics::{Kind, Registry, Text};
 use crate::library::Library;
+use crate::library::files::Status;
+use crate::library::files::statistics::{Sum, Totals};
 use crate::scan::ScanState;
 use crate::scan::state::{RootState, WatchState};
 use crate::telemetry::Telemetry;
@@ -20,8 +22,8 @@ pub(super) fn add(registry: &mut Registry, shown: &Shown) {
     registry.add(move |text| database(&library, text));
     let scanner = shown.scanner.clone();
     registry.add(move |text| task(&scanner, text));
-    let scans = shown.scans.clone();
-    registry.add(move |text| scanning(&scans, text));
+    let (scans, counted) = (shown.scans.clone(), shown.counted.clone());
+    registry.add(move |text| scanning(&scans, &counted, text));
 }
 
 fn log(telemetry: &Telemetry, text: &mut Text) {
@@ -50,34 +52,33 @@ fn task(scanner: &watch::Receiver<TaskState>, text: &mut Text) {
         .sample(&[("task", "scanner")], scanner.borrow().restarts);
 }
 
-fn scanning(state: &watch::Receiver<ScanState>, text: &mut Text) {
+fn scanning(state: &watch::Receiver<ScanState>, counted: &watch::Receiver<Option<Totals>>, text: &mut Text) {
     let state = state.borrow().clone();
-    if state.roots.is_empty() {
-        return;
+    if let Some(totals) = state.totals.as_ref().or(counted.borrow().as_ref()) {
+        files(totals, text);
     }
-    files(&state, text);
-    roots(&state.roots, text);
-    scans(&state, text);
+    if !state.roots.is_empty() {
+        roots(&state.roots, text);
+        scans(&state, text);
+    }
 }
 
-fn files(state: &ScanState, text: &mut Text) {
-    let totals = state.totals.iter().flat_map(|totals| &totals.by_status);
-    let mut family = text.family(
-        "vpo_library_files",
-        Kind::Gauge,
-        "Files in the library by status, as last counted after a scan.",
-    );
-    for total in totals.clone() {
-        family.sample(&[("status", total.status.as_str())], total.files);
-    }
-    let mut family = text.family(
-        "vpo_library_bytes",
-        Kind::Gauge,
-        "Bytes of files in the library by status, as last counted after a scan.",
-    );
-    for total in totals {
-        family.sample(&[("status", total.status.as_str())], total.bytes);
-    }
+/// Every status of this program, zero or not: Prometheus does not see a change from no series to one.
+fn files(totals: &Totals, text: &mut Text) {
+    let mut each = |name, help, value: fn(&Sum) -> u64| {
+        let mut family = text.family(name, Kind::Gauge, help);
+        for totals in totals {
+            for (status, sum) in Status::ALL.iter().zip(&totals.by_status) {
+                if *status != Status::Foreign || sum.files > 0 {
+                    family.sample(&[("root", &totals.root), ("status", status.as_str())], value(sum));
+                }
+            }
+        }
+    };
+    let help = "Files in the library by root and status, as last counted.";
+    each("vpo_library_files", help, |sum| sum.files);
+    let help = "Bytes of files in the library by root and status, as last counted.";
+    each("vpo_library_bytes", help, |sum| sum.bytes);
 }
 
 fn roots(roots: &[RootState], text: &mut Text) {

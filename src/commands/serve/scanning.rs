@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::debug;
 
 use super::checks::scanner;
 use crate::api;
@@ -14,9 +15,10 @@ use crate::config::Config;
 use crate::daemon::backoff::{TaskState, run_with_backoff};
 use crate::daemon::health::Health;
 use crate::library::files::Status;
-use crate::library::{Library, OpenError};
+use crate::library::files::statistics::{Depth, RootTotals, Totals};
+use crate::library::{Library, OpenError, totals};
 use crate::scan::state::RootState;
-use crate::scan::{self, ScanState, Scanner, Settings};
+use crate::scan::{self, ScanState, Scanner, Settings, chain};
 
 /// Why the scanner's task failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,8 @@ pub(super) fn settings(config: &Config) -> Settings {
 pub(super) struct Scanning {
     /// Empty until there are roots.
     pub(super) scans: watch::Receiver<ScanState>,
+    /// What the library held at the start, if there were no roots then. With roots the scanner counts.
+    pub(super) counted: watch::Receiver<Option<Totals>>,
     pub(super) task: watch::Receiver<TaskState>,
     pub(super) handle: AbortOnDropHandle<()>,
 }
@@ -61,6 +65,15 @@ pub(super) fn start(
     let state = watch::Sender::new(TaskState::default());
     let (scans, task) = (scanner.state(), state.subscribe());
     let shown = scanner::show(scans.clone(), task.clone(), health.clone());
+    let counted = watch::Sender::new(None);
+    let first_count = counted.subscribe();
+    if settings.borrow().roots.is_empty() {
+        let (library, stop) = (Arc::clone(library), stop.clone());
+        spawn_blocking(move || match totals::count(&library, Depth::Files, &[], &stop) {
+            Ok(count) => drop(counted.send_replace(Some(count.tally.totals()))),
+            Err(error) => debug!(error = chain(&error), "the library could not be counted"),
+        });
+    }
     let (library, stop, mut settings) = (Arc::clone(library), stop.clone(), settings.subscribe());
     let handle = AbortOnDropHandle::new(tokio::spawn(async move {
         let has_roots = async { settings.wait_for(|settings| !settings.roots.is_empty()).await.is_ok() };
@@ -79,20 +92,20 @@ pub(super) fn start(
         };
         run_with_backoff(&state, &stop, run).await;
     }));
-    Scanning { scans, task, handle }
+    Scanning { scans, counted: first_count, task, handle }
 }
 
 /// Files in the library that are not missing, as last counted after a scan.
 pub(super) fn files(state: &ScanState) -> Option<u64> {
-    let totals = state.totals.as_ref()?;
-    Some(
-        totals
-            .by_status
+    let sums = |totals: &RootTotals| {
+        Status::ALL
             .iter()
-            .filter(|total| total.status != Status::Missing)
-            .map(|total| total.files)
-            .sum(),
-    )
+            .zip(&totals.by_status)
+            .filter(|(status, _)| **status != Status::Missing)
+            .map(|(_, sum)| sum.files)
+            .sum::<u64>()
+    };
+    Some(state.totals.as_ref()?.iter().map(sums).sum())
 }
 
 /// The roots as the API shows them.

@@ -1,6 +1,8 @@
-//! The steps of the start: the database, the socket, the HTTP server.
+//! The steps of the start: the socket, the database, the HTTP server.
 
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -10,11 +12,14 @@ use tracing::{info, warn};
 use super::{Log, ServeError, Sources, metrics, scanning};
 use crate::api;
 use crate::base::address::Address;
+use crate::commands::terminal;
 use crate::config::{self, Config};
 use crate::daemon::backoff::TaskState;
 use crate::daemon::health::Health;
-use crate::daemon::http::{self, Counters, Limits, Listener, Policy, Token};
-use crate::library::{self, Library};
+use crate::daemon::http::{self, Bound, Counters, Limits, Listener, Policy, Token};
+use crate::daemon::notify::PassedSocketError;
+use crate::library::files::statistics::Totals;
+use crate::library::{self, Library, lock};
 use crate::scan::ScanState;
 use crate::telemetry::{self, Telemetry};
 
@@ -27,11 +32,17 @@ pub(super) struct Opened {
     pub(super) sources: Sources,
     pub(super) config: Config,
     pub(super) telemetry: Telemetry,
+    pub(super) socket: Bound,
     pub(super) library: Arc<Library>,
 }
 
-/// Reads the configuration, sets up the log and opens the database. All of these may block.
-pub(super) fn open(sources: Sources, log: &Log, stop: &CancellationToken) -> Result<Opened, ServeError> {
+/// Reads the configuration, sets up the log, binds the socket and opens the database. All of these may block.
+pub(super) fn open(
+    sources: Sources,
+    passed: Result<Option<OwnedFd>, PassedSocketError>,
+    log: &Log,
+    stop: &CancellationToken,
+) -> Result<Opened, ServeError> {
     let resolved = Config::resolve(&sources.flags, &sources.environment)?;
     let config = resolved.config;
     let telemetry = Telemetry::init(telemetry::Options {
@@ -39,6 +50,7 @@ pub(super) fn open(sources: Sources, log: &Log, stop: &CancellationToken) -> Res
         format: config.logging.format,
         output: config.logging.output,
         journal_stream: sources.environment.get("JOURNAL_STREAM"),
+        terminal: terminal(&sources.environment),
     })?;
     let _ = log.set(telemetry.clone());
     for warning in &resolved.warnings {
@@ -56,21 +68,45 @@ pub(super) fn open(sources: Sources, log: &Log, stop: &CancellationToken) -> Res
         create_directory: config.is_default_path,
         runtime_directory: sources.environment.runtime_directory(),
     };
+    // Before a database is created that a wrong port would leave behind.
+    let bound = bind(&config, passed?, options.runtime_directory)?;
     let library = Library::open(&config.database.path, options, stop)?;
+    let socket = match bound {
+        Some(socket) => socket,
+        None => Bound::bind(config.server.bind.get(), config.server.port)?,
+    };
     if let Some((starts, detail)) = library.count_damaged_start()
         && starts > DAMAGED_STARTS
     {
         return Err(ServeError::Damaged { path: library.path().to_owned(), detail, starts });
     }
-    Ok(Opened { sources, config, telemetry, library: Arc::new(library) })
+    Ok(Opened { sources, config, telemetry, socket, library: Arc::new(library) })
 }
 
-/// Uses the passed socket, or binds a new one.
-pub(super) fn listen(server: &config::Server, passed: Option<OwnedFd>) -> Result<Listener, http::BindError> {
-    let listener = match passed {
-        Some(socket) => Listener::passed(socket)?,
-        None => Listener::bind(server.bind, server.port)?,
-    };
+/// Uses the passed socket, or binds a new one; `None` if the address is in use and a daemon has locked the database. It
+/// probably listens there. Opening the database waits for it to end, else reports it.
+fn bind(
+    config: &Config,
+    passed: Option<OwnedFd>,
+    runtime_directory: Option<&Path>,
+) -> Result<Option<Bound>, http::BindError> {
+    if let Some(socket) = passed {
+        return Bound::passed(socket).map(Some);
+    }
+    match Bound::bind(config.server.bind.get(), config.server.port) {
+        Err(http::BindError::Bind { source, .. })
+            if source.kind() == ErrorKind::AddrInUse
+                && lock::held(&config.database.path, runtime_directory).is_some() =>
+        {
+            Ok(None)
+        }
+        bound => bound.map(Some),
+    }
+}
+
+/// Listens on the socket.
+pub(super) fn listen(socket: Bound, server: &config::Server) -> Result<Listener, http::BindError> {
+    let listener = socket.listen()?;
     if let Address::Tcp(address) = listener.address()
         && !address.ip().to_canonical().is_loopback()
         && server.auth_token.is_none()
@@ -86,6 +122,7 @@ pub(super) struct Shown {
     pub(super) telemetry: Telemetry,
     pub(super) library: Arc<Library>,
     pub(super) scans: watch::Receiver<ScanState>,
+    pub(super) counted: watch::Receiver<Option<Totals>>,
     pub(super) scanner: watch::Receiver<TaskState>,
 }
 

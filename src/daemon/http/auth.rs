@@ -7,20 +7,27 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq as _;
+use tracing::warn;
 use warp::Filter;
 use warp::Rejection;
 
 use super::hosts::{Hosts, RequestHost};
 use super::reply::{HostNotAllowed, Unauthorized};
+use super::state::Connection;
+use crate::base::times::HTTP_WARNING_INTERVAL;
 
 /// The access token. `Debug` does not show it.
 #[derive(Clone)]
-pub(crate) struct Token(Arc<[u8]>);
+pub(crate) struct Token {
+    secret: Arc<[u8]>,
+    wrong: Arc<Mutex<WrongTokens>>,
+}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,11 +39,39 @@ impl Token {
     /// A token with this secret.
     #[must_use]
     pub(crate) fn new(secret: &str) -> Self {
-        Self(secret.as_bytes().into())
+        Self { secret: secret.as_bytes().into(), wrong: Arc::default() }
     }
 
-    fn admits(&self, credentials: &Credentials) -> bool {
-        self.0.ct_eq(&credentials.0).into()
+    /// Whether the credentials are right. Warns of wrong ones.
+    fn admits(&self, credentials: &Credentials, connection: &Connection) -> bool {
+        let is_right: bool = self.secret.ct_eq(&credentials.0).into();
+        if !is_right {
+            let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(requests) = wrong.count(Instant::now()) {
+                let client = connection.socket.peer();
+                warn!(client, requests, "a client sent a wrong access token");
+            }
+        }
+        is_right
+    }
+}
+
+/// Counts requests with a wrong token, for a warning now and then.
+#[derive(Debug, Default)]
+struct WrongTokens {
+    requests: u64,
+    warned: Option<Instant>,
+}
+
+impl WrongTokens {
+    /// Counts a request. Returns the requests since the last warning if a warning is due.
+    fn count(&mut self, now: Instant) -> Option<u64> {
+        self.requests += 1;
+        let is_due = self.warned.is_none_or(|warned| now.duration_since(warned) >= HTTP_WARNING_INTERVAL);
+        is_due.then(|| {
+            self.warned = Some(now);
+            std::mem::take(&mut self.requests)
+        })
     }
 }
 
@@ -83,8 +118,14 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    fn access(&self, credentials: Option<&Credentials>, host: &RequestHost) -> Access {
-        let has_token = |token: &Token| credentials.is_some_and(|credentials| token.admits(credentials));
+    fn access(
+        &self,
+        credentials: Option<&Credentials>,
+        host: &RequestHost,
+        connection: &Connection,
+    ) -> Access {
+        let has_token =
+            |token: &Token| credentials.is_some_and(|credentials| token.admits(credentials, connection));
         match &self.token {
             Some(token) if has_token(token) => Access::Full,
             _ if !self.hosts.allow(host) => Access::StatusOnly,
@@ -127,7 +168,24 @@ fn decided(
         .or_else(|_| std::future::ready(Ok::<_, Rejection>((None,))))
         // Set by the service.
         .and(warp::ext::get::<RequestHost>())
-        .map(move |credentials: Option<Credentials>, host: RequestHost| {
-            (policy.access(credentials.as_ref(), &host), host)
+        .and(warp::ext::get::<Arc<Connection>>())
+        .map(move |credentials: Option<Credentials>, host: RequestHost, connection: Arc<Connection>| {
+            (policy.access(credentials.as_ref(), &host, &connection), host)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_tokens_are_warned_of_once_in_a_while_and_all_are_counted() {
+        let mut wrong = WrongTokens::default();
+        let start = Instant::now();
+        assert_eq!(wrong.count(start), Some(1), "the first");
+        assert_eq!(wrong.count(start), None);
+        assert_eq!(wrong.count(start + HTTP_WARNING_INTERVAL / 2), None);
+        assert_eq!(wrong.count(start + HTTP_WARNING_INTERVAL), Some(3));
+        assert_eq!(wrong.count(start + HTTP_WARNING_INTERVAL), None);
+    }
 }

@@ -32,7 +32,7 @@ struct Io {
     framing: Framing,
     /// Bytes read after the head that hyper has received.
     buffered: Vec<u8>,
-    /// Set when the head is too long; it is not passed on.
+    /// Set when the head is too long or ambiguous; it is not passed on.
     refused: Option<Found>,
 }
 
@@ -68,17 +68,19 @@ pub(super) async fn run<R: Routes>(connection: Arc<Connection>, routes: R, count
     let io = http.into_parts().io;
     if let Err(error) = &ended {
         debug!(error = error as &dyn std::error::Error, "connection ended early");
-        if let Some(found) = io.refused {
-            let answer = match found {
-                Found::LineTooLong => reply::URI_TOO_LONG,
-                _ => reply::HEAD_TOO_LONG,
-            };
-            connection.socket.try_write(answer.as_bytes());
-        }
-        if error.is_parse() || io.refused.is_some() {
-            counters.malformed();
-            connection.close_after_response();
-        }
+    }
+    // hyper ends without an error if it has received no byte of the request.
+    if let Some(found) = io.refused {
+        let answer = match found {
+            Found::LineTooLong => reply::URI_TOO_LONG,
+            Found::TwoLengths => reply::TWO_LENGTHS,
+            _ => reply::HEAD_TOO_LONG,
+        };
+        connection.socket.try_write(answer.as_bytes());
+    }
+    if io.refused.is_some() || ended.is_err_and(|error| error.is_parse()) {
+        counters.malformed();
+        connection.close_after_response();
     }
     if connection.closes_after_response() || !io.buffered.is_empty() {
         connection.socket.close_write();
@@ -189,7 +191,10 @@ impl hyper::rt::Write for Io {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.socket.close_write();
+        // The answer to a refused head is still to be written.
+        if self.refused.is_none() {
+            self.connection.socket.close_write();
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -9,6 +9,11 @@ pub(super) const MAX_LINE: usize = 8 * 1024;
 /// Maximum bytes of a head: request line and header fields.
 pub(super) const MAX_HEAD: usize = 16 * 1024;
 
+/// The two header fields that give the length of a body. A request with both is refused, because a proxy may have taken
+/// the one and hyper takes the other, so that they differ about the end of the request (RFC 9112, section 6.1). hyper does
+/// not report it.
+const LENGTH_FIELDS: [&[u8]; 2] = [b"content-length:", b"transfer-encoding:"];
+
 /// The state of the parser of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
@@ -18,6 +23,10 @@ pub(super) struct Framing {
     lines: usize,
     /// The content of the current line so far.
     line: Line,
+    /// Bytes of the current line so far.
+    column: usize,
+    /// For each of [`LENGTH_FIELDS`], how many bytes at the start of the current line are the same; all of them for ever.
+    matched: [usize; LENGTH_FIELDS.len()],
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +49,8 @@ pub(super) enum Found {
     LineTooLong,
     /// The head has more than [`MAX_HEAD`] bytes.
     HeadTooLong,
+    /// The head has both [`LENGTH_FIELDS`].
+    TwoLengths,
 }
 
 impl Framing {
@@ -56,13 +67,12 @@ impl Framing {
             if self.line == Line::Text {
                 self.head += 1;
                 self.lines += 1;
-                self.line = Line::Empty;
             } else if self.lines > 0 {
+                let has_two_lengths = (0..LENGTH_FIELDS.len()).all(|field| self.has(field));
                 *self = Self::default();
-                return Found::Head(start);
-            } else {
-                self.line = Line::Empty;
+                return if has_two_lengths { Found::TwoLengths } else { Found::Head(start) };
             }
+            self.end_line();
         }
         self.text(&bytes[start..]);
         self.excess().unwrap_or(Found::Partial)
@@ -81,6 +91,28 @@ impl Framing {
         };
         if self.line == Line::Text {
             self.head += bytes.len();
+        }
+        for byte in bytes {
+            for (name, matched) in LENGTH_FIELDS.iter().zip(&mut self.matched) {
+                let is_next = *matched == self.column && name.get(self.column).is_some();
+                if is_next && name[self.column] == byte.to_ascii_lowercase() {
+                    *matched += 1;
+                }
+            }
+            self.column += 1;
+        }
+    }
+
+    fn has(&self, field: usize) -> bool {
+        self.matched[field] == LENGTH_FIELDS[field].len()
+    }
+
+    fn end_line(&mut self) {
+        (self.line, self.column) = (Line::Empty, 0);
+        for field in 0..LENGTH_FIELDS.len() {
+            if !self.has(field) {
+                self.matched[field] = 0;
+            }
         }
     }
 
@@ -118,6 +150,31 @@ mod tests {
             let found = framing.advance(&[*byte]);
             let expected = if index + 1 == bytes.len() { Found::Head(1) } else { Found::Partial };
             assert_eq!(found, expected, "at byte {index}");
+        }
+    }
+
+    #[test]
+    fn both_lengths_are_found_in_any_case_order_and_pieces() {
+        for (fields, has_both) in [
+            ("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", true),
+            ("TRANSFER-ENCODING:chunked\nX: y\ncontent-length:3\n", true),
+            ("Content-Length: 3\r\nContent-Length: 3\r\n", false),
+            ("X-Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", false),
+            ("Transfer-Encoding: content-length: 3\r\n", false),
+            ("Content-Lengths: 3\r\nTransfer-Encoding: chunked\r\n", false),
+        ] {
+            let request = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+            let expected = |count| if has_both { Found::TwoLengths } else { Found::Head(count) };
+            assert_eq!(Framing::default().advance(request.as_bytes()), expected(request.len()), "{fields}");
+            let mut framing = Framing::default();
+            let found = request.bytes().map(|byte| framing.advance(&[byte])).last();
+            assert_eq!(found, Some(expected(1)), "{fields}");
+            // A field counts for its own request alone.
+            assert_eq!(
+                framing.advance(b"GET / HTTP/1.1\ncontent-length: 1\n\n"),
+                Found::Head(34),
+                "{fields}"
+            );
         }
     }
 

@@ -57,27 +57,35 @@ fn advice(error: &io::Error, address: SocketAddr) -> &'static str {
     }
 }
 
-/// A listening socket.
+/// A bound socket that does not listen yet, so that connections are refused; or one that the service manager has passed.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub(crate) struct Bound {
     fd: OwnedFd,
     address: Address,
+    /// The service manager listens already, with a backlog of its choice.
+    is_passed: bool,
 }
 
-impl Listener {
-    /// Binds and listens.
+impl Bound {
+    /// Binds a new socket.
     ///
     /// # Errors
     ///
     /// [`BindError::Bind`] when the address cannot be bound.
-    pub(crate) fn bind(bind: IpAddr, port: u16) -> Result<Self, BindError> {
-        let address = SocketAddr::new(bind, port);
-        let failed = |source| BindError::Bind { address, source };
-        let listener = std::net::TcpListener::bind(address).map_err(failed)?;
-        // A second listen(2) changes the backlog, which the standard library does not let us choose.
-        rustix::net::listen(&listener, BACKLOG).map_err(|error| failed(error.into()))?;
-        let bound = listener.local_addr().map_err(failed)?;
-        Self::new(listener.into(), Address::Tcp(bound)).map_err(failed)
+    pub(crate) fn bind(ip: IpAddr, port: u16) -> Result<Self, BindError> {
+        let address = SocketAddr::new(ip, port);
+        let family = if ip.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+        let bind = || -> io::Result<Self> {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let fd = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+            // Connections of an earlier daemon may still be in TIME_WAIT.
+            sockopt::set_socket_reuseaddr(&fd, true)?;
+            rustix::net::bind(&fd, &address)?;
+            let listener = std::net::TcpListener::from(fd);
+            let address = Address::Tcp(listener.local_addr()?);
+            Ok(Self { fd: listener.into(), address, is_passed: false })
+        };
+        bind().map_err(|source| BindError::Bind { address, source })
     }
 
     /// Uses a socket that the service manager has passed.
@@ -107,14 +115,36 @@ impl Listener {
             }
             _ => return Err(not("of another family")),
         };
-        Self::new(fd, address).map_err(BindError::Socket)
+        rustix::io::ioctl_fionbio(&fd, true).map_err(|error| BindError::Socket(error.into()))?;
+        Ok(Self { fd, address, is_passed: true })
     }
 
-    fn new(fd: OwnedFd, address: Address) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Self { fd, address })
+    /// Listens.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::Bind`] when another program has bound the same address meanwhile, and listens.
+    pub(crate) fn listen(self) -> Result<Listener, BindError> {
+        let Self { fd, address, is_passed } = self;
+        if !is_passed && let Err(error) = rustix::net::listen(&fd, BACKLOG) {
+            let source = io::Error::from(error);
+            return Err(match address {
+                Address::Tcp(address) => BindError::Bind { address, source },
+                _ => BindError::Socket(source),
+            });
+        }
+        Ok(Listener { fd, address })
     }
+}
 
+/// A listening socket.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    fd: OwnedFd,
+    address: Address,
+}
+
+impl Listener {
     /// The address on which it listens.
     #[must_use]
     pub(crate) fn address(&self) -> &Address {

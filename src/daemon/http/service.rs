@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tracing::debug;
 use warp::http::header::{CACHE_CONTROL, CONNECTION};
 use warp::http::request::Parts;
-use warp::http::{HeaderMap, HeaderValue, Request, StatusCode};
+use warp::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use warp::reply::Response;
 
 use super::counters::{Counters, Route};
@@ -102,7 +102,8 @@ fn admitted(head: &Parts, has_body: bool) -> Result<RequestHost, Refusal> {
         let message = "requests that another web site makes are not allowed; links are";
         return Err(Refusal { status: StatusCode::FORBIDDEN, code: Some("cross-site"), message });
     }
-    if has_body {
+    // For another method the route answers 404 or 405, which says more.
+    if has_body && (head.method == Method::GET || head.method == Method::HEAD) {
         return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "requests with a body are not accepted"));
     }
     Ok(host)
@@ -134,6 +135,7 @@ impl<R: Routes> hyper::service::Service<Request<Incoming>> for Service<R> {
             Ok(host) => {
                 let is_unix = matches!(self.connection.socket, Socket::Unix(_));
                 head.extensions.insert(if is_unix { RequestHost::Exempt } else { host });
+                head.extensions.insert(Arc::clone(&self.connection));
                 // warp's service is always ready.
                 Work::Route { future: self.routes.clone().call(Request::from_parts(head, NoBody)) }
             }

@@ -29,6 +29,16 @@ impl Socket {
         UnixStream::from_std(fd.into()).map(Self::Unix)
     }
 
+    /// The client's address, in words.
+    pub(super) fn peer(&self) -> String {
+        match self {
+            Self::Tcp(stream) => {
+                stream.peer_addr().map_or_else(|_| "gone".to_owned(), |address| address.to_string())
+            }
+            Self::Unix(_) => "unix".to_owned(),
+        }
+    }
+
     /// Reads the available bytes, at most `space`; 0 at the end of the stream.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {

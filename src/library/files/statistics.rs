@@ -5,10 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, Statement};
+use rusqlite::{Connection, Row, Statement};
 use serde::Serialize;
 
-use super::Status;
+use super::{Span, Status};
 use crate::library::lenient::{integer, word};
 
 /// Groups of one kind that are kept; files of further groups are counted together, under [`OTHERS`].
@@ -32,19 +32,22 @@ pub enum Depth {
     Tracks,
 }
 
-/// Files and bytes by status.
+/// Files and bytes by root and status.
+pub type Totals = Vec<RootTotals>;
+
+/// Files below one root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Of each status that occurs; words of other programs are counted together.
-    pub by_status: Vec<StatusTotal>,
+pub struct RootTotals {
+    /// The root as stored; empty for the files that are below none.
+    pub root: String,
+    /// In the order of [`Status::ALL`].
+    pub by_status: [Sum; Status::ALL.len()],
 }
 
-/// Files of one status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StatusTotal {
-    /// `scan_status`
-    pub status: Status,
-    /// How many.
+/// How many files, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// Files.
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -142,7 +145,7 @@ impl Groups {
 }
 
 const FILES: &str =
-    "SELECT id, size_bytes, scan_status, container_format FROM files WHERE id > ?1 ORDER BY id";
+    "SELECT id, size_bytes, scan_status, container_format, path FROM files WHERE id > ?1 ORDER BY id";
 
 const TRACKS: &str = "SELECT track_type, codec, language, width, height, frame_rate FROM tracks
     WHERE file_id = ?1 LIMIT ?2";
@@ -160,13 +163,19 @@ pub struct Tally {
     codecs: Groups,
     languages: Groups,
     resolutions: Groups,
+    /// With the spans of their roots; the last is below none.
+    totals: Vec<(Option<Span>, RootTotals)>,
 }
 
 impl Tally {
-    /// Of nothing as yet.
+    /// Of nothing as yet. `roots` do not contain each other.
     #[must_use]
-    pub fn new(depth: Depth) -> Self {
+    pub fn new(depth: Depth, roots: &[String]) -> Self {
+        let of = |root: &String| {
+            (Some(Span::below(root)), RootTotals { root: root.clone(), ..RootTotals::default() })
+        };
         Self {
+            totals: roots.iter().map(of).chain([(None, RootTotals::default())]).collect(),
             depth,
             last: i64::MIN,
             files: 0,
@@ -192,6 +201,7 @@ impl Tally {
             let id: i64 = row.get(0)?;
             let size = integer(row, 1).and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
             let status = word(row, 2);
+            self.count_total(row, Status::of(status.unwrap_or_default()), size);
             let at = self.statuses.find(None, status);
             self.statuses.count(at, size);
             if self.depth == Depth::Tracks && status != Some(Status::Missing.as_str()) {
@@ -252,23 +262,22 @@ impl Tally {
         }
     }
 
-    /// Files and bytes by status.
+    /// Files and bytes by root and status.
     #[must_use]
-    pub fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
-        for group in &self.statuses.0 {
-            let status = Status::of(group.name.as_deref().unwrap_or_default());
-            match totals.by_status.iter_mut().find(|sum| sum.status == status) {
-                Some(sum) => {
-                    sum.files += group.files;
-                    sum.bytes = sum.bytes.saturating_add(group.bytes);
-                }
-                None => {
-                    totals.by_status.push(StatusTotal { status, files: group.files, bytes: group.bytes });
-                }
-            }
+    pub fn totals(self) -> Totals {
+        self.totals.into_iter().map(|(_, totals)| totals).collect()
+    }
+
+    fn count_total(&mut self, row: &Row<'_>, status: Status, size: u64) {
+        let path = row.get_ref(4).ok().and_then(|path| path.as_bytes().ok()).unwrap_or_default();
+        let is_above = |(span, _): &&mut (Option<Span>, RootTotals)| {
+            span.as_ref().is_none_or(|span| span.contains_bytes(path))
+        };
+        if let Some((_, totals)) = self.totals.iter_mut().find(is_above) {
+            let sum = &mut totals.by_status[status as usize];
+            sum.files += 1;
+            sum.bytes = sum.bytes.saturating_add(size);
         }
-        totals
     }
 }
 
@@ -314,24 +323,29 @@ mod tests {
                 "WITH RECURSIVE n(x) AS (SELECT -3 UNION ALL SELECT x + 1 FROM n WHERE x < 1996)
                  INSERT INTO files (id, path, filename, directory, extension, size_bytes, modified_at, scanned_at,
                     scan_status)
-                 SELECT x, x, x, '/', 'mkv', 10, '', '', iif(x % 2, 'ok', 'missing') FROM n;
+                 SELECT x, CASE WHEN x < 0 THEN '/a/' WHEN x = 0 THEN '/ab/' ELSE '/abc/' END || x, x, '/', 'mkv', 10, '',
+                    '', iif(x % 2, 'ok', 'missing') FROM n;
                  INSERT INTO tracks (file_id, track_index, track_type, codec, language)
                  SELECT id, 0, 'audio', 'codec' || id, printf('%.*c', 80 + id % 7, 'x') FROM files
                  UNION ALL SELECT id, 1, 'audio', 'codec' || (id + 1), 'eng' FROM files
                  UNION ALL SELECT id, 2, 'audio', 'aac', 'eng' FROM files",
             )
             .expect("rows");
-        let mut tally = Tally::new(Depth::Tracks);
+        let mut tally = Tally::new(Depth::Tracks, &["/a".to_owned(), "/ab".to_owned()]);
         let mut slices = 1;
         while !tally.advance(&connection, Duration::ZERO).expect("counted") {
             slices += 1;
         }
         assert_eq!(slices, 2001, "each slice a file, and the last none");
-        let by_status = tally.totals().by_status;
+        // Pending, ok, error, missing, foreign.
+        let files = |totals: &RootTotals| totals.by_status.map(|sum| sum.files);
+        let totals = tally.clone().totals();
+        assert_eq!(totals.iter().map(|totals| totals.root.as_str()).collect::<Vec<_>>(), ["/a", "/ab", ""]);
         assert_eq!(
-            by_status.iter().map(|one| (one.files, one.bytes)).collect::<Vec<_>>(),
-            [(1000, 10_000); 2]
+            totals.iter().map(files).collect::<Vec<_>>(),
+            [[0, 2, 0, 1, 0], [0, 0, 0, 1, 0], [0, 998, 0, 998, 0]]
         );
+        assert_eq!(totals[2].by_status[1].bytes, 9980);
         let overview = tally.overview();
         assert_eq!((overview.files, overview.bytes), (1000, 10_000));
         assert_eq!(overview.codecs.len(), MOST_GROUPS + 1);

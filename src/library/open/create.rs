@@ -29,6 +29,12 @@ impl Problem {
             Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
                 diagnose::fault(path, &Errno::NOSPC.into())
             }
+            Self::Sqlite(error)
+                if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+                    && diagnose::has_file_size_limit() =>
+            {
+                diagnose::fault(path, &Errno::FBIG.into())
+            }
             Self::Sqlite(_) => None,
         };
         OpenError::Create {

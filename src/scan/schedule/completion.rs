@@ -26,7 +26,7 @@ impl Schedule {
         let running = self.running.remove(id);
         let job_id = running.as_ref().and_then(|one| one.job()).unwrap_or_default();
         if !report.idle {
-            self.upkeep.request_count();
+            self.upkeep.scan_ended();
         }
         let whole = report.summary.root.is_some();
         // Also where nothing was read: the root may have been away when hashes were last computed.

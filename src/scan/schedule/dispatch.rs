@@ -11,7 +11,7 @@ impl Schedule {
     pub(in crate::scan) fn dispatch(&mut self, now: Instant, new_job_id: NewJobId<'_>) -> Vec<Action> {
         let mut actions = Vec::new();
         self.dispatch_jobs(now, new_job_id, &mut actions);
-        actions.extend(self.upkeep.dispatch(self.settings.job_retention, now));
+        actions.extend(self.upkeep.dispatch(&self.settings, now));
         actions
     }
 

@@ -149,7 +149,12 @@ fn accept(request: &Request, roots: &[Root]) -> Result<Queued, String> {
     }
     if root_of(roots, &job.path).is_none() {
         let roots: Vec<_> = roots.iter().map(|root| root.path.display().to_string()).collect();
-        return Err(format!("{} is under none of the daemon's roots ({})", job.path, roots.join(", ")));
+        return Err(format!(
+            "{path} is under none of the daemon's roots ({}). A running daemon scans only its roots: add {path} to scan.roots \
+             and reload it, or stop it to scan {path} once",
+            roots.join(", "),
+            path = job.path
+        ));
     }
     // One way to write it, as files are stored: no `//`, no `/./`, no slash at the end.
     let path: PathBuf = path.components().collect();

@@ -54,6 +54,9 @@ impl World {
         while let Some(scan) = world.scan() {
             world.end(&scan, completed());
         }
+        // The count of the start ends, and that after the scans begins.
+        world.take(Event::Counted { totals: Ok(Totals::default()), took: Duration::ZERO, expired: None });
+        world.dispatch_and_hash();
         world
     }
 

@@ -1,5 +1,6 @@
-//! Work in the background: files are counted by status, rows of scans older than `scan.job_retention_days` are deleted,
-//! and files without a hash are hashed. Counted and deleted is only after a scan, so that an idle disk stays idle.
+//! Work in the background: files are counted by root and status, rows of scans older than `scan.job_retention_days` are
+//! deleted, and files without a hash are hashed. Files are counted when the roots are known and after each scan, and rows
+//! are deleted after a scan, so that an idle disk stays idle.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +10,17 @@ use super::{Action, COUNT_PAUSES};
 use crate::base::times::{JOB_EXPIRY_INTERVAL, SCAN_DATABASE_RETRY_INTERVAL};
 use crate::library;
 use crate::library::files::statistics::Totals;
-use crate::scan::{Error, chain};
+use crate::scan::{Error, Settings, chain, discover};
 
 /// What is to be done in the background, and what came of it.
 #[derive(Debug)]
 pub(super) struct Upkeep {
     /// Of the last count.
     totals: Option<Totals>,
-    /// A scan has ended since the last count.
+    /// The roots were changed, or a scan has ended, since the last count.
     is_count_due: bool,
+    /// A scan has ended since rows were last deleted.
+    may_expire: bool,
     is_counting: bool,
     /// When the next count may begin.
     next_count: Instant,
@@ -32,6 +35,7 @@ impl Upkeep {
         Self {
             totals: None,
             is_count_due: false,
+            may_expire: false,
             is_counting: false,
             next_count: now,
             next_expiry: now,
@@ -44,7 +48,12 @@ impl Upkeep {
     }
 
     /// A scan has ended that wrote something.
-    pub(super) fn request_count(&mut self) {
+    pub(super) fn scan_ended(&mut self) {
+        (self.is_count_due, self.may_expire) = (true, true);
+    }
+
+    /// There are other roots.
+    pub(super) fn roots_changed(&mut self) {
         self.is_count_due = true;
     }
 
@@ -64,12 +73,14 @@ impl Upkeep {
     }
 
     /// Starts a count, if one is due.
-    pub(super) fn dispatch(&mut self, retention: Option<Duration>, now: Instant) -> Option<Action> {
+    pub(super) fn dispatch(&mut self, settings: &Settings, now: Instant) -> Option<Action> {
         if !self.is_count_due || self.is_counting || self.next_count > now {
             return None;
         }
         (self.is_count_due, self.is_counting) = (false, true);
-        Some(Action::Count { expire: retention.filter(|_| self.next_expiry <= now) })
+        let may_expire = self.may_expire && self.next_expiry <= now;
+        let roots = settings.roots.iter().map(|root| discover::stored(root)).collect();
+        Some(Action::Count { roots, expire: settings.job_retention.filter(|_| may_expire) })
     }
 
     /// A count has ended.
@@ -87,7 +98,7 @@ impl Upkeep {
         match expired {
             None => {}
             Some(Ok(count)) => {
-                self.next_expiry = now + JOB_EXPIRY_INTERVAL;
+                (self.may_expire, self.next_expiry) = (false, now + JOB_EXPIRY_INTERVAL);
                 if count > 0 {
                     info!(count, "deleted rows of scans that are older than scan.job_retention_days");
                 }

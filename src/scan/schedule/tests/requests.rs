@@ -34,7 +34,10 @@ fn requests_that_cannot_be_met_are_refused() {
     let requests = [queued("unknown", "/c"), queued("parent", "/a/../b"), malformed];
     let actions = world.take(Event::Requests(requests.into()));
     let expected = [
-        ("unknown", "/c is under none of the daemon's roots (/a, /b)"),
+        (
+            "unknown",
+            "/c is under none of the daemon's roots (/a, /b). A running daemon scans only its roots: add /c to scan.roots and reload it, or stop it to scan /c once",
+        ),
         ("parent", "/a/../b has a .. in it: name the path without it"),
         ("malformed", "its policy_json cannot be read: no number"),
     ];

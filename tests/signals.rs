@@ -1,0 +1,65 @@
+//! Signals that must not end the daemon, and the one of a terminal that closes.
+
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::harness::{Daemon, Sandbox, Terminal};
+
+#[test]
+fn stray_signals_are_ignored() {
+    let sandbox = Sandbox::new();
+    let mut daemon = sandbox.serve([""; 0]);
+    for signal in [Signal::USR1, Signal::USR2, Signal::XFSZ] {
+        daemon.signal(signal);
+        assert_eq!(daemon.get("/livez").status, 200, "{signal:?}");
+    }
+    assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.log());
+}
+
+/// `vpo ARGS` whose files may have so many blocks of 512 bytes.
+fn limited(sandbox: &Sandbox, blocks: u32, args: &[&str]) -> Command {
+    let vpo = sandbox.vpo(args);
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -f {blocks} && exec \"$@\""), "sh"]);
+    command.arg(vpo.get_program()).args(vpo.get_args());
+    command.env_clear().env("HOME", sandbox.path("")).current_dir(sandbox.path(""));
+    command
+}
+
+#[test]
+fn limit_on_the_size_of_files_is_an_error_that_names_the_limit() {
+    let sandbox = Sandbox::new();
+    let output = limited(&sandbox, 20, &["serve", "--port", "0"]).output().expect("vpo runs");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("error[database-create]") && stderr.contains("ulimit -f"), "{stderr}");
+    assert!(!sandbox.library().exists());
+
+    let film = sandbox.film("films/0.mkv");
+    for copy in 1..300 {
+        std::fs::hard_link(&film, sandbox.path(format!("films/{copy}.mkv"))).expect("a film");
+    }
+    let mut daemon = sandbox.serve([""; 0]);
+    daemon.stop();
+    let blocks = std::fs::metadata(sandbox.library()).expect("there").len() / 512;
+    let blocks = u32::try_from(blocks).expect("a small database") + 40;
+    let output = limited(&sandbox, blocks, &["scan", "films"]).output().expect("vpo runs");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code().is_some(), "ended by {:?}", output.status);
+    assert!(stderr.contains("ulimit -f"), "{stderr}");
+    assert_eq!(sandbox.serve([""; 0]).get("/health").status, 200);
+}
+
+#[test]
+fn sighup_stops_what_was_started_on_a_terminal() {
+    let sandbox = Sandbox::new();
+    let terminal = Terminal::new();
+    let mut command = sandbox.vpo(["serve", "--port", "0"]);
+    command.stdin(terminal.end());
+    let mut daemon = Daemon::spawn_with_stdin(command, &sandbox.library());
+    daemon.wait_healthy();
+    daemon.signal(Signal::HUP);
+    assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
+    assert!(daemon.log().contains("SIGHUP of the terminal: stopping"), "{}", daemon.log());
+}
