@@ -31,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("library", &["library"]),
     ("scan", &["scan", "library", "media"]),
     ("media", &["media"]),
+    ("query", &["query"]),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

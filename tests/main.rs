@@ -36,6 +36,7 @@ mod output;
 mod overwrites;
 mod pid1;
 mod probing;
+mod query;
 mod retention;
 mod scan;
 mod scan_command;
