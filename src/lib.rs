@@ -4,7 +4,7 @@
 //! # The design on one page
 //!
 //! ```text
-//! main → vpo::run → commands::{serve, healthcheck, config, scan, inspect, backup, restore}
+//! main → vpo::run → commands::{serve, healthcheck, config, scan, inspect, list, backup, restore}
 //!                      │
 //!       ┌──────────────┼───────────┬──────────┬───────┐
 //!       ▼              ▼           ▼          ▼       ▼
@@ -21,6 +21,7 @@
 //!   on videos.
 //! - [`library`] contains all SQL. [`media`] reads the tracks of a video. [`scan`] uses both to record the files
 //!   on disk. [`api`] provides the read-only HTTP routes.
+//! - [`query`] is the language of questions about files. It does not depend on anything else.
 //! - [`commands::serve`] is the composition root: nothing else names daemon, library and scan together.
 //!
 //! Dependencies go one way, which `tests/architecture.rs` verifies.
@@ -33,6 +34,7 @@ pub mod config;
 pub mod daemon;
 pub mod library;
 pub mod media;
+pub mod query;
 pub(crate) mod scan;
 pub mod telemetry;
 

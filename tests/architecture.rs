@@ -14,11 +14,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["config"]),
     ("config", &["config"]),
     ("telemetry", &["telemetry"]),
-    ("commands.rs", &["cli", "commands", "config", "telemetry", "library", "scan", "media"]),
-    ("commands/", &["cli", "commands", "config", "telemetry", "library", "scan", "media"]),
+    ("commands.rs", &["cli", "commands", "config", "telemetry", "library", "scan", "media", "query"]),
+    ("commands/", &["cli", "commands", "config", "telemetry", "library", "scan", "media", "query"]),
     (
         "commands/serve",
-        &["cli", "commands", "config", "telemetry", "daemon", "api", "library", "scan", "media"],
+        &["cli", "commands", "config", "telemetry", "daemon", "api", "library", "scan", "media", "query"],
     ),
     ("daemon.rs", &["daemon"]),
     ("daemon/http", &["daemon"]),
@@ -31,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("library", &["library"]),
     ("scan", &["scan", "library", "media"]),
     ("media", &["media"]),
+    ("query", &["query"]),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

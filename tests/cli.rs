@@ -39,7 +39,7 @@ fn version_names_program_version_and_schema() {
 
 #[test]
 fn help_is_a_success_for_vpo_and_each_command() {
-    for command in ["serve", "healthcheck", "config", "scan", "inspect", "backup", "restore"] {
+    for command in ["serve", "healthcheck", "config", "scan", "inspect", "list", "backup", "restore"] {
         assert!(succeeds(["--help"]).contains(command));
         for flag in ["--help", "-h"] {
             let help = succeeds([command, flag]);
@@ -51,7 +51,7 @@ fn help_is_a_success_for_vpo_and_each_command() {
 
 #[test]
 fn help_of_a_command_is_shown_and_the_command_is_not_run() {
-    for command in ["serve", "healthcheck", "config", "scan", "inspect", "backup", "restore"] {
+    for command in ["serve", "healthcheck", "config", "scan", "inspect", "list", "backup", "restore"] {
         let sandbox = Sandbox::new();
         // What `vpo scan help` would scan.
         sandbox.film("help/film.mkv");
@@ -77,7 +77,7 @@ fn configuration_file_has_a_short_flag() {
     sandbox.write("c.toml", "[server]\nport = 0\n[database]\npath = \"films.db\"\n");
     let output = sandbox.run(["config", "-c", "c.toml"]);
     assert!(text(&output.stdout).contains("port = 0 # "), "{}", text(&output.stderr));
-    for command in ["serve", "healthcheck", "config", "scan", "backup", "restore"] {
+    for command in ["serve", "healthcheck", "config", "scan", "list", "backup", "restore"] {
         assert!(succeeds([command, "--help"]).contains("-c, --config"), "{command}");
     }
 }

@@ -1,10 +1,11 @@
-//! What the targets have in common: probe, and hold the file to its budget. [`database`] is the target that is no parser.
+//! What the targets have in common: probe, and hold the file to its budget. [`database`] and [`check_query`] read no video.
 
 pub mod database;
 
 use std::io::Cursor;
 
 use vpo::media::{self, Error};
+use vpo::query::{self, Query};
 
 /// Probes `file` and panics on what no file may cause: a caught panic, or more reading than the budget allows.
 pub fn check(file: &[u8]) {
@@ -26,5 +27,19 @@ pub fn check_as(file: &[u8], at: usize, magic: &[u8]) {
     if let Some(place) = file.get_mut(at..at + magic.len()) {
         place.copy_from_slice(magic);
         check(&file);
+    }
+}
+
+/// Reads `text` both ways, and panics where a place lies outside of it or what is written reads otherwise.
+pub fn check_query(text: &str) {
+    let as_query = |text: &str| Query::parse(text, &|_, _| true).map(|query| query.expression);
+    for read in [&query::parse as &dyn Fn(&str) -> _, &as_query] {
+        match read(text) {
+            Ok(expression) => assert_eq!(read(&expression.to_string()), Ok(expression)),
+            Err(error) => {
+                let line = text.split('\n').nth(error.line - 1).expect("a line");
+                assert!(error.position <= text.chars().count() && error.column <= line.chars().count() + 1);
+            }
+        }
     }
 }

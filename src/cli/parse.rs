@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs};
 
 use super::{Command, Vpo};
-use crate::config::error::nearest;
+use crate::base::nearest::nearest;
 
 /// The parsed command line.
 #[derive(Clone, Debug, PartialEq)]

@@ -16,11 +16,12 @@ use serde::de::value::MapDeserializer;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Finding, MAX_PROBLEMS, Subject, nearest};
+use super::error::{Finding, MAX_PROBLEMS, Subject};
 use super::keys::{KEYS, Key, OLDER_SECTION, OneKey, SECTIONS};
 use super::layer::Layer;
 use super::origin::{MAX_NAME_LENGTH, Origin, abbreviated};
 use super::paths::{NoHome, Paths};
+use crate::base::nearest::nearest;
 
 /// Sections of other VPO programs.
 const FOREIGN_SECTIONS: &[&str] = &[

@@ -7,11 +7,12 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::environment::Environment;
-use super::error::{Finding, Subject, nearest};
+use super::error::{Finding, Subject};
 use super::file::FOREIGN_KEYS;
 use super::keys::{KEYS, Key, OLDER_SECTION, SECTIONS, section_prefix};
 use super::layer::Layer;
 use super::origin::Origin;
+use crate::base::nearest::nearest;
 
 /// Reads the layer of the `VPO_*` variables.
 pub(super) fn layer(environment: &Environment) -> Layer {
