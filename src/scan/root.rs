@@ -1,5 +1,6 @@
 //! Is a root really there, and is a file below it? The guards against a share that was late to mount.
 
+mod beneath;
 mod present;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, RawMode, Statx, StatxFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::beneath::Beneath;
 pub(crate) use self::present::{candidates, is_gone, is_nothing_at, present};
 use super::{discover, name};
 use crate::base::descriptors;
@@ -98,6 +100,12 @@ impl Offline {
     }
 }
 
+impl From<Errno> for Offline {
+    fn from(error: Errno) -> Self {
+        Self::Unreadable(std::io::Error::from(error).to_string())
+    }
+}
+
 /// Looks at a root. Blocks for as long as its file system does.
 ///
 /// # Errors
@@ -124,7 +132,7 @@ pub(crate) fn look(root: &Path) -> Result<Look, Offline> {
             if file_system::is_remote(&filesystem) { None } else { Some(identify(directory.as_fd())?) };
         Ok(Look { identity: Identity { filesystem, mount_point }, empty, directory })
     };
-    read().map_err(|error| Offline::Unreadable(std::io::Error::from(error).to_string()))
+    Ok(read()?)
 }
 
 fn identify(directory: BorrowedFd<'_>) -> Result<Directory, Errno> {

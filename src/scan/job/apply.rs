@@ -63,7 +63,8 @@ impl Apply<'_> {
         let stop = context.stop.child_token();
         let _guard = stop.clone().drop_guard();
         let (sizes, progress) = (Arc::clone(&self.sizes), Arc::clone(&context.progress));
-        let readings = read::start(Arc::clone(plan), sizes, stop, progress).map_err(Error::Threads)?;
+        let root = self.row.open_root()?;
+        let readings = read::start(root, Arc::clone(plan), sizes, stop, progress).map_err(Error::Threads)?;
         let mut batch = Vec::with_capacity(BATCH);
         let mut oldest = Instant::now();
         loop {
