@@ -44,4 +44,5 @@ mod shutdown;
 mod sqlite_build;
 mod systemd;
 mod totals;
+mod walk;
 mod watch;

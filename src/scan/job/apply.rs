@@ -133,7 +133,7 @@ impl Apply<'_> {
     /// Marks what is missing, after one more look at the root: it may have gone during the walk.
     pub(super) fn mark_missing(&mut self, mut missing: Vec<Vanished>) -> Result<(), Error> {
         missing.retain(|row| !self.moved.contains(&row.id));
-        if missing.is_empty() || self.result.summary.walk_errors > 0 {
+        if missing.is_empty() {
             return Ok(());
         }
         self.row.context.progress.enter(Phase::Missing);
