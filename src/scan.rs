@@ -9,6 +9,7 @@ mod compare;
 pub(crate) mod debounce;
 pub(crate) mod discover;
 mod engine;
+pub(crate) mod examples;
 pub(crate) mod hash;
 pub(crate) mod hash_pass;
 pub(crate) mod job;

@@ -47,4 +47,5 @@ mod signals;
 mod sqlite_build;
 mod systemd;
 mod totals;
+mod walk;
 mod watch;

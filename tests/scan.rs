@@ -432,24 +432,6 @@ fn another_container_over_the_same_files_needs_no_confirmation() {
 }
 
 #[test]
-fn directory_that_cannot_be_read_makes_nothing_missing() {
-    let sandbox = Sandbox::new();
-    let deep = format!("films/{}", ["d"; 300].join("/"));
-    sandbox.film("films/a.mkv");
-    sandbox.film("films/b.mkv");
-    sandbox.scan(&[]);
-    fs::create_dir_all(sandbox.path(&deep)).expect("directories deeper than a walk goes");
-    fs::remove_file(sandbox.path("films/a.mkv")).expect("gone");
-    sandbox.film("films/c.mkv");
-    let scan = sandbox.scan(&[]);
-    assert_eq!(
-        (scan["walk_errors"].as_u64(), scan["removed"].as_u64(), scan["added"].as_u64()),
-        (Some(1), Some(0), Some(1))
-    );
-    assert_eq!(sandbox.row("films/a.mkv").status, "ok");
-}
-
-#[test]
 fn hidden_partial_and_linked_files_are_passed_over() {
     let sandbox = Sandbox::new();
     sandbox.film("films/real.mkv");

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::discover::{self, Rules};
+use super::discover::{self, Met, Rules};
 use super::plan::{Baseline, Plan, Planner};
 use super::root;
 use crate::base::timestamp::Timestamp;
@@ -40,11 +40,13 @@ pub(crate) fn compare(scope: &Scope<'_>) -> Result<Plan, library::Error> {
         let spans = [Span::exactly(&stored), Span::below(&stored)].into();
         let mut rows = Rows { scope, spans, page: Vec::new().into_iter() }.peekable();
         let mut outcome = Ok(());
-        let walked = discover::walk(target, rules, &mut |found| {
+        let walked = discover::walk(target, rules, &mut |met| {
             tick(planner.found())?;
-            if let Some(found) = found {
-                outcome = planner.entry(&found, &mut rows);
-            }
+            outcome = match met {
+                Met::Video(found) => planner.entry(&found, &mut rows),
+                Met::Unread(path) => planner.unread(path, &mut rows),
+                Met::Nothing => Ok(()),
+            };
             if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         outcome?;

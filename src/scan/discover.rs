@@ -21,6 +21,7 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 
 use self::names::Names;
+use super::examples::{EXAMPLES_KEPT, Examples};
 use super::name;
 use crate::base::descriptors;
 use crate::base::timestamp::Timestamp;
@@ -28,9 +29,6 @@ use crate::base::timestamp::Timestamp;
 /// Directories within directories that are entered. Beyond lies a mistake, not a library, and every level
 /// holds a descriptor.
 pub(crate) const DEEPEST: usize = 256;
-
-/// Errors of a walk that are kept with their words; the others are only counted.
-const ERRORS_KEPT: usize = 10;
 
 /// A video found.
 #[derive(Debug)]
@@ -43,6 +41,16 @@ pub(crate) struct Found<'a> {
     pub size: u64,
     /// Its mtime.
     pub modified: Timestamp,
+}
+
+/// What a walk meets, in the order of stored paths.
+pub(crate) enum Met<'a> {
+    Video(Found<'a>),
+    /// A file or directory that cannot be read, by its stored path. A directory's ends with a slash: the walk cannot tell
+    /// what is below it.
+    Unread(&'a str),
+    /// Nothing new. Sent once in a while, so that a walk that finds nothing can be stopped.
+    Nothing,
 }
 
 /// What a walk looks for.
@@ -60,7 +68,7 @@ pub(crate) struct Rules<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Walked {
     /// What could not be read: one line each for the first few.
-    pub errors: Vec<String>,
+    pub errors: Examples,
     /// How many could not be read.
     pub error_count: u64,
     /// Where the first few of those are, in the kernel's bytes, if reading them could work another time.
@@ -82,12 +90,9 @@ pub(crate) struct Walked {
 impl Walked {
     pub(crate) fn error(&mut self, path: &str, raw: &[u8], error: Errno) {
         self.error_count += 1;
-        if self.errors.len() >= ERRORS_KEPT {
-            return;
-        }
-        self.errors.push(format!("{path}: {}", std::io::Error::from(error)));
+        self.errors.push(|| format!("{path}: {}", std::io::Error::from(error)));
         // What is too deep stays so.
-        if error != Errno::NAMETOOLONG {
+        if error != Errno::NAMETOOLONG && self.places.len() < EXAMPLES_KEPT {
             self.places.push(PathBuf::from(OsStr::from_bytes(raw)));
         }
     }
@@ -99,10 +104,9 @@ impl Walked {
 
     /// Adds what another walk met.
     pub(crate) fn add(&mut self, other: Self) {
-        self.errors.extend(other.errors);
-        self.errors.truncate(ERRORS_KEPT);
+        self.errors.add(other.errors);
         self.places.extend(other.places);
-        self.places.truncate(ERRORS_KEPT);
+        self.places.truncate(EXAMPLES_KEPT);
         self.error_count += other.error_count;
         self.mounts.extend(other.mounts);
         self.directories += other.directories;
@@ -115,12 +119,11 @@ impl Walked {
 /// Visits every video at or below `target`, which is the root or below it, in the order of their stored paths.
 ///
 /// A path that is not there has no videos, and neither has one that a walk of the root would not come to (hidden, behind
-/// a link, another root's); what that means, the caller must say. `visit` is also called with `None` once in a while, so
-/// that it can stop a walk that finds nothing.
+/// a link, another root's); what that means, the caller must say.
 pub(crate) fn walk(
     target: &Path,
     rules: Rules<'_>,
-    visit: &mut dyn FnMut(Option<Found<'_>>) -> ControlFlow<()>,
+    visit: &mut dyn FnMut(Met<'_>) -> ControlFlow<()>,
 ) -> Walked {
     let raw = rules.root.as_os_str().as_bytes();
     let raw = raw.strip_suffix(b"/").unwrap_or(raw).to_vec();
@@ -187,7 +190,7 @@ pub(crate) fn is_nothing(error: Errno) -> bool {
 
 struct Walk<'a, 'v> {
     rules: Rules<'a>,
-    visit: &'v mut dyn FnMut(Option<Found<'_>>) -> ControlFlow<()>,
+    visit: &'v mut dyn FnMut(Met<'_>) -> ControlFlow<()>,
     path: String,
     raw: Vec<u8>,
     seen: Walked,
@@ -202,7 +205,7 @@ impl Walk<'_, '_> {
         }
         let mut directory = match open_directory(CWD, self.rules.root, true) {
             Ok(root) => root,
-            Err(error) => return self.not_opened(error),
+            Err(error) => return self.not_opened(error, 0),
         };
         let mut names = below.iter().peekable();
         let mut depth = 0;
@@ -222,29 +225,33 @@ impl Walk<'_, '_> {
                 Err(Errno::NOTDIR | Errno::LOOP) if names.peek().is_none() => {
                     return self.file(directory.as_fd(), &name);
                 }
-                Err(error) => return self.not_opened(error),
+                Err(error) => return self.not_opened(error, depth),
             };
         }
         self.directory(directory.as_fd(), depth)
     }
 
-    fn not_opened(&mut self, error: Errno) -> ControlFlow<()> {
+    fn not_opened(&mut self, error: Errno, depth: usize) -> ControlFlow<()> {
         // Gone, or become something else, since its name was read.
-        if !is_nothing(error) {
-            self.seen.error(&self.path, &self.raw, error);
-        }
-        ControlFlow::Continue(())
+        let is_gone = is_nothing(error) && depth <= DEEPEST;
+        if is_gone { ControlFlow::Continue(()) } else { self.unread(error, "/") }
+    }
+
+    /// The file or (with a slash as `end`) directory at the present path cannot be read.
+    fn unread(&mut self, error: Errno, end: &str) -> ControlFlow<()> {
+        self.seen.error(&self.path, &self.raw, error);
+        self.path.push_str(end);
+        let flow = (self.visit)(Met::Unread(&self.path));
+        self.path.truncate(self.path.len() - end.len());
+        flow
     }
 
     fn directory(&mut self, directory: BorrowedFd<'_>, depth: usize) -> ControlFlow<()> {
-        (self.visit)(None)?;
+        (self.visit)(Met::Nothing)?;
         self.seen.directories += 1;
         let names = match Names::read(directory, self.rules.extensions) {
             Ok(names) => names,
-            Err(error) => {
-                self.seen.error(&self.path, &self.raw, error);
-                return ControlFlow::Continue(());
-            }
+            Err(error) => return self.unread(error, "/"),
         };
         self.seen.symlinks += names.symlinks;
         for clash in &names.clashes {
@@ -260,7 +267,7 @@ impl Walk<'_, '_> {
                 match self.enter(directory, name.raw, depth + 1, false) {
                     Ok(Some(next)) => self.directory(next.as_fd(), depth + 1),
                     Ok(None) => ControlFlow::Continue(()),
-                    Err(error) => self.not_opened(error),
+                    Err(error) => self.not_opened(error, depth + 1),
                 }
             } else {
                 self.file(directory, name.raw)
@@ -272,7 +279,7 @@ impl Walk<'_, '_> {
         ControlFlow::Continue(())
     }
 
-    /// Opens a directory below the root, if it is this root's and not too deep; where it `is_on_the_way`, not for reading.
+    /// Opens a directory below the root, if it is this root's; `NAMETOOLONG` where it is too deep. Where it `is_on_the_way`, not for reading.
     fn enter(
         &mut self,
         parent: BorrowedFd<'_>,
@@ -284,8 +291,7 @@ impl Walk<'_, '_> {
             return Ok(None);
         }
         if depth > DEEPEST {
-            self.seen.error(&self.path, &self.raw, Errno::NAMETOOLONG);
-            return Ok(None);
+            return Err(Errno::NAMETOOLONG);
         }
         let directory =
             if is_on_the_way { open_way(parent, name) } else { open_directory(parent, name, false) }?;
@@ -304,10 +310,7 @@ impl Walk<'_, '_> {
         let found = match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) => found,
             Err(Errno::NOENT) => return ControlFlow::Continue(()),
-            Err(error) => {
-                self.seen.error(&self.path, &self.raw, error);
-                return ControlFlow::Continue(());
-            }
+            Err(error) => return self.unread(error, ""),
         };
         match FileType::from_raw_mode(found.st_mode as RawMode) {
             FileType::RegularFile => {}
@@ -317,7 +320,7 @@ impl Walk<'_, '_> {
             }
             _ => return ControlFlow::Continue(()),
         }
-        (self.visit)(Some(Found {
+        (self.visit)(Met::Video(Found {
             path: &self.path,
             raw: &self.raw,
             size: u64::try_from(found.st_size).unwrap_or_default(),

@@ -9,6 +9,7 @@ use super::hash::ContentHash;
 use super::job::Context;
 use super::plan::SAME_TIME;
 use super::progress::Phase;
+use super::root::Beneath;
 use super::{Error, discover, read, root};
 use crate::base::times::SCAN_BATCH_AGE;
 use crate::base::timestamp::Timestamp;
@@ -55,7 +56,7 @@ pub(crate) fn run(context: &Context) -> Result<Hashed, Error> {
             let above = roots.iter().filter(|root| Path::new(&row.path).starts_with(root));
             let Some(root) = above.max_by_key(|root| root.as_os_str().len()) else { continue };
             let paths = root::present(root, &row.path).unwrap_or_default();
-            if let Some(hash) = paths.iter().find_map(|path| hash_of(path, row)) {
+            if let Some(hash) = paths.iter().find_map(|path| hash_of(root, path, row)) {
                 if batch.is_empty() {
                     oldest = Instant::now();
                 }
@@ -80,8 +81,8 @@ fn retry(context: &Context) -> Retry<'_> {
 }
 
 /// The hash of a row's file, if it still is the file that the row describes.
-fn hash_of(path: &Path, row: &Unhashed) -> Option<ContentHash> {
-    let file = File::from(read::open(path).ok()?);
+fn hash_of(root: &Path, path: &Path, row: &Unhashed) -> Option<ContentHash> {
+    let file = File::from(Beneath::new(root).ok()?.file(path).ok()?);
     let before = rustix::fs::fstat(&file).ok()?;
     let same_size = u64::try_from(before.st_size).ok() == Some(row.size);
     let distance = Timestamp::parse(&row.modified)?.distance(discover::modified(&before));

@@ -187,15 +187,18 @@ impl ScanResult {
         summary.walk_error_examples.clone_from(&walked.errors);
         summary.mounts.clone_from(&walked.mounts);
         self.signals = walked.places.iter().cloned().map(RecoverySignal::Place).collect();
-        if let Some(first) = walked.errors.first() {
+        if let Some(first) = walked.errors.iter().next() {
             warn!(
                 root = %root.display(),
                 errors = walked.error_count,
                 first,
-                "the walk met errors, so nothing is taken for missing"
+                "the walk met errors, so no file in those places is taken for missing"
             );
         }
         if let Some(first) = &walked.first_clash {
+            summary
+                .unreadable_examples
+                .push(|| format!("{first}: not recorded, because another name is stored like it; rename it"));
             warn!(
                 root = %root.display(),
                 names = walked.clashes,
@@ -239,10 +242,19 @@ impl ScanResult {
 
     fn count(&mut self, stored: Stored, plan: &Plan, readings: impl Iterator<Item = Reading>) {
         for reading in readings {
-            match reading.outcome {
-                read::Outcome::Unsettled => self.put_off_one(plan.path(&plan.changes[reading.index])),
-                read::Outcome::Gone | read::Outcome::Unreadable(_) => {}
-                read::Outcome::Read(_) | read::Outcome::Broken(_) => self.summary.scanned += 1,
+            let change = &plan.changes[reading.index];
+            let named = |reason: &str| format!("{}: {reason}", plan.stored_path(change).0);
+            match &reading.outcome {
+                read::Outcome::Unsettled => self.put_off_one(plan.path(change)),
+                read::Outcome::Gone => {}
+                read::Outcome::Unreadable(reason) => {
+                    self.summary.unreadable_examples.push(|| named(reason));
+                }
+                read::Outcome::Broken(reason) => {
+                    self.summary.scanned += 1;
+                    self.summary.error_examples.push(|| named(reason));
+                }
+                read::Outcome::Read(_) => self.summary.scanned += 1,
             }
         }
         self.summary.added += stored.added;
@@ -269,6 +281,7 @@ pub(crate) fn dry_run(context: &Context, task: &Task) -> Result<Preview, Error> 
         unchanged: plan.unchanged,
         gone: missing.len() as u64,
         walk_errors: plan.walked.error_count,
+        unreadable: plan.walked.clashes,
         refusal: guarded.err().map(|error| chain(&error)),
         ..Preview::default()
     };
@@ -298,6 +311,8 @@ pub(crate) struct Preview {
     pub gone: u64,
     /// What the walk could not read.
     pub walk_errors: u64,
+    /// Files whose names would not be recorded, because others are stored alike.
+    pub unreadable: u64,
     /// Why the scan would refuse to go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<String>,

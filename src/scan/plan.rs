@@ -202,9 +202,7 @@ impl Plan {
         if let Err(why) = baseline.check() {
             return Some(Refusal::Offline(why));
         }
-        // After a walk with errors nothing goes missing.
-        let is_mass = self.walked.error_count == 0 && is_mass_deletion(self.missing.len(), self.known);
-        is_mass.then_some(Refusal::MassDeletion)
+        is_mass_deletion(self.missing.len(), self.known).then_some(Refusal::MassDeletion)
     }
 }
 
@@ -254,6 +252,27 @@ impl<'a> Planner<'a> {
             self.no_entry(&row);
         }
         self.change(found, true);
+        Ok(())
+    }
+
+    /// Takes a place that the walk could not read, and the rows up to its end: those of the place itself are not missing,
+    /// because the walk does not know what is there.
+    pub(crate) fn unread<E>(
+        &mut self,
+        place: &str,
+        rows: &mut Peekable<impl Iterator<Item = Result<Known, E>>>,
+    ) -> Result<(), E> {
+        let is_within =
+            |row: &Known| row.path == place || place.ends_with('/') && row.path.starts_with(place);
+        let is_up_to =
+            |row: &Result<Known, E>| row.as_ref().map_or(true, |row| *row.path <= *place || is_within(row));
+        while let Some(row) = rows.next_if(is_up_to).transpose()? {
+            if is_within(&row) {
+                self.plan.known += u64::from(row.status != Status::Missing);
+            } else {
+                self.no_entry(&row);
+            }
+        }
         Ok(())
     }
 

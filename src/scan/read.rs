@@ -4,22 +4,21 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use rustix::fs::{FileType, Mode, OFlags, RawMode, Stat};
+use rustix::fs::{FileType, RawMode, Stat};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
 use super::hash::ContentHash;
 use super::plan::Plan;
 use super::progress::Progress;
+use super::root::Beneath;
 use super::{debounce, discover};
-use crate::base::descriptors;
 use crate::base::timestamp::Timestamp;
 use crate::media::{self, MediaInfo};
 
@@ -101,11 +100,12 @@ pub(crate) fn pool<T: Send + 'static>(
     started.map(|()| receiver)
 }
 
-/// Reads all that the plan says; a new file of one of `sizes` is hashed at once.
+/// Reads all that the plan of `root` says; a new file of one of `sizes` is hashed at once.
 ///
 /// # Errors
 /// As [`pool`].
 pub(crate) fn start(
+    root: Beneath,
     plan: Arc<Plan>,
     sizes: Arc<HashSet<u64>>,
     stop: CancellationToken,
@@ -116,24 +116,28 @@ pub(crate) fn start(
         let wanted = |size| change.is_new && sizes.contains(&size);
         let path = plan.path(change);
         let reading =
-            catch_unwind(AssertUnwindSafe(|| read(index, path, &wanted))).unwrap_or_else(|_| Reading {
-                index,
-                outcome: Outcome::Broken("reading it failed inside vpo; please report this file".to_owned()),
-                size: change.size,
-                modified: change.modified,
-                hash: None,
+            catch_unwind(AssertUnwindSafe(|| read(index, &root, path, &wanted))).unwrap_or_else(|_| {
+                Reading {
+                    index,
+                    outcome: Outcome::Broken(
+                        "reading it failed inside vpo; please report this file".to_owned(),
+                    ),
+                    size: change.size,
+                    modified: change.modified,
+                    hash: None,
+                }
             });
         progress.read();
         Some(reading)
     })
 }
 
-fn read(index: usize, path: &Path, hash_wanted: &dyn Fn(u64) -> bool) -> Reading {
+fn read(index: usize, root: &Beneath, path: &Path, hash_wanted: &dyn Fn(u64) -> bool) -> Reading {
     let mut reading =
         Reading { index, outcome: Outcome::Gone, size: 0, modified: Timestamp::from_unix(0, 0), hash: None };
-    reading.outcome = match read_open(path, hash_wanted, &mut reading) {
+    reading.outcome = match read_open(root, path, hash_wanted, &mut reading) {
         Ok(outcome) => outcome,
-        // LOOP: a symbolic link has taken its place.
+        // LOOP: a symbolic link has taken its place, or that of a directory above it.
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Outcome::Gone,
         Err(error) => Outcome::Unreadable(std::io::Error::from(error).to_string()),
     };
@@ -141,11 +145,12 @@ fn read(index: usize, path: &Path, hash_wanted: &dyn Fn(u64) -> bool) -> Reading
 }
 
 fn read_open(
+    root: &Beneath,
     path: &Path,
     hash_wanted: &dyn Fn(u64) -> bool,
     reading: &mut Reading,
 ) -> Result<Outcome, Errno> {
-    let file = File::from(open(path)?);
+    let file = File::from(root.file(path)?);
     let before = rustix::fs::fstat(&file)?;
     if FileType::from_raw_mode(before.st_mode as RawMode) != FileType::RegularFile {
         return Ok(Outcome::Gone);
@@ -165,12 +170,6 @@ fn read_open(
     }
     let after = rustix::fs::fstat(&file)?;
     Ok(if same(&before, &after) { outcome } else { Outcome::Unsettled })
-}
-
-/// Opens a file without following a link at its end, and without waiting for a FIFO's writer.
-pub(crate) fn open(path: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    descriptors::open(|| rustix::fs::open(path, flags, Mode::empty()))
 }
 
 pub(crate) fn same(before: &Stat, after: &Stat) -> bool {

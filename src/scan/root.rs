@@ -1,5 +1,6 @@
 //! Is a root really there, and is a file below it? The guards against a share that was late to mount.
 
+mod beneath;
 mod present;
 mod unreadable;
 
@@ -10,6 +11,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, RawMode, Statx, StatxFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::beneath::Beneath;
 pub(crate) use self::present::{candidates, is_gone, is_nothing_at, present};
 use super::{discover, name};
 use crate::base::descriptors;
@@ -94,6 +96,12 @@ impl Offline {
             Self::Changed { .. } => "filesystem_changed",
             Self::Unresponsive => "silent",
         }
+    }
+}
+
+impl From<Errno> for Offline {
+    fn from(error: Errno) -> Self {
+        Self::Unreadable(std::io::Error::from(error).to_string())
     }
 }
 

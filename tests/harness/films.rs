@@ -34,14 +34,20 @@ impl Sandbox {
         self.path("films")
     }
 
-    /// `vpo scan --json` of [`Self::root`] with `args`, which must succeed; the one scan of its answer.
+    /// `vpo scan --json` of [`Self::root`] with `args`, which must succeed; the one scan of its answer. The exit code is 1 if, and
+    /// only if, something could not be read.
     #[track_caller]
     pub(crate) fn scan(&self, args: &[&str]) -> Value {
         let output = self.try_scan(args);
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-        let value: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        value["scans"][0].clone()
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let value: Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{stderr}"));
+        let scan = value["scans"][0].clone();
+        let is_incomplete = scan["walk_errors"] != 0 || scan["unreadable"] != 0;
+        assert_eq!(output.status.code(), Some(i32::from(is_incomplete)), "{text}{stderr}");
+        assert_eq!(stderr.contains("error[scan-incomplete]"), is_incomplete, "{stderr}");
+        scan
     }
 
     /// As [`Self::scan`], with any result.

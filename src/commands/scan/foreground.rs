@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::report::{Bar, Ended, ended, plural};
+use super::report::{Bar, Ended, ended, incomplete, plural};
 use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, Signals, listen, output};
 use crate::base::text::Text;
 use crate::base::times::{FOREGROUND_CHECK_INTERVAL, FOREGROUND_PROGRESS_INTERVAL, FOREGROUND_STOP_TIMEOUT};
@@ -127,8 +127,8 @@ impl Outcome {
             output::print(&text)
         };
         let mut failed = false;
-        for reason in self.ends.iter().filter_map(|end| end.error.as_ref()) {
-            output::complain(reason);
+        for reason in self.ends.iter().filter_map(Ended::failure) {
+            output::complain(&reason);
             failed = true;
         }
         if failed { ExitCode::from(EXIT_FAILURE) } else { printed }
@@ -223,8 +223,13 @@ pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitC
             Err(error) => code = output::fail(&error, EXIT_FAILURE),
         }
     }
-    if previews.iter().any(|preview| preview.refusal.is_some()) {
-        code = ExitCode::from(EXIT_FAILURE);
+    for preview in &previews {
+        if preview.walk_errors + preview.unreadable > 0 {
+            output::complain(&incomplete(&preview.root, preview.walk_errors, preview.unreadable));
+            code = ExitCode::from(EXIT_FAILURE);
+        } else if preview.refusal.is_some() {
+            code = ExitCode::from(EXIT_FAILURE);
+        }
     }
     let printed = if args.json {
         output::print_json(&json!({"dry_run": true, "scans": previews}))

@@ -75,8 +75,8 @@ pub(super) fn scan(
     } else {
         output::print(&Ended::texts(&ends))
     };
-    for reason in ends.iter().filter_map(|end| end.error.as_ref()) {
-        output::complain(reason);
+    for reason in ends.iter().filter_map(Ended::failure) {
+        output::complain(&reason);
         code = ExitCode::from(EXIT_FAILURE);
     }
     if code == ExitCode::SUCCESS { printed } else { code }

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::base::text::{Escaped, Text};
+use crate::scan::examples::Examples;
 use crate::scan::progress::{Phase, Snapshot};
 use crate::scan::root::Identity;
 use crate::scan::{Summary, chain};
@@ -111,16 +112,28 @@ impl Ended {
         }
         let _ = write!(text, ")");
         text.end_line();
-        if self.summary.walk_errors > 0 {
-            text.push_line(format_args!(
-                "  {} during the walk, so no file was recorded as missing:",
-                plural(self.summary.walk_errors, "error")
-            ));
-            for example in &self.summary.walk_error_examples {
-                text.push_line(format_args!("    {example}"));
-            }
+        let summary = &self.summary;
+        let lists = [
+            (errors, "file", "that cannot be parsed", &summary.error_examples),
+            (summary.unreadable, "file", "that cannot be read", &summary.unreadable_examples),
+            (
+                summary.walk_errors,
+                "error",
+                "during the walk, so no file in these places was recorded as missing",
+                &summary.walk_error_examples,
+            ),
+        ];
+        for (count, noun, what, examples) in lists {
+            list(&mut text, count, noun, what, examples);
         }
         text
+    }
+
+    /// Why the command fails: the scan did not complete, or could not read everything.
+    pub(super) fn failure(&self) -> Option<String> {
+        let Summary { walk_errors, unreadable, .. } = self.summary;
+        let is_incomplete = self.summary.missed() > 0;
+        self.error.clone().or_else(|| is_incomplete.then(|| incomplete(&self.root, walk_errors, unreadable)))
     }
 
     /// The lines of several results.
@@ -162,6 +175,31 @@ pub(super) fn ended(root: &std::path::Path, job: &str, report: crate::scan::Repo
         error: report.error.as_ref().map(|error| chain(error)),
         summary: report.summary,
     }
+}
+
+/// Lists the first few of `count` files or places.
+fn list(text: &mut Text, count: u64, noun: &str, what: &str, examples: &Examples) {
+    if count == 0 {
+        return;
+    }
+    text.push_line(format_args!("  {} {what}:", plural(count, noun)));
+    let mut rest = count;
+    for example in examples.iter() {
+        text.push_line(format_args!("    {example}"));
+        rest = rest.saturating_sub(1);
+    }
+    if rest > 0 {
+        text.push_line(format_args!("    and {rest} more"));
+    }
+}
+
+/// The error of a scan, or of a dry run, that could not read everything.
+pub(super) fn incomplete(root: &str, walk_errors: u64, unreadable: u64) -> String {
+    format!(
+        "error[scan-incomplete]: the scan of {root} could not read everything: {} in the walk, {} that cannot be read",
+        plural(walk_errors, "error"),
+        plural(unreadable, "file"),
+    )
 }
 
 /// `1 video`, `2 videos`.

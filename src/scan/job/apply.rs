@@ -63,7 +63,8 @@ impl Apply<'_> {
         let stop = context.stop.child_token();
         let _guard = stop.clone().drop_guard();
         let (sizes, progress) = (Arc::clone(&self.sizes), Arc::clone(&context.progress));
-        let readings = read::start(Arc::clone(plan), sizes, stop, progress).map_err(Error::Threads)?;
+        let root = self.row.open_root()?;
+        let readings = read::start(root, Arc::clone(plan), sizes, stop, progress).map_err(Error::Threads)?;
         let mut batch = Vec::with_capacity(BATCH);
         let mut oldest = Instant::now();
         loop {
@@ -132,7 +133,7 @@ impl Apply<'_> {
     /// Marks what is missing, after one more look at the root: it may have gone during the walk.
     pub(super) fn mark_missing(&mut self, mut missing: Vec<Vanished>) -> Result<(), Error> {
         missing.retain(|row| !self.moved.contains(&row.id));
-        if missing.is_empty() || self.result.summary.walk_errors > 0 {
+        if missing.is_empty() {
             return Ok(());
         }
         self.row.context.progress.enter(Phase::Missing);

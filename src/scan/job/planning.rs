@@ -181,11 +181,12 @@ impl PlannedScan<'_> {
     ) -> Result<Receiver<(usize, ContentHash)>, Error> {
         let (count, plan, sizes) = (plan.changes.len(), Arc::clone(plan), Arc::clone(sizes));
         let progress = Arc::clone(&self.row.context.progress);
+        let root = self.row.open_root()?;
         let hash = move |index: usize| {
             progress.alive();
             let change = plan.changes.get(index)?;
             let is_wanted = change.is_new && sizes.contains(&change.size);
-            let file = is_wanted.then(|| read::open(plan.path(change)).ok()).flatten()?;
+            let file = is_wanted.then(|| root.file(plan.path(change)).ok()).flatten()?;
             ContentHash::from_file(&file.into(), change.size).ok().map(|hash| (index, hash))
         };
         read::pool(count, stop, hash).map_err(Error::Threads)

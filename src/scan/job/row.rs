@@ -11,7 +11,7 @@ use crate::base::times::{SCAN_BUSY_REPORT_AFTER, SCAN_END_BUSY_TIMEOUT, SCAN_HEA
 use crate::library::jobs::{self, End, history};
 use crate::library::{self, Retry, sqlite};
 use crate::scan::discover;
-use crate::scan::root::Offline;
+use crate::scan::root::{Beneath, Offline};
 
 /// The row of one job.
 pub(super) struct JobRow<'a> {
@@ -150,6 +150,11 @@ impl<'a> JobRow<'a> {
         let root = discover::stored(root);
         let walk = self.read(|tx| history::last_walk(tx, &root))?;
         Ok(walk.and_then(|walk| serde_json::from_str(&walk.summary).ok()).unwrap_or_default())
+    }
+
+    /// Opens the root, to open what is below it.
+    pub(super) fn open_root(&self) -> Result<Beneath, Error> {
+        Beneath::new(&self.task.root).map_err(|error| self.offline(error.into()))
     }
 
     pub(super) fn offline(&self, why: Offline) -> Error {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::scan::examples::Examples;
 use crate::scan::root::Identity;
 
 /// What a scan did, as `summary_json` records it. The first six keys are those of other VPO programs.
@@ -29,15 +30,21 @@ pub(crate) struct Summary {
     /// Files that could not be read at all, and names that are not recorded because another one is stored alike. What is
     /// known of them stays.
     pub unreadable: u64,
+    /// The first few of the files that could not be parsed, each with the reason.
+    #[serde(skip_serializing_if = "Examples::is_empty")]
+    pub error_examples: Examples,
+    /// The first few of the files that could not be read, each with the reason.
+    #[serde(skip_serializing_if = "Examples::is_empty")]
+    pub unreadable_examples: Examples,
     /// Files still being written, left for later.
     pub unsettled: u64,
     /// Symbolic links passed over.
     pub symlinks: u64,
-    /// What the walk could not read; with any of it, nothing goes missing.
+    /// What the walk could not read. No row at or below such a place goes missing.
     pub walk_errors: u64,
     /// The first few of those.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub walk_error_examples: Vec<String>,
+    #[serde(skip_serializing_if = "Examples::is_empty")]
+    pub walk_error_examples: Examples,
     /// Files that are gone with a mount below the root; they keep their status.
     pub unmounted: u64,
     /// Wall-clock time.
@@ -50,4 +57,11 @@ pub(crate) struct Summary {
     /// Mount points below it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<String>,
+}
+
+impl Summary {
+    /// How many files and places could not be read.
+    pub(crate) fn missed(&self) -> u64 {
+        self.walk_errors + self.unreadable
+    }
 }

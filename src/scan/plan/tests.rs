@@ -173,12 +173,31 @@ fn too_many_missing_files_are_refused() {
 }
 
 #[test]
-fn after_a_walk_with_errors_nothing_is_refused_because_nothing_goes_missing() {
+fn too_many_missing_files_are_refused_after_a_walk_with_errors_too() {
     let paths: Vec<_> = (0..20).map(|number| format!("/r/{number:04}")).collect();
     let known = || paths.iter().map(|path| row(path, Status::Ok)).collect();
     let disk = Disk { unreadable: &["/r/0000"], ..Disk::default() };
     let found = plan(&baseline(), &disk, known());
-    assert_eq!((found.missing.len(), found.walked.error_count, found.refusal), (19, 1, None));
+    assert_eq!((found.missing.len(), found.walked.error_count), (19, 1));
+    assert_eq!(found.refusal, Some(Refusal::MassDeletion));
+}
+
+#[test]
+fn place_that_the_walk_could_not_read_excuses_only_its_own_rows() {
+    let paths = ["/r/a", "/r/d", "/r/d!/a", "/r/d/a", "/r/d/b/c", "/r/d0", "/r/e", "/r/e/a", "/r/f"];
+    let baseline = baseline();
+    let known = paths.map(|path| Ok::<_, Infallible>(row(path, Status::Ok)));
+    let mut planner = Planner::new(&baseline, Vec::new(), None, &|_| Ok(true));
+    let mut rows = known.into_iter().peekable();
+    for place in ["/r/d/", "/r/e"] {
+        let Ok(()) = planner.unread(place, &mut rows);
+    }
+    let found = Found { path: "/r/f", raw: b"/r/f", size: 7, modified: time(THEN) };
+    let Ok(()) = planner.entry(&found, &mut rows);
+    let Ok(()) = planner.end(Walked::default(), rows);
+    let found = planner.finish();
+    let gone = ["/r/a", "/r/d", "/r/d!/a", "/r/d0", "/r/e/a"].map(|path| row(path, Status::Ok).id);
+    assert_eq!((missing(&found), found.known), (gone.to_vec(), paths.len() as u64));
 }
 
 #[test]

@@ -5,9 +5,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, RawMode};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use super::Beneath;
 use crate::scan::name;
 
 /// Whether there is no file of a stored path: `Ok(true)` only when the kernel says so plainly of all that it may
@@ -38,26 +39,11 @@ pub(crate) fn is_nothing_at(root: &Path, path: &Path) -> Result<bool, Errno> {
     Ok(!matches!(kind_below(root, path)?, Some(FileType::Directory | FileType::RegularFile)))
 }
 
-/// What is at a path below the root, if anything is. Part by part: what is not a directory has nothing below it.
+/// What is at a path below the root, if anything is. A root that is not there has nothing below it.
 fn kind_below(root: &Path, path: &Path) -> Result<Option<FileType>, Errno> {
-    let below = path.strip_prefix(root).map_err(|_| Errno::INVAL)?;
-    let (mut path, mut kind) = (root.to_owned(), Some(FileType::Directory));
-    for part in below {
-        if kind != Some(FileType::Directory) {
-            return Ok(None);
-        }
-        path.push(part);
-        kind = kind_of(&path)?;
-    }
-    Ok(kind)
-}
-
-/// What is at a path, if anything is; of its last part no link is followed.
-fn kind_of(path: &Path) -> Result<Option<FileType>, Errno> {
-    match rustix::fs::lstat(path) {
-        Ok(found) => Ok(Some(FileType::from_raw_mode(found.st_mode as RawMode))),
-        // INVAL: a NUL is in it. Of such a path as of one that is too long there never was a file.
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::INVAL) => Ok(None),
+    match Beneath::new(root) {
+        Ok(root) => root.kind(path),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -57,9 +57,9 @@ impl RootIssue {
     /// The issue that a completed scan leaves.
     pub(super) fn from_summary(summary: &Summary) -> Option<Self> {
         if summary.walk_errors > 0 {
-            let first = summary.walk_error_examples.first().map_or("", String::as_str);
+            let first = summary.walk_error_examples.iter().next().map_or("", String::as_str);
             return Some(Self::WalkErrors(format!(
-                "{} places could not be read, so nothing is taken for missing; the first: {first}",
+                "{} places could not be read, so no file in them is taken for missing; the first: {first}",
                 summary.walk_errors
             )));
         }
