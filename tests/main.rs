@@ -33,6 +33,7 @@ mod model;
 mod mounts;
 mod operations;
 mod output;
+mod overload;
 mod overwrites;
 mod pid1;
 mod probing;

@@ -38,6 +38,9 @@ pub(crate) use summary::Summary;
 /// Most rows changed in one transaction.
 const BATCH: usize = 500;
 
+/// Bytes of readings from which on they are stored: a quarter of what may wait for it.
+const BATCH_BYTES: usize = 2 << 20;
+
 /// Files to look at again that are remembered one by one; of more, the whole root is looked at.
 const UNSETTLED_KEPT: usize = 1000;
 
@@ -242,7 +245,10 @@ impl ScanResult {
             match reading.outcome {
                 read::Outcome::Unsettled => self.put_off_one(plan.path(&plan.changes[reading.index])),
                 read::Outcome::Gone | read::Outcome::Unreadable(_) => {}
-                read::Outcome::Read(_) | read::Outcome::Broken(_) => self.summary.scanned += 1,
+                read::Outcome::Read(_) | read::Outcome::Broken(_) => {
+                    self.summary.scanned += 1;
+                    self.summary.cut_titles += u64::from(reading.cut_titles);
+                }
             }
         }
         self.summary.added += stored.added;

@@ -29,6 +29,8 @@ pub(crate) struct Summary {
     /// Files that could not be read at all, and names that are not recorded because another one is stored alike. What is
     /// known of them stays.
     pub unreadable: u64,
+    /// Titles of tracks that were cut, because a file's exceed what is recorded of them.
+    pub cut_titles: u64,
     /// Files still being written, left for later.
     pub unsettled: u64,
     /// Symbolic links passed over.

@@ -34,8 +34,8 @@ fn file(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Track>
     while let Some(child) = children.next(reader)? {
         match child.id {
             ids::FILE_NAME => named = child.size() > Some(0),
-            ids::FILE_MEDIA_TYPE => media_type = child.text(reader)?,
-            ids::FILE_DESCRIPTION => title = child.text(reader)?,
+            ids::FILE_MEDIA_TYPE => media_type = child.word(reader)?,
+            ids::FILE_DESCRIPTION => title = child.title(reader)?,
             ids::FILE_DATA => {
                 data = child.end.filter(|end| *end > child.body).map(|end| (child.body, end));
                 // The window of the reader is near: most writers put the type before the data.
