@@ -1,10 +1,9 @@
 //! Numbers and texts in a slice of a file.
 
+use crate::base::text::CUT;
+
 /// Maximum length of a word in bytes: a codec, a language, a media type. The longest registered ones are a third of it.
 pub(crate) const MAX_WORD: usize = 255;
-
-/// Ends a title that was cut.
-pub(crate) const CUT: char = '…';
 
 /// The big-endian number at an offset of a slice; `None` past its end.
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

@@ -5,8 +5,9 @@
 
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
-use super::bytes::{self, CUT};
+use super::bytes;
 use super::error::Error;
+use crate::base::text::CUT;
 
 /// The first read: it holds the whole header of nearly every file.
 const FIRST_READ: usize = 16 * 1024;

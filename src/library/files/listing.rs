@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params_from_iter};
 use serde::Serialize;
 
 use crate::library::lenient::{integer, text};
+use crate::library::room::Room;
 
 /// Most rows of `files` that one page examines.
 const WINDOW: i64 = 50_000;
@@ -73,12 +74,16 @@ pub struct Details {
     pub file: File,
     /// Its tracks, in order.
     pub tracks: Vec<Track>,
+    /// Whether the tracks are only the first ones: all of them take more than 1 MiB.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
 }
 
 /// Some files, by id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Page {
-    /// At most as many as were asked for; where rows had to be examined one by one, perhaps fewer.
+    /// At most as many as were asked for; fewer where they take more than 256 KiB, and perhaps where rows had to be examined
+    /// one by one.
     pub files: Vec<File>,
     /// The `cursor` of the next page; `None` on the last one.
     pub next_cursor: Option<i64>,
@@ -136,12 +141,15 @@ pub fn page(conn: &Connection, filter: &Filter, after: i64, limit: u32) -> rusql
     // One more than wanted shows whether there are more.
     let (sql, values) = query(filter, after, limit.saturating_add(1));
     let mut statement = conn.prepare(&sql)?;
-    let mut files =
-        statement.query_map(params_from_iter(values), file)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    if files.len() > limit as usize {
-        files.truncate(limit as usize);
-        let next = files.last().map(|file| file.id);
-        return Ok(Page::new(files, next));
+    let mut rows = statement.query(params_from_iter(values))?;
+    let (mut files, mut room) = (Vec::new(), Room::page());
+    while let Some(row) = rows.next()? {
+        let next = file(row)?;
+        if files.len() >= limit as usize || !room.fits(&next) {
+            let last = files.last().map(|file: &File| file.id);
+            return Ok(Page::new(files, last));
+        }
+        files.push(next);
     }
     let end = window_end(filter, after);
     let last: Option<i64> = conn.query_one("SELECT max(id) FROM files", [], |row| row.get(0))?;
@@ -157,24 +165,36 @@ pub fn details(conn: &Connection, id: i64) -> rusqlite::Result<Option<Details>> 
         conn.query_row(&format!("SELECT {COLUMNS} FROM files WHERE id = ?1"), [id], file).optional()?;
     let Some(file) = found else { return Ok(None) };
     let mut statement = conn.prepare(TRACKS)?;
-    let tracks = statement.query_map([id], |row| {
-        Ok(Track {
-            id: row.get(0)?,
-            track_index: integer(row, 1).unwrap_or_default(),
-            track_type: text(row, 2).unwrap_or_default(),
-            codec: text(row, 3),
-            language: text(row, 4),
-            title: text(row, 5),
-            is_default: integer(row, 6).is_some_and(|flag| flag != 0),
-            is_forced: integer(row, 7).is_some_and(|flag| flag != 0),
-            channels: integer(row, 8),
-            channel_layout: text(row, 9),
-            width: integer(row, 10),
-            height: integer(row, 11),
-            frame_rate: text(row, 12),
-        })
-    })?;
-    Ok(Some(Details { file, tracks: tracks.collect::<rusqlite::Result<_>>()? }))
+    let mut rows = statement.query([id])?;
+    let mut details = Details { file, tracks: Vec::new(), truncated: false };
+    let mut room = Room::details();
+    while let Some(row) = rows.next()? {
+        let next = track(row)?;
+        if !room.fits(&next) {
+            details.truncated = true;
+            break;
+        }
+        details.tracks.push(next);
+    }
+    Ok(Some(details))
+}
+
+fn track(row: &Row<'_>) -> rusqlite::Result<Track> {
+    Ok(Track {
+        id: row.get(0)?,
+        track_index: integer(row, 1).unwrap_or_default(),
+        track_type: text(row, 2).unwrap_or_default(),
+        codec: text(row, 3),
+        language: text(row, 4),
+        title: text(row, 5),
+        is_default: integer(row, 6).is_some_and(|flag| flag != 0),
+        is_forced: integer(row, 7).is_some_and(|flag| flag != 0),
+        channels: integer(row, 8),
+        channel_layout: text(row, 9),
+        width: integer(row, 10),
+        height: integer(row, 11),
+        frame_rate: text(row, 12),
+    })
 }
 
 const TRACKS: &str =
