@@ -2,9 +2,10 @@
 //! [`crate::library`]. `docs/openapi.yaml` is the contract.
 //!
 //! [`query`] parses parameters, [`read_pool`] limits the number and time of database reads, [`overview`] caches the totals,
-//! [`mod@answer`] builds the answers.
+//! [`in_flight`] bounds the bytes of answers, [`mod@answer`] builds them.
 
 mod answer;
+mod in_flight;
 mod overview;
 mod query;
 mod read_pool;
@@ -21,7 +22,9 @@ use warp::{Filter, Rejection};
 use crate::library::Library;
 use crate::library::files::listing as files;
 use crate::library::jobs::listing as jobs;
+use crate::library::sqlite::Transaction;
 use answer::Refusal;
+use in_flight::Size;
 use overview::Overviews;
 use query::Parameters;
 use read_pool::ReadPool;
@@ -61,7 +64,8 @@ pub(crate) fn routes(
         |parameters: Parameters, pool: ReadPool| {
             answer(async move {
                 let (filter, after, limit) = query::files(parameters)?;
-                pool.read(move |tx| files::page(tx, &filter, after, limit)).await.and_then(answer::json)
+                let read = move |tx: &Transaction<'_>| files::page(tx, &filter, after, limit);
+                pool.answer(ReadPool::deadline(), Size::Page, read, |page| answer::json(&page)).await
             })
         },
     );
@@ -69,8 +73,10 @@ pub(crate) fn routes(
         |id: i64, parameters: Parameters, pool: ReadPool| {
             answer(async move {
                 query::none(&parameters)?;
-                let found = pool.read(move |tx| files::details(tx, id)).await?;
-                answer::json(found.ok_or_else(|| Refusal::not_found(&format!("there is no file {id}")))?)
+                let read = move |tx: &Transaction<'_>| files::details(tx, id);
+                let unknown = move || Refusal::not_found(&format!("there is no file {id}"));
+                let render = move |found: Option<_>| answer::json(&found.ok_or_else(unknown)?);
+                pool.answer(ReadPool::deadline(), Size::Whole, read, render).await
             })
         },
     );
@@ -79,10 +85,12 @@ pub(crate) fn routes(
             answer(async move {
                 let (filter, after, limit) = query::jobs(parameters)?;
                 let start = after.clone();
-                let page = pool.read(move |tx| jobs::page(tx, &filter, start.as_deref(), limit)).await?;
-                let unknown =
-                    || Refusal::not_found(&format!("cursor: there is no job {}", after.unwrap_or_default()));
-                answer::json(page.ok_or_else(unknown)?)
+                let read = move |tx: &Transaction<'_>| jobs::page(tx, &filter, start.as_deref(), limit);
+                let unknown = move || {
+                    Refusal::not_found(&format!("cursor: there is no job {}", after.unwrap_or_default()))
+                };
+                let render = move |page: Option<_>| answer::json(&page.ok_or_else(unknown)?);
+                pool.answer(ReadPool::deadline(), Size::Page, read, render).await
             })
         },
     );
@@ -92,8 +100,10 @@ pub(crate) fn routes(
                 query::none(&parameters)?;
                 let id = query::decode_path(&id)?;
                 let wanted = id.clone();
-                let found = pool.read(move |tx| jobs::details(tx, &wanted)).await?;
-                answer::json(found.ok_or_else(|| Refusal::not_found(&format!("there is no job {id}")))?)
+                let read = move |tx: &Transaction<'_>| jobs::details(tx, &wanted);
+                let unknown = move || Refusal::not_found(&format!("there is no job {id}"));
+                let render = move |found: Option<_>| answer::json(&found.ok_or_else(unknown)?);
+                pool.answer(ReadPool::deadline(), Size::Page, read, render).await
             })
         },
     );

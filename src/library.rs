@@ -23,6 +23,7 @@ mod log;
 pub(crate) mod open;
 mod overwrites;
 mod path;
+mod room;
 pub mod schema;
 mod session;
 pub(crate) mod sqlite;

@@ -5,6 +5,7 @@
 //! every file and every batch. [`job`] is one scan from beginning to end. In the daemon, [`schedule`] decides when what is
 //! scanned, and [`engine`] carries that out and publishes a [`state::ScanState`].
 
+mod budget;
 mod compare;
 pub(crate) mod debounce;
 pub(crate) mod discover;

@@ -6,7 +6,7 @@ use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use vpo::media::{self, Error, MediaInfo};
+use vpo::media::{self, Error, MediaInfo, Track};
 
 use crate::harness::mutants::{self, Random, mutant};
 use crate::harness::samples;
@@ -73,8 +73,16 @@ fn probe(mut source: Counting<'_>) -> Result<MediaInfo, Error> {
     assert_eq!(usage.bytes, source.bytes, "the prober counts as we do");
     assert!(source.largest <= 2 << 20, "a buffer of {} bytes", source.largest);
     if let Ok(info) = &info {
-        let text: usize = info.tracks.iter().filter_map(|track| track.title.as_ref()).map(String::len).sum();
-        assert!(text <= 8_000_000, "titles of {text} bytes");
+        let text = |track: &Track| {
+            [&track.title, &track.language, &track.codec]
+                .into_iter()
+                .flatten()
+                .map(String::len)
+                .sum::<usize>()
+        };
+        let titles: usize = info.tracks.iter().map(|track| track.title.as_ref().map_or(0, String::len)).sum();
+        let texts: usize = info.tracks.iter().map(text).sum();
+        assert!(titles <= 65_536 && texts <= 100_000, "titles of {titles} bytes, texts of {texts}");
     }
     info
 }

@@ -34,6 +34,7 @@ mod model;
 mod mounts;
 mod operations;
 mod output;
+mod overload;
 mod overwrites;
 mod pid1;
 mod probing;

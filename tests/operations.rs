@@ -256,3 +256,25 @@ fn every_file_states_the_version_of_the_package() {
     let mut releases = changes.split("\n## [").skip(1).filter_map(|rest| rest.split(']').next());
     assert_eq!((releases.next(), releases.next()), (Some("Unreleased"), Some(version)), "CHANGELOG.md");
 }
+
+/// The limits of the units leave room for what the daemon is allowed and what `tests/overload.rs` measures.
+#[test]
+fn the_units_limit_memory_tasks_and_descriptors() {
+    const CONNECTIONS: u64 = 1024;
+    const RESERVE: u64 = 128;
+    for unit in ["vpo.service", "vpo.container", "user/vpo.container"] {
+        let text = std::fs::read_to_string(repository().join("systemd").join(unit)).expect("a unit");
+        let value = |key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            line.unwrap_or_else(|| panic!("{unit} has no {key}=")).to_owned()
+        };
+        let number = |text: &str| text.trim_end_matches('M').parse::<u64>().expect("a number");
+        assert!((256..=1024).contains(&number(&value("MemoryMax"))), "{unit}");
+        assert!((256..=1024).contains(&number(&value("TasksMax"))), "{unit}");
+        assert!(number(&value("LimitNOFILE")) >= 2 * (CONNECTIONS + RESERVE), "{unit}");
+        if unit.ends_with(".container") {
+            let files = value("LimitNOFILE");
+            assert_eq!(value("Ulimit"), format!("nofile={files}:{files}"), "{unit}");
+        }
+    }
+}

@@ -1,9 +1,11 @@
 //! Answers as JSON; errors as `{"error": …}`.
 
+use hyper::body::Bytes;
 use serde::Serialize;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
+use super::in_flight::Share;
 use crate::base::reply;
 use crate::base::text::to_json;
 
@@ -35,9 +37,26 @@ impl Refusal {
     }
 }
 
-/// 200 with a value.
-pub(super) fn json(value: impl Serialize) -> Result<Response, Refusal> {
-    let body =
-        to_json(&value).map_err(|error| Refusal::unavailable(format!("cannot write the answer: {error}")))?;
-    Ok(reply::from_json(StatusCode::OK, body))
+/// A value as JSON. Takes time in proportion to it, so it runs on the thread that has read the value.
+pub(super) fn json(value: &impl Serialize) -> Result<Box<str>, Refusal> {
+    to_json(value)
+        .map(String::into_boxed_str)
+        .map_err(|error| Refusal::unavailable(format!("cannot write the answer: {error}")))
+}
+
+/// 200 with JSON. Its bytes are in use until the last of them is on its way to the client.
+pub(super) fn ok(json: Box<str>, share: Share) -> Response {
+    reply::from_json(StatusCode::OK, Bytes::from_owner(Counted { json, _share: share }))
+}
+
+/// Bytes of an answer that are counted until it is dropped.
+struct Counted {
+    json: Box<str>,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        self.json.as_bytes()
+    }
 }

@@ -14,6 +14,7 @@ use warp::reply::Response;
 
 use super::Root;
 use super::answer::{self, Refusal};
+use super::in_flight::Size;
 use super::query::{self, Parameters};
 use super::read_pool::{ReadPool, reason};
 use crate::base::error::plain;
@@ -90,7 +91,6 @@ impl Overviews {
         let deadline = ReadPool::deadline();
         let (generation, now) = self.pool.state(deadline).await?;
         self.count_if_due(generation, now);
-        let scans = self.pool.read_by(deadline, |tx| jobs::scans(tx, SCANS)).await?;
         let mut state = self.state.subscribe();
         let since = state.borrow().counting;
         if let Some(since) = since {
@@ -106,21 +106,25 @@ impl Overviews {
             return Err(Refusal::unavailable(reason));
         }
         let kept = kept.filter(|kept| kept.generation == generation);
-        let overview = kept.as_ref().map(|kept| &*kept.overview);
-        answer::json(Answer {
-            schema_version: SCHEMA_VERSION,
-            files: overview.map(|overview| overview.files),
-            bytes: overview.map(|overview| overview.bytes),
-            statuses: overview.map(|overview| &*overview.statuses),
-            containers: overview.map(|overview| &*overview.containers),
-            codecs: overview.map(|overview| &*overview.codecs),
-            languages: overview.map(|overview| &*overview.languages),
-            resolutions: overview.map(|overview| &*overview.resolutions),
-            roots: (self.roots)(),
-            scans: &scans,
-            age_seconds: kept.as_ref().map(|kept| kept.began.elapsed().as_secs_f64()),
-            current: kept.as_ref().is_some_and(|kept| kept.is_of(now)),
-        })
+        let roots = (self.roots)();
+        let render = move |scans: Vec<Job>| {
+            let overview = kept.as_ref().map(|kept| &*kept.overview);
+            answer::json(&Answer {
+                schema_version: SCHEMA_VERSION,
+                files: overview.map(|overview| overview.files),
+                bytes: overview.map(|overview| overview.bytes),
+                statuses: overview.map(|overview| &*overview.statuses),
+                containers: overview.map(|overview| &*overview.containers),
+                codecs: overview.map(|overview| &*overview.codecs),
+                languages: overview.map(|overview| &*overview.languages),
+                resolutions: overview.map(|overview| &*overview.resolutions),
+                roots,
+                scans: &scans,
+                age_seconds: kept.as_ref().map(|kept| kept.began.elapsed().as_secs_f64()),
+                current: kept.as_ref().is_some_and(|kept| kept.is_of(now)),
+            })
+        };
+        self.pool.answer(deadline, Size::Whole, |tx| jobs::scans(tx, SCANS), render).await
     }
 
     /// Starts a count, unless the last one is current or the pause has not ended.

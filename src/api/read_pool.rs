@@ -8,7 +8,10 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::Refusal;
+use warp::reply::Response;
+
+use super::answer::{self, Refusal};
+use super::in_flight::{InFlight, Size};
 use crate::base::error;
 use crate::base::times::{API_REQUEST_TIMEOUT, API_STALLED_AFTER};
 use crate::library::sqlite::{self, InterruptHandle, Transaction};
@@ -27,6 +30,7 @@ pub(super) struct ReadPool {
     library: Arc<Library>,
     permits: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    in_flight: InFlight,
     /// When a permit was last granted or returned.
     moved: Arc<Mutex<Instant>>,
 }
@@ -54,6 +58,7 @@ impl ReadPool {
             library,
             permits: Arc::new(Semaphore::new(READERS)),
             waiting: Arc::new(Semaphore::new(WAITING)),
+            in_flight: InFlight::new(),
             moved: Arc::new(Mutex::new(Instant::now())),
         }
     }
@@ -75,39 +80,39 @@ impl ReadPool {
         ))
     }
 
-    /// Runs `work` in one read transaction. It is interrupted at the deadline, or when the client has closed the connection.
-    pub(super) async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        self.read_by(Self::deadline(), work).await
-    }
-
-    /// As [`Self::read`], for a request that has waited for something else already.
-    pub(super) async fn read_by<T: Send + 'static>(
+    /// Answers with what `work` reads in one read transaction and `render` makes of it, both on one blocking thread. The read
+    /// is interrupted at the deadline, or when the client has closed the connection.
+    pub(super) async fn answer<T>(
         &self,
         deadline: Instant,
+        size: Size,
         mut work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Refusal> {
+        render: impl FnOnce(T) -> Result<Box<str>, Refusal> + Send + 'static,
+    ) -> Result<Response, Refusal> {
+        let mut share = self.in_flight.reserve(size, deadline).await?;
         let (sender, receiver) = oneshot::channel();
         let mut sender = Some(sender);
-        let mut reader = Reader { stop: CancellationToken::new(), handle: Some(receiver) };
-        let stop = reader.stop.clone();
+        let mut request = Reader { stop: CancellationToken::new(), handle: Some(receiver) };
+        let stop = request.stop.clone();
         let outcome = self.run(deadline, move |library| {
-            library.read(Retry { timeout: Some(API_REQUEST_TIMEOUT), ..Retry::new(&stop) }, |tx| {
-                if let Some(sender) = sender.take() {
-                    let _ = sender.send(tx.get_interrupt_handle());
-                }
-                if stop.is_cancelled() {
-                    // The request has ended, so the kind of error does not matter.
-                    return Err(sqlite::interrupted());
-                }
-                work(tx)
-            })
+            let read =
+                library.read(Retry { timeout: Some(API_REQUEST_TIMEOUT), ..Retry::new(&stop) }, |tx| {
+                    if let Some(sender) = sender.take() {
+                        let _ = sender.send(tx.get_interrupt_handle());
+                    }
+                    if stop.is_cancelled() {
+                        // The request has ended, so the kind of error does not matter.
+                        return Err(sqlite::interrupted());
+                    }
+                    work(tx)
+                });
+            let json = render(read.map_err(|error| refusal(&error))?)?;
+            share.fit(json.len());
+            Ok((json, share))
         });
         let outcome = outcome.await?;
-        reader.handle = None;
-        outcome.map_err(|error| refusal(&error))
+        request.handle = None;
+        outcome.map(|(json, share)| answer::ok(json, share))
     }
 
     /// Generation and fingerprint of the library, which change with its content. Reads the disk, so it needs a permit.

@@ -9,6 +9,9 @@ use std::fmt::{self, Display, Write};
 
 use serde::Serialize;
 
+/// Ends a text that was cut.
+pub(crate) const CUT: char = '…';
+
 /// Whether a character can steer a terminal or change the order or line in which text is shown: C0, DEL, C1, line and
 /// paragraph separators, bidirectional marks, embeddings, overrides and isolates, and the byte order mark.
 #[must_use]
@@ -99,6 +102,28 @@ impl Write for Text {
     }
 }
 
+/// Cuts a text that takes more than `most` bytes as JSON, and marks it with [`CUT`].
+pub(crate) fn cut(text: &mut String, most: usize) {
+    // No byte takes more than six as JSON.
+    if text.len() <= most / 6 {
+        return;
+    }
+    let mut length = 0;
+    let end = text.char_indices().find_map(|(at, c)| {
+        length += match c {
+            '"' | '\\' => 2,
+            c if is_unsafe(c) => 6,
+            c => c.len_utf8(),
+        };
+        (length > most).then_some(at)
+    });
+    if let Some(end) = end {
+        text.truncate(end);
+        text.push(CUT);
+        text.shrink_to_fit();
+    }
+}
+
 /// A value as JSON on one line, with unsafe characters as `\u001b`: it parses to the same value.
 ///
 /// # Errors
@@ -148,6 +173,22 @@ mod tests {
         text.end_line();
         assert_eq!(text.as_str(), format!("a\\nb\n{}{SAFE}\n", Escaped(UNSAFE)));
         assert_eq!(Text::from_lines("a\tb\r\n\nc").as_str(), "a\\tb\n\nc\n");
+    }
+
+    #[test]
+    fn a_text_is_cut_by_its_length_as_json() {
+        for (text, most, expected) in [
+            ("plain", 5, "plain"),
+            ("plain", 4, "plai\u{2026}"),
+            ("\u{1b}\u{1b}", 12, "\u{1b}\u{1b}"),
+            ("\u{1b}\u{1b}", 11, "\u{1b}\u{2026}"),
+            ("\"\u{e9}", 4, "\"\u{e9}"),
+            ("\"\u{e9}", 3, "\"\u{2026}"),
+        ] {
+            let mut text = text.to_owned();
+            cut(&mut text, most);
+            assert_eq!(text, expected);
+        }
     }
 
     #[test]

@@ -134,7 +134,9 @@ pub(crate) const HTTP_IDLE_TIMEOUT: Duration = s(75);
 pub(crate) const HTTP_RECEIVE_TIMEOUT: Duration = s(10);
 /// A response is given up when the client reads nothing of it for this long.
 pub(crate) const HTTP_STALL_TIMEOUT: Duration = s(10);
-/// The same while the daemon stops.
+/// A response is given up when it takes longer, however steadily the client reads: a page of 256 KiB at 4 KB/s.
+pub(crate) const HTTP_ANSWER_TIMEOUT: Duration = s(60);
+/// The timeout of a client that reads nothing, while the daemon stops.
 pub(crate) const HTTP_STOP_STALL_TIMEOUT: Duration = s(1);
 /// When the daemon stops, a half-sent request and a new connection still get the time that a lost packet takes.
 pub(crate) const HTTP_STOP_GRACE: Duration = ms(250);

@@ -23,6 +23,7 @@ pub(crate) mod listener;
 mod reply;
 pub(crate) mod routes;
 
+mod body;
 mod connection;
 mod framing;
 mod registry;

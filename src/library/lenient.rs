@@ -7,10 +7,19 @@ use rusqlite::{Row, ToSql};
 
 use crate::base::timestamp::Timestamp;
 
-/// Text, with U+FFFD for bytes that are not UTF-8; a number in decimal; `None` for NULL, a BLOB, and a missing column.
+/// Most bytes of a text as JSON. A path of 4,096 bytes never takes as many: 24 KiB if all are control characters.
+const MAX_TEXT: usize = 32 * 1024;
+
+/// Text, with U+FFFD for bytes that are not UTF-8, and cut after 32 KiB; a number in decimal; `None` for NULL, a BLOB, and a
+/// missing column.
 pub(super) fn text(row: &Row<'_>, column: usize) -> Option<String> {
     match row.get_ref(column).ok()? {
-        ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        ValueRef::Text(bytes) => {
+            // One byte more is enough to be cut.
+            let mut text = String::from_utf8_lossy(bytes.get(..=MAX_TEXT).unwrap_or(bytes)).into_owned();
+            crate::base::text::cut(&mut text, MAX_TEXT);
+            Some(text)
+        }
         ValueRef::Integer(number) => Some(number.to_string()),
         ValueRef::Real(number) => Some(number.to_string()),
         ValueRef::Null | ValueRef::Blob(_) => None,

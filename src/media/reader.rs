@@ -5,7 +5,9 @@
 
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
+use super::bytes;
 use super::error::Error;
+use crate::base::text::CUT;
 
 /// The first read: it holds the whole header of nearly every file.
 const FIRST_READ: usize = 16 * 1024;
@@ -20,6 +22,12 @@ const MAX_READS: u32 = 1_500;
 /// Elements (boxes, chunks) visited in one file.
 const MAX_VISITS: u32 = 200_000;
 
+/// Maximum length of one title in bytes.
+const MAX_TITLE: usize = 16 * 1024;
+/// Titles of one file, and so what it costs in the database: 64 KiB, of which the marks of 2,000 cut titles (1,000 tracks
+/// and 1,000 attachments) are part.
+const MAX_TITLES: usize = 64 * 1024 - 2_000 * CUT.len_utf8();
+
 /// A source of bytes with random access.
 pub trait Source: Read + Seek {}
 impl<T: Read + Seek + ?Sized> Source for T {}
@@ -31,6 +39,8 @@ pub struct Usage {
     pub bytes: u64,
     /// Calls of [`Read::read`].
     pub reads: u32,
+    /// Titles that were cut.
+    pub cut_titles: u32,
 }
 
 /// The bounded, buffered view of one file.
@@ -44,6 +54,8 @@ pub(crate) struct Reader<'a> {
     start: u64,
     usage: Usage,
     visits: u32,
+    /// Bytes left for titles.
+    titles: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -58,7 +70,16 @@ impl<'a> Reader<'a> {
             return Err(Error::Empty);
         }
         let usage = Usage::default();
-        Ok(Self { source, length, cursor: length, window: Vec::new(), start: 0, usage, visits: 0 })
+        Ok(Self {
+            source,
+            length,
+            cursor: length,
+            window: Vec::new(),
+            start: 0,
+            usage,
+            visits: 0,
+            titles: MAX_TITLES,
+        })
     }
 
     /// The file's size in bytes.
@@ -131,6 +152,23 @@ impl<'a> Reader<'a> {
         Ok(self.window.get(skip..end).unwrap_or(&[]))
     }
 
+    /// The title in `size` bytes at `offset`; `None` when empty. The titles of one file share [`MAX_TITLES`]: a longer one
+    /// is cut, and the mark alone remains of those beyond.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::at_most`].
+    pub(crate) fn title(&mut self, offset: u64, size: u64) -> Result<Option<String>, Error> {
+        let most = self.titles.min(MAX_TITLE);
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let read = self.at_most(offset, size.min(most.max(1)))?;
+        let (title, is_cut) = bytes::title(read, read.len() == size, most);
+        // The mark of a title for which nothing was left is counted already.
+        self.titles = self.titles.saturating_sub(title.as_ref().map_or(0, String::len));
+        self.usage.cut_titles += u32::from(is_cut);
+        Ok(title)
+    }
+
     /// Makes the window start at `offset` and hold `count` bytes, keeping those that it already
     /// has.
     fn move_to(&mut self, offset: u64, count: usize, left: usize) -> Result<(), Error> {
@@ -196,7 +234,7 @@ mod tests {
             let expected = byte_at(offset.try_into().unwrap());
             assert_eq!(reader.array::<1>(offset, "byte").unwrap(), [expected]);
         }
-        assert_eq!(reader.usage(), Usage { bytes: 16_384, reads: 1 });
+        assert_eq!(reader.usage(), Usage { bytes: 16_384, reads: 1, ..Usage::default() });
     }
 
     #[test]
@@ -206,7 +244,7 @@ mod tests {
         reader.array::<4>(0, "start").unwrap();
         let expected: Vec<u8> = (16_380..16_390).map(byte_at).collect();
         assert_eq!(reader.bytes(16_380, 10, "across").unwrap(), expected);
-        assert_eq!(reader.usage(), Usage { bytes: 16_384 + HOP as u64, reads: 2 });
+        assert_eq!(reader.usage(), Usage { bytes: 16_384 + HOP as u64, reads: 2, ..Usage::default() });
         assert_eq!(reader.array::<2>(70_000, "far").unwrap(), [112, 113]);
         assert_eq!(reader.usage().reads, 3);
     }
@@ -233,5 +271,22 @@ mod tests {
         let refused = (0..4_000).rev().find_map(|n| reader.at_most(n * 2_000, 1).err());
         assert!(matches!(refused, Some(Error::Excessive { .. })));
         assert!(reader.usage().reads <= MAX_READS);
+    }
+
+    #[test]
+    fn titles_of_one_file_share_a_budget() {
+        for byte in [b'x', 0xFF] {
+            let mut source = Cursor::new(vec![byte; 2_000]);
+            let mut reader = Reader::new(&mut source).unwrap();
+            let titles: Vec<_> = (0..2_000).map(|_| reader.title(0, 1_000).unwrap().unwrap()).collect();
+            let total: usize = titles.iter().map(String::len).sum();
+            assert!((60_000..=65_536).contains(&total), "{total}");
+            assert!(!titles[0].ends_with(CUT) && titles[1_999] == "\u{2026}");
+            assert!(reader.usage().cut_titles > 1_900);
+        }
+        let mut source = Cursor::new([vec![b'x'; 300], vec![0; 100_000]].concat());
+        let mut reader = Reader::new(&mut source).unwrap();
+        let padded = reader.title(0, 90_000).unwrap().unwrap();
+        assert_eq!((padded.len(), reader.usage().cut_titles), (300, 0), "up to the first NUL");
     }
 }

@@ -38,6 +38,9 @@ pub(crate) use summary::Summary;
 /// Most rows changed in one transaction.
 const BATCH: usize = 500;
 
+/// Bytes of readings from which on they are stored: a quarter of what may wait for it.
+const BATCH_BYTES: usize = 2 << 20;
+
 /// Files to look at again that are remembered one by one; of more, the whole root is looked at.
 const UNSETTLED_KEPT: usize = 1000;
 
@@ -244,6 +247,7 @@ impl ScanResult {
         for reading in readings {
             let change = &plan.changes[reading.index];
             let named = |reason: &str| format!("{}: {reason}", plan.stored_path(change).0);
+            self.summary.cut_titles += u64::from(reading.cut_titles);
             match &reading.outcome {
                 read::Outcome::Unsettled => self.put_off_one(plan.path(change)),
                 read::Outcome::Gone => {}

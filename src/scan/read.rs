@@ -14,15 +14,16 @@ use rustix::fs::{FileType, RawMode, Stat};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
+use super::budget::{Budget, Share};
 use super::hash::ContentHash;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::root::Beneath;
 use super::{debounce, discover};
 use crate::base::timestamp::Timestamp;
-use crate::media::{self, MediaInfo};
+use crate::media::{self, MediaInfo, Track};
 
-/// Readings that wait for the writer.
+/// Readings that wait for the writer. [`Budget`] bounds their bytes.
 const BACKLOG: usize = 256;
 
 /// What came of reading one file.
@@ -53,6 +54,33 @@ pub(crate) struct Reading {
     pub(crate) modified: Timestamp,
     /// Its hash, where its size makes it a candidate.
     pub(crate) hash: Option<ContentHash>,
+    /// Titles that were cut.
+    pub(crate) cut_titles: u32,
+    /// Its bytes in the budget of its round.
+    share: Option<Share>,
+}
+
+impl Reading {
+    fn new(index: usize, outcome: Outcome) -> Self {
+        let modified = Timestamp::from_unix(0, 0);
+        Self { index, outcome, size: 0, modified, hash: None, cut_titles: 0, share: None }
+    }
+
+    /// What it takes in memory, and about what its rows take in a transaction.
+    pub(crate) fn bytes(&self) -> usize {
+        self.share.as_ref().map_or(0, Share::bytes)
+    }
+
+    fn measured(&self, path: &Path) -> usize {
+        // Of a track's other texts none is longer than some words.
+        let track = |track: &Track| size_of::<Track>() + 64 + track.title.as_ref().map_or(0, String::len);
+        let outcome = match &self.outcome {
+            Outcome::Read(info) => info.tracks.iter().map(track).sum(),
+            Outcome::Broken(reason) | Outcome::Unreadable(reason) => reason.len(),
+            Outcome::Unsettled | Outcome::Gone => 0,
+        };
+        size_of::<Self>() + path.as_os_str().len() + outcome
+    }
 }
 
 /// How many threads read: twice the cores, at least 4.
@@ -111,30 +139,25 @@ pub(crate) fn start(
     stop: CancellationToken,
     progress: Arc<Progress>,
 ) -> std::io::Result<Receiver<Reading>> {
+    let budget = Arc::new(Budget::default());
     pool(plan.changes.len(), stop, move |index| {
         let change = plan.changes.get(index)?;
         let wanted = |size| change.is_new && sizes.contains(&size);
         let path = plan.path(change);
-        let reading =
-            catch_unwind(AssertUnwindSafe(|| read(index, &root, path, &wanted))).unwrap_or_else(|_| {
-                Reading {
-                    index,
-                    outcome: Outcome::Broken(
-                        "reading it failed inside vpo; please report this file".to_owned(),
-                    ),
-                    size: change.size,
-                    modified: change.modified,
-                    hash: None,
-                }
+        let mut reading = catch_unwind(AssertUnwindSafe(|| read(index, &root, path, &wanted)))
+            .unwrap_or_else(|_| {
+                let reason = "reading it failed inside vpo; please report this file".to_owned();
+                let failed = Reading::new(index, Outcome::Broken(reason));
+                Reading { size: change.size, modified: change.modified, ..failed }
             });
+        reading.share = Some(budget.take(reading.measured(path)));
         progress.read();
         Some(reading)
     })
 }
 
 fn read(index: usize, root: &Beneath, path: &Path, hash_wanted: &dyn Fn(u64) -> bool) -> Reading {
-    let mut reading =
-        Reading { index, outcome: Outcome::Gone, size: 0, modified: Timestamp::from_unix(0, 0), hash: None };
+    let mut reading = Reading::new(index, Outcome::Gone);
     reading.outcome = match read_open(root, path, hash_wanted, &mut reading) {
         Ok(outcome) => outcome,
         // LOOP: a symbolic link has taken its place, or that of a directory above it.
@@ -160,7 +183,9 @@ fn read_open(
     if !debounce::is_quiet(reading.modified, Timestamp::now()) {
         return Ok(Outcome::Unsettled);
     }
-    let outcome = match media::probe(&file) {
+    let (info, usage) = media::measure(&file);
+    reading.cut_titles = usage.cut_titles;
+    let outcome = match info {
         Ok(info) => Outcome::Read(info),
         Err(media::Error::Io(error)) => Outcome::Unreadable(error.to_string()),
         Err(error) => Outcome::Broken(error.to_string()),

@@ -83,6 +83,8 @@ pub(crate) struct Counts {
     pub files_read: u64,
     /// Files that could not be parsed or read.
     pub file_errors: u64,
+    /// Titles of tracks that were cut.
+    pub cut_titles: u64,
     /// Files hashed.
     pub files_hashed: u64,
     /// Scans that completed.

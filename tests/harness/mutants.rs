@@ -72,11 +72,16 @@ pub(crate) fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     files.push(("boxes within boxes", boxes));
     files.push(("endless boxes", [&[0, 0, 0, 1][..], b"moov", &[0x7F; 8]].concat().repeat(10_000)));
     files.push(("empty boxes", [0, 0, 0, 8, b'f', b'r', b'e', b'e'].repeat(100_000)));
+    let stream = [&b"strh\x30\0\0\0"[..], &[b'x'; 48]].concat();
+    files.push((
+        "many streams",
+        [b"RIFF\0\0\0\0AVI LIST\0\0\0\0hdrl".to_vec(), stream.repeat(60_000)].concat(),
+    ));
     files.push(("empty lists", [b"RIFF\0\0\0\0AVI ".to_vec(), b"LIST\0\0\0\0hdrl".repeat(50_000)].concat()));
     files
 }
 
-fn segments() -> [(&'static str, Vec<u8>); 6] {
+fn segments() -> [(&'static str, Vec<u8>); 7] {
     // Masters within masters, each as large as what it holds.
     let mut nested = Vec::new();
     for _ in 0..20_000 {
@@ -93,6 +98,9 @@ fn segments() -> [(&'static str, Vec<u8>); 6] {
     // Names as large as is believed, many times.
     let name = samples::element(0x536E, &vec![b'x'; 60_000]);
     let names = samples::element(0x1654_AE6B, &samples::track(1, 1, "V_VP8", &[name]).repeat(60));
+    let name = samples::element(0x536E, &[0xFF; 3_900]);
+    let bad_names = samples::element(0x1654_AE6B, &samples::track(1, 2, "A_AAC", &[name]).repeat(1_000));
+    let bad_names = [bad_names, samples::element(0x1F43_B675, &[])].concat();
     let attachments = samples::element(0x1941_A469, &samples::element(0x61A7, &[]).repeat(100_000));
     // Seeks to everywhere.
     let seek = samples::element(0x4DBB, &[0x53, 0xAB, 0x84, 0x16, 0x54, 0xAE, 0x6B, 0x53, 0xAC, 0x81, 0]);
@@ -102,6 +110,7 @@ fn segments() -> [(&'static str, Vec<u8>); 6] {
         ("many tracks", many),
         ("a name without end", huge),
         ("long names", names),
+        ("names that are not UTF-8", bad_names),
         ("many attachments", attachments),
         ("many seeks", seeks),
     ]

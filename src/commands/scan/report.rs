@@ -100,6 +100,7 @@ impl Ended {
             (self.summary.unreadable, "cannot be read"),
             (self.summary.unsettled, "still being written"),
             (self.summary.unmounted, "gone with their mount"),
+            (self.summary.cut_titles, "titles cut: too long"),
         ];
         for (count, what) in problems {
             if count > 0 {

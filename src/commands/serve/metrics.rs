@@ -134,6 +134,7 @@ fn scans(state: &ScanState, text: &mut Text) {
     for (name, help, count) in [
         ("vpo_scan_files_read_total", "Files read by scans.", counts.files_read),
         ("vpo_scan_file_errors_total", "Files that could not be parsed or read.", counts.file_errors),
+        ("vpo_scan_titles_cut_total", "Titles of tracks that were cut: too long.", counts.cut_titles),
         ("vpo_scan_files_hashed_total", "Files hashed.", counts.files_hashed),
     ] {
         text.family(name, Kind::Counter, help).sample(&[], count);

@@ -182,9 +182,9 @@ impl hyper::rt::Write for Io {
         written
     }
 
-    /// Called when hyper has written everything.
+    /// Called when hyper has written what it has taken.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.connection.stage() == Stage::Answering {
+        if self.connection.stage() == Stage::Answering && self.connection.unsent() == 0 {
             self.connection.enter(Stage::Idle);
         }
         Poll::Ready(Ok(()))

@@ -16,6 +16,8 @@ pub(super) struct StageTimeouts {
     pub(super) idle: Duration,
     pub(super) receiving: Duration,
     pub(super) stalled: Duration,
+    /// From the beginning of a response to its end.
+    pub(super) answering: Duration,
 }
 
 /// All open connections. Dropping it closes them.
@@ -92,11 +94,22 @@ impl Registry {
         }
     }
 
+    /// Bytes of all large responses that hyper has not taken yet.
+    pub(super) fn unsent(&self) -> usize {
+        self.slots.values().map(|slot| slot.connection.unsent()).sum()
+    }
+
     /// Closes the connections whose stage has lasted too long. Returns whether there were any.
     pub(super) fn expire(&mut self, timeouts: StageTimeouts) -> bool {
         let now = Instant::now();
         let expired = self.slots.iter().filter_map(|(id, slot)| {
             let (stage, since) = slot.connection.progress();
+            let is_sending = matches!(stage, Stage::Answering | Stage::Stalled);
+            if is_sending
+                && now.saturating_duration_since(slot.connection.answer_began()) > timeouts.answering
+            {
+                return Some((*id, CloseReason::Timeout));
+            }
             let (timeout, reason) = match stage {
                 Stage::Idle => (timeouts.idle, CloseReason::Idle),
                 Stage::Receiving => (timeouts.receiving, CloseReason::Timeout),
@@ -111,5 +124,39 @@ impl Registry {
             self.close(*id, *reason);
         }
         !expired.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::advance;
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::socket::Socket;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_slowly_is_closed_in_the_end() {
+        let timeouts = StageTimeouts {
+            idle: Duration::from_secs(75),
+            receiving: Duration::from_secs(10),
+            stalled: Duration::from_secs(10),
+            answering: Duration::from_secs(60),
+        };
+        let (socket, _client) = tokio::net::UnixStream::pair().expect("a pair");
+        let connection = Arc::new(Connection::new(Socket::Unix(socket), CancellationToken::new()));
+        let mut registry = Registry::new(Arc::default());
+        registry.spawn(Arc::clone(&connection), pending());
+        connection.enter(Stage::Handling);
+        connection.enter(Stage::Answering);
+        for _ in 0..7 {
+            assert!(!registry.expire(timeouts));
+            connection.enter(Stage::Stalled);
+            advance(Duration::from_secs(9)).await;
+            connection.enter(Stage::Answering);
+        }
+        assert!(registry.expire(timeouts), "63 s for one answer");
     }
 }

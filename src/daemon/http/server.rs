@@ -29,22 +29,38 @@ use super::socket::Socket;
 use super::state::Connection;
 use crate::base::descriptors;
 use crate::base::times::{
-    HTTP_ACCEPT_RETRY_INTERVAL, HTTP_EVICTION_AGE, HTTP_IDLE_TIMEOUT, HTTP_RECEIVE_TIMEOUT,
-    HTTP_SHORTAGE_PAUSE, HTTP_STALL_TIMEOUT, HTTP_STOP_GRACE, HTTP_STOP_STALL_TIMEOUT, HTTP_SWEEP_INTERVAL,
-    HTTP_WARNING_INTERVAL,
+    HTTP_ACCEPT_RETRY_INTERVAL, HTTP_ANSWER_TIMEOUT, HTTP_EVICTION_AGE, HTTP_IDLE_TIMEOUT,
+    HTTP_RECEIVE_TIMEOUT, HTTP_SHORTAGE_PAUSE, HTTP_STALL_TIMEOUT, HTTP_STOP_GRACE, HTTP_STOP_STALL_TIMEOUT,
+    HTTP_SWEEP_INTERVAL, HTTP_WARNING_INTERVAL,
 };
 
 /// Descriptors reserved for other purposes: database, log, roots, directories of a scan, notifications.
 const RESERVE: u64 = 128;
 /// Timeouts of the stages while the daemon runs.
-const RUNNING: StageTimeouts =
-    StageTimeouts { idle: HTTP_IDLE_TIMEOUT, receiving: HTTP_RECEIVE_TIMEOUT, stalled: HTTP_STALL_TIMEOUT };
+const RUNNING: StageTimeouts = StageTimeouts {
+    idle: HTTP_IDLE_TIMEOUT,
+    receiving: HTTP_RECEIVE_TIMEOUT,
+    stalled: HTTP_STALL_TIMEOUT,
+    answering: HTTP_ANSWER_TIMEOUT,
+};
+/// The same while the responses to clients that do not read them take more than [`UNSENT`].
+const CROWDED: StageTimeouts = StageTimeouts { stalled: HTTP_EVICTION_AGE, ..RUNNING };
 /// Timeouts of the stages after the stop and [`HTTP_STOP_GRACE`].
-const STOPPING: StageTimeouts =
-    StageTimeouts { idle: Duration::ZERO, receiving: Duration::ZERO, stalled: HTTP_STOP_STALL_TIMEOUT };
+const STOPPING: StageTimeouts = StageTimeouts {
+    idle: Duration::ZERO,
+    receiving: Duration::ZERO,
+    stalled: HTTP_STOP_STALL_TIMEOUT,
+    answering: HTTP_ANSWER_TIMEOUT,
+};
 /// Timeouts of the stages in a shortage of descriptors.
-const SHORTAGE: StageTimeouts =
-    StageTimeouts { idle: HTTP_EVICTION_AGE, receiving: HTTP_EVICTION_AGE, stalled: HTTP_EVICTION_AGE };
+const SHORTAGE: StageTimeouts = StageTimeouts {
+    idle: HTTP_EVICTION_AGE,
+    receiving: HTTP_EVICTION_AGE,
+    stalled: HTTP_EVICTION_AGE,
+    answering: HTTP_ANSWER_TIMEOUT,
+};
+/// Bytes of large responses that wait for their clients, from which on those that do not read are closed sooner.
+const UNSENT: usize = 4 * 1024 * 1024;
 /// Connections accepted from the backlog at the stop before other tasks run.
 const BURST: usize = 64;
 /// Limits of the HTTP server.
@@ -145,7 +161,8 @@ impl<R: Routes> Server<R> {
                 Some(()) = self.registry.ended() => self.paused_until = None,
                 () = descriptors::shortage() => self.yield_descriptors().await,
                 _ = sweep.tick(), if !self.registry.is_empty() => {
-                    self.registry.expire(RUNNING);
+                    let is_crowded = self.registry.unsent() > UNSENT;
+                    self.registry.expire(if is_crowded { CROWDED } else { RUNNING });
                 }
                 () = end_of(self.paused_until) => self.paused_until = None,
                 accepted = listener.accept(), if self.paused_until.is_none() => match accepted {

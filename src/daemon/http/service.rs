@@ -15,6 +15,7 @@ use warp::http::request::Parts;
 use warp::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use warp::reply::Response;
 
+use super::body::Pieces;
 use super::counters::{Counters, Route};
 use super::hosts::RequestHost;
 use super::socket::Socket;
@@ -117,8 +118,20 @@ fn is_from_another_site(headers: &HeaderMap) -> bool {
     any("sec-fetch-site", "cross-site") && !any("sec-fetch-mode", "navigate")
 }
 
+/// Names the type of the body of warp's responses.
+pub(super) trait HasBody {
+    type Body;
+}
+
+impl<B> HasBody for warp::http::Response<B> {
+    type Body = B;
+}
+
+/// What hyper sends.
+type Sent = warp::http::Response<Pieces<<Response as HasBody>::Body>>;
+
 impl<R: Routes> hyper::service::Service<Request<Incoming>> for Service<R> {
-    type Response = Response;
+    type Response = Sent;
     type Error = Infallible;
     type Future = Answer<R::Future>;
 
@@ -164,7 +177,7 @@ pin_project! {
 }
 
 impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
-    type Output = Result<Response, Infallible>;
+    type Output = Result<Sent, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -183,6 +196,6 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answer<F> {
         debug!(route = this.route.as_str(), status, "request");
         let took = this.connection.enter(Stage::Answering);
         this.counters.request(*this.route, status, took);
-        Poll::Ready(Ok(response))
+        Poll::Ready(Ok(response.map(|body| Pieces::new(body, this.connection))))
     }
 }

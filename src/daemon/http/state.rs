@@ -39,6 +39,10 @@ struct ConnectionState {
     stage: Stage,
     /// When the stage began.
     since: Instant,
+    /// When the present response began to be sent.
+    answer_began: Instant,
+    /// Bytes of a large response that hyper has not taken yet.
+    unsent: usize,
     /// Whether bytes of a further request have been read from the socket already.
     buffered: bool,
     close_after_response: bool,
@@ -47,9 +51,12 @@ struct ConnectionState {
 impl Connection {
     /// A new connection.
     pub(super) fn new(socket: Socket, stop: CancellationToken) -> Self {
+        let now = Instant::now();
         let state = ConnectionState {
             stage: Stage::Receiving,
-            since: Instant::now(),
+            since: now,
+            answer_began: now,
+            unsent: 0,
             buffered: false,
             close_after_response: false,
         };
@@ -60,6 +67,9 @@ impl Connection {
     pub(super) fn enter(&self, stage: Stage) -> Duration {
         let now = Instant::now();
         let mut progress = self.lock();
+        if (progress.stage, stage) == (Stage::Handling, Stage::Answering) {
+            progress.answer_began = now;
+        }
         progress.stage = stage;
         now.saturating_duration_since(std::mem::replace(&mut progress.since, now))
     }
@@ -73,6 +83,21 @@ impl Connection {
     pub(super) fn progress(&self) -> (Stage, Instant) {
         let state = self.lock();
         (state.stage, state.since)
+    }
+
+    /// When the present response began to be sent; the last one, if there is none.
+    pub(super) fn answer_began(&self) -> Instant {
+        self.lock().answer_began
+    }
+
+    /// Records how many bytes of a large response hyper has not taken yet.
+    pub(super) fn set_unsent(&self, bytes: usize) {
+        self.lock().unsent = bytes;
+    }
+
+    /// Bytes of a large response that hyper has not taken yet.
+    pub(super) fn unsent(&self) -> usize {
+        self.lock().unsent
     }
 
     /// Records whether bytes of a further request have been read from the socket.

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params_from_iter};
 use serde::Serialize;
 
 use crate::library::lenient::{integer, text};
+use crate::library::room::Room;
 
 /// Most rows of `files` that one page examines.
 const WINDOW: i64 = 50_000;
@@ -73,12 +74,16 @@ pub struct Details {
     pub file: File,
     /// Its tracks, in order.
     pub tracks: Vec<Track>,
+    /// Whether the tracks are only the first ones: all of them take more than 1 MiB.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
 }
 
 /// Some files, by id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Page {
-    /// At most as many as were asked for; where rows had to be examined one by one, perhaps fewer.
+    /// At most as many as were asked for; fewer where they take more than 256 KiB, and perhaps where rows had to be examined
+    /// one by one.
     pub files: Vec<File>,
     /// The `cursor` of the next page; `None` on the last one.
     pub next_cursor: Option<i64>,
@@ -136,12 +141,15 @@ pub fn page(conn: &Connection, filter: &Filter, after: i64, limit: u32) -> rusql
     // One more than wanted shows whether there are more.
     let (sql, values) = query(filter, after, limit.saturating_add(1));
     let mut statement = conn.prepare(&sql)?;
-    let mut files =
-        statement.query_map(params_from_iter(values), file)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    if files.len() > limit as usize {
-        files.truncate(limit as usize);
-        let next = files.last().map(|file| file.id);
-        return Ok(Page::new(files, next));
+    let mut rows = statement.query(params_from_iter(values))?;
+    let (mut files, mut room) = (Vec::new(), Room::page());
+    while let Some(row) = rows.next()? {
+        let next = file(row)?;
+        if files.len() >= limit as usize || !room.fits(&next) {
+            let last = files.last().map(|file: &File| file.id);
+            return Ok(Page::new(files, last));
+        }
+        files.push(next);
     }
     let end = window_end(filter, after);
     let last: Option<i64> = conn.query_one("SELECT max(id) FROM files", [], |row| row.get(0))?;
@@ -167,16 +175,22 @@ pub fn details(conn: &Connection, id: i64) -> rusqlite::Result<Option<Details>> 
 /// What SQLite reports.
 pub fn with_tracks(conn: &Connection, files: Vec<File>) -> rusqlite::Result<Vec<Details>> {
     let mut found: Vec<Details> =
-        files.into_iter().map(|file| Details { file, tracks: Vec::new() }).collect();
+        files.into_iter().map(|file| Details { file, tracks: Vec::new(), truncated: false }).collect();
     let Some((first, last)) = found.first().zip(found.last()) else { return Ok(found) };
     let mut statement = conn.prepare(TRACKS)?;
     let mut rows = statement.query([first.file.id, last.file.id])?;
     let mut files = found.iter_mut().peekable();
+    let mut room = Room::details();
     while let Some(row) = rows.next()? {
         let file_id: i64 = row.get(13)?;
-        while files.next_if(|details| details.file.id < file_id).is_some() {}
-        if let Some(details) = files.peek_mut().filter(|details| details.file.id == file_id) {
-            details.tracks.push(track(row)?);
+        while files.next_if(|details| details.file.id < file_id).is_some() {
+            room = Room::details();
+        }
+        let Some(details) = files.peek_mut().filter(|details| details.file.id == file_id) else { continue };
+        let next = track(row)?;
+        details.truncated |= !room.fits(&next);
+        if !details.truncated {
+            details.tracks.push(next);
         }
     }
     Ok(found)

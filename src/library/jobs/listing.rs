@@ -5,7 +5,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::base::text::{CUT, cut};
 use crate::library::lenient::{exact_text, integer, text, word};
+use crate::library::room::Room;
 
 /// A row of `jobs`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,7 +20,7 @@ pub struct Job {
     pub file_path: String,
     pub priority: i64,
     pub policy_name: Option<String>,
-    /// `policy_json`, read.
+    /// `policy_json`, read; shortened when longer than 16 KiB, as the others.
     pub policy: Value,
     pub progress_percent: f64,
     /// `progress_json`, read.
@@ -36,7 +38,7 @@ pub struct Job {
 /// Some jobs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Page {
-    /// At most as many as were asked for; where a type was asked for, perhaps fewer.
+    /// At most as many as were asked for; fewer where they take more than 256 KiB; where a type was asked for, perhaps fewer.
     pub jobs: Vec<Job>,
     /// The `cursor` of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
@@ -85,18 +87,19 @@ pub fn page(
     let mut statement = conn.prepare(&query(filter))?;
     let mut rows = statement.query(params![start, filter.status])?;
     let mut page = Page { jobs: Vec::new(), next_cursor: None, next: None };
-    let (mut examined, mut last) = (0, None);
+    let (mut examined, mut last, mut room) = (0, None, Room::page());
     while let Some(row) = rows.next()? {
-        if page.jobs.len() >= limit as usize || examined >= WINDOW {
+        let is_wanted = filter.job_type.is_none() || filter.job_type.as_deref() == word(row, 1);
+        let next = is_wanted.then(|| job(row));
+        let is_full = page.jobs.len() >= limit as usize || examined >= WINDOW;
+        if is_full || next.as_ref().is_some_and(|next| !room.fits(next)) {
             page.next.clone_from(&last);
             page.next_cursor = last;
             break;
         }
         examined += 1;
         last = exact_text(row, 0);
-        if filter.job_type.is_none() || filter.job_type.as_deref() == word(row, 1) {
-            page.jobs.push(job(row));
-        }
+        page.jobs.extend(next);
     }
     Ok(Some(page))
 }
@@ -124,11 +127,40 @@ pub fn details(conn: &Connection, id: &str) -> rusqlite::Result<Option<Job>> {
     conn.query_row(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"), [id], |row| Ok(job(row))).optional()
 }
 
+/// A JSON column longer than this is shortened.
+const JSON_BYTES: usize = 16 * 1024;
+
+/// One longer than this is shown as null: reading it takes several times its length in memory.
+const JSON_READ_BYTES: usize = 1024 * 1024;
+
+/// What a JSON column holds, shortened; null where it is not JSON.
+fn value(text: &str) -> Value {
+    let read = Some(text).filter(|text| text.len() <= JSON_READ_BYTES);
+    let value: Value = read.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    if text.len() <= JSON_BYTES {
+        return value;
+    }
+    Some(shortened(value)).filter(|value| value.to_string().len() <= JSON_BYTES).unwrap_or_default()
+}
+
+/// Lists of at most 8 values and texts of at most 512 bytes, with a mark where there are more.
+fn shortened(value: Value) -> Value {
+    match value {
+        Value::String(mut text) => {
+            cut(&mut text, 512);
+            text.into()
+        }
+        Value::Array(values) => {
+            let more = (values.len() > 8).then(|| CUT.to_string().into());
+            values.into_iter().take(8).map(shortened).chain(more).collect()
+        }
+        Value::Object(values) => values.into_iter().map(|(key, value)| (key, shortened(value))).collect(),
+        other => other,
+    }
+}
+
 fn job(row: &Row<'_>) -> Job {
-    let json = |column: usize| -> Value {
-        let text = exact_text(row, column);
-        text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
-    };
+    let json = |column: usize| word(row, column).map(value).unwrap_or_default();
     Job {
         id: text(row, 0).unwrap_or_default(),
         job_type: text(row, 1).unwrap_or_default(),
@@ -154,6 +186,28 @@ fn job(row: &Row<'_>) -> Job {
 mod tests {
     use super::*;
     use crate::library::schema::plan;
+
+    #[test]
+    fn long_json_is_shortened() {
+        let long = "x".repeat(4_000);
+        let summary = serde_json::json!({"added": 3, "mounts": vec![&long; 5], "walk_errors": 7});
+        let shown = value(&summary.to_string());
+        assert_eq!((&shown["added"], &shown["walk_errors"]), (&3.into(), &7.into()));
+        let mounts = shown["mounts"].as_array().unwrap();
+        assert!(mounts.iter().all(|mount| *mount == format!("{}{CUT}", &long[..512])));
+        assert_eq!(mounts.len(), 5);
+        let numbers: Vec<u32> = (0..20_000).collect();
+        let shown = value(&serde_json::to_string(&numbers).unwrap());
+        assert_eq!(shown.to_string(), "[0,1,2,3,4,5,6,7,\"\u{2026}\"]");
+        for short in ["{\"a\":[1,2,3,4,5,6,7,8,9,10]}", "null"] {
+            assert_eq!(value(short).to_string(), short);
+        }
+        let keys: serde_json::Map<_, _> = (0..9_000).map(|n| (n.to_string(), Value::Null)).collect();
+        let too_long = serde_json::to_string(&"x".repeat(JSON_READ_BYTES)).unwrap();
+        for shown in [value("{"), value(&Value::from(keys).to_string()), value(&too_long)] {
+            assert_eq!(shown, Value::Null);
+        }
+    }
 
     #[test]
     fn pages_follow_the_rowids() {

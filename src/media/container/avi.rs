@@ -8,7 +8,6 @@
 mod tests;
 
 use super::format::ContainerFormat;
-use crate::media::bytes::{MAX_TEXT, text};
 use crate::media::codec::fourcc::four_cc_at;
 use crate::media::codec::riff::{self, WaveFormat};
 use crate::media::codec::video::VideoConfig;
@@ -22,6 +21,8 @@ use crate::media::reader::Reader;
 const CHUNK: u64 = 8;
 /// A larger chunk in the header is taken to be damage or media data, and ends the header.
 const MAX_CHUNK: u32 = 1_000_000;
+/// Maximum of streams in one file, as in ffprobe.
+const MAX_STREAMS: usize = 1000;
 /// Limits of the search for first frames in `movi`: chunks, reads, and bytes read at once.
 const MAX_SEARCH_CHUNKS: u32 = 64;
 const MAX_SEARCH_READS: u32 = 6;
@@ -135,8 +136,7 @@ impl Header {
                 b"strf" => self.format(reader, body, size)?,
                 b"strn" | b"inam" => {
                     if let Some(stream) = self.streams.last_mut() {
-                        let size = usize::try_from(size).unwrap_or(usize::MAX).min(MAX_TEXT);
-                        stream.title = text(reader.at_most(body, size)?);
+                        stream.title = reader.title(body, u64::from(size))?;
                     }
                 }
                 b"idx1" | b"indx" | b"strd" | b"vprp" | b"dmlh" | b"JUNK" => {}
@@ -161,6 +161,9 @@ impl Header {
     fn stream(&mut self, reader: &mut Reader<'_>, body: u64, size: u32) -> Result<(), Error> {
         if size < 48 {
             return Ok(());
+        }
+        if self.streams.len() >= MAX_STREAMS {
+            return Err(Error::Excessive { limit: "1,000 streams" });
         }
         let header = reader.array::<48>(body, "headers")?;
         let [k0, k1, k2, k3, h0, h1, h2, h3, ..] = header;

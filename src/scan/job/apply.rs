@@ -11,7 +11,7 @@ use tracing::info;
 use super::moves::Moves;
 use super::planning::PlannedScan;
 use super::row::JobRow;
-use super::{BATCH, ScanResult};
+use super::{BATCH, BATCH_BYTES, ScanResult};
 use crate::base::retry::Failure;
 use crate::base::times::{SCAN_BATCH_AGE, SCAN_POLL_INTERVAL, SCAN_SETTLE_WAIT};
 use crate::library::files;
@@ -67,12 +67,14 @@ impl Apply<'_> {
         let readings = read::start(root, Arc::clone(plan), sizes, stop, progress).map_err(Error::Threads)?;
         let mut batch = Vec::with_capacity(BATCH);
         let mut oldest = Instant::now();
+        let mut bytes = 0;
         loop {
             match readings.recv_timeout(SCAN_POLL_INTERVAL) {
                 Ok(reading) => {
                     if batch.is_empty() {
-                        oldest = Instant::now();
+                        (oldest, bytes) = (Instant::now(), 0);
                     }
+                    bytes += reading.bytes();
                     batch.push(reading);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -82,7 +84,8 @@ impl Apply<'_> {
                 }
             }
             self.row.check()?;
-            if batch.len() >= BATCH || (!batch.is_empty() && oldest.elapsed() > SCAN_BATCH_AGE) {
+            let is_full = batch.len() >= BATCH || bytes >= BATCH_BYTES;
+            if is_full || (!batch.is_empty() && oldest.elapsed() > SCAN_BATCH_AGE) {
                 self.store(plan, &mut batch)?;
             }
             self.row.tick()?;

@@ -36,6 +36,8 @@ pub(crate) struct Summary {
     /// The first few of the files that could not be read, each with the reason.
     #[serde(skip_serializing_if = "Examples::is_empty")]
     pub unreadable_examples: Examples,
+    /// Titles of tracks that were cut, because a file's exceed what is recorded of them.
+    pub cut_titles: u64,
     /// Files still being written, left for later.
     pub unsettled: u64,
     /// Symbolic links passed over.

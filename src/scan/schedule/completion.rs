@@ -53,6 +53,7 @@ impl Schedule {
     /// Counts and logs how a scan ended, and records what keeps the scanner as a whole from its work.
     fn report_end(&mut self, path: &Path, job_id: &str, report: &Report) {
         self.counts.files_read += report.summary.scanned;
+        self.counts.cut_titles += report.summary.cut_titles;
         self.counts.file_errors += report.summary.errors + report.summary.unreadable;
         match &report.error {
             None => {

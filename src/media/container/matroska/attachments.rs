@@ -35,8 +35,8 @@ fn file(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Track>
         match child.id {
             // Both may be empty, but not absent: as in ffprobe, an attachment without them is ignored.
             ids::FILE_NAME => is_named = true,
-            ids::FILE_MEDIA_TYPE => media_type = Some(child.text(reader)?.unwrap_or_default()),
-            ids::FILE_DESCRIPTION => title = child.text(reader)?,
+            ids::FILE_MEDIA_TYPE => media_type = Some(child.word(reader)?.unwrap_or_default()),
+            ids::FILE_DESCRIPTION => title = child.title(reader)?,
             ids::FILE_DATA => {
                 data = child.end.filter(|end| *end > child.body).map(|end| (child.body, end));
                 // The window of the reader is near: most writers put the type before the data.

@@ -1,7 +1,7 @@
 //! EBML elements (RFC 8794): identifiers, sizes and plain values, read by position.
 
 use super::ids;
-use crate::media::bytes::{MAX_TEXT, text};
+use crate::media::bytes::{MAX_WORD, text};
 use crate::media::error::Error;
 use crate::media::reader::Reader;
 
@@ -89,9 +89,14 @@ impl Element {
         })
     }
 
-    /// A string, without its padding; `None` when empty.
-    pub(super) fn text(&self, reader: &mut Reader<'_>) -> Result<Option<String>, Error> {
-        Ok(text(self.head(reader, MAX_TEXT)?))
+    /// A word, without its padding: `None` when empty, and cut when too long for any that is known.
+    pub(super) fn word(&self, reader: &mut Reader<'_>) -> Result<Option<String>, Error> {
+        Ok(text(self.head(reader, MAX_WORD)?))
+    }
+
+    /// A title; see [`Reader::title`].
+    pub(super) fn title(&self, reader: &mut Reader<'_>) -> Result<Option<String>, Error> {
+        reader.title(self.body, self.size().unwrap_or(0))
     }
 
     /// Up to `most` bytes of its content.

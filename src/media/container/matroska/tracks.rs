@@ -133,11 +133,11 @@ fn entry(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Track
         match child.id {
             ids::TRACK_NUMBER => entry.number = child.unsigned(reader)?.unwrap_or(0),
             ids::TRACK_TYPE => kind = child.unsigned(reader)?.and_then(TrackKind::from_number),
-            ids::CODEC_ID => entry.codec_id = child.text(reader)?.unwrap_or_default(),
+            ids::CODEC_ID => entry.codec_id = child.word(reader)?.unwrap_or_default(),
             ids::CODEC_PRIVATE => private = Some(child),
-            ids::LANGUAGE => entry.language = child.text(reader)?,
-            ids::LANGUAGE_BCP47 => entry.language_bcp47 = child.text(reader)?,
-            ids::NAME => entry.name = child.text(reader)?,
+            ids::LANGUAGE => entry.language = child.word(reader)?,
+            ids::LANGUAGE_BCP47 => entry.language_bcp47 = child.word(reader)?,
+            ids::NAME => entry.name = child.title(reader)?,
             ids::FLAG_DEFAULT => entry.is_default = child.flag(reader)?.unwrap_or(true),
             ids::FLAG_FORCED => entry.is_forced = child.flag(reader)?.unwrap_or(false),
             ids::DEFAULT_DURATION => {
