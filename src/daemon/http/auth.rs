@@ -74,7 +74,6 @@ pub(super) enum Access {
 }
 
 /// The rules for access.
-#[derive(Clone)]
 pub(crate) struct Policy {
     /// The token that clients must send, if any.
     pub token: Option<Token>,
@@ -96,14 +95,14 @@ impl Policy {
 
 /// Decides how much a request may see. Does not reject.
 pub(super) fn access(
-    policy: Policy,
+    policy: Arc<Policy>,
 ) -> impl Filter<Extract = (Access,), Error = Rejection> + Clone + Send + Sync + 'static {
     decided(policy).map(|decision: Decision| decision.0)
 }
 
 /// Rejects a request that may not see everything.
 pub(super) fn required(
-    policy: Policy,
+    policy: Arc<Policy>,
 ) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
     let wants_token = policy.token.is_some();
     decided(policy)
@@ -120,14 +119,15 @@ pub(super) fn required(
 type Decision = (Access, RequestHost);
 
 fn decided(
-    policy: Policy,
+    policy: Arc<Policy>,
 ) -> impl Filter<Extract = (Decision,), Error = Rejection> + Clone + Send + Sync + 'static {
     warp::header::optional::<Credentials>("authorization")
         // A header that is not ASCII counts as absent: public routes stay accessible.
         .or_else(|_| std::future::ready(Ok::<_, Rejection>((None,))))
-        // Set by the service.
-        .and(warp::ext::get::<RequestHost>())
-        .map(move |credentials: Option<Credentials>, host: RequestHost| {
+        // The service has checked it.
+        .and(warp::header::optional::<RequestHost>("host"))
+        .map(move |credentials: Option<Credentials>, host: Option<RequestHost>| {
+            let host = host.unwrap_or(RequestHost::Exempt);
             (policy.access(credentials.as_ref(), &host), host)
         })
 }
