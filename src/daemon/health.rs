@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tracing::{debug, info, warn};
 
@@ -217,12 +217,6 @@ impl Health {
         self.0.identity
     }
 
-    /// Time since the start.
-    #[must_use]
-    pub fn uptime(&self) -> Duration {
-        self.0.started.elapsed()
-    }
-
     /// Runs `check` on a thread of its own from now on. A check that never returns blocks that one thread, and neither a
     /// probe nor the exit. Must be called within a tokio runtime.
     ///
@@ -277,14 +271,15 @@ impl Health {
     /// The answer to a probe. Runs the checks whose last result is older than 250 ms, and waits for them for 80 ms at most.
     pub async fn report(&self) -> Report {
         let runners = self.runners();
+        let mut now = Instant::now();
         // All are started first, so that several slow checks take no longer than one.
-        for runner in runners.iter() {
-            runner.request();
+        let late = runners.iter().filter(|runner| !runner.request(now)).count();
+        if late > 0 {
+            for runner in runners.iter() {
+                runner.refresh().await;
+            }
+            now = Instant::now();
         }
-        for runner in runners.iter() {
-            runner.refresh().await;
-        }
-        let now = Instant::now();
         Report {
             phase: self.phase(),
             identity: self.0.identity,

@@ -170,13 +170,24 @@ impl Runner {
         state.running
     }
 
-    /// Requests a run unless the last result is fresh. Does not wait.
-    pub(super) fn request(&self) {
+    /// Stores the last result if it is fresh, else requests a run. Returns whether it is fresh. Does not wait.
+    pub(super) fn request(&self, now: Instant) -> bool {
         let mut state = self.lock();
-        let now = Instant::now();
-        if !state.is_fresh(now) {
+        let is_fresh = self.store_fresh(&mut state, now);
+        if !is_fresh {
             self.request_at(&mut state, now);
         }
+        is_fresh
+    }
+
+    /// Stores the last result if it is fresh. Returns whether it is. Once stopped, the last stored result stays.
+    fn store_fresh(&self, state: &mut State, now: Instant) -> bool {
+        if !state.stopped && state.is_fresh(now) {
+            let valid = state.valid(now);
+            self.store(state, valid, now);
+            return true;
+        }
+        state.stopped
     }
 
     /// Since when a run is requested: from now on, or from before.
@@ -194,13 +205,8 @@ impl Runner {
             let requested = {
                 let mut state = self.lock();
                 let now = Instant::now();
-                if state.stopped {
-                    // The last stored result stays.
+                if self.store_fresh(&mut state, now) {
                     return;
-                }
-                if state.is_fresh(now) {
-                    let valid = state.valid(now);
-                    return self.store(&mut state, valid, now);
                 }
                 let requested = self.request_at(&mut state, now);
                 if now >= requested + HEALTH_PROBE_TIMEOUT {

@@ -109,7 +109,6 @@ pub(super) enum Access {
 }
 
 /// The rules for access.
-#[derive(Clone)]
 pub(crate) struct Policy {
     /// The token that clients must send, if any.
     pub token: Option<Token>,
@@ -118,14 +117,9 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    fn access(
-        &self,
-        credentials: Option<&Credentials>,
-        host: &RequestHost,
-        connection: &Connection,
-    ) -> Access {
+    fn access(&self, credentials: Option<(&Credentials, &Connection)>, host: &RequestHost) -> Access {
         let has_token =
-            |token: &Token| credentials.is_some_and(|credentials| token.admits(credentials, connection));
+            |token: &Token| credentials.is_some_and(|(credentials, connection)| token.admits(credentials, connection));
         match &self.token {
             Some(token) if has_token(token) => Access::Full,
             _ if !self.hosts.allow(host) => Access::StatusOnly,
@@ -137,14 +131,14 @@ impl Policy {
 
 /// Decides how much a request may see. Does not reject.
 pub(super) fn access(
-    policy: Policy,
+    policy: Arc<Policy>,
 ) -> impl Filter<Extract = (Access,), Error = Rejection> + Clone + Send + Sync + 'static {
     decided(policy).map(|decision: Decision| decision.0)
 }
 
 /// Rejects a request that may not see everything.
 pub(super) fn required(
-    policy: Policy,
+    policy: Arc<Policy>,
 ) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
     let wants_token = policy.token.is_some();
     decided(policy)
@@ -161,17 +155,24 @@ pub(super) fn required(
 type Decision = (Access, RequestHost);
 
 fn decided(
-    policy: Policy,
+    policy: Arc<Policy>,
 ) -> impl Filter<Extract = (Decision,), Error = Rejection> + Clone + Send + Sync + 'static {
     warp::header::optional::<Credentials>("authorization")
         // A header that is not ASCII counts as absent: public routes stay accessible.
         .or_else(|_| std::future::ready(Ok::<_, Rejection>((None,))))
-        // Set by the service.
-        .and(warp::ext::get::<RequestHost>())
-        .and(warp::ext::get::<Arc<Connection>>())
-        .map(move |credentials: Option<Credentials>, host: RequestHost, connection: Arc<Connection>| {
-            (policy.access(credentials.as_ref(), &host, &connection), host)
-        })
+        // The service has checked it.
+        .and(warp::header::optional::<RequestHost>("host"))
+        // Set by the service for a request with credentials.
+        .and(warp::ext::optional::<Arc<Connection>>())
+        .map(
+            move |credentials: Option<Credentials>,
+                  host: Option<RequestHost>,
+                  connection: Option<Arc<Connection>>| {
+                let host = host.unwrap_or(RequestHost::Exempt);
+                let credentials = credentials.as_ref().zip(connection.as_deref());
+                (policy.access(credentials, &host), host)
+            },
+        )
 }
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ impl hyper::rt::Read for Io {
         }
         let mut space = [0; READ];
         let room = READ.min(buf.remaining());
-        let connection = Arc::clone(&this.connection);
+        let connection = &this.connection;
         let count = match connection.socket.poll_read(cx, &mut space[..room]) {
             Poll::Ready(count) => count?,
             Poll::Pending if connection.stop.is_cancelled() => {

@@ -7,11 +7,12 @@
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use warp::http::header::HOST;
 use warp::http::request::Parts;
-use warp::http::{HeaderMap, Version};
+use warp::http::{HeaderMap, HeaderValue, Version};
 
 /// Domains that cannot be registered: RFC 6761 and 8375, ICANN's `internal`, router defaults, and Podman's networks.
 const RESERVED: [&str; 7] = ["localhost", "local", "internal", "home.arpa", "lan", "test", "dns.podman"];
@@ -65,27 +66,41 @@ pub(super) enum RequestHost {
     Name(String),
 }
 
-impl RequestHost {
-    /// The host of a request over TCP.
-    ///
-    /// # Errors
-    ///
-    /// If the request does not have exactly one well-formed `Host` (RFC 9112, section 3.2).
-    pub(super) fn from_head(head: &Parts) -> Result<Self, &'static str> {
-        let header = match only_host(&head.headers)? {
-            Some(value) => Some(Self::parse(value).ok_or("the Host header is not valid")?),
-            None if head.version < Version::HTTP_11 => None,
-            None => return Err("the Host header is missing"),
-        };
-        // The target's authority overrides the header (RFC 9112, section 3.2.2).
-        match head.uri.authority() {
-            Some(authority) => {
-                Self::parse(authority.as_str()).ok_or("the host of the request target is not valid")
-            }
-            None => Ok(header.unwrap_or(Self::Exempt)),
-        }
+/// Checks the host of a request, and sets `Host` to what the rule applies to: to the host of the target, if there is one; it
+/// is removed if the request came through a Unix socket.
+///
+/// # Errors
+///
+/// If the request does not have exactly one well-formed `Host` (RFC 9112, section 3.2).
+pub(super) fn admit_host(head: &mut Parts, is_unix: bool) -> Result<(), &'static str> {
+    const INVALID: &str = "the host of the request target is not valid";
+    match only_host(&head.headers)? {
+        Some(value) => RequestHost::parse(value).map(drop).ok_or("the Host header is not valid")?,
+        None if head.version < Version::HTTP_11 => {}
+        None => return Err("the Host header is missing"),
     }
+    // The target's authority overrides the header (RFC 9112, section 3.2.2).
+    if let Some(authority) = head.uri.authority() {
+        RequestHost::parse(authority.as_str()).ok_or(INVALID)?;
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| INVALID)?;
+        head.headers.insert(HOST, host);
+    }
+    if is_unix {
+        head.headers.remove(HOST);
+    }
+    Ok(())
+}
 
+/// The host in the header that [`admit_host`] has checked.
+impl FromStr for RequestHost {
+    type Err = ();
+
+    fn from_str(header: &str) -> Result<Self, ()> {
+        Self::parse(header).ok_or(())
+    }
+}
+
+impl RequestHost {
     /// Parses `host[:port]` (RFC 3986, section 3.2, without the user); `None` if it is malformed.
     fn parse(authority: &str) -> Option<Self> {
         let (host, port) = match authority.strip_prefix('[') {

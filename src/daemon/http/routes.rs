@@ -29,11 +29,13 @@ pub(crate) fn routes(
     policy: Policy,
     others: BoxedFilter<(Response,)>,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
-    let rendered = Arc::new(Rendered::default());
-    let report = at(&["/health", "/readyz"]).and(get_or_head()).and(auth::access(policy.clone())).then(
+    let policy = Arc::new(policy);
+    let probed = Arc::new((health, Rendered::default()));
+    let report = at(&["/health", "/readyz"]).and(get_or_head()).and(auth::access(Arc::clone(&policy))).then(
         move |access| {
-            let (health, rendered) = (health.clone(), Arc::clone(&rendered));
+            let probed = Arc::clone(&probed);
             async move {
+                let (health, rendered) = &*probed;
                 let report = health.report().await;
                 let status = if report.ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 reply::from_json(status, rendered.body(report, access))
@@ -48,7 +50,8 @@ pub(crate) fn routes(
         response
     });
     let guarded = auth::required(policy).and(no_trailing_slash()).and(scrape.or(others).unify());
-    report.or(alive).unify().or(guarded).unify().recover(rejected).unify()
+    // `or` clones its second filter for every request. Boxed, the clone is cheap.
+    report.or(alive.or(guarded).unify().boxed()).unify().recover(rejected).unify()
 }
 
 /// Caches the JSON of the last report for each [`Access`]. Under load many probes in a millisecond get the same JSON.

@@ -10,14 +10,14 @@ use std::task::{Context, Poll, ready};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use pin_project_lite::pin_project;
 use tracing::debug;
-use warp::http::header::{CACHE_CONTROL, CONNECTION};
+use warp::http::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION};
 use warp::http::request::Parts;
-use warp::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use warp::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use warp::reply::Response;
 
 use super::body::Pieces;
 use super::counters::{Counters, Route};
-use super::hosts::RequestHost;
+use super::hosts::admit_host;
 use super::socket::Socket;
 use super::state::{Connection, Stage};
 use crate::base::reply;
@@ -91,14 +91,14 @@ impl From<Refusal> for Response {
     }
 }
 
-/// The host that a request names, if the request may reach its route.
-fn admitted(head: &Parts, has_body: bool) -> Result<RequestHost, Refusal> {
+/// Checks whether a request may reach its route.
+fn admit(head: &mut Parts, has_body: bool, is_unix: bool) -> Result<(), Refusal> {
     let refusal = |status, message| Refusal { status, code: None, message };
     // The authority form is for proxies (RFC 9112, section 3.2.3). warp's routes require a path.
     if head.uri.path_and_query().is_none() {
         return Err(refusal(StatusCode::BAD_REQUEST, "the request target must be a path"));
     }
-    let host = RequestHost::from_head(head).map_err(|message| refusal(StatusCode::BAD_REQUEST, message))?;
+    admit_host(head, is_unix).map_err(|message| refusal(StatusCode::BAD_REQUEST, message))?;
     if is_from_another_site(&head.headers) {
         let message = "requests that another web site makes are not allowed; links are";
         return Err(Refusal { status: StatusCode::FORBIDDEN, code: Some("cross-site"), message });
@@ -107,15 +107,17 @@ fn admitted(head: &Parts, has_body: bool) -> Result<RequestHost, Refusal> {
     if has_body && (head.method == Method::GET || head.method == Method::HEAD) {
         return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "requests with a body are not accepted"));
     }
-    Ok(host)
+    Ok(())
 }
 
 /// Whether a page of another site makes the request, other than by a link. Browsers send this as Fetch Metadata.
 fn is_from_another_site(headers: &HeaderMap) -> bool {
-    let any = |name: &str, wanted: &str| {
+    const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+    let any = |name: HeaderName, wanted: &str| {
         headers.get_all(name).iter().any(|value| value.as_bytes() == wanted.as_bytes())
     };
-    any("sec-fetch-site", "cross-site") && !any("sec-fetch-mode", "navigate")
+    any(SITE, "cross-site") && !any(MODE, "navigate")
 }
 
 /// Names the type of the body of warp's responses.
@@ -143,12 +145,13 @@ impl<R: Routes> hyper::service::Service<Request<Incoming>> for Service<R> {
         if has_body {
             self.connection.close_after_response();
         }
-        let work = match admitted(&head, has_body) {
+        let is_unix = matches!(self.connection.socket, Socket::Unix(_));
+        let work = match admit(&mut head, has_body, is_unix) {
             Err(refusal) => Work::Refused { response: Some(refusal.into()) },
-            Ok(host) => {
-                let is_unix = matches!(self.connection.socket, Socket::Unix(_));
-                head.extensions.insert(if is_unix { RequestHost::Exempt } else { host });
-                head.extensions.insert(Arc::clone(&self.connection));
+            Ok(()) => {
+                if head.headers.contains_key(AUTHORIZATION) {
+                    head.extensions.insert(Arc::clone(&self.connection));
+                }
                 // warp's service is always ready.
                 Work::Route { future: self.routes.clone().call(Request::from_parts(head, NoBody)) }
             }
