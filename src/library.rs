@@ -10,6 +10,7 @@ pub(crate) mod check;
 mod connection;
 mod diagnose;
 mod draft;
+mod error;
 mod exclusion;
 pub(crate) mod file_system;
 pub mod files;
@@ -34,7 +35,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{ErrorCode, Transaction};
+use rusqlite::Transaction;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::retry::{self, Failure, RetryPolicy, Stopped};
@@ -45,6 +46,8 @@ use crate::base::times::{
 pub use check::Finding;
 pub use check::reason::Reason;
 use connection::Reader;
+pub use error::Error;
+pub(crate) use error::is_busy;
 use gate::Gate;
 use identity::{Known, Row, Settling, Stamp};
 use integrity::Evidence;
@@ -57,72 +60,9 @@ use session::LetGo;
 /// The schema version that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = 7;
 
-/// The least that a database has: one page of the smallest size. SQLite takes a shorter file for an empty
-/// database, and then removes a `-wal` beside it, even when it was opened for reading only.
+/// Minimum bytes of a database: one page of the smallest size. SQLite takes a shorter file for an empty database, and then
+/// removes its `-wal`, even if it is open for reading only.
 const SHORTEST: u64 = 512;
-
-/// Why something could not be read or written in a library that was opened.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Another file is at the path: what was going on belongs to the one before. The next check adopts it.
-    #[error("the content of {} was replaced by another program", .0.display())]
-    Replaced(PathBuf),
-    /// No file is at the path, or none that can be reached.
-    #[error("the library {} cannot be reached", path.display())]
-    Unreachable {
-        /// The library.
-        path: PathBuf,
-        /// What stat(2) said.
-        source: std::io::Error,
-    },
-    /// It was opened for reading only.
-    #[error("the library {} was opened for reading only", .0.display())]
-    ReadOnly(PathBuf),
-    /// It was closed: the daemon is stopping.
-    #[error("the library {} is closed", .0.display())]
-    Closed(PathBuf),
-    /// Other programs kept it locked.
-    #[error(
-        "the library {} stayed locked by another program for {limit:?}: stop that program, or try again when it is done",
-        path.display()
-    )]
-    Busy {
-        /// The library.
-        path: PathBuf,
-        /// How long we waited.
-        limit: Duration,
-    },
-    /// Its file was changed by another program, and it is not known yet to what.
-    #[error("the database {} was changed by another program; it is used again once that is done and it is sound", .0.display())]
-    Unsettled(PathBuf),
-    /// It is known to be damaged, so nothing is written.
-    #[error("the database {} is damaged ({detail}): restore a backup with `vpo restore`", path.display())]
-    Damaged {
-        /// The library.
-        path: PathBuf,
-        /// What was found.
-        detail: String,
-    },
-    /// The caller cancelled while waiting.
-    #[error("cancelled while waiting for the database")]
-    Cancelled,
-    /// Any other error of SQLite.
-    #[error("the library {}: SQLite failed", path.display())]
-    Sqlite {
-        /// The library.
-        path: PathBuf,
-        /// Its error.
-        source: rusqlite::Error,
-    },
-}
-
-impl Error {
-    /// The disk is full.
-    #[must_use]
-    pub fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
-    }
-}
 
 /// An open library. It keeps no connection: each read and each write opens its own, and between them nothing is held.
 #[derive(Debug)]
@@ -138,7 +78,7 @@ pub struct Library {
     reader: Reader,
     gate: Arc<Gate>,
     overwrites: Mutex<Overwrites>,
-    /// Never held while a disk is asked.
+    /// Never held during disk I/O.
     state: Mutex<State>,
 }
 
@@ -273,14 +213,6 @@ impl Retry<'static> {
     }
 }
 
-/// Someone else holds a lock.
-pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed)
-    )
-}
-
 impl Library {
     /// The library's file, absolute, as it was named.
     #[must_use]
@@ -288,7 +220,7 @@ impl Library {
         &self.path
     }
 
-    /// The lock; `None` where none could be written, or none was asked for.
+    /// The lock; `None` if none could be written, or none was requested.
     #[must_use]
     pub fn lock(&self) -> Option<&Lock> {
         self.lock.as_ref()
@@ -358,11 +290,11 @@ impl Library {
         retry.run(&self.path, || self.session(retry.generation, &mut work))
     }
 
-    /// Ends it: later reads and writes fail, and statements that run are interrupted. Waits a moment for a write session in
-    /// progress; what a reader of another program has kept in the log is brought in, where that is possible now.
+    /// Closes it: later reads and writes fail, and running statements are interrupted. Waits briefly for a write in progress.
+    /// Checkpoints a log that a reader of another program has held up, if that is possible now.
     ///
     /// # Errors
-    /// When that failed; the log is then left beside the library, and nothing is lost.
+    /// If the checkpoint failed. The log then stays beside the database, and no data is lost.
     pub fn close(&self) -> Result<(), Error> {
         let tidied = if self.is_closed() { Ok(()) } else { self.tidy(true) };
         self.closed.store(true, Ordering::Release);

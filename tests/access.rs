@@ -151,7 +151,10 @@ fn where_the_directory_may_not_be_written_the_lock_is_in_the_runtime_directory()
     let written = format!("{}\nhttp://{address}\n{}\nstarted ", daemon.pid(), library.display());
     assert!(lock.starts_with(&written), "{lock}");
     let output = with_runtime(serve(&sandbox, false)).output().expect("runs");
-    assert_refused(&output, &["already in use", &format!("pid {}", daemon.pid()), &address.to_string()]);
+    assert_refused(
+        &output,
+        &["error[database-in-use]", &format!("pid {}", daemon.pid()), &address.to_string()],
+    );
     let mut healthcheck = sandbox.vpo_as_nobody(["healthcheck", "--database"]);
     healthcheck.arg(sandbox.path("data/library.db"));
     let output = with_runtime(healthcheck).output().expect("runs");
@@ -181,7 +184,7 @@ fn two_daemons_that_share_a_runtime_directory_are_told_apart() {
     });
     let output = serve("other/library.db").output().expect("runs");
     let lock = sandbox.path("run/library.db.lock").display().to_string();
-    let parts = ["other/library.db", &lock, "data/library.db", "RuntimeDirectory= of its own"];
+    let parts = ["other/library.db", &lock, "data/library.db", "error[runtime-directory-shared]"];
     assert_refused(&output, &parts);
     let output = vpo(["healthcheck", "--database", "", ""], "other/library.db").output().expect("runs");
     let text = String::from_utf8_lossy(&output.stderr);
@@ -209,7 +212,7 @@ fn who_may_not_read_the_lock_file_only_reads_beside_its_daemon() {
     let (mut daemon, _) = start(ours, &sandbox.path("data/library.db"));
     // The lock file is root's, who alone may read it. In a directory of theirs they still may not write beside its daemon.
     let output = serve(&sandbox, true).output().expect("runs");
-    assert_refused(&output, &["library.db.lock may not be written"]);
+    assert_refused(&output, &["no permission to write its lock file"]);
     set(&sandbox, "data", 0o555);
     let before = listing(&sandbox);
     for runtime_directory in [None, Some(sandbox.path("run"))] {
@@ -238,7 +241,7 @@ fn a_lock_file_that_may_not_be_written_is_named() {
     sandbox.give_away();
     let lock = sandbox.write("data/library.db.lock", "4711\n");
     let output = serve(&sandbox, true).output().expect("runs");
-    assert_refused(&output, &["library.db.lock may not be written", "mode 0644"]);
+    assert_refused(&output, &["no permission to write its lock file", "mode 0644"]);
     assert_advised(&output, &[&lock]);
 }
 

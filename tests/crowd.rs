@@ -315,18 +315,18 @@ fn newcomers_that_wait_are_answered_at_the_stop() {
 }
 
 #[test]
-fn requests_beyond_those_that_may_wait_for_the_library_are_told_at_once() {
+fn requests_that_wait_for_the_database_delay_no_probe_and_are_answered() {
     let sandbox = Sandbox::new();
     let daemon = sandbox.serve(NO_ARGS);
     let neighbour = sandbox.database();
     neighbour.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").expect("locked");
     in_time(|| {
-        let _waiting = requests_in_progress(&daemon, 40);
-        // Only where none has got its turn for 100 ms.
-        std::thread::sleep(Duration::from_millis(150));
-        let answer = judge(Some(daemon.client()), "/api/v1/files", 503)?;
-        assert!(answer.body.contains("32 requests wait for the database"), "{answer:?}");
-        assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
+        let waiting = requests_in_progress(&daemon, 40);
+        judge(Some(daemon.client()), "/livez", 200)?;
+        for mut client in waiting {
+            let answer = client.receive(false).expect("an answer");
+            assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{answer:?}");
+        }
         Ok(())
     });
 }

@@ -342,8 +342,8 @@ fn a_library_lost_under_a_running_daemon_is_still_in_use() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && !text.contains("remove"), "{text}");
         if args[0] == "serve" {
-            let holder = format!("already in use by the daemon with pid {}", daemon.pid());
-            assert!(text.contains(&holder) && text.contains("stop that one first"), "{text}");
+            let holder = format!("in use by the daemon with pid {}", daemon.pid());
+            assert!(text.contains(&holder) && text.contains("error[database-in-use]"), "{text}");
         }
     }
     assert_eq!(daemon.get("/livez").status, 200);

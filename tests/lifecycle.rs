@@ -307,8 +307,7 @@ fn assert_refused_beside(sandbox: &Sandbox, daemon: &Daemon) {
     let mut second = begin(sandbox);
     assert_eq!(second.wait().code(), Some(1), "{}", second.log());
     let text = second.log();
-    let holder =
-        format!("already in use by the daemon with pid {} at http://{}", daemon.pid(), daemon.address());
+    let holder = format!("in use by the daemon with pid {} at http://{}", daemon.pid(), daemon.address());
     assert!(text.contains(&holder), "{text}");
 }
 

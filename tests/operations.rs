@@ -130,15 +130,15 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
 
     let other = Sandbox::new();
     let mut daemon = other.serve::<&str>([]);
-    refused(&other, &[], "is already in use by");
+    refused(&other, &[], "error[database-in-use]");
     assert!(daemon.stop().success());
     let lock = std::fs::File::open(other.lock()).expect("it stays");
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockShared).expect("locked");
-    refused(&other, &[], "is kept locked by some other program");
+    refused(&other, &[], "error[lock-held]");
     drop(lock);
     std::fs::remove_file(other.lock()).expect("removed");
     std::fs::create_dir(other.lock()).expect("made");
-    refused(&other, &[], "cannot use the lock file");
+    refused(&other, &[], "error[lock-file]");
 
     let other = Sandbox::new();
     let daemon = other.serve::<&str>([]);
@@ -160,15 +160,15 @@ fn what_is_said_when_it_does_not_start_is_what_is_documented() {
     seen.extend(elsewhere.map(str::to_owned));
     // And these where they are brought about: tests/access.rs, tests/library.rs; no file system here lacks flock(2).
     let elsewhere = [
-        "the daemon of another library",
+        "error[runtime-directory-shared]",
         "error[database-create]",
         "error[database-access]",
         "error[unfinished-write]",
         "error[database-damaged]", // below
         "error[database-undecided]",
         "error[wal-directory]",
-        "does not support flock",
-        "stayed locked",
+        "error[flock-unsupported]",
+        "error[database-locked]",
     ];
     seen.extend(elsewhere.map(str::to_owned));
     assert_eq!(phrases, seen);

@@ -208,9 +208,10 @@ fn a_manager_that_reads_late_learns_of_every_turn_of_life() {
     let mut daemon = serve_with(&sandbox, &[("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "2000")]);
     daemon.wait_log("running");
     eventually("some hundred signs of life", || {
-        let metrics = daemon.get("/metrics").body;
-        let uptime = metrics.lines().find_map(|line| line.strip_prefix("vpo_uptime_seconds "));
-        uptime.and_then(|uptime| uptime.parse().ok()).is_some_and(|uptime: f64| uptime > 0.5).then_some(())
+        daemon.get("/health").json()["uptime_seconds"]
+            .as_f64()
+            .is_some_and(|uptime| uptime > 0.5)
+            .then_some(())
     });
     let manager = Manager::reading(deaf);
     manager.wait("READY=1", 1);

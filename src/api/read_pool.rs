@@ -1,7 +1,7 @@
 //! Limits concurrent database reads of requests. Each read gets its own read-only connection on a blocking thread and is
 //! interrupted after 3 s. So requests do not delay a health check or a scan.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
@@ -13,26 +13,19 @@ use warp::reply::Response;
 use super::answer::{self, Refusal};
 use super::in_flight::{InFlight, Size};
 use crate::base::error;
-use crate::base::times::{API_REQUEST_TIMEOUT, API_STALLED_AFTER};
+use crate::base::times::API_REQUEST_TIMEOUT;
 use crate::library::sqlite::{self, InterruptHandle, Transaction};
 use crate::library::{Error, Fingerprint, Library, Retry};
 
 /// Maximum number of concurrent reads.
 const READERS: usize = 2;
 
-/// Requests that wait for a permit. Further ones are rejected if no permit was granted or returned for
-/// [`API_STALLED_AFTER`]: on a hung disk they would only hold connections.
-const WAITING: usize = 32;
-
 /// The permits to read; clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct ReadPool {
     library: Arc<Library>,
     permits: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
     in_flight: InFlight,
-    /// When a permit was last granted or returned.
-    moved: Arc<Mutex<Instant>>,
 }
 
 /// Interrupts the query of a request whose client has gone or whose deadline has passed.
@@ -54,13 +47,7 @@ impl Drop for Reader {
 
 impl ReadPool {
     pub(super) fn new(library: Arc<Library>) -> Self {
-        Self {
-            library,
-            permits: Arc::new(Semaphore::new(READERS)),
-            waiting: Arc::new(Semaphore::new(WAITING)),
-            in_flight: InFlight::new(),
-            moved: Arc::new(Mutex::new(Instant::now())),
-        }
+        Self { library, permits: Arc::new(Semaphore::new(READERS)), in_flight: InFlight::new() }
     }
 
     /// The deadline of a new request.
@@ -71,13 +58,6 @@ impl ReadPool {
     /// The answer after the deadline.
     fn late() -> Refusal {
         Refusal::unavailable(format!("not answered within {API_REQUEST_TIMEOUT:?}; try again later"))
-    }
-
-    /// The answer when too many requests wait.
-    fn overloaded() -> Refusal {
-        Refusal::unavailable(format!(
-            "at least {WAITING} requests wait for the database; its disk is slow or hangs"
-        ))
     }
 
     /// Answers with what `work` reads in one read transaction and `render` makes of it, both on one blocking thread. The read
@@ -133,32 +113,20 @@ impl ReadPool {
         work: impl FnOnce(&Library) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         let late = |_| Self::late();
-        let waiting = self.waiting.try_acquire();
-        if waiting.is_err() && lock(&self.moved).elapsed() > API_STALLED_AFTER {
-            return Err(Self::overloaded());
-        }
         let permit = timeout_at(deadline, Arc::clone(&self.permits).acquire_owned())
             .await
             .map_err(late)?
             .map_err(|_| Refusal::unavailable("the daemon is stopping".to_owned()))?;
-        drop(waiting);
-        *lock(&self.moved) = Instant::now();
-        let (library, moved) = (Arc::clone(&self.library), Arc::clone(&self.moved));
+        let library = Arc::clone(&self.library);
         let running = spawn_blocking(move || {
             // The permit is returned when the thread ends, not when the request does.
             let _permit = permit;
-            let value = work(&library);
-            *lock(&moved) = Instant::now();
-            value
+            work(&library)
         });
         timeout_at(deadline, running).await.map_err(late)?.map_err(|_| {
             Refusal::unavailable("reading the database crashed; please report this bug".to_owned())
         })
     }
-}
-
-fn lock(moved: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
-    moved.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn refusal(error: &Error) -> Refusal {

@@ -158,8 +158,6 @@ pub(crate) const HTTP_LINGER_TIMEOUT: Duration = s(1);
 
 /// A request may wait and read for this long, both together.
 pub(crate) const API_REQUEST_TIMEOUT: Duration = s(3);
-/// Without a permit granted or returned for this long, the database's disk is slow or hangs.
-pub(crate) const API_STALLED_AFTER: Duration = ms(100);
 /// A request waits this long for a count that has just begun: one of a library of some thousand files takes no longer.
 pub(crate) const API_COUNT_TIMEOUT: Duration = ms(50);
 /// Until the next count after one that failed.

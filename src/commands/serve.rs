@@ -61,9 +61,7 @@ enum ServeError {
     Socket(#[from] PassedSocketError),
     #[error(transparent)]
     Listen(#[from] http::BindError),
-    #[error(
-        "cannot write the daemon's address for `vpo healthcheck`: {0}; free some space beside the database"
-    )]
+    #[error(transparent)]
     Publish(#[from] LockError),
     #[error(
         "cannot start the thread that checks the database: {0}; raise the limit on tasks (ulimit -u, TasksMax=)"

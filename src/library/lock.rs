@@ -32,8 +32,11 @@ use notes::{Fault, Notes, Record};
 /// Why the library could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another daemon holds it.
-    #[error("library {} is already in use by {holder} (lock {}): stop that one first", library.display(), lock.display())]
+    /// Another process holds it.
+    #[error(
+        "error[database-in-use]: {} is in use by {holder} (lock file {}). Stop that process first",
+        library.display(), lock.display()
+    )]
     Held {
         /// The library.
         library: PathBuf,
@@ -44,8 +47,9 @@ pub enum LockError {
     },
     /// The daemon of another library holds it: they share a runtime directory.
     #[error(
-        "the lock {} of {library} is held by the daemon of another library, {}: give each daemon a RuntimeDirectory= of its own",
-        lock.display(), holder.library(), library = library.display()
+        "error[runtime-directory-shared]: the daemon of the database {} holds the lock file {} of {}. Give each daemon its own \
+         RuntimeDirectory=",
+        holder.library(), lock.display(), library.display()
     )]
     Shared {
         /// The library.
@@ -55,9 +59,9 @@ pub enum LockError {
         /// Who.
         holder: Holder,
     },
-    /// Somebody keeps a shared lock on it, which no daemon does.
+    /// A program that is not a daemon holds a shared lock on it.
     #[error(
-        "the lock {} of library {} is kept locked by some other program, which is no daemon: stop that one (`fuser` names it)",
+        "error[lock-held]: a program that is not a daemon keeps the lock file {} of {} locked. Stop it (`fuser` shows its pid)",
         lock.display(), library.display()
     )]
     Watched {
@@ -66,11 +70,14 @@ pub enum LockError {
         /// The lock file.
         lock: PathBuf,
     },
-    /// The caller was told to stop while waiting for the holder to go.
-    #[error("told to stop while waiting for the lock {}", .0.display())]
+    /// Cancelled during the wait for the holder.
+    #[error("cancelled while waiting for the lock file {}", .0.display())]
     Cancelled(PathBuf),
     /// The file system has no locks.
-    #[error("cannot lock {}: its file system ({file_system}) does not support flock: put the library on a local file system, or mount the share with locking", lock.display())]
+    #[error(
+        "error[flock-unsupported]: cannot lock {}: its file system ({file_system}) does not support flock. Mount the share with \
+         locking, or put the database on a local file system", lock.display()
+    )]
     Unsupported {
         /// The lock file.
         lock: PathBuf,
@@ -79,8 +86,11 @@ pub enum LockError {
         /// What flock(2) said.
         source: io::Error,
     },
-    /// Neither beside the library nor in the runtime directory may we write it.
-    #[error("cannot write a lock file ({}): make the library's directory writable, or set RuntimeDirectory= in the unit", lock.display())]
+    /// No permission to write it, neither beside the database nor in the runtime directory.
+    #[error(
+        "error[lock-file]: cannot write the lock file {}. Make the directory of the database writable, or set \
+         RuntimeDirectory= in the unit", lock.display()
+    )]
     NotWritable {
         /// The lock file beside the library.
         lock: PathBuf,
@@ -88,7 +98,7 @@ pub enum LockError {
         source: io::Error,
     },
     /// Anything else.
-    #[error("cannot use the lock file {}: {source}: {}", lock.display(), advice(source))]
+    #[error("error[lock-file]: cannot use the lock file {}: {source}; {}", lock.display(), advice(source))]
     Io {
         /// The lock file.
         lock: PathBuf,
@@ -102,7 +112,7 @@ pub enum LockError {
 pub enum Found {
     /// No lock file: no daemon has ever run here, or it could not write one.
     NoFile,
-    /// A lock file that nobody holds: no daemon runs.
+    /// A lock file that is not locked: no daemon runs.
     NotHeld,
     /// A daemon runs.
     Held(Holder),
@@ -126,8 +136,8 @@ struct Content {
 }
 
 impl Content {
-    /// A reader never sees half of it: content only ever grows by one write at its end (the length changes
-    /// after the bytes are there), and anything else is emptied first, which reads as "nothing yet".
+    /// A reader never sees a part of it: content only grows, by one write at its end (the length changes after the bytes are
+    /// there). For any other change the file is truncated first, which reads as "nothing yet".
     fn write(&mut self, file: &File) -> io::Result<()> {
         let holder = self.holder.to_text();
         let content = holder.clone() + &self.notes.to_text();
@@ -174,7 +184,7 @@ impl Lock {
     }
 
     fn try_acquire(library: &Path, runtime_directory: Option<&Path>) -> Result<Self, LockError> {
-        // Also a file that we may read and not write, and one beside a link that took the database's place.
+        // Also finds a lock file that is not writable, and one beside a symbolic link that has replaced the database.
         if let Some(held) = held(library, runtime_directory) {
             return Err(held);
         }
@@ -239,7 +249,7 @@ impl Lock {
         content.write(&self.file).map_err(|source| LockError::Io { lock: self.path.clone(), source })
     }
 
-    /// What the holder before has noted, or this one since.
+    /// The notes of the previous holder, or of this one since.
     pub(super) fn notes(&self) -> Notes {
         self.content().notes.clone()
     }
@@ -280,12 +290,12 @@ impl Lock {
 }
 
 /// Opens the lock file for reading, or as `options` say. The standard library sets `O_CLOEXEC`: no child inherits the lock.
-/// `O_NONBLOCK`: a FIFO of that name must not hold us.
+/// `O_NONBLOCK`: a FIFO of that name must not block the open.
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed()).open(path)
 }
 
-/// Why `file`, the lock file at `path`, cannot be had: who holds it.
+/// The refusal for `file`, the lock file at `path`, which another process has locked.
 fn refusal(library: &Path, path: &Path, file: &File) -> LockError {
     let (library, lock) = (library.to_owned(), path.to_owned());
     match flock(file, FlockOperation::NonBlockingLockShared) {
@@ -304,10 +314,10 @@ fn advice(error: &io::Error) -> &'static str {
         Some(Errno::NOSPC | Errno::DQUOT) => diagnose::MAKE_ROOM,
         Some(Errno::MFILE | Errno::NFILE) => "raise the limit on open files (ulimit -n, LimitNOFILE=)",
         Some(Errno::ISDIR | Errno::LOOP | Errno::NXIO | Errno::INVAL | Errno::NODEV) => {
-            "something else than a file has that name: remove it"
+            "its path is not a file; remove it"
         }
-        Some(Errno::NAMETOOLONG) => "give the library a shorter name",
-        _ => "see what the disk and the kernel's log say",
+        Some(Errno::NAMETOOLONG) => "give the database a shorter name",
+        _ => "check the disk and the kernel's log",
     }
 }
 
@@ -317,11 +327,11 @@ fn beside_link(library: &Path) -> Option<PathBuf> {
     is_link.then(|| path::lock(&std::path::absolute(library).unwrap_or_else(|_| library.to_owned())))
 }
 
-/// Looks for a daemon on `library`, without waiting, as `vpo healthcheck` does: first beside the library, then in
-/// `runtime_directory`, then beside a link that has taken the library's place.
+/// Finds the daemon of a database, without waiting: beside the database, then in `runtime_directory`, then beside a symbolic
+/// link that has replaced the database.
 ///
 /// # Errors
-/// When a lock file is there and cannot be read or tried.
+/// If a lock file exists and cannot be read or locked.
 pub fn find(library: &Path, runtime_directory: Option<&Path>) -> Result<Found, LockError> {
     if let Some(LockError::Held { holder, .. }) = held(library, runtime_directory) {
         return Ok(Found::Held(holder));
@@ -337,7 +347,7 @@ pub fn find(library: &Path, runtime_directory: Option<&Path>) -> Result<Found, L
     Ok(found)
 }
 
-/// The refusal that names the daemon on `library`, if one can be seen to run.
+/// The refusal that names the daemon of `library`, if one runs.
 #[must_use]
 pub fn held(library: &Path, runtime_directory: Option<&Path>) -> Option<LockError> {
     let real = path::real(library);
@@ -362,7 +372,7 @@ fn places(library: &Path, runtime_directory: Option<&Path>) -> impl Iterator<Ite
     std::iter::once(beside).chain(elsewhere)
 }
 
-/// Who holds the lock file at `path`; a daemon of another library than `library` is nobody.
+/// Who holds the lock file at `path`; the daemon of another database does not count.
 fn find_at(library: &Path, path: &Path) -> Result<Found, LockError> {
     let io = |source| LockError::Io { lock: path.to_owned(), source };
     let file = match open(path, &mut OpenOptions::new()) {

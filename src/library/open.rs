@@ -1,5 +1,5 @@
-//! Opens a database: examines the path, creates a database where there has never been one, locks it and verifies it, or
-//! refuses with the cause and the fix.
+//! Opens a database: examines the path, creates a database if there has never been one, locks it and verifies it. Or refuses,
+//! with the cause and the fix.
 //!
 //! The order matters. *Examine* the path by stat(2) alone. *Create* only if neither the database nor a trace of a lost one
 //! exists: complete in a draft directory, then renamed without replacing anything, so that a crash leaves a database or
@@ -9,6 +9,9 @@
 
 mod create;
 mod error;
+mod leftover;
+mod recognise;
+mod refusal;
 
 use std::fs::Metadata;
 use std::io;
@@ -18,46 +21,44 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use rusqlite::{Connection, ErrorCode};
-use rustix::fs::Access;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use create::create;
 pub use error::OpenError;
+use recognise::{Recognised, recognise, undo};
+use refusal::{access_error, refused};
 
-use super::connection::{self, Reader};
+use super::connection::Reader;
 use super::draft;
-use super::identity::{Known, Ownership, Row, Stamp, owner_of_log};
+use super::identity::{Known, Stamp};
 use super::integrity::Evidence;
 use super::lock::notes::{Fault, Record};
 use super::lock::{self, Lock, LockError};
-use super::log::{self, Relation};
 use super::overwrites::Overwrites;
 use super::path::{companion, directory};
-use super::session::failure;
-use super::{Error, Library, Retry, SHORTEST, State, diagnose, file_system, schema};
+use super::{Error, Library, Retry, SHORTEST, State, diagnose, file_system};
 use crate::base::retry::{Failure, Stopped};
 use crate::base::times::{DATABASE_ATTEMPT_TIMEOUT, DATABASE_START_DEBOUNCE, DATABASE_START_RETRY};
 
 /// How to open.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options<'a> {
-    /// There are roots: the library is written.
+    /// Whether there are roots, so that the database is written.
     pub write: bool,
-    /// The path is the default one: its directory may be created too. Anywhere else a missing directory is a
-    /// typo or a missing mount.
+    /// Whether the path is the default one, whose directory may be created. Anywhere else an absent directory is a typo or a
+    /// missing mount.
     pub create_directory: bool,
-    /// `$RUNTIME_DIRECTORY`: where the lock goes when the library's directory is not writable.
+    /// `$RUNTIME_DIRECTORY`: contains the lock file if the directory of the database is not writable.
     pub runtime_directory: Option<&'a Path>,
 }
 
 impl Library {
-    /// Opens the database at `path` for a daemon (or a scan in the foreground): creates it where there has never been one, and
+    /// Opens the database at `path` for a daemon or a scan in the foreground: creates it if there has never been one, and
     /// locks it. Waits up to 1 s for another daemon to exit and up to 10 s for a lock of another program, until `cancel`.
     ///
     /// # Errors
-    /// If it is not clearly a library that we may use. It is then unchanged.
+    /// If it is not clearly a database of VPO that may be used. It is then unchanged.
     pub fn open(path: &Path, options: Options<'_>, cancel: &CancellationToken) -> Result<Self, OpenError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let found = look(&path).map_err(|error| unless_held(error, options.runtime_directory))?;
@@ -66,7 +67,7 @@ impl Library {
             Some(found) if found.nlink() > 1 => warn!(
                 path = %path.display(),
                 names = found.nlink(),
-                "the library has more than one name (hard links): programs that open it by different names destroy it"
+                "the database has several names (hard links); programs that open it by different names damage it. Keep one name"
             ),
             Some(_) => {}
         }
@@ -75,24 +76,24 @@ impl Library {
                 Recognised::Unfinished if !options.write => {
                     return Err(OpenError::Unfinished { path });
                 }
-                Recognised::Unfinished | Recognised::Whole => {}
+                Recognised::Unfinished | Recognised::Whole(_) => {}
             }
         }
         let lock = match Lock::acquire(&path, options.runtime_directory, cancel) {
             Ok(lock) => Some(lock),
-            // Whoever only reads harms no other daemon; it cannot be found by `vpo healthcheck`, that is all.
+            // Without roots nothing is written, so a lock is not needed. `vpo healthcheck` cannot find the daemon.
             Err(error @ LockError::NotWritable { .. }) if !options.write => {
                 warn!(
                     reason = %error,
-                    "no lock file: `vpo healthcheck` will look at the configured address (remove a lock file that is \
-                     left there: it would take it to mean that no daemon runs)"
+                    "running without a lock file; `vpo healthcheck` uses the configured address. Remove an old lock file: with it, \
+                     `vpo healthcheck` reports that no daemon runs"
                 );
                 None
             }
             Err(LockError::NotWritable { lock, source })
                 if diagnose::writable(&path) && diagnose::directory_writable(directory(&path)) =>
             {
-                let problem = format!("its lock file {} may not be written: {source}", lock.display());
+                let problem = format!("no permission to write its lock file {}: {source}", lock.display());
                 return Err(OpenError::Access { path, problem, diagnosis: diagnose::access(&lock) });
             }
             Err(LockError::NotWritable { .. }) => {
@@ -103,7 +104,7 @@ impl Library {
         if found.is_none()
             && let (Some(lock), Some(stamp)) = (&lock, Stamp::at(&path))
         {
-            // It was just created, by this process.
+            // This process has just created it.
             lock.note_record(Record::new(false, stamp));
         }
         let library = Self::begin(path, lock, options.write, cancel)?;
@@ -133,7 +134,7 @@ impl Library {
     pub fn visit(path: &Path, cancel: &CancellationToken) -> Result<Self, OpenError> {
         let library = Self::view(path, cancel)?;
         if !diagnose::writable(&library.path) {
-            let problem = "it may not be written, so nothing can be queued in it".to_owned();
+            let problem = "no permission to write it, so no job can be queued".to_owned();
             return Err(access_error(&library.path, problem));
         }
         let proven = Retry::new(cancel).run(&library.path, || {
@@ -145,10 +146,10 @@ impl Library {
         Ok(library)
     }
 
-    /// From now on there are roots to record, as if it had been opened so.
+    /// Opens the database for writing, because there are roots now.
     ///
     /// # Errors
-    /// Where it cannot be written; it is then read as before.
+    /// If it cannot be written. It is then read as before.
     pub fn admit_writing(&self, cancel: &CancellationToken) -> Result<(), OpenError> {
         if self.writes() {
             return Ok(());
@@ -166,7 +167,7 @@ impl Library {
                 .write(DATABASE_ATTEMPT_TIMEOUT)
                 .ok_or_else(|| Failure::Temporary(self.unsettled()))?;
             let stamp = self.reachable()?;
-            // Nothing is written to a damaged file; should another take its place, the first session converts that.
+            // Nothing is written to a damaged file. If another one replaces it, the first session converts that.
             if self.state().evidence.damage().is_some() {
                 return Ok((stamp, "wal".to_owned()));
             }
@@ -175,7 +176,7 @@ impl Library {
                 self.overwrites().converted();
             }
             let mut state = self.state();
-            // What another program has changed meanwhile is not known yet, and stays for the next check.
+            // A change by another program meanwhile is left for the next check.
             if state.known.stamp == stamp {
                 state.known.stamp = made.0;
             }
@@ -229,128 +230,52 @@ impl Library {
         };
         library.settle_log()?;
         let (path, reader) = (&library.path, &library.reader);
-        if let Recognised::Unfinished = recognise(reader, path, cancel)? {
-            if !may_write {
-                return Err(OpenError::Unfinished { path: path.clone() });
-            }
+        let mut found = recognise(reader, path, cancel)?;
+        if matches!(found, Recognised::Unfinished) && may_write {
             undo(reader, path, cancel)?;
-            if let Recognised::Unfinished = recognise(reader, path, cancel)? {
-                return Err(OpenError::Unfinished { path: path.clone() });
-            }
+            found = recognise(reader, path, cancel)?;
         }
-        library.take_into_use(cancel)?;
+        let Recognised::Whole(known) = found else {
+            return Err(OpenError::Unfinished { path: path.clone() });
+        };
+        library.take_into_use(known)?;
         if may_write {
             library.admit_writing(cancel)?;
         }
         Ok(library)
     }
 
-    /// Learns what identifies the content that is there.
-    fn take_into_use(&self, cancel: &CancellationToken) -> Result<(), OpenError> {
-        let found = Retry::new(cancel).run(&self.path, || {
-            let stamp = self.reachable()?;
-            let row = self.reader.read(DATABASE_ATTEMPT_TIMEOUT, |connection| Row::read(connection));
-            row.map(|row| Known { stamp, row }).map_err(|source| self.not_begun(source))
-        });
-        let known = found.map_err(|error| refused(&self.path, error))?;
+    /// Uses the content that was recognised.
+    fn take_into_use(&self, known: Known) -> Result<(), OpenError> {
         let fault = self.lock.as_ref().and_then(|lock| lock.notes().fault);
         let mut state = self.state();
+        if !known.stamp.is_same_file(&state.known.stamp) {
+            return Err(Error::Replaced(self.path.clone()).into());
+        }
         // A rename or a change of the mode does not repair it.
         let fault = fault.filter(|fault| fault.stamp.is_same_content(&known.stamp));
         state.evidence.fault = fault.map(|fault| Fault { stamp: known.stamp, ..fault });
         state.known = known;
         Ok(())
     }
-
-    /// Decides about a log that a killed process has left: whether it belongs to the file beside it, or to one that was there
-    /// before. What cannot be decided is refused, and nothing is changed.
-    fn settle_log(&self) -> Result<(), OpenError> {
-        let Some(lock) = &self.lock else { return Ok(()) };
-        let record = lock.notes().record.filter(Record::is_of_this_boot);
-        if !self.has_log() {
-            if record.is_some_and(|record| record.begun) {
-                self.state().evidence.hold();
-            }
-            return Ok(());
-        }
-        let now = Stamp::at(&self.path);
-        if record.as_ref().zip(now).is_some_and(|(record, now)| record.stamp.is_same_content(&now)) {
-            // Nothing has been written to it since; perhaps it was renamed and back.
-            return Ok(());
-        }
-        if self.is_in_use() {
-            debug!("another program has the database and its log open");
-            self.state().evidence.hold();
-            return Ok(());
-        }
-        let relation =
-            log::compare(&self.path).map_err(|error| access_error(&self.path, error.to_string()))?;
-        if relation == Relation::AddsNothing {
-            debug!("the log that was left adds nothing to the database");
-            return Ok(());
-        }
-        // The file changed after the daemon left it. The row that the log continues does not show whether a checkpoint was cut
-        // short: a backup may have that row too, and other rows of other programs. Pages of the log do, if the file has not
-        // changed long after it.
-        let is_cut_short = |record: &Record| {
-            let is_soon = now.is_some_and(|now| log::is_checkpoint_time(&self.path, now));
-            record.begun && relation == Relation::Continues && is_soon
-        };
-        let is_partial = record.as_ref().is_none_or(is_cut_short);
-        let main = self.reader.read_as_it_is(|connection| Row::read(connection));
-        let log = self.reader.read(DATABASE_ATTEMPT_TIMEOUT, |connection| Row::read(connection));
-        let (belongs, is_same_row) = match (main, log) {
-            (Ok(main), Ok(log)) => (
-                owner_of_log(main.as_ref(), log.as_ref(), is_partial) == Ownership::Belongs,
-                Row::is_same(main.as_ref(), log.as_ref()),
-            ),
-            _ => (false, false),
-        };
-        // Or another layout of pages (`VACUUM INTO`).
-        let is_sound_alone = self.reader.read_as_it_is(is_sound).unwrap_or(false);
-        let is_sound_with_log = relation != Relation::Foreign
-            && self.reader.read(DATABASE_ATTEMPT_TIMEOUT, is_sound).unwrap_or(false);
-        // A log without our row (of another program, or of a queued scan) of which nothing is in the file, and the file changed
-        // after it: most likely a backup was copied over the file.
-        let is_older = now.is_some_and(|now| log::is_older(&self.path, now));
-        let is_foreign = is_same_row && record.is_some() && is_older && relation == Relation::Adds;
-        debug!(
-            ?relation,
-            belongs, is_sound_alone, is_sound_with_log, is_foreign, "a log that a killed program has left"
-        );
-        self.state().evidence.hold();
-        match (belongs && !is_foreign, is_sound_alone, is_sound_with_log) {
-            (true, _, true) | (false, false, true) => Ok(()),
-            (_, true, _) if self.set_log_aside() => Ok(()),
-            _ => Err(OpenError::Undecided { path: self.path.clone() }),
-        }
-    }
 }
 
-/// Whether all of a database holds together.
-fn is_sound(connection: &mut Connection) -> rusqlite::Result<bool> {
-    // It takes as long as it takes, before the daemon begins its work.
-    connection.progress_handler(0, None::<fn() -> bool>)?;
-    let answer = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0))?;
-    Ok(answer == "ok")
-}
-
-/// The stamp of the file at the path, once nothing changes it: a copy may be in progress. What we have left ourselves is not
-/// waited for.
+/// The stamp of the file at the path, once it no longer changes: a copy may be in progress. Does not wait for a file that
+/// the daemon left so.
 fn wait_until_still(
     path: &Path,
     lock: Option<&Lock>,
     cancel: &CancellationToken,
 ) -> Result<Stamp, OpenError> {
     let record = lock.and_then(|lock| lock.notes().record).filter(Record::is_of_this_boot);
-    // A failed attempt holds the stamp of a file that may still change, or why there is no stamp.
+    // A failed attempt contains the stamp of a file that may still change, or why there is no stamp.
     let attempt = || {
         let found = look(path).and_then(|found| found.ok_or_else(|| OpenError::Missing(path.to_owned())));
         let found = found.map_err(|error| Failure::Permanent(Err(error)))?;
         let stamp = Stamp::of(&found);
         let is_ours = record.as_ref().is_some_and(|record| record.stamp == stamp);
         let age = found.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
-        // A time in the future cannot be used.
+        // A time in the future is ignored.
         let is_still = is_ours || age.is_none_or(|age| age >= DATABASE_START_DEBOUNCE) || lock.is_none();
         if is_still { Ok(stamp) } else { Err(Failure::Temporary(Ok(stamp))) }
     };
@@ -360,8 +285,8 @@ fn wait_until_still(
     })
 }
 
-/// What is at the path, by stat(2) alone (opening a pipe or a dead share would block); `None` where there has
-/// never been a library.
+/// Examines the path by stat(2) alone (opening a pipe or a hung share would block); `None` if there has never been a
+/// database.
 fn look(path: &Path) -> Result<Option<Metadata>, OpenError> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => {
@@ -399,93 +324,5 @@ fn unless_held(error: OpenError, runtime_directory: Option<&Path>) -> OpenError 
             None => OpenError::Lost { path, beside },
         },
         other => other,
-    }
-}
-
-fn access_error(path: &Path, problem: String) -> OpenError {
-    OpenError::Access { path: path.to_owned(), problem, diagnosis: diagnose::access(path) }
-}
-
-/// A library of ours, by what is in it.
-enum Recognised {
-    /// It can be read.
-    Whole,
-    /// A program died while it wrote, and SQLite reads nothing before that is undone.
-    Unfinished,
-}
-
-/// Verifies the content, through a connection that only reads.
-fn recognise(reader: &Reader, path: &Path, cancel: &CancellationToken) -> Result<Recognised, OpenError> {
-    let found = Retry::new(cancel).run(path, || {
-        reader
-            .read(DATABASE_ATTEMPT_TIMEOUT, |connection| {
-                schema::verify(&*connection.unchecked_transaction()?)
-            })
-            .map_err(|source| failure(path, source))
-    });
-    let unused =
-        || reader.read(DATABASE_ATTEMPT_TIMEOUT, |connection| schema::unused(connection)).unwrap_or_default();
-    match found {
-        Ok(Ok(())) => {
-            let unused = unused();
-            if !unused.is_empty() {
-                warn!(path = %path.display(), "triggers and views are not used: {}", unused.join(", "));
-            }
-            Ok(Recognised::Whole)
-        }
-        Ok(Err(mismatch)) => Err(OpenError::NotOurs { path: path.to_owned(), mismatch }),
-        // Rolling back a hot journal modifies the file, so verify the schema first, without applying the journal.
-        Err(Error::Sqlite { source, .. }) if connection::is_unfinished(&source) => {
-            match reader.read_as_it_is(|connection| schema::verify(connection)) {
-                Ok(Ok(())) => Ok(Recognised::Unfinished),
-                Ok(Err(mismatch)) => Err(OpenError::NotOurs { path: path.to_owned(), mismatch }),
-                Err(_) => Err(OpenError::Unfinished { path: path.to_owned() }),
-            }
-        }
-        Err(error) => Err(refused(path, error)),
-    }
-}
-
-/// Rolls back the unfinished write of a program that died, as every SQLite program that may write does.
-fn undo(reader: &Reader, path: &Path, cancel: &CancellationToken) -> Result<(), OpenError> {
-    let sqlite = |source| failure(path, source);
-    Retry::new(cancel)
-        .run(path, || {
-            let writer = reader.open_writer().map_err(sqlite)?;
-            writer.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).map_err(sqlite)
-        })
-        .map_err(|error| refused(path, error))?;
-    warn!(path = %path.display(), "another program died while it wrote to the library; its unfinished write was undone");
-    Ok(())
-}
-
-/// The reason to refuse, for an error.
-fn refused(path: &Path, error: Error) -> OpenError {
-    match error {
-        Error::Sqlite { source, .. } => refusal(path, source),
-        other => other.into(),
-    }
-}
-
-/// The reason to refuse, for an error of SQLite.
-fn refusal(path: &Path, source: rusqlite::Error) -> OpenError {
-    let directory = directory(path);
-    let path = path.to_owned();
-    match source.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path },
-        Some(ErrorCode::DatabaseCorrupt) => OpenError::Corrupt { path, problem: source.to_string() },
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
-            if connection::all_allow(Access::READ_OK, &path) && !diagnose::directory_writable(directory) =>
-        {
-            OpenError::WalDirectory { diagnosis: diagnose::access(&path), path }
-        }
-        Some(
-            ErrorCode::CannotOpen
-            | ErrorCode::ReadOnly
-            | ErrorCode::PermissionDenied
-            | ErrorCode::DiskFull
-            | ErrorCode::SystemIoFailure,
-        ) => access_error(&path, source.to_string()),
-        _ => OpenError::Library(Error::Sqlite { path, source }),
     }
 }

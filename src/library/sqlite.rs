@@ -61,7 +61,7 @@ mod tests {
             (ffi::SQLITE_CONSTRAINT, "UNIQUE constraint failed", ""),
         ] {
             let text = chain(&failed(code, message));
-            assert!(text.starts_with("the library /v/library.db: SQLite failed: "), "{text}");
+            assert!(text.starts_with("cannot use the database /v/library.db: "), "{text}");
             assert!(text.ends_with(&format!("{message}{hint}")), "{text}");
             assert_eq!(text.matches(message).count(), 1, "{text}");
         }

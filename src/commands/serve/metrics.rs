@@ -105,11 +105,6 @@ fn roots(roots: &[RootState], text: &mut Text) {
     each("vpo_scan_last_duration_seconds", "How long the last whole scan of the root took.", &|root| {
         root.last_summary.as_ref().map(|summary| summary.seconds)
     });
-    each(
-        "vpo_scan_last_files_per_second",
-        "Files read per second in the last whole scan of the root.",
-        &|root| root.last_summary.as_ref().map(|summary| summary.files_per_second),
-    );
     let mut family = text.family(
         "vpo_root_watch_state",
         Kind::Gauge,

@@ -118,8 +118,9 @@ pub(crate) struct Policy {
 
 impl Policy {
     fn access(&self, credentials: Option<(&Credentials, &Connection)>, host: &RequestHost) -> Access {
-        let has_token =
-            |token: &Token| credentials.is_some_and(|(credentials, connection)| token.admits(credentials, connection));
+        let has_token = |token: &Token| {
+            credentials.is_some_and(|(credentials, connection)| token.admits(credentials, connection))
+        };
         match &self.token {
             Some(token) if has_token(token) => Access::Full,
             _ if !self.hosts.allow(host) => Access::StatusOnly,

@@ -21,8 +21,6 @@ fn daemon(health: &Health, text: &mut Text) {
         &[("version", identity.version), ("schema_version", &identity.schema_version.to_string())],
         1,
     );
-    text.family("vpo_uptime_seconds", Kind::Gauge, "Time since the start.")
-        .sample(&[], health.uptime().as_secs_f64());
     let mut phases = text.family("vpo_phase", Kind::Gauge, "1 for the phase that the daemon is in, else 0.");
     for phase in Phase::ALL {
         phases.sample(&[("phase", phase.as_str())], u8::from(phase == health.phase()));
