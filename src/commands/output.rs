@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::EXIT_FAILURE;
-use crate::base::error::chain;
+use crate::base::error::{chain, plain};
 use crate::base::text::{Text, to_json};
 use crate::telemetry;
 
@@ -39,7 +39,8 @@ fn write(text: &str) -> ExitCode {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             complain(&format_args!(
-                "cannot write to standard output: {error}; free some space, or redirect the output"
+                "cannot write to standard output: {}; free some space, or redirect the output",
+                plain(error)
             ));
             ExitCode::from(EXIT_FAILURE)
         }

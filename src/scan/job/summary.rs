@@ -1,4 +1,4 @@
-//! What a scan did, in figures: for its row in `jobs`, and for the next scan of the root.
+//! The counters of a scan, for its row in `jobs` and for the next scan of the root.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use crate::scan::root::Identity;
 
 /// What a scan did, as `summary_json` records it. The first six keys are those of other VPO programs.
 ///
-/// A key that is not there reads as its default: what another version recorded of a root guards it all the same.
+/// An absent key has its default value, so that the record of another version still guards the root.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 #[serde(default)]
 pub(crate) struct Summary {
@@ -33,9 +33,9 @@ pub(crate) struct Summary {
     pub unsettled: u64,
     /// Symbolic links passed over.
     pub symlinks: u64,
-    /// What the walk could not read; with any of it, nothing goes missing.
+    /// Errors of the walk. After one, no file is recorded as missing.
     pub walk_errors: u64,
-    /// The first few of those.
+    /// The first of those errors.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub walk_error_examples: Vec<String>,
     /// Files that are gone with a mount below the root; they keep their status.

@@ -1,4 +1,4 @@
-//! Is there a file at a path of the library? As in a walk, no link below the root is followed. Blocks for as long as the
+//! Whether a file exists at a stored path. As in a walk, no link below the root is followed. Blocks for as long as the
 //! file system does.
 
 use std::ffi::OsStr;
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::scan::name;
 
-/// Whether there is no file of a stored path: `Ok(true)` only when the kernel says so plainly of all that it may
+/// Whether there is no file of a stored path: `Ok(true)` only if the kernel reports so for each path that it may
 /// stand for.
 pub(crate) fn is_gone(root: &Path, stored: &str) -> Result<bool, Errno> {
     Ok(present(root, stored)?.is_empty())
@@ -33,12 +33,12 @@ pub(crate) fn present(root: &Path, stored: &str) -> Result<Vec<PathBuf>, Errno> 
     Ok(present)
 }
 
-/// Whether there is nothing to scan at a path of the kernel's: no file and no directory.
+/// Whether neither a file nor a directory is at a path.
 pub(crate) fn is_nothing_at(root: &Path, path: &Path) -> Result<bool, Errno> {
     Ok(!matches!(kind_below(root, path)?, Some(FileType::Directory | FileType::RegularFile)))
 }
 
-/// What is at a path below the root, if anything is. Part by part: what is not a directory has nothing below it.
+/// What is at a path below the root, if anything is. Checks each component: what is not a directory has nothing below it.
 fn kind_below(root: &Path, path: &Path) -> Result<Option<FileType>, Errno> {
     let below = path.strip_prefix(root).map_err(|_| Errno::INVAL)?;
     let (mut path, mut kind) = (root.to_owned(), Some(FileType::Directory));
@@ -56,7 +56,7 @@ fn kind_below(root: &Path, path: &Path) -> Result<Option<FileType>, Errno> {
 fn kind_of(path: &Path) -> Result<Option<FileType>, Errno> {
     match rustix::fs::lstat(path) {
         Ok(found) => Ok(Some(FileType::from_raw_mode(found.st_mode as RawMode))),
-        // INVAL: a NUL is in it. Of such a path as of one that is too long there never was a file.
+        // INVAL: it contains a NUL. No file can have such a path, or one that is too long.
         Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::INVAL) => Ok(None),
         Err(error) => Err(error),
     }

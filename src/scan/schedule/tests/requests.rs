@@ -34,9 +34,9 @@ fn requests_that_cannot_be_met_are_refused() {
     let requests = [queued("unknown", "/c"), queued("parent", "/a/../b"), malformed];
     let actions = world.take(Event::Requests(requests.into()));
     let expected = [
-        ("unknown", "/c is under none of the daemon's roots (/a, /b)"),
-        ("parent", "/a/../b has a .. in it: name the path without it"),
-        ("malformed", "its policy_json cannot be read: no number"),
+        ("unknown", "/c is not below a root of the daemon (/a, /b)"),
+        ("parent", "/a/../b contains ..; give the path without it"),
+        ("malformed", "its policy_json is not valid: no number"),
     ];
     assert_eq!(ends(&actions), expected);
     assert_eq!(world.scan(), None);
