@@ -1,8 +1,8 @@
-//! Keeps the library true to the roots: walk, plan, read, store, and the watch that asks for it.
-//! Knows [`crate::library`] and [`crate::media`]; knows nothing of the daemon, HTTP or configuration files.
+//! Keeps the library up to date with the roots: walk, plan, read, store, and the watch that requests scans.
+//! Uses [`crate::library`] and [`crate::media`], and neither the daemon, HTTP nor configuration files.
 //!
-//! A scan runs on plain threads and blocks on whatever disks and shares block on; it looks at its token for
-//! every file and every batch. [`job`] is one scan from beginning to end. In the daemon, [`schedule`] decides when what is
+//! A scan runs on plain threads, which block as long as disks and shares do. It checks its token for every file and every
+//! batch. [`job`] is one scan from beginning to end. In the daemon, [`schedule`] decides when what is
 //! scanned, and [`engine`] carries that out and publishes a [`state::ScanState`].
 
 mod budget;
@@ -37,10 +37,10 @@ use crate::base::random;
 pub(crate) use crate::library::sqlite::chain;
 use crate::library::{self, Library, Retry, jobs};
 
-/// What a scanner is told to do.
+/// The settings of a scanner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// Absolute paths of directories.
+    /// Absolute paths of directories to scan.
     pub roots: Vec<PathBuf>,
     /// Watch them with inotify.
     pub watch: bool,
@@ -55,18 +55,17 @@ pub(crate) struct Settings {
 /// Why a scan ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The root is not what it should be.
+    /// The root is absent, or differs from what an earlier scan recorded.
     #[error("the root {} {why}", root.display())]
     Offline {
         /// The root.
         root: PathBuf,
-        /// What is wrong with it.
+        /// The difference.
         why: root::Offline,
     },
-    /// The root leads to where another root has all of it already.
+    /// Another root covers everything in the root.
     #[error(
-        "the root {} leads to where the root {} has the same videos, and is not scanned, so that none is recorded twice: \
-         scan that one, or take one of the two out",
+        "the root {} is not scanned, because the root {} contains the same videos; remove one of the two from scan.roots",
         root.display(), other.display()
     )]
     Overlaps {
@@ -77,8 +76,8 @@ pub(crate) enum Error {
     },
     /// Too many files would go missing at once.
     #[error(
-        "{gone} of the {known} files of {} would go missing at once, which is no accident: nothing was changed. \
-         Mount or restore what belongs there; if they are really gone, confirm with `vpo scan --accept-missing`",
+        "{gone} of {known} files of {} would be recorded as missing, so nothing was changed. Mount the share or restore the \
+         files; if they are really gone, confirm with `vpo scan --accept-missing`",
         root.display()
     )]
     MassDeletion {
@@ -90,8 +89,8 @@ pub(crate) enum Error {
         known: u64,
     },
     /// A path to scan is neither in the file system nor in the library.
-    #[error("{} is not there (what a symbolic link below a root points to does not count), and nothing of it is in the \
-         library; correct the path", .0.display())]
+    #[error("cannot scan {}: it does not exist, and the library has no files of it (symbolic links below a root are not \
+         followed); correct the path", .0.display())]
     Unknown(PathBuf),
     /// The library could not be read or written.
     #[error(transparent)]
@@ -99,29 +98,29 @@ pub(crate) enum Error {
     /// The threads that read files did not start.
     #[error("cannot start a thread: {0}; raise the limit on tasks (ulimit -u, TasksMax=)")]
     Threads(#[source] std::io::Error),
-    /// The kernel gives no random numbers.
+    /// getrandom(2) failed.
     #[error(
-        "the kernel gives no random numbers: {0}; let the sandbox of this process (seccomp) allow getrandom"
+        "cannot get random numbers from the kernel: {0}; allow getrandom in the sandbox of this process (seccomp)"
     )]
     Random(#[source] std::io::Error),
-    /// Told to stop.
-    #[error("told to stop; what was stored is kept, and the next scan goes on from there")]
+    /// The scan was stopped.
+    #[error("cancelled; stored results are kept, and the next scan resumes")]
     Cancelled,
-    /// The job's row is no longer there to take.
-    #[error("the job {0} was taken or cancelled by another program")]
+    /// Another program has changed the row of the job.
+    #[error("another program has taken or cancelled the job {0}")]
     JobClaimed(String),
-    /// A bug of ours.
-    #[error("the scanner has crashed; please report this as a bug")]
+    /// A bug.
+    #[error("the scanner crashed; please report this bug")]
     Crashed,
 }
 
 impl Error {
-    /// A stable word for checks and metrics.
+    /// A stable code for checks, messages and metrics.
     #[must_use]
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Offline { why, .. } => why.code(),
-            Self::Overlaps { .. } => "overlaps",
+            Self::Overlaps { .. } => "overlapping_root",
             Self::MassDeletion { .. } => "mass_missing",
             Self::Unknown(_) => "unknown_path",
             Self::Library(error) if error.is_disk_full() => "disk_full",
@@ -131,6 +130,18 @@ impl Error {
             Self::Cancelled | Self::JobClaimed(_) => "cancelled",
             Self::Crashed => "crashed",
         }
+    }
+}
+
+/// An error in one line, with its code (`error[CODE]: …`) unless the scan was cancelled.
+#[must_use]
+pub(crate) fn coded(error: &Error) -> String {
+    let text = chain(error);
+    match error {
+        Error::Cancelled | Error::JobClaimed(_) => text,
+        // Some errors of the library have codes of their own.
+        _ if text.starts_with("error[") => text,
+        _ => format!("error[{}]: {text}", error.code()),
     }
 }
 

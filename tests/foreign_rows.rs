@@ -83,9 +83,9 @@ fn queued_rows_are_taken_as_they_are_meant_or_refused_with_the_reason() {
     };
     assert_eq!(end("odd path"), ("completed".into(), String::new()));
     let (status, reason) = end("outside");
-    assert!(status == "failed" && reason.contains("has a .. in it"), "{status}: {reason}");
+    assert!(status == "failed" && reason.contains("contains .."), "{status}: {reason}");
     let (status, reason) = end("odd options");
-    assert!(status == "failed" && reason.contains("policy_json cannot be read"), "{status}: {reason}");
+    assert!(status == "failed" && reason.contains("policy_json is not valid"), "{status}: {reason}");
     let paths: Vec<_> = sandbox.rows().into_iter().map(|row| row.path).collect();
     assert_eq!(paths, [format!("{root}/a.mkv"), format!("{root}/b.mkv")], "each file under one path");
     assert_eq!(sandbox.value::<String>("SELECT status FROM jobs WHERE id = 'theirs'"), "queued");
@@ -123,7 +123,7 @@ fn rows_left_running_are_closed_also_when_the_library_is_locked_at_the_start() {
         "--library".as_ref(),
         sandbox.root().as_os_str(),
     ]);
-    daemon.wait_log("could not be closed yet");
+    daemon.wait_log("no scan starts before");
     neighbour.execute_batch("COMMIT").expect("released");
     eventually("the row is closed", || {
         (sandbox.value::<String>("SELECT status FROM jobs WHERE id = 'left'") == "failed").then_some(())

@@ -130,8 +130,8 @@ fn path_that_leads_into_a_root_stores_no_film_twice() {
         let output = sandbox.try_scan(args);
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {text}");
-        let detail = format!("leads to where the root {} has the same videos", sandbox.root().display());
-        assert!(text.contains(&detail), "{args:?}: {text}");
+        let detail = format!("because the root {} contains the same videos", sandbox.root().display());
+        assert!(text.contains("error[overlapping_root]") && text.contains(&detail), "{args:?}: {text}");
         let paths: Vec<_> = sandbox.rows().into_iter().map(|row| row.path).collect();
         assert_eq!(paths, [sandbox.path("films/deep/a.mkv").to_str().expect("UTF-8")]);
     }
@@ -197,7 +197,7 @@ fn beside_a_daemon_a_scan_is_queued_and_followed() {
     let output = sandbox.run(["scan", "/somewhere/else"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("under none of the daemon's roots"), "{stderr}");
+    assert!(stderr.contains("is not below a root of the daemon"), "{stderr}");
     assert!(stderr.contains("add /somewhere/else to scan.roots"), "{stderr}");
     assert!(daemon.stop().success());
 }
@@ -279,13 +279,13 @@ fn request_is_refused_once_also_while_the_library_is_locked() {
         VALUES ('elsewhere', '/somewhere/else', 'scan', 'queued', '{\"by\":\"vpo-serve\"}',
             '2026-01-01T00:00:00+00:00')";
     database.execute_batch(&format!("{queue}; BEGIN IMMEDIATE")).expect("queued, and the lock");
-    daemon.wait_log("is under none of the daemon's roots");
+    daemon.wait_log("is not below a root of the daemon");
     // The polls that follow, one a second, are not observable.
     std::thread::sleep(Duration::from_millis(2500));
     database.execute_batch("COMMIT").expect("released");
     let failed = "SELECT count(*) FROM jobs WHERE id = 'elsewhere' AND status = 'failed'";
     eventually("the end of the job", || (sandbox.value::<i64>(failed) == 1).then_some(()));
-    assert_eq!(daemon.log().matches("is under none of the daemon's roots").count(), 1, "{}", daemon.log());
+    assert_eq!(daemon.log().matches("is not below a root of the daemon").count(), 1, "{}", daemon.log());
     assert!(daemon.stop().success());
 }
 
@@ -437,7 +437,7 @@ fn scan_of_what_a_configured_root_leads_to_is_refused() {
     let output = scan("data");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("has the same videos"), "{text}");
+    assert!(text.contains("error[overlapping_root]"), "{text}");
     assert_eq!(sandbox.rows().len(), 1);
 }
 

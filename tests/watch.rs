@@ -216,7 +216,12 @@ fn root_that_goes_and_comes_back_is_told_and_loses_nothing() {
         })
     };
     let warned = check("warn");
-    assert!(warned["detail"].as_str().is_some_and(|detail| detail.contains("cannot be read")), "{warned}");
+    assert_eq!(warned["reason"], "unreadable", "{warned}");
+    let detail = format!(
+        "the root {} does not exist; mount the share, or correct scan.roots",
+        sandbox.root().display()
+    );
+    assert_eq!(warned["detail"], detail);
     assert!(sandbox.rows().iter().all(|row| row.status == "ok"));
     fs::rename(sandbox.path("away"), sandbox.root()).expect("back");
     check("pass");
@@ -242,9 +247,9 @@ fn root_that_leads_into_another_one_is_not_scanned_and_says_so() {
             let checks = daemon.get("/health").json()["checks"].as_array()?.clone();
             checks.into_iter().find(|check| check["name"] == name.as_str() && check["status"] == "warn")
         });
-        assert_eq!(check["reason"], "overlaps", "{check}");
+        assert_eq!(check["reason"], "overlapping_root", "{check}");
         let detail = format!(
-            "the root {} leads to where the root {} has the same videos",
+            "the root {} is not scanned, because the root {} contains the same videos",
             covered.display(),
             root.display()
         );
@@ -299,7 +304,7 @@ fn directory_put_in_place_of_the_root_is_watched() {
     sandbox.film("films/b.mkv");
     wait_status(&sandbox, "films/b.mkv", "ok");
     // And the new one is watched, not only looked at once.
-    daemon.wait_log("looks different");
+    daemon.wait_log("the root has changed");
     daemon.wait_watch(&sandbox.root(), "watching");
     sandbox.film("films/c.mkv");
     wait_status(&sandbox, "films/c.mkv", "ok");
@@ -476,7 +481,8 @@ fn lines_of_a_job_carry_its_id_and_files_their_path() {
     assert!(daemon.stop().success());
     let job: String = sandbox.value("SELECT id FROM jobs ORDER BY created_at DESC LIMIT 1");
     let log = daemon.log();
-    for (message, path) in [("a file is missing", "films/a.mkv"), ("cannot be parsed", "films/broken.mkv")] {
+    for (message, path) in [("a file is missing", "films/a.mkv"), ("cannot parse a file", "films/broken.mkv")]
+    {
         let line =
             log.lines().find(|line| line.contains(message)).unwrap_or_else(|| panic!("{message}: {log}"));
         let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
@@ -621,7 +627,7 @@ fn root_that_is_a_link_is_watched() {
     // Where the link points elsewhere, that is watched.
     link("second");
     wait_status(&sandbox, "films/b.mkv", "ok");
-    daemon.wait_log("looks different");
+    daemon.wait_log("the root has changed");
     daemon.wait_watch(&sandbox.root(), "watching");
     sandbox.film("second/f.mkv");
     wait_status(&sandbox, "films/f.mkv", "ok");
@@ -686,14 +692,14 @@ fn watches_that_run_out_later_are_said_once_and_the_interval_goes_on() {
     for number in 0..30 {
         sandbox.film(&format!("films/{number}/b.mkv"));
     }
-    let line = daemon.wait_log("watches ran out");
+    let line = daemon.wait_log("reason=watches");
     assert!(line.contains("sysctl fs.inotify.max_user_watches="), "{line}");
     daemon.wait_watch(&sandbox.root(), "unavailable");
     eventually("the interval finds all", || {
         (sandbox.value::<i64>("SELECT count(*) FROM files WHERE scan_status = 'ok'") == 31).then_some(())
     });
     assert!(daemon.stop().success());
-    assert_eq!(daemon.log().matches("watches ran out").count(), 1, "{}", daemon.log());
+    assert_eq!(daemon.log().matches("reason=watches").count(), 1, "{}", daemon.log());
 }
 
 #[test]
@@ -862,7 +868,7 @@ fn root_that_could_not_be_watched_is_tried_again_after_a_scan() {
     let limit = "/proc/sys/user/max_inotify_watches";
     let mut daemon =
         serve_apart(&sandbox, &format!("echo 10 > {limit}"), &format!("echo 100 > {limit}; rm go"));
-    daemon.wait_log("watches ran out");
+    daemon.wait_log("reason=watches");
     wait_status(&sandbox, "films/29/a.mkv", "ok");
     sandbox.write("go", "");
     eventually("a higher limit", || (!sandbox.path("go").exists()).then_some(()));
@@ -870,7 +876,7 @@ fn root_that_could_not_be_watched_is_tried_again_after_a_scan() {
     daemon.wait_watch(&sandbox.root(), "watching");
     wait_for_film(&sandbox, "films/new/b.mkv");
     assert!(daemon.stop().success());
-    assert_eq!(daemon.log().matches("watches ran out").count(), 1, "{}", daemon.log());
+    assert_eq!(daemon.log().matches("reason=watches").count(), 1, "{}", daemon.log());
 }
 
 #[test]
@@ -911,7 +917,7 @@ fn root_that_is_mounted_anew_is_watched_anew() {
     wait_status(&sandbox, "films/a.mkv", "ok");
     daemon.wait_watch(&sandbox.root(), "watching");
     sandbox.write("go", "");
-    daemon.wait_log("the root looks different");
+    daemon.wait_log("the root has changed");
     wait_status(&sandbox, "films/a.mkv", "ok");
     sandbox.film("disk/b.mkv");
     wait_status(&sandbox, "films/b.mkv", "ok");

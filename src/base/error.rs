@@ -3,7 +3,12 @@
 use std::any::Any;
 use std::error::Error;
 use std::fmt::Display;
+use std::io;
 use std::iter::successors;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rustix::process::{getegid, geteuid};
 
 /// An error and its causes, the outermost first.
 pub fn causes<'a>(
@@ -22,6 +27,23 @@ pub fn plain(error: impl Display) -> String {
         Some((number, rest)) if number.parse::<i32>().is_ok() => line + rest,
         _ => line + NUMBER + part,
     })
+}
+
+/// Why `path` cannot be used, for an error of the operating system. A permission error names the user of this process, and the
+/// owner and mode of what is at the path.
+pub(crate) fn at(path: &Path, error: impl Into<io::Error>) -> String {
+    let error = error.into();
+    let text = plain(&error);
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return text;
+    }
+    let owned = std::fs::metadata(path).map_or_else(
+        |_| String::new(),
+        |found| {
+            format!(", it belongs to {}:{} with mode {:04o}", found.uid(), found.gid(), found.mode() & 0o7777)
+        },
+    );
+    format!("{text}: vpo runs as {}:{}{owned}", geteuid().as_raw(), getegid().as_raw())
 }
 
 /// Joins errors as `what: why: why that`. Leaves out an error whose text is already in the line.
@@ -49,8 +71,9 @@ pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::panic::panic_any;
+
+    use rustix::io::Errno;
 
     use super::*;
 
@@ -80,6 +103,20 @@ mod tests {
         assert_eq!(chain(&Failure::Quotes(denied())), "cannot read: Permission denied; look at the disk");
         assert_eq!(plain("a (os error 2): b (os error 13)"), "a: b");
         assert_eq!(plain("film (os error x).mkv (os error 7"), "film (os error x).mkv (os error 7");
+    }
+
+    #[test]
+    fn a_permission_error_names_our_user_the_owner_and_the_mode() {
+        let place = Path::new("/");
+        assert_eq!(at(place, Errno::NOENT), "No such file or directory");
+        let text = at(place, Errno::ACCESS);
+        let user = format!(
+            "Permission denied: vpo runs as {}:{}, it belongs to ",
+            geteuid().as_raw(),
+            getegid().as_raw()
+        );
+        assert!(text.starts_with(&user) && text.contains(" with mode 0"), "{text}");
+        assert_eq!(at(Path::new("/none"), Errno::ACCESS), user.replace(", it belongs to ", ""));
     }
 
     #[test]

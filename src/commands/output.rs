@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::EXIT_FAILURE;
-use crate::base::error::chain;
+use crate::base::error::{chain, plain};
 use crate::base::text::{Text, to_json};
 use crate::telemetry;
 
@@ -64,7 +64,8 @@ fn write_part(bytes: &[u8]) -> ControlFlow<ExitCode> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => ControlFlow::Break(ExitCode::SUCCESS),
         Err(error) => {
             complain(&format_args!(
-                "cannot write to standard output: {error}; free some space, or redirect the output"
+                "cannot write to standard output: {}; free some space, or redirect the output",
+                plain(error)
             ));
             ControlFlow::Break(ExitCode::from(EXIT_FAILURE))
         }

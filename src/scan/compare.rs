@@ -12,7 +12,7 @@ use crate::base::timestamp::Timestamp;
 use crate::library::files::{self, Known, Span};
 use crate::library::{self, Library, Retry};
 
-/// Rows read at a time: no read transaction lives as long as a walk of a slow share.
+/// Rows read at a time: a read transaction must not last as long as the walk of a slow share.
 const PAGE: u32 = 2000;
 
 /// What to compare.
@@ -25,7 +25,7 @@ pub(crate) struct Scope<'a> {
     pub(crate) baseline: &'a Baseline,
     /// Changes up to this path were planned by an earlier round.
     pub(crate) resume: Option<&'a str>,
-    /// Called for every file, and often in between.
+    /// Called for every file, and in between.
     pub(crate) tick: &'a dyn Fn(u64) -> ControlFlow<()>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn compare(scope: &Scope<'_>) -> Result<Plan, library::Error> {
         }
         planner.end(walked, rows)?;
     }
-    // The last ones were counted after the last tick.
+    // Some were counted after the last tick.
     if tick(planner.found()).is_break() {
         return Err(library::Error::Cancelled);
     }

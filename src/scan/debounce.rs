@@ -1,8 +1,8 @@
 //! Decides whether a file is still being written.
 //!
 //! A download or a copy changes the mtime while it runs. A file is read once its mtime is 5 s old, and what was
-//! read counts only if size and mtime are the same after the read. An mtime in the future (a camera's clock, a
-//! share's clock) proves nothing: then only the second rule applies.
+//! read counts only if size and mtime are the same after the read. With an mtime in the future (the clock of a
+//! camera or share) only the second rule applies.
 
 use crate::base::times::SCAN_DEBOUNCE;
 use crate::base::timestamp::Timestamp;

@@ -1,8 +1,8 @@
-//! The daemon's scanner: carries out what [`super::schedule`] decides.
+//! Executes the actions of [`super::schedule`] in the daemon.
 //!
-//! The engine's thread reads and writes the library only for a moment, and asks no other disk. Scans, passes of hashes,
-//! counts, looks at roots and watches have threads of their own, so that a dead share holds up nothing but itself. Their
-//! results come back through the inbox.
+//! The engine's thread accesses the database only briefly, and no other disk. Scans, hashing, counts, examinations of roots
+//! and watches have their own threads, so that a hung share blocks only its own thread. They send their results to the
+//! inbox.
 
 mod expiry;
 
@@ -24,14 +24,14 @@ use super::root::{self, RecoverySignal};
 use super::schedule::{Action, Event, Schedule, Scope};
 use super::state::ScanState;
 use super::watch::{self, WatchEvent, Watching};
-use super::{Context, Error, Settings, chain, close_abandoned, discover, hash_pass, new_job_id};
+use super::{Context, Error, Settings, chain, close_abandoned, coded, discover, hash_pass, new_job_id};
 use crate::base::times::{SCAN_ENGINE_BUSY_TIMEOUT, SCAN_ENGINE_POLL_INTERVAL, SCAN_ENGINE_STOP_TIMEOUT};
 use crate::base::timestamp::Timestamp;
 use crate::library::files::statistics::Depth;
 use crate::library::jobs::{self, End, history};
 use crate::library::{Library, Retry, totals};
 
-/// A scan or a pass of hashes that runs.
+/// A scan or a hashing pass in progress.
 struct Job {
     id: u64,
     /// Of a scan.
@@ -45,7 +45,7 @@ pub(super) struct Engine {
     library: Arc<Library>,
     schedule: Schedule,
     stop: CancellationToken,
-    /// For the threads that report to it.
+    /// The sender for the threads that report results.
     events: SyncSender<Event>,
     jobs: Vec<Job>,
     watches: HashMap<PathBuf, Watching>,
@@ -104,14 +104,14 @@ impl Engine {
         }
     }
 
-    /// Carries out an action. Returns its result, if it has ended with that.
+    /// Executes an action. Returns its result, if it is available at once.
     fn perform(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::ReadLastSuccess(root) => Some(self.read_last_success(root)),
             Action::CloseAbandoned => Some(Event::AbandonedClosed(close_abandoned(&self.library, retry()))),
             Action::Tidy => {
                 if let Err(failure) = self.library.tidy(false) {
-                    debug!(error = chain(&failure), "the database's -wal cannot be brought in yet");
+                    debug!(error = chain(&failure), "cannot checkpoint the -wal yet");
                 }
                 None
             }
@@ -153,7 +153,7 @@ impl Engine {
         match self.library.write(retry(), |tx| jobs::end(tx, &id, end, None)) {
             Ok(()) => Some(Event::EndRecorded { id }),
             Err(failure) => {
-                debug!(job_id = id, error = chain(&failure), "the end of a job is still to be recorded");
+                debug!(job_id = id, error = chain(&failure), "cannot record the end of a job yet");
                 None
             }
         }
@@ -230,8 +230,8 @@ impl Engine {
         }
     }
 
-    /// Runs `work` on a thread, which sends its result to the inbox. Returns what `failed` makes of an error if there is no
-    /// thread for it; a panic ends in the same way.
+    /// Runs `work` on a thread, which sends its result to the inbox. If the thread cannot be started, returns the event that
+    /// `failed` creates; after a panic the thread sends that event.
     fn spawn(
         &self,
         name: &str,
@@ -260,7 +260,7 @@ impl Engine {
         });
     }
 
-    /// Waits a moment for scans to record how far they came.
+    /// Waits briefly for scans to record their progress.
     fn end(mut self, inbox: &Receiver<Event>) {
         let deadline = Instant::now() + SCAN_ENGINE_STOP_TIMEOUT;
         while !self.jobs.is_empty() {
@@ -276,9 +276,9 @@ impl Engine {
 
 fn warn_left_behind(scanned_root: Option<&Path>) {
     if let Some(root) = scanned_root {
-        warn!(root = %root.display(), "a scan is stuck and is left behind");
+        warn!(root = %root.display(), "a scan is blocked by a disk; the process exits without it");
     } else {
-        warn!("hashing in the background is stuck and is left behind");
+        warn!("hashing is blocked by a disk; the process exits without it");
     }
 }
 
@@ -291,7 +291,7 @@ fn yield_to_others() {
     let _ = rustix::process::nice(10);
 }
 
-/// The report of a scan whose thread did not start, or panicked. The row of the latter may still be called running.
+/// The report of a scan whose thread did not start, or panicked. The row of the latter may still have the status running.
 fn failed_report(error: Error) -> Report {
     let has_begun = !matches!(error, Error::Threads(_));
     Report {
@@ -299,7 +299,7 @@ fn failed_report(error: Error) -> Report {
         unsettled: Vec::new(),
         signals: Vec::new(),
         idle: !has_begun,
-        unrecorded: has_begun.then(|| End::Failed(chain(&error))),
+        unrecorded: has_begun.then(|| End::Failed(coded(&error))),
         error: Some(error),
     }
 }

@@ -1,5 +1,5 @@
-//! A pass of hashes: rows without a hash get one, so that a file that is moved later is recognised. If a pass is
-//! interrupted, the next one goes on.
+//! The hashing pass: adds the hashes of rows without one, so that a later move of the file is recognised. After an
+//! interruption the next pass continues.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use crate::library::Retry;
 use crate::library::files::writer::Writer;
 use crate::library::files::{self, Unhashed};
 
-/// Rows asked for at a time, and hashes in one transaction.
+/// Rows that one query returns, and hashes written in one transaction.
 const BATCH: u32 = 500;
 
-/// What a pass did.
+/// The result of a pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Hashed {
     /// Files hashed.
@@ -52,7 +52,7 @@ pub(crate) fn run(context: &Context) -> Result<Hashed, Error> {
             if context.stop.is_cancelled() {
                 break;
             }
-            // Roots are UTF-8, and so written alike.
+            // Roots are UTF-8, so their stored form is the same.
             let above = roots.iter().filter(|root| Path::new(&row.path).starts_with(root));
             let Some(root) = above.max_by_key(|root| root.as_os_str().len()) else { continue };
             let paths = root::present(root, &row.path).unwrap_or_default();
@@ -98,7 +98,7 @@ fn store(context: &Context, batch: &mut Vec<(&Unhashed, String)>) -> Result<u64,
     if batch.is_empty() {
         return Ok(0);
     }
-    // Also after a stop: what was read is kept, if the library is free.
+    // Also after a stop, unless the database is locked.
     context.library.write(retry(context), |tx| {
         let mut writer = Writer::new(tx)?;
         batch.iter().try_for_each(|(row, hash)| writer.set_hash(row, hash))

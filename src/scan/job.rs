@@ -1,11 +1,10 @@
 //! One scan of one root, from its row in `jobs` to the end: plan, then apply.
 //!
-//! [`planning`] makes the plan ([`crate::scan::plan`]) and refuses what looks like an accident; a dry run ends there.
-//! [`apply`] reads, stores, and records what is missing. Both ask [`moves`] which rows belong to moved files, and use
-//! [`row`] for the job's row and the library.
+//! [`planning`] makes the plan ([`crate::scan::plan`]) and refuses a mass deletion; a dry run ends there.
+//! [`apply`] reads, stores, and records missing files. Both use [`moves`] to find the rows of moved
+//! files, and [`row`] for the row of the job and the writes.
 //!
-//! No step reads a video or a directory within a transaction: a share that hangs would keep the library locked for
-//! everyone.
+//! No step reads a video or a directory within a transaction: a hung share would keep the database locked.
 
 mod apply;
 mod moves;
@@ -27,7 +26,7 @@ use super::progress::Progress;
 use super::read::{self, Reading};
 use super::root::RecoverySignal;
 use super::store::Stored;
-use super::{Error, chain, discover, new_job_id};
+use super::{Error, chain, coded, discover, new_job_id};
 use crate::library::jobs::{End, Options, Queued, Reason};
 use crate::library::{self, Library};
 use apply::Apply;
@@ -35,29 +34,29 @@ use moves::Moves;
 use row::JobRow;
 pub(crate) use summary::Summary;
 
-/// Most rows changed in one transaction.
+/// Maximum number of rows that one transaction changes.
 const BATCH: usize = 500;
 
 /// Bytes of readings from which on they are stored: a quarter of what may wait for it.
 const BATCH_BYTES: usize = 2 << 20;
 
-/// Files to look at again that are remembered one by one; of more, the whole root is looked at.
+/// Maximum number of files to check again one by one; with more, the whole root is scanned again.
 const UNSETTLED_KEPT: usize = 1000;
 
-/// What a scan works with.
+/// What a scan uses.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     /// The library, open for writing.
     pub library: Arc<Library>,
     /// All configured roots: a walk of one does not enter another.
     pub roots: Arc<[PathBuf]>,
-    /// Those of them that are known not to answer, or not to be there: nothing is asked of them.
+    /// Roots that are absent or do not respond: a scan does not access them.
     pub unreachable: Arc<[PathBuf]>,
     /// Extensions of videos, lower case, without the dot.
     pub extensions: Arc<[String]>,
-    /// Ends the scan, within a second.
+    /// Cancels the scan, within a second.
     pub stop: CancellationToken,
-    /// Where it tells how far it is.
+    /// The progress that it updates.
     pub progress: Arc<Progress>,
 }
 
@@ -66,18 +65,18 @@ pub(crate) struct Context {
 pub(crate) struct Task {
     /// The root.
     pub root: PathBuf,
-    /// Paths at or below it; only the root itself means all of it.
+    /// Paths at or below the root; the root itself stands for all of it.
     pub targets: Vec<PathBuf>,
     /// The job.
     pub job: Queued,
-    /// Its row is there already.
+    /// Whether its row exists already.
     pub queued: bool,
-    /// Leave no row when nothing was to be done (a look on behalf of the watch).
+    /// Whether to keep no row if nothing has changed (a scan that the watch requests).
     pub quiet: bool,
 }
 
 impl Task {
-    /// A scan that a person has asked for and waits for.
+    /// A scan that a user has requested and waits for.
     ///
     /// # Errors
     /// As [`new_job_id`].
@@ -92,21 +91,21 @@ impl Task {
 /// How a scan ended.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// What it did, also when it ended early.
+    /// Its counters, also if it ended early.
     pub summary: Summary,
-    /// To be looked at again once they are quiet.
+    /// Paths to scan again once nothing writes to them.
     pub unsettled: Vec<PathBuf>,
-    /// What would show that an issue it met is over.
+    /// What would indicate that its issues are over.
     pub signals: Vec<RecoverySignal>,
     /// Why it ended early.
     pub error: Option<Error>,
-    /// There was nothing to do and no row was left.
+    /// Whether nothing had changed, and no row was kept.
     pub idle: bool,
-    /// The end that could not be recorded in the job's row (a full disk, a locked library).
+    /// The end, if it could not be recorded in the row (full disk, locked database).
     pub unrecorded: Option<End>,
 }
 
-/// Runs a scan to its end. Its row says how it went; so does the report.
+/// Runs a scan to its end. Records the result in its row, and returns it.
 pub(crate) fn run(context: &Context, task: &Task) -> Report {
     let span = info_span!("scan", job_id = %task.job.id);
     let _entered = span.enter();
@@ -114,7 +113,7 @@ pub(crate) fn run(context: &Context, task: &Task) -> Report {
     let row = JobRow::new(context, task);
     let mut result = ScanResult::default();
     let error = scan(&row, &mut result).err().map(|error| match error {
-        // The stop came while the library was waited for.
+        // The stop came during the wait for the database.
         Error::Library(library::Error::Cancelled) if context.stop.is_cancelled() => Error::Cancelled,
         error => error,
     });
@@ -123,7 +122,7 @@ pub(crate) fn run(context: &Context, task: &Task) -> Report {
         Some(reason @ (Error::Cancelled | Error::Library(library::Error::Replaced(_)))) => {
             End::Cancelled(chain(reason))
         }
-        Some(reason) => End::Failed(chain(reason)),
+        Some(reason) => End::Failed(coded(reason)),
     };
     let unsettled = result.take_unsettled(&task.root);
     let ScanResult { mut summary, signals, .. } = result;
@@ -136,7 +135,7 @@ pub(crate) fn run(context: &Context, task: &Task) -> Report {
     if row.is_begun()
         && let Err(failure) = row.finish(&end, &summary)
     {
-        warn!(error = chain(&failure), "the end of the scan could not be recorded yet");
+        warn!(error = chain(&failure), "cannot record the end of the scan yet");
         unrecorded = Some(end);
     }
     Report { summary, unsettled, signals, error, idle: !row.is_begun(), unrecorded }
@@ -171,7 +170,7 @@ fn scan(row: &JobRow<'_>, result: &mut ScanResult) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a scan has done so far, also when it ends early.
+/// The results so far, also if the scan ends early.
 #[derive(Default)]
 struct ScanResult {
     summary: Summary,
@@ -190,12 +189,12 @@ impl ScanResult {
         summary.walk_error_examples.clone_from(&walked.errors);
         summary.mounts.clone_from(&walked.mounts);
         self.signals = walked.places.iter().cloned().map(RecoverySignal::Place).collect();
-        if let Some(first) = walked.errors.iter().next() {
+        if let Some(first) = summary.walk_error_examples.iter().next() {
             warn!(
                 root = %root.display(),
                 errors = walked.error_count,
                 first,
-                "the walk met errors, so no file in those places is taken for missing"
+                "the walk found errors, so no file in those places is recorded as missing"
             );
         }
         if let Some(first) = &walked.first_clash {
@@ -206,26 +205,26 @@ impl ScanResult {
                 root = %root.display(),
                 names = walked.clashes,
                 first,
-                "names that are not UTF-8 are not recorded, because other names are stored like them: rename them"
+                "names that are not UTF-8 are not recorded, because the stored form is the name of another file; rename them"
             );
         }
     }
 
-    /// Files that are gone with their mount are not missing.
+    /// Files of an absent mount are not recorded as missing.
     fn take_unmounted(&mut self, unmounted: &[(String, u64)]) {
         for (mount, files) in unmounted {
             warn!(
                 mount,
                 files,
-                "was a mount point below the root and is none now: its files keep their status; mount what belongs \
-                 there, or confirm with `vpo scan --accept-missing`"
+                "no longer a mount point below the root, so its files keep their status; mount the share, or confirm with \
+                 `vpo scan --accept-missing`"
             );
             self.summary.unmounted += files;
             self.signals.push(RecoverySignal::Mount(PathBuf::from(mount)));
         }
     }
 
-    /// The modification time alone shows files that are still being written: they are not opened.
+    /// Puts files off that were modified too recently, without opening them: they may still be written.
     fn put_off(&mut self, plan: &Plan) {
         plan.unquiet.iter().for_each(|change| self.put_off_one(plan.path(change)));
     }
@@ -237,7 +236,7 @@ impl ScanResult {
         }
     }
 
-    /// The files to look at again, or the root where they are too many. Their number stays in the summary.
+    /// The files to check again; the root if they are too many. Their number stays in the summary.
     fn take_unsettled(&mut self, root: &Path) -> Vec<PathBuf> {
         let paths = std::mem::take(&mut self.unsettled);
         if self.summary.unsettled > UNSETTLED_KEPT as u64 { vec![root.to_owned()] } else { paths }
@@ -269,7 +268,7 @@ impl ScanResult {
     }
 }
 
-/// Finds out, by reading only, what a scan would do.
+/// Determines what a scan would do. Only reads.
 ///
 /// # Errors
 /// As a scan.
@@ -286,7 +285,7 @@ pub(crate) fn dry_run(context: &Context, task: &Task) -> Result<Preview, Error> 
         gone: missing.len() as u64,
         walk_errors: plan.walked.error_count,
         unreadable: plan.walked.clashes,
-        refusal: guarded.err().map(|error| chain(&error)),
+        refusal: guarded.err().map(|error| coded(&error)),
         ..Preview::default()
     };
     loop {
@@ -305,19 +304,19 @@ pub(crate) struct Preview {
     pub root: String,
     /// Videos found.
     pub found: u64,
-    /// Of them, those that the library does not know.
+    /// Of them, those without a row.
     pub new: u64,
     /// Of them, those that would be read again.
     pub changed: u64,
-    /// Of them, those as their rows say.
+    /// Of them, those unchanged.
     pub unchanged: u64,
     /// Rows whose files are gone (or moved to one of the new ones).
     pub gone: u64,
-    /// What the walk could not read.
+    /// Errors of the walk.
     pub walk_errors: u64,
     /// Files whose names would not be recorded, because others are stored alike.
     pub unreadable: u64,
-    /// Why the scan would refuse to go on.
+    /// Why the scan would be refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<String>,
 }

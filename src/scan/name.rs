@@ -1,15 +1,15 @@
-//! Names of files: which are looked at, and how any bytes become the library's text.
+//! Names of files: which are ignored, and how names of any bytes are stored as text.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Endings of downloads and copies that are not finished, in lower case. Most put it after the video's own
-/// extension, where the extension already rules them out; it counts before it too (`film.part.mkv`).
+/// Extensions of unfinished downloads and copies, in lower case. Most programs append them to the name, which then has no
+/// extension of a video; they count before the last extension too (`film.part.mkv`).
 const PARTIAL: [&[u8]; 10] =
     [b"part", b"partial", b"!qb", b"!ut", b"!bt", b"crdownload", b"download", b"aria2", b"filepart", b"tmp"];
 
-/// Directories that file systems and NAS systems keep for themselves: unreadable (which would be an error of
-/// every walk), full of thumbnails, or full of what was deleted.
+/// Directories of file systems and NAS systems: not readable (which would be an error of every walk), or with thumbnails or
+/// deleted files.
 const SYSTEM: [&[u8]; 7] = [
     b"lost+found",
     b"System Volume Information",
@@ -25,7 +25,7 @@ fn is_hidden(name: &[u8]) -> bool {
     name.first() == Some(&b'.')
 }
 
-/// A directory that no scan enters.
+/// A directory that scans do not enter.
 fn is_system(name: &[u8]) -> bool {
     SYSTEM.contains(&name)
 }
@@ -35,7 +35,7 @@ pub(crate) fn is_ignored(name: &[u8]) -> bool {
     is_hidden(name) || is_system(name)
 }
 
-/// A file that is still to become what it is called.
+/// The file of an unfinished download or copy.
 fn is_partial(name: &[u8]) -> bool {
     let mut parts = name.rsplit(|byte| *byte == b'.');
     let last = parts.next().unwrap_or_default();
@@ -71,8 +71,8 @@ pub(crate) fn encode(name: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// What a stored path below a root may stand for, in bytes for the kernel: itself, and with those parts decoded that
-/// [`encode`] can have written. A name that is UTF-8 may look just like that (`%E9.mkv`), so itself comes first.
+/// The paths that a stored path below a root may stand for: itself, and the path with the parts decoded that [`encode`] can
+/// have written. A name that is UTF-8 may look encoded (`%E9.mkv`), so the path itself comes first.
 pub(crate) fn path_candidates(path: &str) -> impl Iterator<Item = Vec<u8>> {
     let decoded = |part: &str| decode(part).unwrap_or_else(|| part.as_bytes().to_vec());
     let decoded = path.split('/').map(decoded).collect::<Vec<_>>().join(&b'/');
@@ -81,7 +81,7 @@ pub(crate) fn path_candidates(path: &str) -> impl Iterator<Item = Vec<u8>> {
     std::iter::once(path).chain(decoded)
 }
 
-/// The name that is no UTF-8 and is stored as this.
+/// The name that is not UTF-8 and is stored as this.
 fn decode(name: &str) -> Option<Vec<u8>> {
     let mut parts = name.as_bytes().split(|byte| *byte == b'%');
     let mut bytes = parts.next()?.to_vec();

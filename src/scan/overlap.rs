@@ -1,5 +1,5 @@
-//! Roots that lead to one place. Of a root and a symbolic link to it, or to what lies below it, every video would be
-//! recorded twice, under two paths. The configuration compares names and looks nothing up, so it cannot see this.
+//! Finds roots that lead to the same directory. With a root and a symbolic link to it, or to a directory below it, every video
+//! would be recorded twice. The configuration compares only names, so it cannot find this.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,33 +9,33 @@ use std::time::Instant;
 use super::{Error, root};
 use crate::base::times::ROOT_RESOLVE_TIMEOUT;
 
-/// Where a root really is.
+/// The real path of a root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResolvedRoot {
     root: PathBuf,
-    /// With all links followed.
+    /// The path with all links followed.
     real: PathBuf,
 }
 
 impl ResolvedRoot {
-    /// Looks a root up; `None` where it is not there. Blocks for as long as its file system does.
+    /// Resolves a root; `None` if it is absent. Blocks for as long as its file system does.
     #[must_use]
     pub(crate) fn resolve(root: &Path) -> Option<Self> {
         Some(Self { root: root.to_owned(), real: root.canonicalize().ok()? })
     }
 
-    /// Whether a walk of this root finds what lies in `other`. Of two names of one place the first is walked.
+    /// Whether a walk of this root finds the files in `other`. Of two names of one directory the first is walked.
     fn covers(&self, other: &Self, is_first: bool) -> bool {
         let Ok(rest) = other.real.strip_prefix(&self.real) else { return false };
         if rest.as_os_str().is_empty() {
             return is_first;
         }
-        // Of a root that lies below this one by its name, too, the walk knows, and leaves it out.
+        // The walk leaves out a root whose configured path also lies below this one.
         other.root.strip_prefix(&self.root) != Ok(rest)
     }
 }
 
-/// Where the roots of one command lead.
+/// The resolved roots of one command.
 #[derive(Debug)]
 pub(crate) struct Overlaps {
     /// Configured ones first.
@@ -45,7 +45,7 @@ pub(crate) struct Overlaps {
 }
 
 impl Overlaps {
-    /// Looks up all configured roots and the ones that are to be scanned.
+    /// Resolves all configured roots and the ones to scan.
     #[must_use]
     pub(crate) fn look_up<'a>(configured: &[PathBuf], to_scan: impl Iterator<Item = &'a PathBuf>) -> Self {
         let mut roots = configured.to_vec();
@@ -57,7 +57,7 @@ impl Overlaps {
         Self { resolved: look_up(&roots), configured_count: configured.len(), roots }
     }
 
-    /// Roots of which nothing is to be asked: they do not answer, are not there, or another root covers them.
+    /// Roots that must not be accessed: they do not respond, are absent, or another root covers them.
     #[must_use]
     pub(crate) fn unreachable(&self) -> Arc<[PathBuf]> {
         let is_unreachable =
@@ -73,7 +73,7 @@ impl Overlaps {
         let covered = |at| covered_by(&self.resolved, at);
         let at = self.roots.iter().position(|other| other == root);
         let above = at.and_then(covered);
-        // One that is not configured gives way to a configured root within it.
+        // A configured root within it has precedence over one that is not configured.
         let is_extra = at.is_none_or(|at| at >= self.configured_count);
         let within = || (0..self.configured_count).find(|at| is_extra && covered(*at) == Some(root));
         match above.or_else(|| Some(self.roots[within()?].as_path())) {
@@ -83,17 +83,17 @@ impl Overlaps {
     }
 }
 
-/// Looks roots up, each on a thread of its own; `None` where one is not there or does not answer in time.
+/// Resolves roots, each on its own thread; `None` for one that is absent or does not respond in time.
 fn look_up(roots: &[PathBuf]) -> Vec<Option<ResolvedRoot>> {
     let (sender, receiver) = channel();
     for (number, root) in roots.iter().cloned().enumerate() {
         let sender = sender.clone();
-        // That its links can be followed does not show that it answers.
+        // A root whose links can be followed may still not respond.
         let work = move || {
             let resolved = root::look(&root).ok().and_then(|_| ResolvedRoot::resolve(&root));
             drop(sender.send((number, resolved)));
         };
-        // Without a thread the root counts as one that does not answer.
+        // Without a thread the root counts as one that does not respond.
         drop(std::thread::Builder::new().name("look".into()).spawn(work));
     }
     drop(sender);
@@ -105,7 +105,7 @@ fn look_up(roots: &[PathBuf]) -> Vec<Option<ResolvedRoot>> {
     resolved
 }
 
-/// The root that covers the one with the number `at`, if any does: that one must not be scanned.
+/// The root that covers the root with the index `at`, which then must not be scanned.
 #[must_use]
 pub(crate) fn covered_by(roots: &[Option<ResolvedRoot>], at: usize) -> Option<&Path> {
     let inner = roots.get(at)?.as_ref()?;

@@ -1,5 +1,5 @@
 //! The plan of a scan: entries of a walk × rows of the library × what an earlier scan recorded → what is new, changed
-//! or gone, and whether the scan must be refused. Asks no disk and no database: what those say is passed in.
+//! or gone, and whether the scan must be refused. Accesses neither disk nor database: their contents are passed in.
 //!
 //! Entries and rows come ordered by path, so planning is one merge of two sorted lists. Only differences are kept.
 
@@ -20,8 +20,8 @@ use super::root::{self, Identity, Look, Offline};
 use crate::base::timestamp::Timestamp;
 use crate::library::files::{Known, Span, Status};
 
-/// Bytes of paths kept for one round. What does not fit is left for the next round, so that the first scan of
-/// a million files needs no more memory than that of a hundred thousand.
+/// Maximum bytes of paths in one round. The rest is left for the next round, so that the first scan of a million files needs
+/// no more memory than that of a hundred thousand.
 const ROOM: usize = 6 << 20;
 
 /// Other programs round times to milliseconds.
@@ -36,7 +36,7 @@ pub(crate) fn is_mass_deletion(gone: usize, known: u64) -> bool {
     gone >= MASS && gone as u64 * 100 > known * MASS_PERCENT
 }
 
-/// What the guards compare with.
+/// What the guards compare.
 #[derive(Clone, Debug)]
 pub(crate) struct Baseline {
     /// The root now.
@@ -45,13 +45,13 @@ pub(crate) struct Baseline {
     pub(crate) before: Option<Identity>,
     /// Mount points below the root at that scan, as stored paths.
     pub(crate) mounts: Vec<String>,
-    /// The user has confirmed that what is gone is gone.
+    /// Whether the user has confirmed missing files.
     pub(crate) accept_missing: bool,
 }
 
 impl Baseline {
-    /// Whether the root is what it was. If not, all of it is walked: a part looks the same in the bare directory under a
-    /// mount and in a root on a new disk.
+    /// Whether the root is unchanged. If not, all of it is walked: a part cannot show whether the root lies on another disk,
+    /// or on the directory below a mount.
     pub(crate) fn is_same_root(&self) -> bool {
         self.compare().is_ok()
     }
@@ -60,18 +60,18 @@ impl Baseline {
         self.before.as_ref().map_or(Ok(()), |before| root::compare(before, &self.look.identity))
     }
 
-    /// Whether an absent file of this root proves anything.
+    /// Checks whether an absent file of this root counts as gone.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why it does not.
     pub(crate) fn check(&self) -> Result<(), Offline> {
         if self.look.empty { Err(Offline::Empty) } else { self.compare() }
     }
 
-    /// Compares a look after the walk with the one before it: the root may have gone meanwhile.
+    /// Compares the root after the walk with the root before it: its share may have vanished meanwhile.
     ///
     /// # Errors
-    /// What has changed.
+    /// The difference.
     pub(crate) fn check_again(&self, now: &Look) -> Result<(), Offline> {
         root::compare(&self.look.identity, &now.identity)?;
         if now.empty && !self.look.empty { Err(Offline::Empty) } else { Ok(()) }
@@ -82,11 +82,11 @@ impl Baseline {
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     path: Range<u32>,
-    /// Bytes, at the walk.
+    /// Size in bytes, at the walk.
     pub(crate) size: u64,
     /// Its mtime, at the walk.
     pub(crate) modified: Timestamp,
-    /// There is no row of it: an addition (or a moved file), otherwise an update.
+    /// Whether it has no row: it is new or moved. Otherwise it has changed.
     pub(crate) is_new: bool,
 }
 
@@ -102,28 +102,28 @@ pub(crate) struct Vanished {
 pub(crate) struct Move {
     /// `files.id`
     pub(crate) id: i64,
-    /// The path at which nothing is any more.
+    /// The path at which it no longer exists.
     pub(crate) from: String,
 }
 
 /// Chooses for each file, given by its index, the row that moves with it: the only row of its content that is gone. If
-/// several are, nothing shows which one. A row goes with one file only.
+/// several are, none is chosen. A row moves with one file only.
 pub(crate) fn choose_moves(files: impl IntoIterator<Item = (usize, Vec<Move>)>) -> HashMap<usize, Move> {
     let mut taken = HashSet::new();
     let only = |(index, mut gone): (usize, Vec<Move>)| Some((index, gone.pop().filter(|_| gone.is_empty())?));
     files.into_iter().filter_map(only).filter(|(_, one)| taken.insert(one.id)).collect()
 }
 
-/// Why nothing of a plan may be applied.
+/// Why a plan is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The root is not what it was.
+    /// The root is absent or has changed.
     Offline(Offline),
     /// Too many files would go missing at once, unless enough of them have moved.
     MassDeletion,
 }
 
-/// What one comparison found.
+/// The result of one comparison.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     paths: Vec<u8>,

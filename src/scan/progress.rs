@@ -15,13 +15,13 @@ pub(crate) enum Phase {
     #[default]
     /// Walking the root and comparing it with the library.
     Walking,
-    /// Reading files and storing what they hold.
+    /// Reading files and storing their tracks.
     Reading,
     /// Waiting for files that were still being written.
     Settling,
-    /// Recording what is gone.
+    /// Recording missing files.
     Missing,
-    /// Hashing what has no hash yet.
+    /// Hashing files without a hash.
     Hashing,
 }
 
@@ -29,7 +29,7 @@ impl Phase {
     const ALL: [Self; 5] = [Self::Walking, Self::Reading, Self::Settling, Self::Missing, Self::Hashing];
 }
 
-/// Figures that many threads write and read. Each is consistent only by itself.
+/// Counters that many threads update. They are not consistent with each other.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     phase: AtomicU8,
@@ -75,7 +75,7 @@ impl Snapshot {
 }
 
 impl Progress {
-    /// The figures now.
+    /// The current values.
     #[must_use]
     pub(crate) fn snapshot(&self) -> Snapshot {
         let get = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
@@ -133,11 +133,11 @@ impl Progress {
     }
 }
 
-/// A scan that waits for a locked database is alive, and says so.
+/// Reports that a scan waits for a locked database, and that it is alive.
 impl RetryObserver for Progress {
     fn on_retry(&self) {
         if !self.set_library_busy(true) {
-            debug!("the library is locked by another program; the scan waits");
+            debug!("another program has locked the database; the scan waits");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The pool that reads files: network shares are slow, not busy, so there are more threads than cores.
+//! The pool of threads that read files. Network shares have a high latency, so there are more threads than cores.
 //!
-//! The threads are on their own: who starts them may leave while one still hangs in a read of a dead share.
+//! The threads are never joined: a scan may end while one of them still hangs in a read of a dead share.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -20,39 +20,40 @@ use super::plan::Plan;
 use super::progress::Progress;
 use super::root::Beneath;
 use super::{debounce, discover};
+use crate::base::error;
 use crate::base::timestamp::Timestamp;
 use crate::media::{self, MediaInfo, Track};
 
-/// Readings that wait for the writer. [`Budget`] bounds their bytes.
+/// Maximum number of readings that wait to be stored. [`Budget`] bounds their bytes.
 const BACKLOG: usize = 256;
 
-/// What came of reading one file.
+/// The result of reading one file.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// Its tracks.
     Read(MediaInfo),
-    /// It is no video that can be parsed, for this reason.
+    /// It cannot be parsed, for this reason.
     Broken(String),
-    /// It could not be read at all.
+    /// It could not be read, for this reason.
     Unreadable(String),
     /// It is still being written.
     Unsettled,
-    /// It is no longer there.
+    /// It no longer exists.
     Gone,
 }
 
 /// One file read.
 #[derive(Debug)]
 pub(crate) struct Reading {
-    /// Which of the plan's changes.
+    /// Index in the changes of the plan.
     pub(crate) index: usize,
-    /// What came of it.
+    /// The result.
     pub(crate) outcome: Outcome,
-    /// Bytes, when it was read.
+    /// Size in bytes, when it was read.
     pub(crate) size: u64,
     /// Its mtime, when it was read.
     pub(crate) modified: Timestamp,
-    /// Its hash, where its size makes it a candidate.
+    /// Its hash, if its size is that of a file that may have moved.
     pub(crate) hash: Option<ContentHash>,
     /// Titles that were cut.
     pub(crate) cut_titles: u32,
@@ -88,8 +89,8 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(4, |cores| (2 * cores.get()).max(4))
 }
 
-/// Runs `work` for every number below `count` on a pool of threads, in order; what it gives comes out of the channel, which
-/// ends when all is done, or soon after `stop`.
+/// Runs `work` for every number below `count` on a pool of threads, in order; the results come out of the channel, which
+/// ends after the last one, or soon after `stop`.
 ///
 /// # Errors
 /// When not even one thread could be started.
@@ -128,7 +129,7 @@ pub(crate) fn pool<T: Send + 'static>(
     started.map(|()| receiver)
 }
 
-/// Reads all that the plan of `root` says; a new file of one of `sizes` is hashed at once.
+/// Reads the files of the plan of `root`. A new file of one of `sizes` is hashed at once.
 ///
 /// # Errors
 /// As [`pool`].
@@ -146,8 +147,8 @@ pub(crate) fn start(
         let path = plan.path(change);
         let mut reading = catch_unwind(AssertUnwindSafe(|| read(index, &root, path, &wanted)))
             .unwrap_or_else(|_| {
-                let reason = "reading it failed inside vpo; please report this file".to_owned();
-                let failed = Reading::new(index, Outcome::Broken(reason));
+                let reason = "vpo crashed while it read the file; please report this bug, with the file";
+                let failed = Reading::new(index, Outcome::Broken(reason.to_owned()));
                 Reading { size: change.size, modified: change.modified, ..failed }
             });
         reading.share = Some(budget.take(reading.measured(path)));
@@ -162,7 +163,7 @@ fn read(index: usize, root: &Beneath, path: &Path, hash_wanted: &dyn Fn(u64) -> 
         Ok(outcome) => outcome,
         // LOOP: a symbolic link has taken its place, or that of a directory above it.
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Outcome::Gone,
-        Err(error) => Outcome::Unreadable(std::io::Error::from(error).to_string()),
+        Err(error) => Outcome::Unreadable(error::at(path, error)),
     };
     reading
 }
@@ -187,7 +188,7 @@ fn read_open(
     reading.cut_titles = usage.cut_titles;
     let outcome = match info {
         Ok(info) => Outcome::Read(info),
-        Err(media::Error::Io(error)) => Outcome::Unreadable(error.to_string()),
+        Err(media::Error::Io(error)) => Outcome::Unreadable(error::plain(error)),
         Err(error) => Outcome::Broken(error.to_string()),
     };
     if hash_wanted(reading.size) {

@@ -1,4 +1,4 @@
-//! Is a root really there, and is a file below it? The guards against a share that was late to mount.
+//! Whether a root is present, and whether a file below it is. Guards against a share that is not mounted yet.
 
 mod beneath;
 mod present;
@@ -17,62 +17,60 @@ use super::{discover, name};
 use crate::base::descriptors;
 use crate::library::file_system;
 
-/// What a root looked like, as each completed walk's `summary_json` records it. A device number is no part of
-/// it: it changes with every boot and every container.
+/// The state of a root, as `summary_json` of each completed walk records it. Device numbers change with every boot and every
+/// container, so they are left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
-    /// The file system's name, or its magic number where we know none (statfs(2)).
+    /// The file system's name, or its magic number if it has no known name (statfs(2)).
     pub filesystem: String,
     /// Whether the root is the top of a mount.
     pub mount_point: bool,
 }
 
-/// One look at a root.
+/// What one look at a root found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// What it is.
+    /// What identifies the root.
     pub identity: Identity,
-    /// Nothing visible is in it.
+    /// It contains no visible entry.
     pub empty: bool,
-    /// Which directory it is, where it can be watched: another one at the same path is watched by nobody.
+    /// Identifies the directory, if it can be watched: the watch does not follow another directory at the same path.
     pub directory: Option<Directory>,
 }
 
-/// What tells a directory from another that takes its place. On network and user-space file systems these numbers
-/// may change by themselves, and tell nothing.
+/// Distinguishes a directory from another one that takes its place. Not used on network and user-space file systems, where
+/// these numbers may change by themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Directory {
     device: u64,
     inode: u64,
-    /// Its birth, where the file system tells: numbers of inodes are soon used again.
+    /// Time of its creation, if the file system records it: inode numbers are soon reused.
     birth: Option<(i64, u32)>,
-    /// The mount that it is reached by: when a disk is unmounted its watches are gone, also if it comes back at once.
-    /// Linux before 6.8 may give a new mount the number of an old one.
+    /// The mount that contains it: an unmount removes the watches, also if the disk is mounted again at once. Linux before
+    /// 6.8 may reuse the number of an old mount.
     mount: Option<u64>,
 }
 
-/// `STATX_MNT_ID_UNIQUE` of statx(2), since Linux 6.8: a number that no other mount ever gets.
+/// `STATX_MNT_ID_UNIQUE` of statx(2), since Linux 6.8: a number that is never reused.
 const MOUNT_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 
-/// Why a root is offline. The words complete the sentence "the root … ".
+/// Why a root is offline. The text completes the sentence "the root … ".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Offline {
-    /// Not there, or not to be entered.
+    /// It does not exist, or cannot be entered; the cause, and what to do.
     #[error("{0}")]
     Unreadable(String),
-    /// Nothing in it, while the library knows files of it.
+    /// It is empty, although the library records files in it.
     #[error(
-        "is empty, but the library knows files in it: mount what belongs there, or confirm with `vpo scan --accept-missing`"
+        "is empty, but the library records files in it; mount the share, or confirm with `vpo scan --accept-missing`"
     )]
     Empty,
     /// Was a mount point.
-    #[error(
-        "was a mount point and is none now: mount what belongs there, or confirm with `vpo scan --accept-missing`"
-    )]
+    #[error("is no longer a mount point; mount the share, or confirm with `vpo scan --accept-missing`")]
     Unmounted,
     /// Another kind of file system.
     #[error(
-        "was on {before} and is on {now} now: mount what belongs there, or confirm with `vpo scan --accept-missing`"
+        "was on {before} and is now on {now}; mount the share, or confirm with `vpo scan --accept-missing`"
     )]
     Changed {
         /// At the last completed scan.
@@ -80,12 +78,17 @@ pub(crate) enum Offline {
         /// At this look.
         now: String,
     },
-    /// Gave no answer.
-    #[error("does not answer (a dead network share?): nothing can be said of its files until it does")]
+    /// It does not respond in time.
+    #[error("does not respond; check the network share or the disk")]
     Unresponsive,
 }
 
 impl Offline {
+    /// For an error of the system at the root.
+    pub(crate) fn unreadable(root: &Path, error: Errno) -> Self {
+        Self::Unreadable(unreadable::describe(root, error))
+    }
+
     /// A stable code for checks and metrics.
     #[must_use]
     pub(crate) fn code(&self) -> &'static str {
@@ -94,18 +97,12 @@ impl Offline {
             Self::Empty => "empty",
             Self::Unmounted => "unmounted",
             Self::Changed { .. } => "filesystem_changed",
-            Self::Unresponsive => "silent",
+            Self::Unresponsive => "unresponsive",
         }
     }
 }
 
-impl From<Errno> for Offline {
-    fn from(error: Errno) -> Self {
-        Self::Unreadable(std::io::Error::from(error).to_string())
-    }
-}
-
-/// Looks at a root. Blocks for as long as its file system does.
+/// Examines a root. Blocks for as long as its file system does.
 ///
 /// # Errors
 /// [`Offline::Unreadable`]
@@ -131,7 +128,7 @@ pub(crate) fn look(root: &Path) -> Result<Look, Offline> {
             if file_system::is_remote(&filesystem) { None } else { Some(identify(directory.as_fd())?) };
         Ok(Look { identity: Identity { filesystem, mount_point }, empty, directory })
     };
-    read().map_err(|error| Offline::Unreadable(unreadable::describe(root, error)))
+    read().map_err(|error| Offline::unreadable(root, error))
 }
 
 fn identify(directory: BorrowedFd<'_>) -> Result<Directory, Errno> {
@@ -147,7 +144,7 @@ fn identify(directory: BorrowedFd<'_>) -> Result<Directory, Errno> {
     Ok(Directory { device: found.st_dev, inode: found.st_ino, birth, mount })
 }
 
-/// Whether what was seen contradicts what the last completed scan recorded.
+/// Compares a root with what the last completed scan recorded.
 ///
 /// # Errors
 /// [`Offline::Unmounted`] and [`Offline::Changed`]
@@ -166,17 +163,17 @@ pub(crate) fn is_mounted(path: &Path) -> bool {
     look(path).is_ok_and(|look| look.identity.mount_point)
 }
 
-/// What shows that an issue that a scan met is over.
+/// What indicates that an issue of a root is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RecoverySignal {
-    /// A file that was gone, or a place that could not be read.
+    /// A file that was absent, or a place that could not be read.
     Place(PathBuf),
-    /// A mount that was gone.
+    /// A mount that was absent.
     Mount(PathBuf),
 }
 
 impl RecoverySignal {
-    /// Whether it shows so now. Blocks for as long as its file system does.
+    /// Whether the issue is over. Blocks for as long as its file system does.
     #[must_use]
     pub(crate) fn has_recovered(&self) -> bool {
         match self {

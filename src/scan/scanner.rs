@@ -13,11 +13,11 @@ use super::{Error, Settings};
 use crate::base::times::SCANNER_STOP_TIMEOUT;
 use crate::library::Library;
 
-/// Events that wait for the engine's thread, which a locked library may delay. When there are as many, the threads that
-/// send them wait too; events that inotify cannot keep meanwhile are lost, and the watch reports an overflow.
+/// Capacity of the queue to the engine's thread, which a locked database may delay. While it is full, the sending threads
+/// wait. If inotify drops events meanwhile, the watch reports an overflow.
 const BACKLOG: usize = 256;
 
-/// Keeps a library true to its roots for as long as [`Scanner::run`] runs.
+/// Keeps a library up to date with its roots while [`Scanner::run`] runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner {
     library: Arc<Library>,
@@ -38,14 +38,14 @@ impl Scanner {
         self.published.subscribe()
     }
 
-    /// Scans, watches and answers requests until `stop`; then ends within a second, whatever the disks do.
+    /// Scans, watches and answers requests until `stop`. Then ends within a second, also while a disk hangs.
     ///
     /// # Errors
     /// Its thread cannot be started, or has panicked.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let (events, inbox) = sync_channel(BACKLOG);
         let (done, mut ended) = oneshot::channel::<()>();
-        // Threads of an earlier run must not go on beside those of this one.
+        // Stops the threads of an earlier run.
         let own = stop.child_token();
         let _guard = own.clone().drop_guard();
         let (library, settings) = (Arc::clone(&self.library), self.settings.clone());
@@ -75,7 +75,7 @@ impl Scanner {
         }
         wake();
         if tokio::time::timeout(SCANNER_STOP_TIMEOUT, ended).await.is_err() {
-            tracing::warn!("the scanner did not end in time and is left behind");
+            tracing::warn!("the scanner did not end in time; the process exits without it");
         }
         Ok(())
     }

@@ -1,8 +1,7 @@
 //! Decides when what is scanned: (state, event, now) → actions. Uses no library, no thread, no file system and no clock.
-//! [`super::engine`] carries out the actions, and passes the results back as events.
+//! [`super::engine`] executes the actions, and returns their results as events.
 //!
-//! A root is scanned at the start, at every interval, when it comes back or looks different, and when `vpo scan` asks for
-//! it. A part of it is scanned when the watch has reported a change there, or when a file was still being written.
+//! A root is scanned at the start, at every interval, when it is back or has changed, and when `vpo scan` requests it. A part of it is scanned when the watch has reported a change there, or when a file was still being written.
 //!
 //! [`root`] is the state of one root: when it is [`due`], whether it is there ([`presence`]), its [`issue`] and its watch
 //! ([`root_watch`]). [`running`] holds the scans that run, [`requests`] the queued jobs, [`upkeep`] what is counted,
@@ -46,26 +45,26 @@ use root::Root;
 use running::RunningJobs;
 use upkeep::Upkeep;
 
-/// Of more changed paths than this, the whole root is scanned.
+/// Maximum number of changed paths; with more, the whole root is scanned.
 const PATHS_LIMIT: usize = 1000;
 
-/// After a count there is none for this many times as long as it took: where a file arrives every few seconds, counting
-/// costs no more than a tenth of a core.
+/// Pause after a count, in multiples of its duration: if a file arrives every few seconds, counting takes at most a tenth of
+/// a core.
 const COUNT_PAUSES: u32 = 10;
 
-/// What has happened.
+/// An event.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// The settings to follow from now on.
+    /// New settings.
     Settings(Settings),
-    /// Comes once every [`SCAN_ENGINE_POLL_INTERVAL`].
+    /// Sent every [`SCAN_ENGINE_POLL_INTERVAL`].
     Tick {
         /// [`library::Library::generation`]
         generation: u64,
-        /// The heartbeats of the jobs that run, by their ids.
+        /// The heartbeats of the running jobs, by id.
         beats: Vec<(u64, u64)>,
     },
-    /// Something outside has changed: only wakes the engine.
+    /// Wakes the engine, because something outside has changed.
     Wake,
     /// When a root was last scanned by an earlier daemon.
     LastSuccess { root: PathBuf, at: Option<Timestamp> },
@@ -77,19 +76,19 @@ pub(super) enum Event {
     EndRecorded { id: String },
     /// A scan ended.
     Scanned { root: PathBuf, id: u64, at: Timestamp, report: Box<Report> },
-    /// A pass of hashes ended.
+    /// A hashing pass ended.
     Hashed { id: u64, outcome: Result<Hashed, Error> },
-    /// Files were counted, and rows of old scans were deleted where that was asked for.
+    /// Files were counted, and rows of old scans were deleted if requested.
     Counted { totals: Result<Totals, Error>, took: Duration, expired: Option<Result<usize, library::Error>> },
-    /// A look at a root, where it really is, and whether one of the recovery signals showed.
+    /// The result of a look at a root, its real path, and whether a recovery signal was found.
     Looked { root: PathBuf, look: Result<Look, Offline>, resolved: Option<ResolvedRoot>, recovered: bool },
-    /// A look at a root could not be taken.
+    /// A look at a root failed.
     LookFailed { root: PathBuf },
     /// What the watch of a root reports.
     Watch { root: PathBuf, attempt: u64, event: WatchEvent },
 }
 
-/// What is to be done.
+/// An action for the engine.
 #[derive(Debug)]
 pub(super) enum Action {
     /// Ends with [`Event::LastSuccess`].
@@ -106,7 +105,7 @@ pub(super) enum Action {
     Scan { id: u64, task: Box<Task>, scope: Scope },
     /// Ends with [`Event::Hashed`].
     Hash { id: u64, scope: Scope },
-    /// Asks a scan or a pass of hashes to end.
+    /// Cancels a scan or a hashing pass.
     Cancel(u64),
     /// Counts the files of each of `roots`, as stored, and deletes rows of scans that are older than `expire`. Ends with
     /// [`Event::Counted`].
@@ -121,11 +120,11 @@ pub(super) enum Action {
     EndWatch { root: PathBuf },
 }
 
-/// What a job may look at.
+/// The roots that a job may access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scope {
     pub(super) roots: Arc<[PathBuf]>,
-    /// Those of them of which nothing is asked.
+    /// Roots that it must not access.
     pub(super) unreachable: Arc<[PathBuf]>,
     pub(super) extensions: Arc<[String]>,
 }
@@ -159,7 +158,7 @@ impl Schedule {
         }
     }
 
-    /// Takes an event. Starts no job: [`Schedule::dispatch`] does, once all events of a moment were taken.
+    /// Handles an event. [`Schedule::dispatch`] starts jobs, once all pending events are handled.
     pub(super) fn take(&mut self, event: Event, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
@@ -211,7 +210,7 @@ impl Schedule {
 
     /// How long to wait for an event before the next [`Schedule::dispatch`].
     pub(super) fn next_wakeup(&self, now: Instant) -> Duration {
-        // What is due and has not begun waits for what runs, or for a look. The end of either is an event.
+        // What is due waits for a running job or a look, whose end is an event.
         let is_free = self.requests.may_start() && self.running.is_empty() && self.are_all_looked_at();
         let may_begin = |due: &Instant| *due > now || is_free;
         let due = self.roots.iter().filter_map(Root::next_due).filter(may_begin).min();
@@ -219,7 +218,7 @@ impl Schedule {
             .clamp(SCAN_ENGINE_MIN_INTERVAL, SCAN_ENGINE_POLL_INTERVAL)
     }
 
-    /// The state to publish, without the progress of what runs.
+    /// The state to publish, without the progress of running jobs.
     pub(super) fn state(&self) -> ScanState {
         ScanState {
             roots: self.roots.iter().map(|root| root.state(self.running.scan_of(&root.path))).collect(),
@@ -238,7 +237,7 @@ impl Schedule {
         self.problem = Some(Problem { code: failure.code(), detail: chain(failure) });
     }
 
-    /// Roots come and go; those that stay keep what is known of them.
+    /// Adds and removes roots. The others keep their state.
     fn apply(&mut self, settings: Settings, now: Instant, actions: &mut Vec<Action>) {
         if settings == self.settings && !self.roots.is_empty() {
             return;
@@ -262,12 +261,12 @@ impl Schedule {
             }
             // The interval of a new root begins with the end of its first scan.
             root.due.change_interval(settings.rescan_interval.filter(|_| !is_new), now);
-            // A scan of any root waits for the first look at each.
+            // The first scan waits for the first look at every root.
             root.look_if_due(now, actions);
             self.roots.push(root);
         }
         for gone in before {
-            info!(root = %gone.path.display(), "no longer a root; its files keep their rows");
+            info!(root = %gone.path.display(), "root removed; its rows stay");
             actions.extend(self.running.scan_of(&gone.path).map(|running| Action::Cancel(running.id)));
             actions.push(Action::EndWatch { root: gone.path });
         }
@@ -281,7 +280,7 @@ impl Schedule {
         self.find_overlaps();
     }
 
-    /// Finds the roots that lead to where another one has the same files.
+    /// Finds the roots that another root covers.
     fn find_overlaps(&mut self) {
         let resolved: Vec<_> = self.roots.iter().map(|root| root.presence.resolved()).collect();
         for (at, root) in self.roots.iter_mut().enumerate() {
@@ -305,9 +304,9 @@ impl Schedule {
         }
     }
 
-    /// Another database has taken the place of ours (a restored backup): nothing that is known of ours holds.
+    /// Another database has replaced ours (a restored backup), so the state of ours is discarded.
     fn begin_anew(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        info!("another library is in place: running scans are cancelled and begun anew");
+        info!("another database is in place; running scans are cancelled and started again");
         actions.extend(self.running.ids().map(Action::Cancel));
         self.requests = Requests::new(now);
         self.problem = None;

@@ -1,5 +1,5 @@
-//! The published state of the scanner: plain values, for checks, metrics and the status line, which so ask no disk and no
-//! database.
+//! The published state of the scanner: plain values for checks, metrics and the status line, so that those access neither
+//! disk nor database.
 
 use std::path::PathBuf;
 
@@ -13,11 +13,11 @@ use crate::library::files::statistics::Totals;
 pub(crate) struct ScanState {
     /// The roots, as configured.
     pub roots: Vec<RootState>,
-    /// What keeps the scanner as a whole from its work (a full disk, a library that cannot be reached).
+    /// A problem of the scanner as a whole (a full disk, an unreachable database).
     pub problem: Option<Problem>,
     /// Files and bytes in the library by status, as last counted after a scan.
     pub totals: Option<Totals>,
-    /// What was done since the start.
+    /// Sums since the start.
     pub counts: Counts,
 }
 
@@ -33,30 +33,30 @@ pub(crate) struct Problem {
 /// One root.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RootState {
-    /// Where.
+    /// Its path.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// Its problem, if any.
     pub problem: Option<Problem>,
-    /// When a scan of all of it completed last.
+    /// When a scan of the whole root last completed.
     pub last_success: Option<Timestamp>,
-    /// What that scan did; `None` where it was before the daemon's start.
+    /// The summary of that scan; `None` if it ran before the daemon's start.
     pub last_summary: Option<Summary>,
-    /// How far a scan of it is, while there is one.
+    /// The progress of its running scan.
     pub running: Option<Snapshot>,
-    /// Whether changes are seen as they happen.
+    /// The state of its watch.
     pub watch: WatchState,
 }
 
-/// Whether changes below a root are seen as they happen.
+/// Whether changes below a root are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WatchState {
     /// Not wanted.
     Off,
     /// Being set up.
     Starting,
-    /// Yes.
+    /// All directories are watched.
     Watching,
-    /// The file system does not report changes, watches ran out, or the root is not there: only the interval finds changes.
+    /// The file system does not report changes, a limit is reached, or the root is absent: only the interval finds changes.
     Unavailable,
 }
 

@@ -1,5 +1,5 @@
-//! Stores batches of files with their tracks, and moved files under their old rows. Runs within a transaction, and so asks
-//! no disk.
+//! Stores batches of files with their tracks, and moved files under their old rows. Runs within a transaction, so it accesses
+//! no other disk.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::library::files::writer::{Content, Record, Track, Writer};
 use crate::library::sqlite;
 use crate::media::MediaInfo;
 
-/// What a batch did.
+/// The counters of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) added: u64,
@@ -22,7 +22,7 @@ pub(crate) struct Stored {
     pub(crate) unreadable: u64,
 }
 
-/// Stores one batch. A reading named in `moves` takes over that row. The figures and the moved ids hold only once the
+/// Stores one batch. A reading named in `moves` takes over that row. The counters and the moved ids are valid only once the
 /// transaction is committed.
 pub(crate) fn batch(
     writer: &mut Writer<'_>,
@@ -40,13 +40,13 @@ pub(crate) fn batch(
             Outcome::Read(info) => Ok(content(info)),
             Outcome::Broken(reason) => {
                 stored.errors += 1;
-                debug!(file_path = path, reason, "a file cannot be parsed");
+                debug!(file_path = path, reason, "cannot parse a file");
                 Err(reason.as_str())
             }
             Outcome::Unreadable(reason) => {
                 stored.unreadable += 1;
-                warn!(file_path = path, reason, "a file cannot be read; the next scan tries again");
-                // A failing cable does not change the file: its row keeps what is known of it.
+                warn!(file_path = path, reason, "cannot read a file; the next scan retries");
+                // The file itself may be unchanged, so its row stays as it is.
                 if !change.is_new {
                     continue;
                 }
@@ -67,7 +67,7 @@ pub(crate) fn batch(
         if let Some(Move { id, from }) = moves.get(&reading.index)
             && writer.relocate(*id, from, &record)?
         {
-            info!(file_path = path, file_id = id, "a file was moved or renamed; its row goes with it");
+            info!(file_path = path, file_id = id, "a file was moved or renamed; it keeps its row");
             relocated.push(*id);
             stored.moved += 1;
             continue;

@@ -1,7 +1,7 @@
 //! Watches the directories below a root with inotify(7), and reports which paths changed.
 //!
-//! Each root has one thread, because walking a dead share to watch it blocks. A report is only a hint where to scan: the
-//! scan decides, and the interval covers what was missed.
+//! Each root has its own thread, because a hung share blocks it. A report is only a hint where to scan; a scan at every
+//! `scan.rescan_interval` finds what the watch missed.
 
 mod tree;
 
@@ -14,10 +14,11 @@ use rustix::fd::{AsFd, BorrowedFd};
 
 use self::tree::Tree;
 use super::root;
+use crate::base::error::plain;
 use crate::library::file_system;
 
-/// After events were lost, the watches are set again no sooner than this. While changes come faster than they are read,
-/// events would be lost again at once.
+/// Pause before all watches are set again after lost events. While changes arrive faster than they are read, events would be
+/// lost again at once.
 const RENEW_PAUSE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// What a watch reports.
@@ -49,29 +50,39 @@ impl Watching {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum WatchError {
     /// A network or user-space file system.
-    #[error("{0} does not tell what other machines change: relying on scan.rescan_interval")]
+    #[error("{0} does not report changes by other machines; changes are found every scan.rescan_interval")]
     Remote(String),
     /// `max_user_watches` is reached.
     #[error(
-        "inotify's watches ran out (one for each directory; fs.inotify.max_user_watches is {limit}): raise it with \
-         `sysctl fs.inotify.max_user_watches=1048576`; until then relying on scan.rescan_interval"
+        "the limit of inotify watches is reached (one for each directory; fs.inotify.max_user_watches is {limit}); raise it \
+         with `sysctl fs.inotify.max_user_watches=1048576`"
     )]
     Watches { limit: String },
     /// `max_user_instances` is reached.
     #[error(
-        "inotify's instances ran out (fs.inotify.max_user_instances is {limit}): raise it with \
-         `sysctl fs.inotify.max_user_instances=1024`; until then relying on scan.rescan_interval"
+        "the limit of inotify instances is reached (fs.inotify.max_user_instances is {limit}); raise it with \
+         `sysctl fs.inotify.max_user_instances=1024`"
     )]
     Instances { limit: String },
     /// A limit on tasks is reached.
-    #[error(
-        "no thread can be started to watch it: raise the limit on tasks (`ulimit -u`, `TasksMax=`); until then relying \
-         on scan.rescan_interval"
-    )]
+    #[error("cannot start a thread; raise the limit on tasks (`ulimit -u`, `TasksMax=`)")]
     Thread,
     /// The root does not exist, or another error.
-    #[error("cannot be watched ({0}): relying on scan.rescan_interval")]
+    #[error("{0}")]
     Other(String),
+}
+
+impl WatchError {
+    /// A stable code for the log.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Remote(_) => "remote",
+            Self::Watches { .. } => "watches",
+            Self::Instances { .. } => "instances",
+            Self::Thread => "threads",
+            Self::Other(_) => "unreadable",
+        }
+    }
 }
 
 /// Watches `root` and every directory below it that a scan enters, on a new thread. Directories that cannot be read are
@@ -84,7 +95,7 @@ pub(super) fn start(
     extensions: Arc<[String]>,
     report: impl Fn(WatchEvent) + Send + 'static,
 ) -> Result<Watching, WatchError> {
-    let (requests, writer) = std::io::pipe().map_err(|error| WatchError::Other(error.to_string()))?;
+    let (requests, writer) = std::io::pipe().map_err(|error| WatchError::Other(plain(error)))?;
     let watcher = Watcher { root: root.to_owned(), extensions, requests, report };
     let run = move || {
         if let Err(error) = watcher.run() {

@@ -21,7 +21,7 @@ use crate::library::{Library, Retry};
 use crate::scan::hash_pass::{self, Hashed};
 use crate::scan::overlap::Overlaps;
 use crate::scan::progress::Progress;
-use crate::scan::{self, Context, Task, chain, job};
+use crate::scan::{self, Context, Task, chain, coded, job};
 
 /// Scans, shows how far it is, and ends on Ctrl-C with what was stored.
 pub(super) fn scan(args: &ScanArgs, config: &Config, parts: Vec<Part>, library: Library) -> ExitCode {
@@ -191,7 +191,7 @@ fn failed(root: &Path, error: &scan::Error) -> Ended {
         root: root.to_string_lossy().into_owned(),
         job: String::new(),
         summary: scan::Summary::default(),
-        error: Some(chain(error)),
+        error: Some(coded(error)),
         cancelled: false,
     }
 }
@@ -220,7 +220,10 @@ pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitC
         let task = part.task(&overlaps, args.accept_missing);
         match task.and_then(|task| job::dry_run(&context, &task)) {
             Ok(preview) => previews.push(preview),
-            Err(error) => code = output::fail(&error, EXIT_FAILURE),
+            Err(error) => {
+                output::complain(&coded(&error));
+                code = ExitCode::from(EXIT_FAILURE);
+            }
         }
     }
     for preview in &previews {

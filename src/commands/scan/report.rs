@@ -10,7 +10,7 @@ use crate::base::text::{Escaped, Text};
 use crate::scan::examples::Examples;
 use crate::scan::progress::{Phase, Snapshot};
 use crate::scan::root::Identity;
-use crate::scan::{Summary, chain};
+use crate::scan::{Summary, coded};
 
 /// A progress bar on standard error, if that is a terminal. Dropping it clears it.
 pub(super) struct Bar {
@@ -173,7 +173,7 @@ pub(super) fn ended(root: &std::path::Path, job: &str, report: crate::scan::Repo
         root: root.to_string_lossy().into_owned(),
         job: job.to_owned(),
         cancelled: matches!(report.error, Some(crate::scan::Error::Cancelled)),
-        error: report.error.as_ref().map(|error| chain(error)),
+        error: report.error.as_ref().map(coded),
         summary: report.summary,
     }
 }

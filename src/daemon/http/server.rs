@@ -28,6 +28,7 @@ use super::service::Routes;
 use super::socket::Socket;
 use super::state::Connection;
 use crate::base::descriptors;
+use crate::base::error::plain;
 use crate::base::times::{
     HTTP_ACCEPT_RETRY_INTERVAL, HTTP_ANSWER_TIMEOUT, HTTP_EVICTION_AGE, HTTP_IDLE_TIMEOUT,
     HTTP_RECEIVE_TIMEOUT, HTTP_SHORTAGE_PAUSE, HTTP_STALL_TIMEOUT, HTTP_STOP_GRACE, HTTP_STOP_STALL_TIMEOUT,
@@ -255,7 +256,7 @@ impl<R: Routes> Server<R> {
             AcceptError::Connection => debug!(%error, "a connection was lost before it was served"),
             AcceptError::Descriptors | AcceptError::Memory => {
                 if !self.make_room() {
-                    self.warn_exhausted(format_args!("cannot accept connections: {error}"));
+                    self.warn_exhausted(format_args!("cannot accept connections: {}", plain(&error)));
                 }
                 let retry_at = Instant::now() + HTTP_ACCEPT_RETRY_INTERVAL;
                 self.paused_until = self.paused_until.map(|until| until.min(retry_at));

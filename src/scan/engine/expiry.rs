@@ -19,13 +19,13 @@ pub(super) fn expire(
     let (mut expiry, mut deleted) = (Expiry::new(), 0);
     loop {
         let (next, expired, is_last) = library.read(retry, |tx| {
-            // A read may be made again.
+            // A read may be repeated.
             let mut next = expiry.clone();
             let (expired, is_last) = next.step(tx, now, age)?;
             Ok((next, expired, is_last))
         })?;
         expiry = next;
-        // What was found in one library is not to be deleted in another.
+        // Ids found in one library must not be deleted in another.
         if stop.is_cancelled() || library.generation() != generation {
             return Err(library::Error::Cancelled);
         }

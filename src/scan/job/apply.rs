@@ -22,15 +22,15 @@ use crate::scan::read::{self, Reading};
 use crate::scan::root;
 use crate::scan::{Error, store};
 
-/// Rounds of looking again at files that were being written, for a scan that a user waits for.
+/// Rounds in which files that were being written are checked again, in a scan that a user waits for.
 const SETTLE_ROUNDS: u32 = 2;
 
-/// What applies the plans of one scan.
+/// Applies the plans of one scan.
 pub(super) struct Apply<'a> {
     pub(super) row: &'a JobRow<'a>,
     pub(super) scan: &'a PlannedScan<'a>,
     pub(super) moves: Moves<'a>,
-    /// Sizes of files that a new one may be: one of such a size is hashed at once.
+    /// Sizes of files that may have moved: a new file of such a size is hashed at once.
     pub(super) sizes: Arc<HashSet<u64>>,
     /// Rows that followed their files.
     pub(super) moved: HashSet<i64>,
@@ -38,7 +38,7 @@ pub(super) struct Apply<'a> {
 }
 
 impl Apply<'_> {
-    /// Reads and stores what the plan says, and what did not fit into it.
+    /// Reads and stores the changes of the plan, and those that did not fit into it.
     pub(super) fn read_rounds(&mut self, mut plan: Arc<Plan>, targets: &[PathBuf]) -> Result<(), Error> {
         self.row.context.progress.expect(plan.to_read);
         loop {
@@ -109,7 +109,7 @@ impl Apply<'_> {
         Ok(())
     }
 
-    /// Looks again at files that were being written, where a user waits for the scan.
+    /// Checks files that were being written again, if a user waits for the scan.
     pub(super) fn settle(&mut self) -> Result<(), Error> {
         let JobRow { context, task, .. } = self.row;
         if task.job.options.wait {
@@ -120,7 +120,7 @@ impl Apply<'_> {
                 }
                 self.result.summary.unsettled = 0;
                 context.progress.enter(Phase::Settling);
-                // Until the wait is over, or the scan is to end.
+                // Until the wait is over, or the scan is cancelled.
                 let tick = || self.row.tick().err().ok_or(Failure::Temporary(()));
                 if let Ok(error) = SCAN_SETTLE_WAIT.run(None, tick) {
                     return Err(error);
@@ -133,7 +133,7 @@ impl Apply<'_> {
         Ok(())
     }
 
-    /// Marks what is missing, after one more look at the root: it may have gone during the walk.
+    /// Records missing files, after the root was examined once more: its share may have vanished during the walk.
     pub(super) fn mark_missing(&mut self, mut missing: Vec<Vanished>) -> Result<(), Error> {
         missing.retain(|row| !self.moved.contains(&row.id));
         if missing.is_empty() {
@@ -146,7 +146,7 @@ impl Apply<'_> {
             let gone = self.really_gone(rows)?;
             let removed = self.row.write(|tx| {
                 let mut writer = Writer::new(tx)?;
-                // A row that was moved or changed meanwhile, by whomever, is left alone.
+                // A row that was moved or changed meanwhile stays as it is.
                 let mark = |(id, path): &(i64, String)| writer.mark_missing(*id, path);
                 gone.iter().map(mark).collect::<Result<Vec<_>, _>>()
             })?;
@@ -158,7 +158,7 @@ impl Apply<'_> {
         Ok(())
     }
 
-    /// Those of the rows of which there still is no file, with their paths.
+    /// The rows whose files are still absent, with their paths.
     fn really_gone(&self, rows: &[Vanished]) -> Result<Vec<(i64, String)>, Error> {
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         let paths = self.row.read(|tx| files::paths(tx, &ids))?;

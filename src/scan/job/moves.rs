@@ -1,7 +1,7 @@
-//! Which row a new file may be the moved file of: the one row of its size and hash whose file is really gone.
+//! Finds the row of a moved file: the only row with its size and hash whose file no longer exists.
 //!
-//! A row is looked for under every root, because films are moved from one disk to another; that its file is gone
-//! counts only where its root is what it was. All of this asks disks, so none of it runs within a transaction.
+//! Rows of all roots are considered, because films are moved between disks. That a file is absent counts only if its root
+//! has not changed. This accesses disks, so it does not run within a transaction.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -15,17 +15,17 @@ use crate::scan::hash::ContentHash;
 use crate::scan::plan::{Move, Plan, Vanished, choose_moves, is_mass_deletion};
 use crate::scan::{Error, discover, root};
 
-/// Rows of one content that are looked at; of more, none is told to be the one.
+/// Maximum number of rows of one content; with more, none is chosen.
 const SAME_CONTENT_LIMIT: u32 = 64;
 
-/// Rows of another root that are asked for at a time.
+/// Rows of another root that one query returns.
 const PAGE: u32 = 1000;
 
-/// Spans in which an absent file proves nothing, because a mount is gone; `None` = the whole root.
+/// Spans in which an absent file is no evidence, because a mount is absent; `None` = the whole root.
 type UntrustedSpans = Option<Vec<Span>>;
 
-/// Sizes worth a hash: of files gone from this root, of files missing, and of those that other roots have
-/// (one may have been moved here, and that root not been scanned since).
+/// Sizes of files that may have moved here: absent from this root, missing, or recorded of another root (which may not have
+/// been scanned since the move). New files of these sizes are hashed.
 pub(super) fn sizes_of_lost(
     row: &JobRow<'_>,
     missing: &[Vanished],
@@ -40,8 +40,7 @@ pub(super) fn sizes_of_lost(
     Ok(sizes)
 }
 
-/// Looks for a row of the rest of the root whose file is gone and may, by its size alone, be one of the new files of
-/// this part.
+/// Whether a row outside this part has lost its file, and has the size of a new file of this part.
 pub(super) fn have_come_here(row: &JobRow<'_>, plan: &Plan) -> Result<bool, Error> {
     let new = plan.all_changes().filter(|change| change.is_new);
     let sizes: HashSet<u64> = new.map(|change| change.size).collect();
@@ -59,10 +58,10 @@ pub(super) fn have_come_here(row: &JobRow<'_>, plan: &Plan) -> Result<bool, Erro
     Ok(false)
 }
 
-/// Looks for the rows of moved files.
+/// Finds the rows of moved files.
 pub(super) struct Moves<'a> {
     row: &'a JobRow<'a>,
-    /// Of other roots, whether so much is gone that none of it is taken for moved.
+    /// Whether another root lacks so many files that none of them counts as moved.
     mass_missing_roots: HashMap<PathBuf, bool>,
 }
 
@@ -98,8 +97,8 @@ impl<'a> Moves<'a> {
         self.row.read(|tx| files::twins(tx, &contents, SAME_CONTENT_LIMIT))
     }
 
-    /// Finds out whether the file of a row is gone for good from where it was, and keeps what it learns of the root in
-    /// `untrusted`. A row that is called missing was held to all guards when it became so.
+    /// Whether the file of a row no longer exists at its path. Caches what it learns about the root in `untrusted`. A row
+    /// with the status missing has passed all guards already.
     fn check_gone(
         &mut self,
         twin: &Twin,
@@ -115,7 +114,7 @@ impl<'a> Moves<'a> {
         if twin.status == Status::Missing {
             return Ok(true);
         }
-        // After the look at the file: had its share gone before that, the root shows it now.
+        // After the file was checked: if its share vanished before that, the root shows it now.
         if !untrusted.contains_key(root) {
             untrusted.insert(root.to_owned(), self.untrusted_spans(root)?);
         }
@@ -123,7 +122,7 @@ impl<'a> Moves<'a> {
         Ok(places.is_some_and(|places| !places.iter().any(|span| span.contains(&twin.path))))
     }
 
-    /// The innermost root that a stored path lies below. Roots are UTF-8, so both are written alike.
+    /// The innermost root that contains a stored path. Roots are UTF-8, so their stored form is the same.
     fn root_of(&self, path: &str) -> Option<&'a Path> {
         let JobRow { context, task, .. } = *self.row;
         let roots = context.roots.iter().chain([&task.root]);
@@ -131,7 +130,7 @@ impl<'a> Moves<'a> {
         above.max_by_key(|root| root.as_os_str().len())
     }
 
-    /// What the last completed scan of a root and a look at it now say.
+    /// The state of a root at its last completed scan, and now.
     fn untrusted_spans(&mut self, root: &Path) -> Result<UntrustedSpans, Error> {
         if root == self.row.task.root && self.row.task.job.options.accept_missing {
             return Ok(Some(Vec::new()));
@@ -147,9 +146,9 @@ impl<'a> Moves<'a> {
         Ok(is_whole.then_some(lost))
     }
 
-    /// Finds out whether another root lacks so much that a scan of it would refuse: a copy of what a swapped disk had
-    /// must not take its rows. Done once a scan, because every row is looked at, and because rows that go with their
-    /// files are no longer counted.
+    /// Whether another root lacks so many files that the mass-deletion guard would refuse its scan: a copy of a swapped
+    /// disk must not take its rows. Computed once in a scan, because it reads every row, and because rows that have moved
+    /// no longer count.
     fn check_missing_limit(&mut self, root: &Path, lost: &[Span]) -> Result<bool, Error> {
         if let Some(exceeds) = self.mass_missing_roots.get(root) {
             return Ok(*exceeds);
@@ -161,7 +160,7 @@ impl<'a> Moves<'a> {
                 root = %root.display(),
                 gone,
                 known,
-                "so much is gone from this root at once that none of it is taken for moved elsewhere"
+                "so many files are absent from this root that none of them counts as moved"
             );
         }
         self.mass_missing_roots.insert(root.to_owned(), too_much);

@@ -1,5 +1,5 @@
-//! Plans the scan of a task, for a scan and for a dry run: looks at the root, compares it with the library, and refuses
-//! what looks like an accident. Only reads.
+//! Plans the scan of a task, for a scan and for a dry run: examines the root, compares it with the library, and refuses a
+//! mass deletion. Only reads.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -23,10 +23,10 @@ use crate::scan::progress::Phase;
 use crate::scan::read;
 use crate::scan::root::{self, RecoverySignal};
 
-/// How many of the first and of the last missing files are later looked at for having come back.
+/// Number of the first and of the last missing files whose return is checked later.
 const SIGNALS: usize = 5;
 
-/// What is to be scanned, and compared with what.
+/// What to scan, and what to compare it with.
 pub(super) struct PlannedScan<'a> {
     row: &'a JobRow<'a>,
     pub(super) baseline: Baseline,
@@ -34,7 +34,7 @@ pub(super) struct PlannedScan<'a> {
     pub(super) targets: Vec<PathBuf>,
 }
 
-/// Makes the plan of the task; of the whole root, where a part does not show what has become of its files.
+/// Plans the task. Plans the whole root if a part does not show where its files have gone.
 pub(super) fn plan<'a>(row: &'a JobRow<'a>) -> Result<(PlannedScan<'a>, Plan), Error> {
     let task = row.task;
     let baseline = baseline(row, &task.root)?;
@@ -44,14 +44,14 @@ pub(super) fn plan<'a>(row: &'a JobRow<'a>) -> Result<(PlannedScan<'a>, Plan), E
     let mut scan = PlannedScan { row, baseline, targets: targets.to_vec() };
     let mut plan = scan.compare(&scan.targets, None)?;
     if !scan.is_whole() && (!plan.missing.is_empty() || moves::have_come_here(row, &plan)?) {
-        // Whether files are gone can be said only after a walk of the whole root.
+        // Only a walk of the whole root shows whether files are gone.
         scan.targets = vec![task.root.clone()];
         plan = scan.compare(&scan.targets, None)?;
     }
     Ok((scan, plan))
 }
 
-/// Looks at a root, then reads what its last completed scan recorded.
+/// Examines a root, then reads what its last completed scan recorded.
 pub(super) fn baseline(row: &JobRow<'_>, root: &Path) -> Result<Baseline, Error> {
     let look = root::look(root).map_err(|why| Error::Offline { root: root.to_owned(), why })?;
     let before = row.last_walk(root)?;
@@ -59,7 +59,7 @@ pub(super) fn baseline(row: &JobRow<'_>, root: &Path) -> Result<Baseline, Error>
     Ok(Baseline { look, before: before.root, mounts: before.mounts, accept_missing })
 }
 
-/// A requested path that never existed is a typing mistake. A path from the watch may have been removed since.
+/// Rejects a requested path that never existed. A path from the watch may have been removed since.
 fn refuse_unknown(row: &JobRow<'_>) -> Result<(), Error> {
     let task = row.task;
     let is_asked = |target: &&PathBuf| !task.quiet && **target != task.root;
@@ -80,12 +80,12 @@ fn refuse_unknown(row: &JobRow<'_>) -> Result<(), Error> {
 }
 
 impl PlannedScan<'_> {
-    /// All of the root is walked.
+    /// Whether the whole root is walked.
     pub(super) fn is_whole(&self) -> bool {
         self.targets == [self.row.task.root.as_path()]
     }
 
-    /// Compares `targets` with their rows; a plan that ended early goes on after `resume`.
+    /// Compares `targets` with their rows. A plan that ended early continues after `resume`.
     pub(super) fn compare(&self, targets: &[PathBuf], resume: Option<&str>) -> Result<Plan, Error> {
         let (context, root) = (self.row.context, &self.row.task.root);
         let is_inner = |other: &&PathBuf| *other != root && other.starts_with(root);
@@ -107,8 +107,8 @@ impl PlannedScan<'_> {
         Ok(plan?)
     }
 
-    /// Refuses a plan whose `missing` look like an accident. Files that only moved do not count. Adds to `signals`
-    /// what would show that the files are back.
+    /// Refuses a plan with too many `missing` files. Files that only moved do not count. Adds to `signals` what would
+    /// indicate that the files are back.
     pub(super) fn guard(
         &self,
         moves: &mut Moves<'_>,
@@ -164,7 +164,7 @@ impl PlannedScan<'_> {
                     return Ok(rows.len());
                 }
             }
-            // What did not fit into the plan may be where they went.
+            // The files may have moved to paths that did not fit into the plan.
             match &plan.resume {
                 Some(resume) => plan = Arc::new(self.compare(&self.targets, Some(resume))?),
                 None => return Ok(rows.len()),
@@ -192,7 +192,7 @@ impl PlannedScan<'_> {
         read::pool(count, stop, hash).map_err(Error::Threads)
     }
 
-    /// The first and the last of what is gone: when one of them is back, so may be the others.
+    /// The first and the last missing files: if one of them is back, the others may be too.
     fn some_of(&self, missing: &[Vanished]) -> Result<Vec<RecoverySignal>, Error> {
         let some = missing.iter().take(SIGNALS).chain(missing.iter().rev().take(SIGNALS));
         let ids: Vec<_> = some.map(|row| row.id).collect();

@@ -1,4 +1,4 @@
-//! The job's row, and the library as its scan uses it: waits, heartbeats, and the end of the scan by another program.
+//! The row of a job, and the writes of its scan: waits, heartbeats, and cancellation by another program.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -17,12 +17,12 @@ use crate::scan::root::{Beneath, Offline};
 pub(super) struct JobRow<'a> {
     pub(super) context: &'a Context,
     pub(super) task: &'a Task,
-    /// It was written.
+    /// Whether it was written.
     is_begun: Cell<bool>,
-    /// Another program has set the row to something else than running: it wants the scan to end.
+    /// Whether another program has changed the status of the row, which cancels the scan.
     ended_by_another: Cell<bool>,
     heartbeat: Cell<Instant>,
-    /// Of the library when the scan began: what it derives from its rows is of no use to another content.
+    /// The generation of the library when the scan began. What it derives from its rows does not apply to another content.
     generation: u64,
 }
 
@@ -56,7 +56,7 @@ impl<'a> JobRow<'a> {
         self.is_begun.get()
     }
 
-    /// Records how the job ended. Waits a moment for the library, but not for long: this may be the way out.
+    /// Records how the job ended. Waits only briefly for a locked database, because the daemon may be stopping.
     pub(super) fn finish(&self, end: &End, summary: &Summary) -> Result<(), library::Error> {
         let retry = Retry::within(SCAN_END_BUSY_TIMEOUT);
         let summary = serde_json::to_string(summary).ok();
@@ -66,7 +66,7 @@ impl<'a> JobRow<'a> {
         })
     }
 
-    /// Whether the scan may go on.
+    /// Whether the scan may continue.
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.context.stop.is_cancelled() {
             Err(Error::Cancelled)
@@ -95,13 +95,13 @@ impl<'a> JobRow<'a> {
         if self.context.progress.set_library_busy(false) && start.elapsed() > SCAN_BUSY_REPORT_AFTER {
             info!(
                 seconds = start.elapsed().as_secs(),
-                "the library was locked by another program; the scan goes on"
+                "the database is no longer locked by another program; the scan continues"
             );
         }
         Ok(value)
     }
 
-    /// Writes something, and the heartbeat with it.
+    /// Writes to the library, together with the heartbeat.
     pub(super) fn write_with_heartbeat<T>(
         &self,
         work: impl FnOnce(&sqlite::Transaction<'_>) -> sqlite::Result<T>,
@@ -119,13 +119,13 @@ impl<'a> JobRow<'a> {
         Retry::until_cancelled(&self.context.stop).observed_by(&*self.context.progress)
     }
 
-    /// Checks whether the scan may go on, and writes a heartbeat if one is due.
+    /// Checks whether the scan may continue, and writes a heartbeat if one is due.
     pub(super) fn tick(&self) -> Result<(), Error> {
         self.beat_if_due();
         self.check()
     }
 
-    /// A heartbeat between batches. A library that is locked just now gets the next one.
+    /// Writes a heartbeat between batches. Skips it if the database is locked.
     fn beat_if_due(&self) {
         if self.heartbeat.get().elapsed() <= SCAN_HEARTBEAT_INTERVAL {
             return;
@@ -154,7 +154,8 @@ impl<'a> JobRow<'a> {
 
     /// Opens the root, to open what is below it.
     pub(super) fn open_root(&self) -> Result<Beneath, Error> {
-        Beneath::new(&self.task.root).map_err(|error| self.offline(error.into()))
+        Beneath::new(&self.task.root)
+            .map_err(|error| self.offline(Offline::unreadable(&self.task.root, error)))
     }
 
     pub(super) fn offline(&self, why: Offline) -> Error {

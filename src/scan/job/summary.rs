@@ -1,4 +1,4 @@
-//! What a scan did, in figures: for its row in `jobs`, and for the next scan of the root.
+//! The counters of a scan, for its row in `jobs` and for the next scan of the root.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::scan::root::Identity;
 
 /// What a scan did, as `summary_json` records it. The first six keys are those of other VPO programs.
 ///
-/// A key that is not there reads as its default: what another version recorded of a root guards it all the same.
+/// An absent key has its default value, so that the record of another version still guards the root.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 #[serde(default)]
 pub(crate) struct Summary {
@@ -42,9 +42,9 @@ pub(crate) struct Summary {
     pub unsettled: u64,
     /// Symbolic links passed over.
     pub symlinks: u64,
-    /// What the walk could not read. No row at or below such a place goes missing.
+    /// Errors of the walk. No file in these places is recorded as missing.
     pub walk_errors: u64,
-    /// The first few of those.
+    /// The first of those errors.
     #[serde(skip_serializing_if = "Examples::is_empty")]
     pub walk_error_examples: Examples,
     /// Files that are gone with a mount below the root; they keep their status.

@@ -1,4 +1,4 @@
-//! Is there a file at a path of the library? As in a walk, no link below the root is followed. Blocks for as long as the
+//! Whether a file exists at a stored path. As in a walk, no link below the root is followed. Blocks for as long as the
 //! file system does.
 
 use std::ffi::OsStr;
@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::Beneath;
 use crate::scan::name;
 
-/// Whether there is no file of a stored path: `Ok(true)` only when the kernel says so plainly of all that it may
+/// Whether there is no file of a stored path: `Ok(true)` only if the kernel reports so for each path that it may
 /// stand for.
 pub(crate) fn is_gone(root: &Path, stored: &str) -> Result<bool, Errno> {
     Ok(present(root, stored)?.is_empty())
@@ -34,7 +34,7 @@ pub(crate) fn present(root: &Path, stored: &str) -> Result<Vec<PathBuf>, Errno> 
     Ok(present)
 }
 
-/// Whether there is nothing to scan at a path of the kernel's: no file and no directory.
+/// Whether neither a file nor a directory is at a path.
 pub(crate) fn is_nothing_at(root: &Path, path: &Path) -> Result<bool, Errno> {
     Ok(!matches!(kind_below(root, path)?, Some(FileType::Directory | FileType::RegularFile)))
 }

@@ -1,4 +1,4 @@
-//! Handles scans and hashing passes that have ended: figures, log lines, and retries.
+//! Handles scans and hashing passes that have ended: counters, log lines and retries.
 
 use std::path::Path;
 use std::time::Instant;
@@ -29,7 +29,7 @@ impl Schedule {
             self.upkeep.scan_ended();
         }
         let whole = report.summary.root.is_some();
-        // Also where nothing was read: the root may have been away when hashes were last computed.
+        // Also if no file was read: the root may have been absent during the last hashing pass.
         if report.summary.scanned > 0 || whole {
             self.upkeep.request_hashing(now);
         }
@@ -43,21 +43,21 @@ impl Schedule {
             root.due.restart_interval(interval, now);
         }
         if moved > 0 {
-            // Perhaps it is here that the files of another root went.
+            // The missing files of another root may have moved here.
             for root in self.roots.iter_mut().filter(|root| root.path != path) {
                 root.files_moved_elsewhere(now);
             }
         }
     }
 
-    /// Counts and logs how a scan ended, and records what keeps the scanner as a whole from its work.
+    /// Counts and logs how a scan ended, and records a problem of the scanner as a whole.
     fn report_end(&mut self, path: &Path, job_id: &str, report: &Report) {
         self.counts.files_read += report.summary.scanned;
         self.counts.cut_titles += report.summary.cut_titles;
         self.counts.file_errors += report.summary.errors + report.summary.unreadable;
         match &report.error {
             None => {
-                // A look that wrote nothing says nothing of the library.
+                // A scan that wrote nothing does not show that the database can be written.
                 if !report.idle {
                     self.problem = None;
                     self.counts.completed += 1;
@@ -110,10 +110,10 @@ impl Schedule {
             Err(failure) => {
                 self.upkeep.request_hashing(now + SCAN_DATABASE_RETRY_INTERVAL);
                 if matches!(failure, Error::Library(library::Error::Replaced(_))) {
-                    debug!(error = chain(&failure), "hashing will be tried again");
+                    debug!(error = chain(&failure), "hashing will be retried");
                 } else {
                     warn!(
-                        "hashing failed and is tried again in {SCAN_DATABASE_RETRY_INTERVAL:?}: {}",
+                        "hashing failed, next attempt in {SCAN_DATABASE_RETRY_INTERVAL:?}: {}",
                         chain(&failure)
                     );
                     self.record_problem(&failure);

@@ -1,4 +1,4 @@
-//! Starts what is due: chooses the next scan, a pass of hashes or a count.
+//! Starts what is due: chooses the next scan, hashing pass or count.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use super::running::Work;
 use super::{Action, NewJobId, Schedule, Scope};
 
 impl Schedule {
-    /// Starts what is due: one scan at a time, unless one is stuck; a pass of hashes only when nothing else is to be done.
+    /// Starts what is due: one scan at a time, unless one is stuck; a hashing pass only if nothing else is due.
     pub(in crate::scan) fn dispatch(&mut self, now: Instant, new_job_id: NewJobId<'_>) -> Vec<Action> {
         let mut actions = Vec::new();
         self.dispatch_jobs(now, new_job_id, &mut actions);
@@ -34,7 +34,7 @@ impl Schedule {
             }
             return;
         }
-        // A pass of hashes ends within a file, and what is due is started then. One that is stuck delays nothing.
+        // A hashing pass ends after the current file, and the due scan starts then. A stuck pass delays nothing.
         let passes: Vec<_> = self.running.hash_passes().map(Action::Cancel).collect();
         if !passes.is_empty() {
             actions.extend(passes);

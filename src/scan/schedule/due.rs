@@ -30,7 +30,7 @@ impl Due {
         };
     }
 
-    /// Requests a scan of `paths` at `when`, or of the whole root where they are too many.
+    /// Requests a scan of `paths` at `when`, or of the whole root if they are too many.
     pub(super) fn request_partial_scan(&mut self, paths: impl IntoIterator<Item = PathBuf>, when: Instant) {
         let (due, changed) = self.changed.get_or_insert_with(|| (when, BTreeSet::new()));
         *due = (*due).min(when);
@@ -41,11 +41,11 @@ impl Due {
         }
     }
 
-    /// Requests a scan of the whole root because the watch lost events. A scan itself makes events: without a pause, each
+    /// Requests a scan of the whole root because the watch lost events. A scan itself causes events: without a pause, each
     /// could lead to the next.
     pub(super) fn request_after_overflow(&mut self, now: Instant) {
         let next = match self.overflow {
-            // Many overflows before that scan are one.
+            // Several overflows before that scan count as one.
             Some(next) if next > now => next,
             Some(last) => (last + WATCH_OVERFLOW_INTERVAL).max(now),
             None => now,
@@ -61,13 +61,13 @@ impl Due {
         }
     }
 
-    /// The interval was changed, or the root is new and has none yet.
+    /// Sets the next scan by the interval, after a change of the interval or for a new root.
     pub(super) fn change_interval(&mut self, interval: Option<Duration>, now: Instant) {
         let latest = interval.map(|interval| now + interval);
         self.interval = latest.map(|latest| self.interval.map_or(latest, |due| due.min(latest)));
     }
 
-    /// A scan has ended: the next interval begins, unless one is under way.
+    /// A scan has ended: the next interval begins, unless one has begun already.
     pub(super) fn restart_interval(&mut self, interval: Option<Duration>, now: Instant) {
         if self.interval.is_none_or(|due| due <= now) {
             self.interval = interval.map(|interval| now + interval);
@@ -81,7 +81,7 @@ impl Due {
         [whole, self.interval, changed].into_iter().flatten().min()
     }
 
-    /// Takes what is due first: the paths to scan below `root`, and why.
+    /// Takes the request that is due first: the paths to scan below `root`, and the reason.
     pub(super) fn take(&mut self, root: &Path, now: Instant) -> Option<(Vec<PathBuf>, Reason)> {
         let whole = self.whole.filter(|(due, _)| *due <= now).map(|(_, reason)| reason);
         let interval = || self.interval.filter(|due| *due <= now).map(|_| Reason::Interval);
@@ -93,17 +93,17 @@ impl Due {
         Some((outermost(paths), Reason::Watch))
     }
 
-    /// Nothing can be started now: puts all off as one scan of the whole root.
+    /// Replaces all requests by one scan of the whole root, because none can start now.
     pub(super) fn put_off(&mut self, now: Instant) {
         let reason = self.whole.map_or(Reason::Again, |(_, reason)| reason);
         (self.whole, self.interval, self.changed) = (Some((now + ROOT_CHECK_INTERVAL, reason)), None, None);
     }
 }
 
-/// Those paths that are below none of the others.
+/// The paths that are not below another one.
 fn outermost(paths: BTreeSet<PathBuf>) -> Vec<PathBuf> {
     let mut kept: Vec<PathBuf> = Vec::new();
-    // In order a directory comes before what is below it.
+    // In order, a directory precedes what is below it.
     for path in paths {
         if kept.last().is_none_or(|last| !path.starts_with(last)) {
             kept.push(path);

@@ -1,4 +1,4 @@
-//! An issue of a root: what is wrong with it, when that is over, and how it is reported.
+//! The issue of a root: its cause, when it is over, and how it is reported.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use crate::scan::job::Summary;
 use crate::scan::root::{Look, Offline, RecoverySignal};
 use crate::scan::state::Problem;
 
-/// The issue of a root, if it has one, and what would show that it is over.
+/// The issue of a root, if any, and what would indicate that it is over.
 #[derive(Debug, Default)]
 pub(super) struct Issues {
     pub(super) issue: Option<RootIssue>,
@@ -18,14 +18,14 @@ pub(super) struct Issues {
 }
 
 impl Issues {
-    /// Takes the signals of a scan. If the scan that signals prompted ends with the same ones, they prove nothing: without
-    /// this they would start one scan after another.
+    /// Takes the signals of a scan. If the scan that signals prompted ends with the same ones, they are ignored: they would
+    /// start one scan after another.
     pub(super) fn set_signals(&mut self, signals: Vec<RecoverySignal>) {
         let is_news = *signals != *std::mem::take(&mut self.pending_signals);
         self.signals = if is_news { signals.into() } else { Arc::default() };
     }
 
-    /// A signal has shown: they prompt a scan, if there are any.
+    /// A signal was found: the signals prompt a scan. Returns whether there were any.
     pub(super) fn take_signals(&mut self) -> bool {
         if self.signals.is_empty() {
             return false;
@@ -40,16 +40,16 @@ impl Issues {
     }
 }
 
-/// What is wrong with a root.
+/// Why a root is not scanned, or only in part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RootIssue {
-    /// It is not what it should be.
+    /// It is absent or has changed.
     Offline(Offline),
-    /// Too many of its files would have gone missing at once; in words.
+    /// Too many files would be recorded as missing; the message.
     MassDeletion(String),
-    /// Places in it could not be read; in words.
+    /// Parts of it could not be read; the message.
     WalkErrors(String),
-    /// It has lost a mount below it, and files with it; in words.
+    /// A mount below it is absent, with its files; the message.
     MountBelowGone(String),
 }
 
@@ -59,14 +59,14 @@ impl RootIssue {
         if summary.walk_errors > 0 {
             let first = summary.walk_error_examples.iter().next().map_or("", String::as_str);
             return Some(Self::WalkErrors(format!(
-                "{} places could not be read, so no file in them is taken for missing; the first: {first}",
+                "cannot read {} places, so no file in them is recorded as missing; the first: {first}",
                 summary.walk_errors
             )));
         }
         (summary.unmounted > 0).then(|| {
             Self::MountBelowGone(format!(
-                "{} files are gone with a mount below the root, and keep their status: mount what belongs there, or \
-                 confirm with `vpo scan --accept-missing`",
+                "{} files are absent with a mount below the root, and keep their status; mount the share, or confirm with \
+                 `vpo scan --accept-missing`",
                 summary.unmounted
             ))
         })
@@ -85,7 +85,7 @@ impl RootIssue {
         }
     }
 
-    /// As it is shown.
+    /// The issue as it is reported.
     pub(super) fn problem(&self, root: &Path) -> Problem {
         let (code, detail) = match self {
             Self::Offline(why) => (why.code(), format!("the root {} {why}", root.display())),

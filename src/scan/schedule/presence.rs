@@ -1,4 +1,4 @@
-//! Whether a root is there: the looks at it.
+//! Whether a root is present, as found by looks at it.
 
 use std::time::Instant;
 
@@ -6,12 +6,12 @@ use crate::base::times::{ROOT_CHECK_INTERVAL, ROOT_UNREACHABLE_AFTER};
 use crate::scan::overlap::ResolvedRoot;
 use crate::scan::root::{Look, Offline};
 
-/// What the looks at a root have shown.
+/// The results of the looks at a root.
 #[derive(Debug)]
 pub(super) struct Presence {
-    /// What the last look that counts has shown.
+    /// The result of the last look that counts.
     look: Option<Result<Look, Offline>>,
-    /// Where the root really was when it was last there.
+    /// The real path of the root when it was last present.
     resolved: Option<ResolvedRoot>,
     /// When the last look began or ended.
     last_look: Instant,
@@ -19,7 +19,7 @@ pub(super) struct Presence {
     look_soon: bool,
 }
 
-/// What is to be done about a look.
+/// The next step about a look.
 pub(super) enum NextLook {
     /// Nothing yet.
     Wait,
@@ -39,12 +39,12 @@ impl Presence {
         self.look.is_some()
     }
 
-    /// Whether the root is known not to be there, or not to answer.
+    /// Whether the root is known to be absent, or not to respond.
     pub(super) fn is_offline(&self) -> bool {
         matches!(self.look, Some(Err(_)))
     }
 
-    /// Whether a look takes longer than that of a share that answers.
+    /// Whether a look takes longer than that of a share that responds.
     pub(super) fn is_late(&self, now: Instant) -> bool {
         self.is_looking && now.saturating_duration_since(self.last_look) > ROOT_UNREACHABLE_AFTER
     }
@@ -53,12 +53,12 @@ impl Presence {
         self.resolved.clone()
     }
 
-    /// Does not wait for the interval with the next look.
+    /// Makes the next look due now.
     pub(super) fn look_soon(&mut self) {
         self.look_soon = true;
     }
 
-    /// Says what is to be done; a look that is to begin counts as begun.
+    /// Returns the next step. A look that is due counts as started.
     pub(super) fn next_look(&mut self, now: Instant) -> NextLook {
         let age = now.saturating_duration_since(self.last_look);
         if self.is_looking {
@@ -77,17 +77,17 @@ impl Presence {
         self.resolved = resolved.or(self.resolved.take());
     }
 
-    /// A look has shown nothing.
+    /// A look has failed.
     pub(super) fn look_failed(&mut self) {
         self.is_looking = false;
     }
 
-    /// Whether a look shows something else than the last one.
+    /// Whether the result of a look differs from the last one.
     pub(super) fn is_news(&self, look: &Result<Look, Offline>) -> bool {
         self.look.as_ref() != Some(look)
     }
 
-    /// Records what a look has shown. Returns whether there was one before.
+    /// Records the result of a look. Returns whether there was one before.
     pub(super) fn record(&mut self, look: Result<Look, Offline>) -> bool {
         self.look.replace(look).is_some()
     }

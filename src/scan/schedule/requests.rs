@@ -1,5 +1,5 @@
-//! Scans that others ask for: the queued rows of `vpo scan` beside a running daemon. They are taken or refused; and the
-//! ends of jobs are kept until they are recorded.
+//! Accepts or rejects queued jobs, the rows that `vpo scan` writes for a running daemon, and keeps the ends of jobs until
+//! they are recorded.
 
 use std::collections::VecDeque;
 use std::path::{Component, Path, PathBuf};
@@ -14,15 +14,15 @@ use crate::base::times::DATABASE_BUSY_TIMEOUT;
 use crate::library;
 use crate::library::jobs::{End, Queued, Request};
 use crate::scan::job::Task;
-use crate::scan::{Error, chain};
+use crate::scan::{Error, chain, coded};
 
-/// Jobs that wait, and ends that are not recorded.
+/// Queued jobs, and ends that are not recorded yet.
 #[derive(Debug)]
 pub(super) struct Requests {
     queue: VecDeque<Queued>,
     unrecorded: Vec<(String, End)>,
-    /// Since when rows of an earlier daemon may still be called running; `None` when there are none. Until then no scan of
-    /// ours starts.
+    /// When to close the rows of an earlier daemon that still have the status running; `None` once that is done. Until then
+    /// no scan starts.
     abandoned_since: Option<Instant>,
 }
 
@@ -49,16 +49,16 @@ impl Requests {
             Ok(count) => {
                 self.abandoned_since = None;
                 if count > 0 {
-                    info!(count, "scans that an earlier daemon left running are closed as failed");
+                    info!(count, "recorded unfinished scans of an earlier daemon as failed");
                 }
                 Ok(true)
             }
             Err(failure) => {
                 debug!(
                     error = chain(&failure),
-                    "scans that an earlier daemon left running could not be closed yet; no other begins before"
+                    "cannot record unfinished scans of an earlier daemon as failed yet; no scan starts before"
                 );
-                // Another program's transaction ends by itself, and the next checks examine what it leaves.
+                // The transaction of another program ends by itself.
                 let age = self.abandoned_since.map(|since| now.saturating_duration_since(since));
                 let is_brief = matches!(failure, library::Error::Busy { .. } | library::Error::Unsettled(_))
                     && age.is_some_and(|age| age < DATABASE_BUSY_TIMEOUT);
@@ -67,7 +67,7 @@ impl Requests {
         }
     }
 
-    /// Takes the queued rows that are not taken yet, or refuses them.
+    /// Accepts or rejects the queued rows.
     pub(super) fn add(
         &mut self,
         requests: Vec<Request>,
@@ -86,7 +86,7 @@ impl Requests {
             match accept(&request, roots) {
                 Ok(job) => self.queue.push_back(job),
                 Err(reason) => {
-                    warn!(job_id = id, "a scan was asked for, but {reason}");
+                    warn!(job_id = id, "rejected a queued scan: {reason}");
                     actions.push(self.record_end(id, End::Failed(reason)));
                 }
             }
@@ -99,7 +99,7 @@ impl Requests {
         self.queue.iter().position(|job| root_of(roots, &job.path).is_none_or(is_free))
     }
 
-    /// Takes a request as a task, or refuses it.
+    /// Accepts a request as a task, or rejects it.
     pub(super) fn take(&mut self, at: usize, roots: &[Root], actions: &mut Vec<Action>) -> Option<Task> {
         let job = self.queue.remove(at)?;
         let refusal = match root_of(roots, &job.path) {
@@ -109,14 +109,14 @@ impl Requests {
                     let targets = vec![PathBuf::from(&job.path)];
                     return Some(Task { root: root.path.clone(), targets, job, queued: true, quiet: false });
                 }
-                Some(error) => chain(&error),
+                Some(error) => coded(&error),
             },
         };
         actions.push(self.record_end(&job.id, End::Failed(refusal)));
         None
     }
 
-    /// Keeps the end of a job until it is recorded.
+    /// Queues the end of a job until it is recorded.
     pub(super) fn keep_end(&mut self, id: &str, end: End) {
         self.unrecorded.push((id.to_owned(), end));
     }
@@ -126,7 +126,7 @@ impl Requests {
         Action::RecordEnd { id: id.to_owned(), end }
     }
 
-    /// Records the oldest end that is kept.
+    /// Records the oldest queued end.
     pub(super) fn retry_end(&self) -> Option<Action> {
         self.unrecorded.first().map(|(id, end)| Action::RecordEnd { id: id.clone(), end: end.clone() })
     }
@@ -140,30 +140,30 @@ impl Requests {
 fn accept(request: &Request, roots: &[Root]) -> Result<Queued, String> {
     let job = match request {
         Request::Scan(job) => job,
-        Request::Malformed { why, .. } => return Err(format!("its policy_json cannot be read: {why}")),
+        Request::Malformed { why, .. } => return Err(format!("its policy_json is not valid: {why}")),
     };
     let path = Path::new(&job.path);
-    // Behind a link `..` is not what it seems, and what is stored under two paths is two files.
+    // After a symbolic link `..` leads elsewhere, and the same file would be stored under two paths.
     if path.components().any(|part| part == Component::ParentDir) {
-        return Err(format!("{} has a .. in it: name the path without it", job.path));
+        return Err(format!("{} contains ..; give the path without it", job.path));
     }
     if root_of(roots, &job.path).is_none() {
         let roots: Vec<_> = roots.iter().map(|root| root.path.display().to_string()).collect();
         return Err(format!(
-            "{path} is under none of the daemon's roots ({}). A running daemon scans only its roots: add {path} to scan.roots \
-             and reload it, or stop it to scan {path} once",
+            "{path} is not below a root of the daemon ({}), and a running daemon scans only its roots: add {path} to \
+             scan.roots and reload it, or stop it to scan {path} once",
             roots.join(", "),
             path = job.path
         ));
     }
-    // One way to write it, as files are stored: no `//`, no `/./`, no slash at the end.
+    // Normalise it as stored paths are: no `//`, no `/./`, no slash at the end.
     let path: PathBuf = path.components().collect();
     Ok(Queued { path: path.to_string_lossy().into_owned(), ..job.clone() })
 }
 
 /// The innermost root that a stored path belongs to.
 fn root_of<'a>(roots: &'a [Root], stored: &str) -> Option<&'a Root> {
-    // Paths that are asked for are UTF-8, and so written as they are.
+    // Requested paths are UTF-8, so their stored form is the same.
     let above = roots.iter().filter(|root| Path::new(stored).starts_with(&root.path));
     above.max_by_key(|root| root.path.as_os_str().len())
 }

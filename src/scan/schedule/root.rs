@@ -1,4 +1,4 @@
-//! The state of one root: what is due, what is wrong, what was seen.
+//! The state of one root: its requested scans, its issue, and the results of looks.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,8 +40,8 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// A new root, whose first scan is requested. The watch comes first: one of the two must see what changes during the
-    /// walk.
+    /// A new root, whose first scan is requested. The watch is started first, so that no change during
+    /// the walk is missed.
     pub(super) fn new(path: PathBuf, is_watched: bool, now: Instant) -> Self {
         let mut due = Due::default();
         let pause = if is_watched { WATCH_START_TIMEOUT } else { Duration::ZERO };
@@ -67,18 +67,18 @@ impl Root {
         self.next_due().is_some_and(|due| due <= now)
     }
 
-    /// While the root is not there, or another one covers it, nothing of it is scanned.
+    /// While the root is absent, or another one covers it, it is not scanned.
     fn may_scan(&self) -> bool {
         !self.presence.is_offline() && self.covered_by.is_none()
     }
 
-    /// Why it is not to be scanned although it is there.
+    /// Why it is not scanned although it is present.
     pub(super) fn overlap(&self) -> Option<Error> {
         let other = self.covered_by.clone()?;
         Some(Error::Overlaps { root: self.path.clone(), other })
     }
 
-    /// Whether it is known not to be a share that hangs, or is not there.
+    /// Whether it is known to be present and to respond.
     pub(super) fn answers(&self, now: Instant) -> bool {
         self.may_scan() && !self.presence.is_late(now)
     }
@@ -88,7 +88,7 @@ impl Root {
         let id = match new_job_id() {
             Ok(id) => id,
             Err(error) => {
-                warn!(root = %self.path.display(), "no scan can begin: {}", chain(&error));
+                warn!(root = %self.path.display(), "cannot start a scan: {}", chain(&error));
                 self.due.put_off(now);
                 return None;
             }
@@ -159,12 +159,12 @@ impl Root {
         self.presence.look_ended(resolved, now);
         self.take_look(look, now, actions);
         if recovered && self.issues.take_signals() {
-            // Only a scan shows whether the issue is over.
+            // Only a scan can end the issue.
             self.due.request_full_scan(Reason::RootChanged, now);
         }
     }
 
-    /// A scan of another root found moved files: perhaps those that are missing here.
+    /// A scan of another root found moved files, which may be those missing here.
     pub(super) fn files_moved_elsewhere(&mut self, now: Instant) {
         if matches!(self.issues.issue, Some(RootIssue::MassDeletion(_))) {
             self.due.request_full_scan(Reason::RootChanged, now);
@@ -182,7 +182,7 @@ impl Root {
             self.issues.issue = Some(RootIssue::Offline(why));
             self.watch.lose(&self.path, actions);
         } else if !is_first {
-            info!(root = %self.path.display(), "the root looks different: it is scanned");
+            info!(root = %self.path.display(), "the root has changed; it is scanned");
             self.due.request_full_scan(Reason::RootChanged, now);
             self.watch.restart(&self.path, actions);
         }
@@ -201,7 +201,7 @@ impl Root {
         match event {
             WatchEvent::Started => {
                 self.watch.succeed();
-                // No watch has reported what changed between the last walk and now.
+                // The watch has not reported changes between the last walk and now.
                 self.due.request_full_scan(Reason::Watch, now);
             }
             WatchEvent::Failed(error) => {
@@ -210,7 +210,7 @@ impl Root {
             }
             WatchEvent::Changed(paths) => {
                 if paths.contains(&self.path) {
-                    // It may be another directory by now, which is not watched: a look shows it.
+                    // Another directory, which is not watched, may be in its place: a look finds out.
                     self.presence.look_soon();
                 }
                 self.due.request_partial_scan(paths, now + WATCH_DEBOUNCE);
@@ -219,13 +219,13 @@ impl Root {
         }
     }
 
-    /// The state to publish, beside a scan of it that runs.
+    /// The state to publish, with the running scan of it.
     pub(super) fn state(&self, running: Option<&Running>) -> RootState {
         let problem = match running {
             Some(running) if running.is_stuck() => Some(Problem {
-                code: "stuck",
+                code: "stalled",
                 detail: format!(
-                    "a scan of {} gives no sign of life (a dead network share?)",
+                    "the scan of {} makes no progress; check the network share or the disk",
                     self.path.display()
                 ),
             }),

@@ -15,7 +15,7 @@ pub(super) struct RootWatch {
     state: WatchState,
     /// Counts the watches that were started: events of an earlier one are ignored.
     attempt: u64,
-    /// What a start needs; `None` while no watch is wanted.
+    /// The extensions to watch for; `None` while no watch is wanted.
     extensions: Option<Arc<[String]>>,
     /// The file system does not report all changes: another start would not help.
     is_remote: bool,
@@ -57,7 +57,7 @@ impl RootWatch {
         actions.push(Action::StartWatch { root, attempt: self.attempt, extensions });
     }
 
-    /// The root is gone, and its watches with it.
+    /// The root is absent. Its watches are lost.
     pub(super) fn lose(&mut self, root: &Path, actions: &mut Vec<Action>) {
         self.attempt += 1;
         if self.extensions.is_some() {
@@ -67,7 +67,7 @@ impl RootWatch {
     }
 
     /// A scan has walked the whole root. A watch that failed is started again. If other mounts are below than before, all
-    /// watches are set again: an inotify watch is of a directory, not of what is mounted on it later.
+    /// watches are set again: an inotify watch of a directory does not cover what is mounted on it later.
     pub(super) fn walked(&mut self, root: &Path, has_other_mounts: bool, actions: &mut Vec<Action>) {
         match self.state {
             WatchState::Starting | WatchState::Watching if has_other_mounts => {
@@ -98,7 +98,11 @@ impl RootWatch {
         self.is_remote = matches!(error, WatchError::Remote(_));
         let text = error.to_string();
         if is_there && self.logged.as_ref() != Some(&text) {
-            warn!(root = %root.display(), "changes are not seen as they happen: {text}");
+            warn!(
+                root = %root.display(),
+                reason = error.code(),
+                "cannot watch the root, so changes are found every scan.rescan_interval: {text}"
+            );
             self.logged = Some(text);
         }
     }

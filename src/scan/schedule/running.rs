@@ -1,4 +1,4 @@
-//! Scans and passes of hashes that run.
+//! Running scans and hashing passes.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -15,7 +15,7 @@ pub(super) enum Work {
     Hashing,
 }
 
-/// A job that runs.
+/// A running job.
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) id: u64,
@@ -43,7 +43,7 @@ impl Running {
         self.is_stuck
     }
 
-    /// Compares the heartbeat with the last one. Logs once that there is none any more.
+    /// Compares the heartbeat with the last one. Logs once if it has stopped.
     fn take_beat(&mut self, beat: Option<u64>, now: Instant) {
         if let Some(beat) = beat.filter(|beat| *beat != self.beat) {
             (self.beat, self.last_beat) = (beat, now);
@@ -56,16 +56,16 @@ impl Running {
         match &self.work {
             Work::Scan { root, .. } => warn!(
                 root = %root.display(),
-                "a scan gives no sign of life (a dead network share?); other roots are not held up by it"
+                "a scan makes no progress; check the network share or the disk. Other roots are scanned meanwhile"
             ),
             Work::Hashing => warn!(
-                "hashing in the background gives no sign of life (a dead network share?); scans are not held up by it"
+                "hashing makes no progress; check the network share or the disk. Scans continue meanwhile"
             ),
         }
     }
 }
 
-/// All jobs that run.
+/// All running jobs.
 #[derive(Debug, Default)]
 pub(super) struct RunningJobs {
     jobs: Vec<Running>,
@@ -98,7 +98,7 @@ impl RunningJobs {
         self.jobs.iter().any(|one| one.is_scan() && !one.is_stuck)
     }
 
-    /// The passes of hashes that are not stuck.
+    /// The hashing passes that are not stuck.
     pub(super) fn hash_passes(&self) -> impl Iterator<Item = u64> {
         self.jobs.iter().filter(|one| !one.is_scan() && !one.is_stuck).map(|one| one.id)
     }

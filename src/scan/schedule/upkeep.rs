@@ -1,6 +1,6 @@
-//! Work in the background: files are counted by root and status, rows of scans older than `scan.job_retention_days` are
-//! deleted, and files without a hash are hashed. Files are counted when the roots are known and after each scan, and rows
-//! are deleted after a scan, so that an idle disk stays idle.
+//! Background work: counts files by root and status, deletes rows of scans older than `scan.job_retention_days`, and hashes
+//! files without a hash. Counts when the roots are known and after a scan, and deletes after a scan, so that an idle disk
+//! stays idle.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use crate::library;
 use crate::library::files::statistics::Totals;
 use crate::scan::{Error, Settings, chain, discover};
 
-/// What is to be done in the background, and what came of it.
+/// The background work that is due, and its results.
 #[derive(Debug)]
 pub(super) struct Upkeep {
-    /// Of the last count.
+    /// The result of the last count.
     totals: Option<Totals>,
     /// The roots were changed, or a scan has ended, since the last count.
     is_count_due: bool,
@@ -26,7 +26,7 @@ pub(super) struct Upkeep {
     next_count: Instant,
     /// When the next search for old rows may begin.
     next_expiry: Instant,
-    /// When rows without a hash are to be hashed, if there may be any.
+    /// When the next hashing pass may begin; `None` if no row can be without a hash.
     next_hashing: Option<Instant>,
 }
 
@@ -57,7 +57,7 @@ impl Upkeep {
         self.is_count_due = true;
     }
 
-    /// Rows are to be kept for another time.
+    /// The retention time of rows has changed.
     pub(super) fn expire_soon(&mut self, now: Instant) {
         self.next_expiry = now;
     }
@@ -67,7 +67,7 @@ impl Upkeep {
         self.next_hashing = Some(when);
     }
 
-    /// Whether a pass of hashes is due; it then counts as begun.
+    /// Whether a hashing pass is due. It then counts as started.
     pub(super) fn take_hashing(&mut self, now: Instant) -> bool {
         self.next_hashing.take_if(|due| *due <= now).is_some()
     }
@@ -104,7 +104,10 @@ impl Upkeep {
                 }
             }
             Some(Err(failure)) => {
-                debug!(error = chain(&failure), "rows of old scans will be looked for after the next scan");
+                debug!(
+                    error = chain(&failure),
+                    "cannot delete rows of old scans yet; retried after the next scan"
+                );
             }
         }
         match totals {
@@ -113,7 +116,7 @@ impl Upkeep {
                 Ok(())
             }
             Err(failure) => {
-                debug!(error = chain(&failure), "the library will be counted again");
+                debug!(error = chain(&failure), "cannot count the library yet; retried");
                 (self.is_count_due, self.next_count) = (true, now + SCAN_DATABASE_RETRY_INTERVAL);
                 if matches!(failure, Error::Library(_)) { Ok(()) } else { Err(failure) }
             }

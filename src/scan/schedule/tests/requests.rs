@@ -36,10 +36,10 @@ fn requests_that_cannot_be_met_are_refused() {
     let expected = [
         (
             "unknown",
-            "/c is under none of the daemon's roots (/a, /b). A running daemon scans only its roots: add /c to scan.roots and reload it, or stop it to scan /c once",
+            "/c is not below a root of the daemon (/a, /b), and a running daemon scans only its roots: add /c to scan.roots and reload it, or stop it to scan /c once",
         ),
-        ("parent", "/a/../b has a .. in it: name the path without it"),
-        ("malformed", "its policy_json cannot be read: no number"),
+        ("parent", "/a/../b contains ..; give the path without it"),
+        ("malformed", "its policy_json is not valid: no number"),
     ];
     assert_eq!(ends(&actions), expected);
     assert_eq!(world.scan(), None);

@@ -40,7 +40,7 @@ fn root_that_does_not_answer_is_unresponsive_and_delays_no_other() {
     assert_eq!(world.scan(), None, "/a may be another name of /b");
     world.wait(1);
     world.tick();
-    assert_eq!(world.root_problem("/a"), Some("silent"));
+    assert_eq!(world.root_problem("/a"), Some("unresponsive"));
     let scan = world.scan().expect("a scan");
     assert_eq!(scan.root, Path::new("/b"));
     assert_eq!(*scan.scope.unreachable, [PathBuf::from("/a")]);
@@ -252,7 +252,7 @@ fn root_that_leads_to_another_is_not_scanned() {
         assert_eq!(world.scan(), None, "it is not known yet whether two roots lead to one place");
         world.take(Event::Looked { root: root.into(), look: Ok(look()), resolved, recovered: false });
     }
-    assert_eq!(world.root_problem(roots[1]), Some("overlaps"));
+    assert_eq!(world.root_problem(roots[1]), Some("overlapping_root"));
     let scan = world.scan().expect("a scan");
     assert_eq!((&scan.root, &*scan.scope.unreachable), (&real, &[link.clone()][..]));
     world.end(&scan, completed());

@@ -22,7 +22,7 @@ fn stuck_scan_no_longer_delays_other_roots() {
     assert_eq!((world.root_problem("/a"), world.scan()), (None, None));
     world.wait(1);
     world.tick();
-    assert_eq!(world.root_problem("/a"), Some("stuck"));
+    assert_eq!(world.root_problem("/a"), Some("stalled"));
     assert_eq!(world.root_problem("/b"), None);
     world.take(Event::Requests(vec![queued("one", "/a")]));
     let other = world.scan().expect("a scan");
