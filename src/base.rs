@@ -2,6 +2,7 @@
 //! and databases.
 
 pub mod address;
+pub mod column;
 pub(crate) mod descriptors;
 pub mod error;
 pub(crate) mod log;

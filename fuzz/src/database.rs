@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::limits::Limit;
 use tokio_util::sync::CancellationToken;
+use vpo::base::column::Value;
 use vpo::base::timestamp::Timestamp;
 use vpo::library::files::listing::{self, Filter};
 use vpo::library::files::statistics::Depth;
-use vpo::library::files::writer::{Content, Record, Track, Writer};
+use vpo::library::files::writer::{Content, Record, Writer};
 use vpo::library::files::{self, Span};
 use vpo::library::jobs::{self, Reason, listing as jobs_listing};
 use vpo::library::{Error, Library, Options, Retry, schema, totals};
@@ -157,19 +158,20 @@ fn use_database(path: &Path, mode: Mode, cancel: &CancellationToken) -> Result<(
 }
 
 fn record(path: &str) -> Record<'_> {
-    let track = Track {
-        track_type: "video",
-        codec: Some("h264"),
-        language: None,
-        title: None,
-        is_default: true,
-        is_forced: false,
-        channels: None,
-        channel_layout: None,
-        width: Some(1920),
-        height: Some(1080),
-        frame_rate: Some("25/1"),
-    };
+    let text = Value::Text;
+    let track = [
+        ("track_type", text(Some("video"))),
+        ("codec", text(Some("h264"))),
+        ("language", text(None)),
+        ("title", text(None)),
+        ("is_default", Value::Flag(true)),
+        ("is_forced", Value::Flag(false)),
+        ("channels", Value::Number(None)),
+        ("channel_layout", text(None)),
+        ("width", Value::Number(Some(1920))),
+        ("height", Value::Number(Some(1080))),
+        ("frame_rate", text(Some("25/1"))),
+    ];
     Record {
         path,
         extension: "mkv",

@@ -4,10 +4,12 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use serde::Serialize;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use unicode_width::UnicodeWidthStr;
 
 use super::{EXIT_FAILURE, output};
+use crate::base::error::chain;
 use crate::base::text::{Escaped, Text};
 use crate::cli::InspectArgs;
 use crate::media::{self, MediaInfo, Track};
@@ -21,7 +23,7 @@ pub(crate) fn run(args: &InspectArgs) -> ExitCode {
         let (info, size) = match inspect(Path::new(path)) {
             Ok(inspected) => inspected,
             Err(error) => {
-                output::complain(&format_args!("{path}: {error}"));
+                output::complain(&format_args!("{path}: {}", chain(&error)));
                 code = ExitCode::from(EXIT_FAILURE);
                 continue;
             }
@@ -59,37 +61,15 @@ fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ExitCode {
         duration_seconds: Option<f64>,
         tracks: Vec<Row<'a>>,
     }
-    #[derive(Serialize)]
-    struct Row<'a> {
-        track_index: usize,
-        track_type: &'a str,
-        codec: Option<&'a str>,
-        language: Option<&'a str>,
-        title: Option<&'a str>,
-        is_default: bool,
-        is_forced: bool,
-        channels: Option<u32>,
-        channel_layout: Option<&'a str>,
-        width: Option<u32>,
-        height: Option<u32>,
-        frame_rate: Option<&'a str>,
-    }
-    impl<'a> Row<'a> {
-        fn new((track_index, track): (usize, &'a Track)) -> Self {
-            Self {
-                track_index,
-                track_type: track.track_type.as_str(),
-                codec: track.codec.as_deref(),
-                language: track.language.as_deref(),
-                title: track.title.as_deref(),
-                is_default: track.is_default,
-                is_forced: track.is_forced,
-                channels: track.channels,
-                channel_layout: track.channel_layout.as_deref(),
-                width: track.width,
-                height: track.height,
-                frame_rate: track.frame_rate.as_deref(),
+    struct Row<'a>(usize, &'a Track);
+    impl Serialize for Row<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(None)?;
+            map.serialize_entry("track_index", &self.0)?;
+            for (name, value) in self.1.columns() {
+                map.serialize_entry(name, &value)?;
             }
+            map.end()
         }
     }
     let file = File {
@@ -98,7 +78,7 @@ fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ExitCode {
         container_format: info.container_format,
         // Containers do not store more digits.
         duration_seconds: info.duration_seconds.map(|seconds| (seconds * 1e6).round() / 1e6),
-        tracks: info.tracks.iter().enumerate().map(Row::new).collect(),
+        tracks: info.tracks.iter().enumerate().map(|(index, track)| Row(index, track)).collect(),
     };
     output::print_json(&file)
 }

@@ -6,6 +6,7 @@
 
 pub mod listing;
 pub mod statistics;
+pub mod tracks;
 pub mod writer;
 
 use std::collections::HashSet;

@@ -1,6 +1,7 @@
 //! The result of a probe: a video's container and tracks.
 
 use super::language::UNDETERMINED;
+use crate::base::column::Value;
 
 /// A video's container and tracks.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +57,23 @@ impl Track {
             height: None,
             frame_rate: None,
         }
+    }
+
+    /// The track as a row of the table `tracks`: its columns by name, in the order of the schema.
+    pub(crate) fn columns(&self) -> [(&'static str, Value<'_>); 11] {
+        [
+            ("track_type", Value::Text(Some(self.track_type.as_str()))),
+            ("codec", Value::Text(self.codec.as_deref())),
+            ("language", Value::Text(self.language.as_deref())),
+            ("title", Value::Text(self.title.as_deref())),
+            ("is_default", Value::Flag(self.is_default)),
+            ("is_forced", Value::Flag(self.is_forced)),
+            ("channels", Value::Number(self.channels)),
+            ("channel_layout", Value::Text(self.channel_layout.as_deref())),
+            ("width", Value::Number(self.width)),
+            ("height", Value::Number(self.height)),
+            ("frame_rate", Value::Text(self.frame_rate.as_deref())),
+        ]
     }
 }
 

@@ -8,9 +8,9 @@ use tracing::{debug, info, warn};
 use super::plan::{Move, Plan};
 use super::read::{Outcome, Reading};
 use crate::library::files::UNREADABLE;
-use crate::library::files::writer::{Content, Record, Track, Writer};
+use crate::library::files::writer::{Content, Record, Writer};
 use crate::library::sqlite;
-use crate::media::MediaInfo;
+use crate::media::{self, MediaInfo};
 
 /// The counters of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,18 +83,18 @@ pub(crate) fn batch(
 }
 
 fn content(info: &MediaInfo) -> Content<'_> {
-    let tracks = info.tracks.iter().map(|track| Track {
-        track_type: track.track_type.as_str(),
-        codec: track.codec.as_deref(),
-        language: track.language.as_deref(),
-        title: track.title.as_deref(),
-        is_default: track.is_default,
-        is_forced: track.is_forced,
-        channels: track.channels,
-        channel_layout: track.channel_layout.as_deref(),
-        width: track.width,
-        height: track.height,
-        frame_rate: track.frame_rate.as_deref(),
-    });
-    Content { container_format: info.container_format, tracks: tracks.collect() }
+    let tracks = info.tracks.iter().map(media::Track::columns).collect();
+    Content { container_format: info.container_format, tracks }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::library::files::tracks;
+    use crate::media::{Track, TrackType};
+
+    #[test]
+    fn a_track_has_the_columns_of_the_library_in_their_order() {
+        let track = Track::new(TrackType::Video);
+        assert_eq!(track.columns().map(|(name, _)| name).join(", "), tracks::names());
+    }
 }

@@ -6,6 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params_from_iter};
 use serde::Serialize;
 
+use super::tracks;
 use crate::library::lenient::{integer, text};
 
 /// Most rows of `files` that one page examines.
@@ -46,25 +47,6 @@ pub struct File {
     pub scan_error: Option<String>,
 }
 
-/// A row of `tracks`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the names are the columns")]
-pub struct Track {
-    pub id: i64,
-    pub track_index: i64,
-    pub track_type: String,
-    pub codec: Option<String>,
-    pub language: Option<String>,
-    pub title: Option<String>,
-    pub is_default: bool,
-    pub is_forced: bool,
-    pub channels: Option<i64>,
-    pub channel_layout: Option<String>,
-    pub width: Option<i64>,
-    pub height: Option<i64>,
-    pub frame_rate: Option<String>,
-}
-
 /// A file with its tracks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Details {
@@ -72,7 +54,7 @@ pub struct Details {
     #[serde(flatten)]
     pub file: File,
     /// Its tracks, in order.
-    pub tracks: Vec<Track>,
+    pub tracks: Vec<tracks::Listed>,
 }
 
 /// Some files, by id.
@@ -156,30 +138,14 @@ pub fn details(conn: &Connection, id: i64) -> rusqlite::Result<Option<Details>> 
     let found =
         conn.query_row(&format!("SELECT {COLUMNS} FROM files WHERE id = ?1"), [id], file).optional()?;
     let Some(file) = found else { return Ok(None) };
-    let mut statement = conn.prepare(TRACKS)?;
-    let tracks = statement.query_map([id], |row| {
-        Ok(Track {
-            id: row.get(0)?,
-            track_index: integer(row, 1).unwrap_or_default(),
-            track_type: text(row, 2).unwrap_or_default(),
-            codec: text(row, 3),
-            language: text(row, 4),
-            title: text(row, 5),
-            is_default: integer(row, 6).is_some_and(|flag| flag != 0),
-            is_forced: integer(row, 7).is_some_and(|flag| flag != 0),
-            channels: integer(row, 8),
-            channel_layout: text(row, 9),
-            width: integer(row, 10),
-            height: integer(row, 11),
-            frame_rate: text(row, 12),
-        })
-    })?;
+    let mut statement = conn.prepare(&tracks_query())?;
+    let tracks = statement.query_map([id], tracks::Listed::read)?;
     Ok(Some(Details { file, tracks: tracks.collect::<rusqlite::Result<_>>()? }))
 }
 
-const TRACKS: &str =
-    "SELECT id, track_index, track_type, codec, language, title, is_default, is_forced, channels,
-    channel_layout, width, height, frame_rate FROM tracks WHERE file_id = ?1 ORDER BY track_index";
+fn tracks_query() -> String {
+    format!("SELECT id, track_index, {} FROM tracks WHERE file_id = ?1 ORDER BY track_index", tracks::names())
+}
 
 fn file(row: &Row<'_>) -> rusqlite::Result<File> {
     Ok(File {
@@ -272,7 +238,7 @@ mod tests {
     fn one_file_is_found_by_keys() {
         let file = plan(&format!("SELECT {COLUMNS} FROM files WHERE id = 1"), &[]);
         assert_eq!(file, "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)");
-        let tracks = plan(&TRACKS.replace("?1", "1"), &[]);
+        let tracks = plan(&tracks_query().replace("?1", "1"), &[]);
         assert_eq!(tracks, "SEARCH tracks USING INDEX sqlite_autoindex_tracks_1 (file_id=?)");
     }
 }

@@ -1,27 +1,11 @@
 //! Recording what a scan found out: the statements of one batch, within its transaction.
 
-use rusqlite::{OptionalExtension, Row, Statement, Transaction, params};
+use rusqlite::{OptionalExtension, Statement, ToSql, Transaction, params, params_from_iter};
 
+use super::tracks::{self, Track};
 use super::{Status, Unhashed};
 use crate::base::timestamp::Timestamp;
-use crate::library::lenient::unsigned;
-
-/// A row of `tracks` without its ids; `track_index` is the position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the columns")]
-pub struct Track<'a> {
-    pub track_type: &'a str,
-    pub codec: Option<&'a str>,
-    pub language: Option<&'a str>,
-    pub title: Option<&'a str>,
-    pub is_default: bool,
-    pub is_forced: bool,
-    pub channels: Option<u32>,
-    pub channel_layout: Option<&'a str>,
-    pub width: Option<u32>,
-    pub height: Option<u32>,
-    pub frame_rate: Option<&'a str>,
-}
+use crate::library::lenient::{integer, unsigned};
 
 /// What a scan found out about one file.
 #[derive(Clone, Debug)]
@@ -84,17 +68,12 @@ impl<'tx> Writer<'tx> {
             rename: tx.prepare(
                 "UPDATE files SET path = ?2, filename = ?3, directory = ?4 WHERE id = ?1 AND path = ?5",
             )?,
-            tracks: tx.prepare(
-                "SELECT track_type, codec, language, title, is_default, is_forced, channels,
-                    channel_layout, width, height, frame_rate, track_index
-                 FROM tracks WHERE file_id = ?1 ORDER BY track_index",
-            )?,
+            tracks: tx.prepare(&format!(
+                "SELECT track_index, {} FROM tracks WHERE file_id = ?1 ORDER BY track_index",
+                tracks::names()
+            ))?,
             delete_tracks: tx.prepare("DELETE FROM tracks WHERE file_id = ?1")?,
-            insert_track: tx.prepare(
-                "INSERT INTO tracks (file_id, track_index, track_type, codec, language, title, is_default,
-                    is_forced, channels, channel_layout, width, height, frame_rate)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-            )?,
+            insert_track: tx.prepare(&tracks::insert())?,
             missing: tx.prepare(
                 "UPDATE files SET scan_status = 'missing', scanned_at = ?3
                  WHERE id = ?1 AND path = ?2 AND scan_status <> 'missing'",
@@ -201,8 +180,7 @@ impl<'tx> Writer<'tx> {
         let mut rows = self.tracks.query([id])?;
         for (index, track) in (0_i64..).zip(wanted) {
             let Some(row) = rows.next()? else { return Ok(false) };
-            // What cannot be read as a track is none that we have written.
-            if !stored(row).is_ok_and(|stored| stored == (*track, index)) {
+            if integer(row, 0) != Some(index) || !tracks::is_stored(row, 1, track) {
                 return Ok(false);
             }
         }
@@ -212,42 +190,12 @@ impl<'tx> Writer<'tx> {
     fn insert_tracks(&mut self, id: i64, record: &Record<'_>) -> rusqlite::Result<()> {
         let Ok(content) = &record.content else { return Ok(()) };
         for (index, track) in (0_i64..).zip(&content.tracks) {
-            self.insert_track.execute(params![
-                id,
-                index,
-                track.track_type,
-                track.codec,
-                track.language,
-                track.title,
-                track.is_default,
-                track.is_forced,
-                track.channels,
-                track.channel_layout,
-                track.width,
-                track.height,
-                track.frame_rate
-            ])?;
+            let ids: [&dyn ToSql; 2] = [&id, &index];
+            let values = track.iter().map(|(_, value)| value as &dyn ToSql);
+            self.insert_track.execute(params_from_iter(ids.into_iter().chain(values)))?;
         }
         Ok(())
     }
-}
-
-/// A track as it is stored, and its index.
-fn stored<'a>(row: &'a Row<'_>) -> rusqlite::Result<(Track<'a>, i64)> {
-    let track = Track {
-        track_type: row.get_ref(0)?.as_str()?,
-        codec: row.get_ref(1)?.as_str_or_null()?,
-        language: row.get_ref(2)?.as_str_or_null()?,
-        title: row.get_ref(3)?.as_str_or_null()?,
-        is_default: row.get(4)?,
-        is_forced: row.get(5)?,
-        channels: row.get(6)?,
-        channel_layout: row.get_ref(7)?.as_str_or_null()?,
-        width: row.get(8)?,
-        height: row.get(9)?,
-        frame_rate: row.get_ref(10)?.as_str_or_null()?,
-    };
-    Ok((track, row.get(11)?))
 }
 
 fn outcome<'a>(record: &Record<'a>) -> (Option<&'a str>, &'static str, Option<&'a str>) {
