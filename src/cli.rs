@@ -37,6 +37,7 @@ pub enum Command {
     Config(ConfigArgs),
     Scan(ScanArgs),
     Inspect(InspectArgs),
+    List(ListArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
 }
@@ -195,6 +196,45 @@ pub struct InspectArgs {
     /// the files
     #[argh(positional, arg_name = "file")]
     pub files: Vec<String>,
+}
+
+/// List the files of the library for which a query holds, such as 'not exists(subtitle, lang == eng)'.
+#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub struct ListArgs {
+    /// one JSON object a file, each on a line
+    #[argh(switch)]
+    pub json: bool,
+    /// only paths, each on a line
+    #[argh(switch)]
+    pub paths: bool,
+    /// only paths, each followed by a NUL byte, for xargs -0
+    #[argh(switch, short = '0')]
+    pub print0: bool,
+    /// missing files too
+    #[argh(switch)]
+    pub missing: bool,
+    /// at most so many files
+    #[argh(option, arg_name = "number")]
+    pub limit: Option<u64>,
+    /// configuration file
+    #[argh(option, arg_name = "file")]
+    pub config: Option<String>,
+    /// database file (default ~/.vpo/library.db)
+    #[argh(option, arg_name = "file")]
+    pub database: Option<String>,
+    /// which files (default: all)
+    #[argh(positional, arg_name = "query")]
+    pub query: Option<String>,
+}
+
+impl ListArgs {
+    /// The layer of the flags.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
+    }
 }
 
 /// Copy the database into one file, also while the daemon runs.

@@ -6,6 +6,7 @@ pub(crate) mod backup;
 pub(crate) mod config;
 pub(crate) mod healthcheck;
 pub(crate) mod inspect;
+pub(crate) mod list;
 pub(crate) mod output;
 pub(crate) mod restore;
 pub(crate) mod scan;
@@ -35,6 +36,7 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Config(args) => config::run(args),
         Command::Scan(args) => scan::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::List(args) => list::run(args),
         Command::Backup(args) => backup::run(args),
         Command::Restore(args) => restore::run(args),
     }

@@ -4,7 +4,7 @@
 //! # The design on one page
 //!
 //! ```text
-//! main → vpo::run → commands::{serve, healthcheck, config, scan, inspect, backup, restore}
+//! main → vpo::run → commands::{serve, healthcheck, config, scan, inspect, list, backup, restore}
 //!                      │
 //!       ┌──────────────┼───────────┬──────────┬───────┐
 //!       ▼              ▼           ▼          ▼       ▼

@@ -39,7 +39,7 @@ fn version_names_program_version_and_schema() {
 
 #[test]
 fn help_is_a_success_for_vpo_and_each_command() {
-    for command in ["serve", "healthcheck", "config", "scan", "inspect", "backup", "restore"] {
+    for command in ["serve", "healthcheck", "config", "scan", "inspect", "list", "backup", "restore"] {
         assert!(succeeds(["--help"]).contains(command));
         for flag in ["--help", "-h"] {
             let help = succeeds([command, flag]);
@@ -51,10 +51,9 @@ fn help_is_a_success_for_vpo_and_each_command() {
 
 #[test]
 fn a_wrong_command_line_is_64_and_one_line_with_a_pointer_to_help() {
-    assert!(
-        usage_error::<&str>([])
-            .contains("no command: give one of serve, healthcheck, config, scan, inspect, backup, restore")
-    );
+    assert!(usage_error::<&str>([]).contains(
+        "no command: give one of serve, healthcheck, config, scan, inspect, list, backup, restore"
+    ));
     assert!(usage_error(["srve"]).contains("unknown argument srve, did you mean serve?"));
     assert!(usage_error(["frobnicate"]).contains("unknown argument frobnicate; "));
     assert!(usage_error(["--prot"]).contains("see `vpo --help`"));

@@ -27,6 +27,7 @@ mod io_errors;
 mod left_log;
 mod library;
 mod lifecycle;
+mod list;
 mod logging;
 mod metrics;
 mod model;

@@ -109,17 +109,22 @@ fn show(text: &mut Text, path: &str, size: u64, info: &MediaInfo) {
     let duration = info.duration_seconds.map(|seconds| format!(", {}", clock(seconds))).unwrap_or_default();
     text.push_line(format_args!("  {}, {}{duration}", info.container_format, bytes(size)));
     let heading = ["#", "type", "codec", "lang", "details", "flags", "title"].map(str::to_owned);
-    let rows: Vec<[String; 7]> =
-        std::iter::once(heading).chain(info.tracks.iter().enumerate().map(cells)).collect();
-    let mut widths = [0; 7];
-    for row in &rows {
+    let rows: Vec<Vec<String>> =
+        std::iter::once(heading).chain(info.tracks.iter().enumerate().map(cells)).map(Vec::from).collect();
+    push_rows(text, &rows);
+}
+
+/// Appends rows of escaped cells, the columns aligned.
+pub(super) fn push_rows(text: &mut Text, rows: &[Vec<String>]) {
+    let mut widths = vec![0; rows.first().map_or(0, Vec::len)];
+    for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.width().max(*width);
         }
     }
-    for row in &rows {
+    for row in rows {
         let mut line = String::from(" ");
-        for (cell, width) in row.iter().zip(widths) {
+        for (cell, width) in row.iter().zip(&widths) {
             // Writing to a String cannot fail.
             let _ = write!(line, " {cell}{:1$} ", "", width - cell.width());
         }

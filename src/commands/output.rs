@@ -8,7 +8,8 @@
 
 use std::error::Error;
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -35,15 +36,38 @@ pub(crate) fn print_json(value: &impl Serialize) -> ExitCode {
 
 /// Writes text that is already escaped.
 fn write(text: &str) -> ExitCode {
+    write_part(text.as_bytes()).break_value().unwrap_or(ExitCode::SUCCESS)
+}
+
+/// Writes a part of the result of a command. Breaks with the exit code where no more can be written; that is 0 if the pipe
+/// was closed.
+pub(crate) fn print_part(text: &Text) -> ControlFlow<ExitCode> {
+    write_part(text.as_str().as_bytes())
+}
+
+/// Writes bytes for a program, such as paths as the kernel has them, as [`print_part`]. A terminal is refused, because
+/// they are not escaped.
+pub(crate) fn print_raw(bytes: &[u8]) -> ControlFlow<ExitCode> {
+    if std::io::stdout().is_terminal() {
+        complain(
+            &"-0 writes names unescaped, which a terminal may obey; redirect the output, or use --paths",
+        );
+        return ControlFlow::Break(ExitCode::from(EXIT_FAILURE));
+    }
+    write_part(bytes)
+}
+
+fn write_part(bytes: &[u8]) -> ControlFlow<ExitCode> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => ControlFlow::Break(ExitCode::SUCCESS),
+        Err(error) => {
             complain(&format_args!(
                 "cannot write to standard output: {error}; free some space, or redirect the output"
             ));
-            ExitCode::from(EXIT_FAILURE)
+            ControlFlow::Break(ExitCode::from(EXIT_FAILURE))
         }
-        _ => ExitCode::SUCCESS,
     }
 }
 

@@ -155,31 +155,98 @@ pub fn page(conn: &Connection, filter: &Filter, after: i64, limit: u32) -> rusql
 pub fn details(conn: &Connection, id: i64) -> rusqlite::Result<Option<Details>> {
     let found =
         conn.query_row(&format!("SELECT {COLUMNS} FROM files WHERE id = ?1"), [id], file).optional()?;
-    let Some(file) = found else { return Ok(None) };
+    Ok(match found {
+        Some(file) => with_tracks(conn, vec![file])?.pop(),
+        None => None,
+    })
+}
+
+/// Files, in the order of their ids, with their tracks.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn with_tracks(conn: &Connection, files: Vec<File>) -> rusqlite::Result<Vec<Details>> {
+    let mut found: Vec<Details> =
+        files.into_iter().map(|file| Details { file, tracks: Vec::new() }).collect();
+    let Some((first, last)) = found.first().zip(found.last()) else { return Ok(found) };
     let mut statement = conn.prepare(TRACKS)?;
-    let tracks = statement.query_map([id], |row| {
-        Ok(Track {
-            id: row.get(0)?,
-            track_index: integer(row, 1).unwrap_or_default(),
-            track_type: text(row, 2).unwrap_or_default(),
-            codec: text(row, 3),
-            language: text(row, 4),
-            title: text(row, 5),
-            is_default: integer(row, 6).is_some_and(|flag| flag != 0),
-            is_forced: integer(row, 7).is_some_and(|flag| flag != 0),
-            channels: integer(row, 8),
-            channel_layout: text(row, 9),
-            width: integer(row, 10),
-            height: integer(row, 11),
-            frame_rate: text(row, 12),
-        })
-    })?;
-    Ok(Some(Details { file, tracks: tracks.collect::<rusqlite::Result<_>>()? }))
+    let mut rows = statement.query([first.file.id, last.file.id])?;
+    let mut files = found.iter_mut().peekable();
+    while let Some(row) = rows.next()? {
+        let file_id: i64 = row.get(13)?;
+        while files.next_if(|details| details.file.id < file_id).is_some() {}
+        if let Some(details) = files.peek_mut().filter(|details| details.file.id == file_id) {
+            details.tracks.push(track(row)?);
+        }
+    }
+    Ok(found)
+}
+
+fn track(row: &Row<'_>) -> rusqlite::Result<Track> {
+    Ok(Track {
+        id: row.get(0)?,
+        track_index: integer(row, 1).unwrap_or_default(),
+        track_type: text(row, 2).unwrap_or_default(),
+        codec: text(row, 3),
+        language: text(row, 4),
+        title: text(row, 5),
+        is_default: integer(row, 6).is_some_and(|flag| flag != 0),
+        is_forced: integer(row, 7).is_some_and(|flag| flag != 0),
+        channels: integer(row, 8),
+        channel_layout: text(row, 9),
+        width: integer(row, 10),
+        height: integer(row, 11),
+        frame_rate: text(row, 12),
+    })
 }
 
 const TRACKS: &str =
     "SELECT id, track_index, track_type, codec, language, title, is_default, is_forced, channels,
-    channel_layout, width, height, frame_rate FROM tracks WHERE file_id = ?1 ORDER BY track_index";
+    channel_layout, width, height, frame_rate, file_id FROM tracks WHERE file_id BETWEEN ?1 AND ?2
+    ORDER BY file_id, track_index";
+
+/// For each file, whether another file that is there has the same hash.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn have_twins(conn: &Connection, files: &[Details]) -> rusqlite::Result<Vec<bool>> {
+    let mut statement = conn.prepare(TWIN)?;
+    let mut has_twin = |file: &File| match &file.content_hash {
+        Some(hash) => statement.exists((hash, file.id)),
+        None => Ok(false),
+    };
+    files.iter().map(|details| has_twin(&details.file)).collect()
+}
+
+const TWIN: &str =
+    "SELECT 1 FROM files WHERE content_hash = ?1 AND id <> ?2 AND scan_status <> 'missing' LIMIT 1";
+
+/// The codecs or languages of all tracks, the most frequent first; at most [`MOST_VALUES`].
+///
+/// # Errors
+/// What SQLite reports.
+pub fn values(conn: &Connection, column: Column) -> rusqlite::Result<Vec<String>> {
+    let column = match column {
+        Column::Codec => "codec",
+        Column::Language => "language",
+    };
+    let mut statement = conn.prepare(&format!(
+        "SELECT {column} FROM tracks WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC LIMIT {MOST_VALUES}"
+    ))?;
+    let found = statement.query_map([], |row| Ok(text(row, 0)))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// A column of `tracks` whose values [`values`] lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the columns")]
+pub enum Column {
+    Codec,
+    Language,
+}
+
+/// More different values are not of codecs and languages.
+const MOST_VALUES: usize = 1000;
 
 fn file(row: &Row<'_>) -> rusqlite::Result<File> {
     Ok(File {
@@ -272,7 +339,9 @@ mod tests {
     fn one_file_is_found_by_keys() {
         let file = plan(&format!("SELECT {COLUMNS} FROM files WHERE id = 1"), &[]);
         assert_eq!(file, "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)");
-        let tracks = plan(&TRACKS.replace("?1", "1"), &[]);
-        assert_eq!(tracks, "SEARCH tracks USING INDEX sqlite_autoindex_tracks_1 (file_id=?)");
+        let tracks = plan(&TRACKS.replace("?1", "1").replace("?2", "9"), &[]);
+        assert_eq!(tracks, "SEARCH tracks USING INDEX sqlite_autoindex_tracks_1 (file_id>? AND file_id<?)");
+        let twin = plan(&TWIN.replace("?1", "'x'").replace("?2", "9"), &[]);
+        assert_eq!(twin, "SEARCH files USING INDEX idx_files_content_hash (content_hash=?)");
     }
 }

@@ -1,0 +1,94 @@
+//! A file of the library as a query sees it.
+
+use crate::base::timestamp::Timestamp;
+use crate::library::files::listing::{Details, Track};
+use crate::query::{self, Amount, Flag, Mark, Number, Text, TrackType, Words};
+
+/// The filters and facts that the database does not record.
+pub(super) const UNRECORDED: [&str; 10] = [
+    "truncated",
+    "duration",
+    "bit_rate",
+    "bit_depth",
+    "profile",
+    "tag",
+    "hdr",
+    "hearing_impaired",
+    "commentary",
+    "original",
+];
+
+/// A file, at a time.
+pub(super) struct View<'a> {
+    pub details: &'a Details,
+    /// Whether another file that is there has the same content.
+    pub has_twin: bool,
+    pub now: Timestamp,
+}
+
+impl query::File for View<'_> {
+    fn track(&self, index: usize) -> Option<&dyn query::Track> {
+        Some(self.details.tracks.get(index)?)
+    }
+
+    fn mark(&self, mark: Mark) -> Option<bool> {
+        match mark {
+            Mark::Missing => Some(self.details.file.scan_status == "missing"),
+            Mark::Duplicate => Some(self.has_twin),
+            Mark::Truncated => None,
+        }
+    }
+
+    fn amount(&self, amount: Amount) -> Option<u64> {
+        match amount {
+            Amount::Size => u64::try_from(self.details.file.size_bytes).ok(),
+            Amount::Age => {
+                let scanned = Timestamp::parse(&self.details.file.scanned_at)?;
+                Some(scanned.until(self.now).unwrap_or_default().as_secs())
+            }
+            Amount::Duration | Amount::BitRate => None,
+        }
+    }
+
+    fn words(&self, words: Words) -> Option<&str> {
+        match words {
+            Words::Container => self.details.file.container_format.as_deref(),
+            Words::Status => Some(&self.details.file.scan_status),
+            Words::Path | Words::Root => Some(&self.details.file.path),
+        }
+    }
+}
+
+impl query::Track for Track {
+    fn track_type(&self) -> Option<TrackType> {
+        TrackType::ALL.into_iter().find(|known| known.as_str() == self.track_type)
+    }
+
+    fn text(&self, text: Text) -> Option<&str> {
+        match text {
+            Text::Language => self.language.as_deref(),
+            Text::Codec => self.codec.as_deref(),
+            Text::Title => self.title.as_deref(),
+            Text::Profile | Text::Tag => None,
+        }
+    }
+
+    fn number(&self, number: Number) -> Option<i64> {
+        match number {
+            Number::Channels => self.channels,
+            Number::Width => self.width,
+            Number::Height => self.height,
+            Number::BitDepth => None,
+        }
+    }
+
+    fn flag(&self, flag: Flag) -> Option<bool> {
+        match flag {
+            Flag::Default => Some(self.is_default),
+            Flag::Forced => Some(self.is_forced),
+            // Subtitle files are not recorded.
+            Flag::External => Some(false),
+            Flag::Hdr | Flag::HearingImpaired | Flag::Commentary | Flag::Original => None,
+        }
+    }
+}
