@@ -91,6 +91,7 @@ fn the_table_is_aligned_and_says_what_was_read() {
     let said = stderr(&output);
     assert!(said.contains("x265 is read as hevc"), "{said}");
     assert!(said.contains(&format!("2 files of {}", sandbox.library().display())), "{said}");
+    assert!(stderr(&sandbox.run(["list", "duplicate"])).contains("probable duplicates"));
     let said = stderr(&sandbox.run(["list", "exists(audio, lang == eng)"]));
     assert!(said.contains("3 files of") && said.contains("1 missing left out"), "{said}");
 }

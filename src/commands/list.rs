@@ -209,6 +209,9 @@ impl Listing<'_> {
         if is_for_people {
             notes.push(format!("{} of {}", count_files(self.found), database.display()));
         }
+        if is_for_people && self.query.is_some_and(|query| query.names().contains("duplicate")) {
+            notes.push("probable duplicates: size, first and last 64 KiB are equal".to_owned());
+        }
         if self.is_full() {
             notes.push("there may be more (--limit)".to_owned());
         }

@@ -32,7 +32,9 @@ fn table(second: &str) -> Vec<[&'static str; 3]> {
 fn examples_are_queries() {
     let examples: Vec<&str> = block("vpo").lines().collect();
     assert!(examples.len() > 10, "{examples:?}");
-    for example in examples {
+    let commands =
+        block("sh").lines().map(|line| line.trim_start_matches("vpo list '").trim_end_matches('\''));
+    for example in examples.into_iter().chain(commands) {
         read(example).unwrap_or_else(|error| panic!("{example}: {error}"));
     }
 }

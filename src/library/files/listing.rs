@@ -356,6 +356,6 @@ mod tests {
         let tracks = plan(&TRACKS.replace("?1", "1").replace("?2", "9"), &[]);
         assert_eq!(tracks, "SEARCH tracks USING INDEX sqlite_autoindex_tracks_1 (file_id>? AND file_id<?)");
         let twin = plan(&TWIN.replace("?1", "'x'").replace("?2", "9"), &[]);
-        assert_eq!(twin, "SEARCH files USING INDEX idx_files_content_hash (content_hash=? AND rowid<?)");
+        assert_eq!(twin, "SEARCH files USING INDEX idx_files_content_hash (content_hash=?)");
     }
 }
