@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use warp::reply::Response;
 
 use super::answer::{self, Refusal};
-use super::in_flight::{InFlight, Size};
+use super::budget::{AnswerBudget, Size};
 use crate::base::error;
 use crate::base::times::{API_REQUEST_TIMEOUT, API_STALLED_AFTER};
 use crate::library::sqlite::{self, InterruptHandle, Transaction};
@@ -30,7 +30,7 @@ pub(super) struct ReadPool {
     library: Arc<Library>,
     permits: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
-    in_flight: InFlight,
+    budget: AnswerBudget,
     /// When a permit was last granted or returned.
     moved: Arc<Mutex<Instant>>,
 }
@@ -58,7 +58,7 @@ impl ReadPool {
             library,
             permits: Arc::new(Semaphore::new(READERS)),
             waiting: Arc::new(Semaphore::new(WAITING)),
-            in_flight: InFlight::new(),
+            budget: AnswerBudget::new(),
             moved: Arc::new(Mutex::new(Instant::now())),
         }
     }
@@ -89,7 +89,7 @@ impl ReadPool {
         mut work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
         render: impl FnOnce(T) -> Result<Box<str>, Refusal> + Send + 'static,
     ) -> Result<Response, Refusal> {
-        let mut share = self.in_flight.reserve(size, deadline).await?;
+        let mut share = self.budget.reserve(size, deadline).await?;
         let (sender, receiver) = oneshot::channel();
         let mut sender = Some(sender);
         let mut request = Reader { stop: CancellationToken::new(), handle: Some(receiver) };
