@@ -2,10 +2,10 @@
 //! [`crate::library`]. `docs/openapi.yaml` is the contract.
 //!
 //! [`query`] parses parameters, [`read_pool`] limits the number and time of database reads, [`overview`] caches the totals,
-//! [`in_flight`] bounds the bytes of answers, [`mod@answer`] builds them.
+//! [`budget`] bounds the bytes of answers, [`mod@answer`] builds them.
 
 mod answer;
-mod in_flight;
+mod budget;
 mod overview;
 mod query;
 mod read_pool;
@@ -24,7 +24,7 @@ use crate::library::files::listing as files;
 use crate::library::jobs::listing as jobs;
 use crate::library::sqlite::Transaction;
 use answer::Refusal;
-use in_flight::Size;
+use budget::Size;
 use overview::Overviews;
 use query::Parameters;
 use read_pool::ReadPool;

@@ -223,11 +223,11 @@ fn root_that_cannot_be_read_is_described_with_what_to_do() {
         );
         assert!(!stderr.contains("os error"), "{stderr}");
     }
-    std::fs::set_permissions(sandbox.root(), std::fs::Permissions::from_mode(0o700)).expect("ours");
+    fs::set_permissions(sandbox.root(), fs::Permissions::from_mode(0o700)).expect("ours");
     let database = sandbox.path("of-nobody");
-    std::fs::create_dir(&database).expect("made");
+    fs::create_dir(&database).expect("made");
     let mut command = sandbox.vpo_as_nobody(["scan", "--root", &path("films"), "--database"]);
-    std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o777)).expect("ours");
+    fs::set_permissions(&database, fs::Permissions::from_mode(0o777)).expect("ours");
     let output = command.arg(database.join("library.db")).output().expect("vpo runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
     if rustix::process::geteuid().is_root() {

@@ -4,12 +4,17 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-/// The program.
-pub(crate) const VPO: &str = env!("CARGO_BIN_EXE_vpo");
+/// Another program than the one that was built with this bench.
+pub(crate) static OTHER: OnceLock<PathBuf> = OnceLock::new();
+
+fn program() -> &'static Path {
+    OTHER.get().map_or(Path::new(env!("CARGO_BIN_EXE_vpo")), PathBuf::as_path)
+}
 
 /// A directory for one daemon; gone when dropped.
 pub(crate) struct Home(tempfile::TempDir);
@@ -44,7 +49,7 @@ impl Home {
         // The shell enters the group before it becomes the program.
         let enter =
             group.map_or_else(String::new, |group| format!("echo $$ >{}/cgroup.procs && ", group.display()));
-        command.arg("-c").arg(format!("{enter}exec \"$0\" \"$@\"")).arg(VPO).args(args);
+        command.arg("-c").arg(format!("{enter}exec \"$0\" \"$@\"")).arg(program()).args(args);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.0.path());
         command
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench overload                    every row, some minutes
 //! cargo bench --bench overload -- --smoke         every row in small, a minute, for CI
+//! cargo bench --bench overload -- --vpo PATH      another binary, such as the static musl build
 //! cargo bench --bench overload -- ROW…            only these: pages silent titles idle many one burst flood
 //! ```
 //!
@@ -97,9 +98,14 @@ const SMOKE: Extent = Extent {
 fn main() {
     let mut extent = FULL;
     let mut wanted = Vec::new();
-    for argument in std::env::args().skip(1) {
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--raw" => return raw::serve(),
+            "--vpo" => {
+                let path = arguments.next().expect("a path after --vpo");
+                daemon::OTHER.set(path.into()).expect("once");
+            }
             "--smoke" => extent = SMOKE,
             // What cargo itself passes.
             "--bench" => {}

@@ -5,7 +5,7 @@ use serde::Serialize;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use super::in_flight::Share;
+use super::budget::AnswerShare;
 use crate::base::reply;
 use crate::base::text::to_json;
 
@@ -45,14 +45,14 @@ pub(super) fn json(value: &impl Serialize) -> Result<Box<str>, Refusal> {
 }
 
 /// 200 with JSON. Its bytes are in use until the last of them is on its way to the client.
-pub(super) fn ok(json: Box<str>, share: Share) -> Response {
+pub(super) fn ok(json: Box<str>, share: AnswerShare) -> Response {
     reply::from_json(StatusCode::OK, Bytes::from_owner(Counted { json, _share: share }))
 }
 
 /// Bytes of an answer that are counted until it is dropped.
 struct Counted {
     json: Box<str>,
-    _share: Share,
+    _share: AnswerShare,
 }
 
 impl AsRef<[u8]> for Counted {

@@ -14,7 +14,7 @@ use warp::reply::Response;
 
 use super::Root;
 use super::answer::{self, Refusal};
-use super::in_flight::Size;
+use super::budget::Size;
 use super::query::{self, Parameters};
 use super::read_pool::{ReadPool, reason};
 use crate::base::error::plain;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use warp::reply::Response;
 
 use super::answer::{self, Refusal};
-use super::in_flight::{InFlight, Size};
+use super::budget::{AnswerBudget, Size};
 use crate::base::error;
 use crate::base::times::API_REQUEST_TIMEOUT;
 use crate::library::sqlite::{self, InterruptHandle, Transaction};
@@ -25,7 +25,7 @@ const READERS: usize = 2;
 pub(super) struct ReadPool {
     library: Arc<Library>,
     permits: Arc<Semaphore>,
-    in_flight: InFlight,
+    budget: AnswerBudget,
 }
 
 /// Interrupts the query of a request whose client has gone or whose deadline has passed.
@@ -47,7 +47,7 @@ impl Drop for Reader {
 
 impl ReadPool {
     pub(super) fn new(library: Arc<Library>) -> Self {
-        Self { library, permits: Arc::new(Semaphore::new(READERS)), in_flight: InFlight::new() }
+        Self { library, permits: Arc::new(Semaphore::new(READERS)), budget: AnswerBudget::new() }
     }
 
     /// The deadline of a new request.
@@ -69,7 +69,7 @@ impl ReadPool {
         mut work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
         render: impl FnOnce(T) -> Result<Box<str>, Refusal> + Send + 'static,
     ) -> Result<Response, Refusal> {
-        let mut share = self.in_flight.reserve(size, deadline).await?;
+        let mut share = self.budget.reserve(size, deadline).await?;
         let (sender, receiver) = oneshot::channel();
         let mut sender = Some(sender);
         let mut request = Reader { stop: CancellationToken::new(), handle: Some(receiver) };

@@ -9,35 +9,35 @@ const MOST: usize = 8 << 20;
 
 /// The bytes in use.
 #[derive(Debug, Default)]
-pub(crate) struct Budget {
+pub(crate) struct ReadBudget {
     used: Mutex<usize>,
     freed: Condvar,
 }
 
 /// Bytes in use, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Share {
-    budget: Arc<Budget>,
+pub(crate) struct ReadShare {
+    budget: Arc<ReadBudget>,
     bytes: usize,
 }
 
-impl Budget {
+impl ReadBudget {
     /// Waits until `bytes` are free. More than there are wait until all are free.
-    pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> Share {
+    pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> ReadShare {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = |used: &mut usize| *used > 0 && *used + bytes > MOST;
         *self.freed.wait_while(used, is_full).unwrap_or_else(PoisonError::into_inner) += bytes;
-        Share { budget: Arc::clone(self), bytes }
+        ReadShare { budget: Arc::clone(self), bytes }
     }
 }
 
-impl Share {
+impl ReadShare {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 }
 
-impl Drop for Share {
+impl Drop for ReadShare {
     fn drop(&mut self) {
         *self.budget.used.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
         self.budget.freed.notify_all();
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_share_waits_until_its_bytes_are_free() {
-        let budget = Arc::new(Budget::default());
+        let budget = Arc::new(ReadBudget::default());
         let (first, second) = (budget.take(MOST - 10), budget.take(10));
         let (sender, receiver) = channel();
         let waiting = Arc::clone(&budget);

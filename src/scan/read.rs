@@ -14,7 +14,7 @@ use rustix::fs::{FileType, RawMode, Stat};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::{Budget, Share};
+use super::budget::{ReadBudget, ReadShare};
 use super::hash::ContentHash;
 use super::plan::Plan;
 use super::progress::Progress;
@@ -24,7 +24,7 @@ use crate::base::error;
 use crate::base::timestamp::Timestamp;
 use crate::media::{self, MediaInfo, Track};
 
-/// Maximum number of readings that wait to be stored. [`Budget`] bounds their bytes.
+/// Maximum number of readings that wait to be stored. [`ReadBudget`] bounds their bytes.
 const BACKLOG: usize = 256;
 
 /// The result of reading one file.
@@ -58,7 +58,7 @@ pub(crate) struct Reading {
     /// Titles that were cut.
     pub(crate) cut_titles: u32,
     /// Its bytes in the budget of its round.
-    share: Option<Share>,
+    share: Option<ReadShare>,
 }
 
 impl Reading {
@@ -69,7 +69,7 @@ impl Reading {
 
     /// What it takes in memory, and about what its rows take in a transaction.
     pub(crate) fn bytes(&self) -> usize {
-        self.share.as_ref().map_or(0, Share::bytes)
+        self.share.as_ref().map_or(0, ReadShare::bytes)
     }
 
     fn measured(&self, path: &Path) -> usize {
@@ -140,7 +140,7 @@ pub(crate) fn start(
     stop: CancellationToken,
     progress: Arc<Progress>,
 ) -> std::io::Result<Receiver<Reading>> {
-    let budget = Arc::new(Budget::default());
+    let budget = Arc::new(ReadBudget::default());
     pool(plan.changes.len(), stop, move |index| {
         let change = plan.changes.get(index)?;
         let wanted = |size| change.is_new && sizes.contains(&size);

@@ -24,30 +24,30 @@ pub(super) enum Size {
 
 /// The bytes of all answers; clones share them.
 #[derive(Clone, Debug)]
-pub(super) struct InFlight(Arc<Semaphore>);
+pub(super) struct AnswerBudget(Arc<Semaphore>);
 
 /// The bytes of one answer, in use until it is dropped.
 #[derive(Debug)]
-pub(super) struct Share(OwnedSemaphorePermit);
+pub(super) struct AnswerShare(OwnedSemaphorePermit);
 
-impl InFlight {
+impl AnswerBudget {
     pub(super) fn new() -> Self {
         Self(Arc::new(Semaphore::new(MOST)))
     }
 
     /// Waits until an answer of that size has room.
-    pub(super) async fn reserve(&self, size: Size, deadline: Instant) -> Result<Share, Refusal> {
+    pub(super) async fn reserve(&self, size: Size, deadline: Instant) -> Result<AnswerShare, Refusal> {
         let free = Arc::clone(&self.0).acquire_many_owned(size as u32);
         let full = || {
             let message =
                 "too many answers are in progress, or their clients do not read them; try again later";
             Refusal::unavailable(message.to_owned())
         };
-        timeout_at(deadline, free).await.ok().and_then(Result::ok).map(Share).ok_or_else(full)
+        timeout_at(deadline, free).await.ok().and_then(Result::ok).map(AnswerShare).ok_or_else(full)
     }
 }
 
-impl Share {
+impl AnswerShare {
     /// Returns what an answer of `bytes` does not need.
     pub(super) fn fit(&mut self, bytes: usize) {
         let surplus = self.0.num_permits().saturating_sub(bytes.div_ceil(UNIT));
@@ -63,20 +63,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn answers_wait_for_the_bytes_of_others() {
-        let in_flight = InFlight::new();
+        let budget = AnswerBudget::new();
         let mut shares = Vec::new();
         for _ in 0..MOST / Size::Page as usize {
-            shares.push(in_flight.reserve(Size::Page, Instant::now()).await.expect("free"));
+            shares.push(budget.reserve(Size::Page, Instant::now()).await.expect("free"));
         }
         let soon = || Instant::now() + Duration::from_secs(3);
-        assert!(in_flight.reserve(Size::Page, soon()).await.is_err());
+        assert!(budget.reserve(Size::Page, soon()).await.is_err());
         for share in &mut shares {
             share.fit(256 * 1024);
         }
-        let more = in_flight.reserve(Size::Whole, soon()).await;
+        let more = budget.reserve(Size::Whole, soon()).await;
         assert!(more.is_ok());
         shares.clear();
         drop(more);
-        assert_eq!(in_flight.0.available_permits(), MOST);
+        assert_eq!(budget.0.available_permits(), MOST);
     }
 }
