@@ -13,4 +13,3 @@ pub(crate) mod signals;
 pub(crate) mod text;
 pub mod times;
 pub mod timestamp;
-pub(crate) mod zone;

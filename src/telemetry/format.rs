@@ -3,14 +3,15 @@
 //! File names may contain newlines and escape sequences. They are escaped, so that they can neither forge a line
 //! nor control a terminal.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 
 use serde_json::Value;
+use tz::{LocalTimeType, TimeZone};
 
 use crate::base::log::{Format, Level};
 use crate::base::text::{Escaped, to_json};
 use crate::base::timestamp::Timestamp;
-use crate::base::zone::Zone;
 use crate::telemetry::TerminalOptions;
 
 /// Maximum bytes of a text in a line: four times the longest path. A line that does not fit into the writer's queue
@@ -111,7 +112,7 @@ impl Style {
 #[derive(Debug)]
 pub(super) struct Terminal {
     has_colours: bool,
-    zone: Zone,
+    zone: TimeZone,
 }
 
 /// Sequences that set the colour of what follows (ECMA-48, SGR).
@@ -124,7 +125,9 @@ const RESET: &str = "\x1b[0m";
 
 impl Terminal {
     pub(super) fn new(options: TerminalOptions<'_>) -> Self {
-        let zone = Zone::load(options.zone, Timestamp::now().unix_seconds());
+        // localtime(3) of the C library cannot be called without `unsafe`.
+        let zone = options.zone.map_or(Some("localtime"), OsStr::to_str);
+        let zone = zone.and_then(|zone| TimeZone::from_posix_tz(zone).ok()).unwrap_or_else(TimeZone::utc);
         Self { has_colours: options.colours, zone }
     }
 
@@ -135,7 +138,8 @@ impl Terminal {
 
     fn push_head(&self, line: &mut String, level: Level) {
         let now = Timestamp::now().unix_seconds();
-        let local = Timestamp::from_unix(now + i64::from(self.zone.offset(now)), 0).to_string();
+        let offset = self.zone.find_local_time_type(now).map_or(0, LocalTimeType::ut_offset);
+        let local = Timestamp::from_unix(now + i64::from(offset), 0).to_string();
         let colour = match level {
             Level::Error => BOLD_RED,
             Level::Warning => YELLOW,
