@@ -268,6 +268,28 @@ fn queued_scan_that_is_interrupted_is_withdrawn() {
 
 #[test]
 fn request_is_refused_once_also_while_the_library_is_locked() {
+#[test]
+fn slow_reader_holds_a_queued_scan_up_and_does_not_fail_it() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    // Without roots the database is not in WAL mode.
+    let daemon = sandbox.serve::<&str>([]);
+    let reader = Connection::open(sandbox.library()).expect("opens");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM jobs").expect("a shared lock");
+    let mut command = sandbox.vpo(["scan", "--library"]);
+    let scan =
+        command.arg(sandbox.root()).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("vpo runs");
+    let journal = sandbox.path(".vpo/library.db-journal");
+    eventually("the job is to be committed", || journal.exists().then_some(()));
+    // Longer than one attempt waits.
+    std::thread::sleep(Duration::from_millis(300));
+    reader.execute_batch("COMMIT").expect("released");
+    let output = scan.wait_with_output().expect("an end");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("error[scan-not-started]"), "{stderr}");
+    drop(daemon);
+}
+
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");
     let root = sandbox.root();
