@@ -200,7 +200,7 @@ impl ScanResult {
                 root = %root.display(),
                 names = walked.clashes,
                 first,
-                "names that are not UTF-8 are not recorded, because other names are stored like them: rename them"
+                "cannot record names that are not UTF-8, because other names are stored like them; rename them"
             );
         }
     }
