@@ -12,7 +12,7 @@ mod engine;
 pub(crate) mod hash;
 pub(crate) mod hash_pass;
 pub(crate) mod job;
-mod name;
+pub(crate) mod name;
 pub(crate) mod overlap;
 mod plan;
 pub(crate) mod progress;

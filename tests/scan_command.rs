@@ -203,6 +203,23 @@ fn beside_a_daemon_a_scan_is_queued_and_followed() {
 }
 
 #[test]
+fn file_that_no_scan_reads_draws_a_warning() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.write("films/a.nfo", "notes");
+    sandbox.write("films/b.mkv.part", "half");
+    let output = sandbox.run(["scan", "films/a.nfo", "films/a.mkv", "films/b.mkv.part"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(
+        stderr.starts_with("vpo: warning: 2 files skipped, ") && stderr.contains("films/a.nfo"),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert_eq!(sandbox.row("films/a.mkv").status, "ok");
+}
+
+#[test]
 fn root_that_cannot_be_read_is_described_with_what_to_do() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");

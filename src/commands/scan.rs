@@ -23,7 +23,7 @@ use crate::cli::ScanArgs;
 use crate::config::{self, Config, Environment};
 use crate::library::lock::LockError;
 use crate::library::{self, Library, OpenError};
-use crate::scan;
+use crate::scan::{self, name};
 use crate::telemetry::{self, Telemetry};
 
 /// 128 + SIGINT, as in shells.
@@ -69,6 +69,7 @@ fn choose(args: &ScanArgs, config: &Config, environment: &Environment) -> ExitCo
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    warn_of_other_files(args, &config.scan.extensions);
     if args.dry_run {
         return foreground::preview(args, config, &parts);
     }
@@ -83,6 +84,20 @@ fn choose(args: &ScanArgs, config: &Config, environment: &Environment) -> ExitCo
             remote::scan(args, config, &parts, environment.runtime_directory())
         }
         Err(error) => output::fail(&error, EXIT_FAILURE),
+    }
+}
+
+/// Warns of files that are given and that no scan reads. A shell gives such ones for `films/*`.
+fn warn_of_other_files(args: &ScanArgs, extensions: &[String]) {
+    let is_skipped =
+        |path: &&String| Path::new(path).is_file() && !name::is_video(path.as_bytes(), extensions);
+    let skipped: Vec<_> = args.paths.iter().filter(is_skipped).collect();
+    if let [first, ..] = skipped[..] {
+        output::warn(&format_args!(
+            "{} skipped, because the name is not that of a finished video (scan.extensions: {}); the first is {first}",
+            report::plural(skipped.len() as u64, "file"),
+            extensions.join(", ")
+        ));
     }
 }
 
