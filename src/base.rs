@@ -5,6 +5,7 @@ pub mod address;
 pub(crate) mod descriptors;
 pub mod error;
 pub(crate) mod log;
+pub(crate) mod permission;
 pub(crate) mod random;
 pub(crate) mod reply;
 pub(crate) mod retry;

@@ -106,7 +106,7 @@ pub enum Error {
     #[error("cancelled while waiting for the database")]
     Cancelled,
     /// Any other error of SQLite.
-    #[error("the library {}: SQLite failed", path.display())]
+    #[error("{}", sqlite::failure(path, source))]
     Sqlite {
         /// The library.
         path: PathBuf,
@@ -119,7 +119,7 @@ impl Error {
     /// The disk is full.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
+        matches!(self, Self::Sqlite { source, .. } if sqlite::is_full(source))
     }
 }
 

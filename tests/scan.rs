@@ -331,8 +331,8 @@ fn emptied_root_changes_nothing_until_it_is_confirmed() {
     many(&sandbox, 3);
     sandbox.scan(&[]);
     fs::remove_dir_all(sandbox.root()).expect("gone");
-    refuses(&sandbox, &[], "cannot be read");
-    refuses(&sandbox, &["--accept-missing"], "cannot be read");
+    refuses(&sandbox, &[], "does not exist");
+    refuses(&sandbox, &["--accept-missing"], "does not exist");
     fs::create_dir(sandbox.root()).expect("a directory");
     sandbox.write("films/.hidden", "");
     refuses(&sandbox, &[], "is empty");

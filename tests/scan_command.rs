@@ -228,8 +228,11 @@ fn root_that_cannot_be_read_is_described_with_what_to_do() {
     for (root, expected) in [
         (path("nope"), "does not exist; mount it, or correct scan.roots"),
         (path("films/a.mkv"), "is a file; give the directory that contains it"),
-        (format!("{},{}", path("films"), path("more")), "`,` does not separate them"),
-        (format!("{}:{}", path("films"), path("more")), "--root is repeated"),
+        (
+            format!("{},{}", path("films"), path("more")),
+            "does not exist. For several directories, repeat --root",
+        ),
+        (format!("{}:{}", path("films"), path("more")), "separate them with `:` in VPO_SCAN_ROOTS"),
     ] {
         let output = sandbox.run(["scan", "--root", &root]);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -240,16 +243,16 @@ fn root_that_cannot_be_read_is_described_with_what_to_do() {
         );
         assert!(!stderr.contains("os error"), "{stderr}");
     }
-    std::fs::set_permissions(sandbox.root(), std::fs::Permissions::from_mode(0o700)).expect("ours");
+    fs::set_permissions(sandbox.root(), fs::Permissions::from_mode(0o700)).expect("ours");
     let database = sandbox.path("of-nobody");
-    std::fs::create_dir(&database).expect("made");
+    fs::create_dir(&database).expect("made");
     let mut command = sandbox.vpo_as_nobody(["scan", "--root", &path("films"), "--database"]);
-    std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o777)).expect("ours");
+    fs::set_permissions(&database, fs::Permissions::from_mode(0o777)).expect("ours");
     let output = command.arg(database.join("library.db")).output().expect("vpo runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
     if rustix::process::geteuid().is_root() {
         assert!(stderr.contains("We run as uid 65534, gid 65534"), "{stderr}");
-        assert!(stderr.contains("belongs to 0:0 with mode 0700. Run `chmod o+rx "), "{stderr}");
+        assert!(stderr.contains("belongs to 0:0 with mode 0700. Give that user access"), "{stderr}");
     }
 }
 
@@ -265,26 +268,6 @@ fn daemon_without_roots_takes_no_scan() {
     assert!(daemon.stop().success());
 }
 
-#[test]
-fn queued_scan_that_is_interrupted_is_withdrawn() {
-    let sandbox = Sandbox::new();
-    sandbox.film("films/a.mkv");
-    let mut daemon = sandbox.serve::<&str>([]);
-    for (signal, expected) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        sandbox.sql("DELETE FROM jobs");
-        let mut command = sandbox.vpo(["scan", "--library"]);
-        let mut scan = command.arg(sandbox.root()).stdout(Stdio::null()).spawn().expect("vpo runs");
-        let queued = "SELECT count(*) FROM jobs WHERE status = 'queued'";
-        eventually("the job is queued", || (sandbox.value::<i64>(queued) == 1).then_some(()));
-        rustix::process::kill_process(rustix::process::Pid::from_child(&scan), signal).expect("it runs");
-        assert_eq!(scan.wait().expect("an end").code(), Some(expected));
-        assert_eq!(sandbox.value::<String>("SELECT status FROM jobs"), "cancelled", "{expected}");
-    }
-    assert!(daemon.stop().success());
-}
-
-#[test]
-fn request_is_refused_once_also_while_the_library_is_locked() {
 #[test]
 fn slow_reader_holds_a_queued_scan_up_and_does_not_fail_it() {
     let sandbox = Sandbox::new();
@@ -307,6 +290,26 @@ fn slow_reader_holds_a_queued_scan_up_and_does_not_fail_it() {
     drop(daemon);
 }
 
+#[test]
+fn queued_scan_that_is_interrupted_is_withdrawn() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let mut daemon = sandbox.serve::<&str>([]);
+    for (signal, expected) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        sandbox.sql("DELETE FROM jobs");
+        let mut command = sandbox.vpo(["scan", "--library"]);
+        let mut scan = command.arg(sandbox.root()).stdout(Stdio::null()).spawn().expect("vpo runs");
+        let queued = "SELECT count(*) FROM jobs WHERE status = 'queued'";
+        eventually("the job is queued", || (sandbox.value::<i64>(queued) == 1).then_some(()));
+        rustix::process::kill_process(rustix::process::Pid::from_child(&scan), signal).expect("it runs");
+        assert_eq!(scan.wait().expect("an end").code(), Some(expected));
+        assert_eq!(sandbox.value::<String>("SELECT status FROM jobs"), "cancelled", "{expected}");
+    }
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn request_is_refused_once_also_while_the_library_is_locked() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");
     let root = sandbox.root();

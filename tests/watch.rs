@@ -216,12 +216,22 @@ fn root_that_goes_and_comes_back_is_told_and_loses_nothing() {
         })
     };
     let warned = check("warn");
-    assert!(warned["detail"].as_str().is_some_and(|detail| detail.contains("cannot be read")), "{warned}");
+    assert!(warned["detail"].as_str().is_some_and(|detail| detail.contains("does not exist")), "{warned}");
     assert!(sandbox.rows().iter().all(|row| row.status == "ok"));
     fs::rename(sandbox.path("away"), sandbox.root()).expect("back");
     check("pass");
     assert!(sandbox.rows().iter().all(|row| row.status == "ok"));
     assert!(daemon.stop().success());
+}
+
+#[test]
+fn root_that_is_not_there_is_one_warning() {
+    let sandbox = Sandbox::new();
+    let root = sandbox.path("nope");
+    let daemon = sandbox.serve(["--root".as_ref(), root.as_os_str()]);
+    daemon.wait_watch(&root, "unavailable");
+    daemon.wait_log("does not exist; mount it, or correct scan.roots");
+    assert_eq!(daemon.log().matches(" warning ").count(), 1, "{}", daemon.log());
 }
 
 #[test]

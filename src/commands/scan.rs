@@ -7,7 +7,9 @@ mod foreground;
 mod remote;
 mod report;
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
@@ -89,8 +91,11 @@ fn choose(args: &ScanArgs, config: &Config, environment: &Environment) -> ExitCo
 
 /// Warns of files that are given and that no scan reads. A shell gives such ones for `films/*`.
 fn warn_of_other_files(args: &ScanArgs, extensions: &[String]) {
-    let is_skipped =
-        |path: &&String| Path::new(path).is_file() && !name::is_video(path.as_bytes(), extensions);
+    let is_skipped = |path: &&String| {
+        let path = Path::new(path);
+        let is_other = |name: &OsStr| !name::is_video(name.as_bytes(), extensions);
+        path.is_file() && path.file_name().is_some_and(is_other)
+    };
     let skipped: Vec<_> = args.paths.iter().filter(is_skipped).collect();
     if let [first, ..] = skipped[..] {
         output::warn(&format_args!(
@@ -123,7 +128,10 @@ fn parts(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
     let whole = |root: &PathBuf| Part { root: root.clone(), targets: vec![root.clone()] };
     if paths.is_empty() {
         if roots.is_empty() {
-            return Err("nothing to scan; give a PATH, or set scan.roots".to_owned());
+            return Err(
+                "nothing to scan: no PATH is given, and scan.roots is empty. Try `vpo scan /srv/videos`"
+                    .to_owned(),
+            );
         }
         return Ok(roots.iter().map(whole).collect());
     }

@@ -14,6 +14,7 @@ use rustix::fd::{AsFd, BorrowedFd};
 
 use self::tree::Tree;
 use super::root;
+use crate::base::error::plain;
 use crate::library::file_system;
 
 /// After events were lost, the watches are set again no sooner than this. While changes come faster than they are read,
@@ -69,7 +70,10 @@ pub(super) enum WatchError {
          on scan.rescan_interval"
     )]
     Thread,
-    /// The root does not exist, or another error.
+    /// The root cannot be read. What looks at the root reports that.
+    #[error("the root cannot be read: relying on scan.rescan_interval")]
+    Unreadable,
+    /// Another error.
     #[error("cannot be watched ({0}): relying on scan.rescan_interval")]
     Other(String),
 }
@@ -84,7 +88,7 @@ pub(super) fn start(
     extensions: Arc<[String]>,
     report: impl Fn(WatchEvent) + Send + 'static,
 ) -> Result<Watching, WatchError> {
-    let (requests, writer) = std::io::pipe().map_err(|error| WatchError::Other(error.to_string()))?;
+    let (requests, writer) = std::io::pipe().map_err(|error| WatchError::Other(plain(error)))?;
     let watcher = Watcher { root: root.to_owned(), extensions, requests, report };
     let run = move || {
         if let Err(error) = watcher.run() {
@@ -114,7 +118,7 @@ struct Watcher<R> {
 
 impl<R: Fn(WatchEvent)> Watcher<R> {
     fn run(&self) -> Result<(), WatchError> {
-        let look = root::look(&self.root).map_err(|offline| WatchError::Other(offline.to_string()))?;
+        let look = root::look(&self.root).map_err(|_| WatchError::Unreadable)?;
         if file_system::is_remote(&look.identity.filesystem) {
             return Err(WatchError::Remote(look.identity.filesystem));
         }

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 
 use super::WatchError;
 use crate::base::descriptors;
+use crate::base::error::plain;
 use crate::scan::discover::{DEEPEST, is_nothing, open_directory, open_way};
 use crate::scan::name;
 
@@ -220,7 +221,7 @@ impl AsFd for Tree {
 fn failure(error: Errno) -> WatchError {
     match error {
         Errno::NOSPC => WatchError::Watches { limit: limit("max_user_watches") },
-        _ => WatchError::Other(std::io::Error::from(error).to_string()),
+        _ => WatchError::Other(plain(std::io::Error::from(error))),
     }
 }
 
