@@ -10,13 +10,13 @@ mod mode;
 
 use std::path::Path;
 use std::sync::MutexGuard;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tracing::{debug, info, warn};
 
 use super::check::reason::Reason;
-use super::connection::{close, is_damage, is_shut};
+use super::connection::{close, commit, is_damage, is_shut};
 use super::identity::{Known, Row, Stamp};
 use super::lock::notes::Record;
 use super::overwrites::Overwrites;
@@ -25,7 +25,7 @@ use super::sqlite::chain;
 use super::{Error, Library, Lineage, is_busy};
 use crate::base::random;
 use crate::base::retry::Failure;
-use crate::base::times::{DATABASE_ATTEMPT_TIMEOUT, DATABASE_COMMIT_TIMEOUT};
+use crate::base::times::DATABASE_ATTEMPT_TIMEOUT;
 
 /// The report of a copy that collided with a checkpoint.
 pub(super) const COLLIDED: &str = "another program wrote to the file while the daemon saved to it. If that was a backup being copied, copy \
@@ -78,18 +78,6 @@ impl Companions {
             let found = std::fs::metadata(companion(path, suffix)).ok()?;
             Some((found.dev(), found.ino()))
         }))
-    }
-}
-
-/// Commits. In another journal mode than WAL a reader of another process holds a commit up. The transaction stays open
-/// then, and its work cannot be done again.
-fn commit(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    let deadline = Instant::now() + DATABASE_COMMIT_TIMEOUT;
-    loop {
-        match transaction.execute_batch("COMMIT") {
-            Err(error) if is_busy(&error) && Instant::now() < deadline => {}
-            committed => return committed,
-        }
     }
 }
 
