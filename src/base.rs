@@ -6,6 +6,7 @@ pub(crate) mod descriptors;
 pub mod error;
 pub(crate) mod log;
 pub mod nearest;
+pub(crate) mod permission;
 pub(crate) mod random;
 pub(crate) mod reply;
 pub(crate) mod retry;

@@ -10,7 +10,7 @@ mod parse;
 
 use std::time::Duration;
 
-use argh::{ArgsInfo, FromArgValue, FromArgs};
+use argh::{ArgsInfo, FromArgs};
 
 use crate::config::Layer;
 use crate::config::keys::keys;
@@ -108,7 +108,7 @@ pub struct HealthcheckArgs {
     #[argh(option, short = 'c', arg_name = "file")]
     pub config: Option<String>,
     /// health (default), livez or readyz
-    #[argh(option, default = "Route::Health")]
+    #[argh(option, default = "Route::Health", from_str_fn(route))]
     pub route: Route,
     /// database file, whose lock file contains the daemon's address
     #[argh(option, arg_name = "file")]
@@ -127,7 +127,7 @@ impl HealthcheckArgs {
 }
 
 /// The route that `vpo healthcheck` queries.
-#[derive(FromArgValue, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// `/health`
     Health,
@@ -135,6 +135,15 @@ pub enum Route {
     Livez,
     /// `/readyz`
     Readyz,
+}
+
+fn route(text: &str) -> Result<Route, String> {
+    match text {
+        "health" => Ok(Route::Health),
+        "livez" => Ok(Route::Livez),
+        "readyz" => Ok(Route::Readyz),
+        _ => Err("give health, livez or readyz".into()),
+    }
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

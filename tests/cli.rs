@@ -85,6 +85,9 @@ fn configuration_file_has_a_short_flag() {
 #[test]
 fn a_wrong_command_line_is_64_and_one_line_with_a_pointer_to_help() {
     assert!(usage_error(["srve"]).contains("unknown argument srve, did you mean serve?"));
+    assert!(usage_error(["version"]).contains("did you mean --version?"));
+    assert!(usage_error(["-v"]).contains("did you mean --version?"));
+    assert!(usage_error(["serve", "/srv/videos"]).contains("give a directory of videos with --root"));
     assert!(usage_error(["frobnicate"]).contains("unknown argument frobnicate; "));
     assert!(usage_error(["--prot"]).contains("see `vpo --help`"));
     assert!(

@@ -79,7 +79,7 @@ fn it_says_one_line_whatever_the_daemon_warns_of() {
     });
     let (code, line) = said(&sandbox.run(["healthcheck"]));
     assert_eq!(code, 0);
-    let expected = format!("healthy; root:{} unreadable", root.display()).replace('\n', "\\n");
+    let expected = format!("healthy, with warnings: root:{} unreadable", root.display()).replace('\n', "\\n");
     assert_eq!(line, expected, "and no more than the reason: the rest is in /health and the log");
 }
 

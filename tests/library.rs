@@ -556,7 +556,7 @@ fn an_unfinished_write_in_what_is_not_ours_is_not_touched_by_anyone() {
             "newer",
             "CREATE TABLE recipes (x); CREATE TABLE _meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
              INSERT INTO _meta VALUES ('schema_version', '8')",
-            "schema version 8, but this vpo reads and writes version 7",
+            "schema version 8, of a newer VPO, but this vpo reads and writes version 7",
         ),
     ] {
         let sandbox = Sandbox::new();

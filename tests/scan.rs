@@ -952,6 +952,11 @@ fn of_directories_that_are_stored_alike_the_one_that_is_called_so_is_recorded() 
         assert_eq!(Ok(sandbox.row("films/%E9/b.mkv").size), size, "the one that is called so");
         assert!(sandbox.find_row("films/%E9/a.mkv").is_none(), "of the other nothing is recorded");
     }
+    let output = sandbox.try_scan(&[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // Not `%E9`, which is the one that is recorded.
+    assert!(stderr.contains("cannot record names") && stderr.contains(r"\xE9"), "{stderr}");
+    assert!(!stderr.contains("%E9"), "{stderr}");
     // A file and a directory make different paths.
     fs::rename(sandbox.path("films/%E9"), sandbox.path("films/other")).expect("renamed");
     sandbox.film("films/%E9.mkv/c.mkv");

@@ -203,6 +203,23 @@ fn beside_a_daemon_a_scan_is_queued_and_followed() {
 }
 
 #[test]
+fn file_that_no_scan_reads_draws_a_warning() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.write("films/a.nfo", "notes");
+    sandbox.write("films/b.mkv.part", "half");
+    let output = sandbox.run(["scan", "films/a.nfo", "films/a.mkv", "films/b.mkv.part"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(
+        stderr.starts_with("vpo: warning: 2 files skipped, ") && stderr.contains("films/a.nfo"),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert_eq!(sandbox.row("films/a.mkv").status, "ok");
+}
+
+#[test]
 fn root_that_cannot_be_read_is_described_with_what_to_do() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");
@@ -211,8 +228,11 @@ fn root_that_cannot_be_read_is_described_with_what_to_do() {
     for (root, expected) in [
         (path("nope"), "does not exist; mount it, or correct scan.roots"),
         (path("films/a.mkv"), "is a file; give the directory that contains it"),
-        (format!("{},{}", path("films"), path("more")), "`,` does not separate them"),
-        (format!("{}:{}", path("films"), path("more")), "--root is repeated"),
+        (
+            format!("{},{}", path("films"), path("more")),
+            "does not exist. For several directories, repeat --root",
+        ),
+        (format!("{}:{}", path("films"), path("more")), "separate them with `:` in VPO_SCAN_ROOTS"),
     ] {
         let output = sandbox.run(["scan", "--root", &root]);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -231,8 +251,8 @@ fn root_that_cannot_be_read_is_described_with_what_to_do() {
     let output = command.arg(database.join("library.db")).output().expect("vpo runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
     if rustix::process::geteuid().is_root() {
-        assert!(stderr.contains("We run as uid 65534, gid 65534"), "{stderr}");
-        assert!(stderr.contains("belongs to 0:0 with mode 0700. Run `chmod o+rx "), "{stderr}");
+        assert!(stderr.contains("vpo runs as 65534:65534"), "{stderr}");
+        assert!(stderr.contains("belongs to 0:0 with mode 0700. Give that user access"), "{stderr}");
     }
 }
 
@@ -246,6 +266,28 @@ fn daemon_without_roots_takes_no_scan() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("no scan.roots"), "{output:?}");
     assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM jobs WHERE status = 'queued'"), 0);
     assert!(daemon.stop().success());
+}
+
+#[test]
+fn slow_reader_holds_a_queued_scan_up_and_does_not_fail_it() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    // Without roots the database is not in WAL mode.
+    let daemon = sandbox.serve::<&str>([]);
+    let reader = Connection::open(sandbox.library()).expect("opens");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM jobs").expect("a shared lock");
+    let mut command = sandbox.vpo(["scan", "--library"]);
+    let scan =
+        command.arg(sandbox.root()).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("vpo runs");
+    let journal = sandbox.path(".vpo/library.db-journal");
+    eventually("the job is to be committed", || journal.exists().then_some(()));
+    // Longer than one attempt waits.
+    std::thread::sleep(Duration::from_millis(300));
+    reader.execute_batch("COMMIT").expect("released");
+    let output = scan.wait_with_output().expect("an end");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("error[scan-not-started]"), "{stderr}");
+    drop(daemon);
 }
 
 #[test]

@@ -230,6 +230,16 @@ fn root_that_goes_and_comes_back_is_told_and_loses_nothing() {
 }
 
 #[test]
+fn root_that_is_not_there_is_one_warning() {
+    let sandbox = Sandbox::new();
+    let root = sandbox.path("nope");
+    let daemon = sandbox.serve(["--root".as_ref(), root.as_os_str()]);
+    daemon.wait_watch(&root, "unavailable");
+    daemon.wait_log("does not exist; mount it, or correct scan.roots");
+    assert_eq!(daemon.log().matches(" warning ").count(), 1, "{}", daemon.log());
+}
+
+#[test]
 fn root_that_leads_into_another_one_is_not_scanned_and_says_so() {
     let sandbox = Sandbox::new();
     sandbox.film("films/deep/a.mkv");

@@ -5,10 +5,9 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io;
 use std::iter::successors;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use rustix::process::{getegid, geteuid};
+use super::permission::denied;
 
 /// An error and its causes, the outermost first.
 pub fn causes<'a>(
@@ -29,21 +28,11 @@ pub fn plain(error: impl Display) -> String {
     })
 }
 
-/// Why `path` cannot be used, for an error of the operating system. A permission error names the user of this process, and the
-/// owner and mode of what is at the path.
+/// Why `path` cannot be used, for an error of the operating system. A permission error names the user of this process, the
+/// owner and mode of what is in the way, and the fix.
 pub(crate) fn at(path: &Path, error: impl Into<io::Error>) -> String {
     let error = error.into();
-    let text = plain(&error);
-    if error.kind() != io::ErrorKind::PermissionDenied {
-        return text;
-    }
-    let owned = std::fs::metadata(path).map_or_else(
-        |_| String::new(),
-        |found| {
-            format!(", it belongs to {}:{} with mode {:04o}", found.uid(), found.gid(), found.mode() & 0o7777)
-        },
-    );
-    format!("{text}: vpo runs as {}:{}{owned}", geteuid().as_raw(), getegid().as_raw())
+    if error.kind() == io::ErrorKind::PermissionDenied { denied(path) } else { plain(&error) }
 }
 
 /// Joins errors as `what: why: why that`. Leaves out an error whose text is already in the line.
@@ -73,8 +62,6 @@ pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
 mod tests {
     use std::panic::panic_any;
 
-    use rustix::io::Errno;
-
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
@@ -103,20 +90,6 @@ mod tests {
         assert_eq!(chain(&Failure::Quotes(denied())), "cannot read: Permission denied; look at the disk");
         assert_eq!(plain("a (os error 2): b (os error 13)"), "a: b");
         assert_eq!(plain("film (os error x).mkv (os error 7"), "film (os error x).mkv (os error 7");
-    }
-
-    #[test]
-    fn a_permission_error_names_our_user_the_owner_and_the_mode() {
-        let place = Path::new("/");
-        assert_eq!(at(place, Errno::NOENT), "No such file or directory");
-        let text = at(place, Errno::ACCESS);
-        let user = format!(
-            "Permission denied: vpo runs as {}:{}, it belongs to ",
-            geteuid().as_raw(),
-            getegid().as_raw()
-        );
-        assert!(text.starts_with(&user) && text.contains(" with mode 0"), "{text}");
-        assert_eq!(at(Path::new("/none"), Errno::ACCESS), user.replace(", it belongs to ", ""));
     }
 
     #[test]

@@ -25,6 +25,8 @@ const fn s(seconds: u64) -> Duration {
 pub const DATABASE_BUSY_TIMEOUT: Duration = s(10);
 /// One attempt waits this long for a lock. Between two attempts a cancellation is noticed.
 pub(crate) const DATABASE_ATTEMPT_TIMEOUT: Duration = ms(100);
+/// A commit waits this long for readers of other processes, in attempts of [`DATABASE_ATTEMPT_TIMEOUT`].
+pub(crate) const DATABASE_COMMIT_TIMEOUT: Duration = s(2);
 /// Between two attempts on a locked database. SQLite does not always wait: a snapshot that is out of date, or a lock whose
 /// waiting would be a deadlock, fails at once.
 pub(crate) const DATABASE_BUSY_RETRY_INTERVAL: Duration = ms(1);

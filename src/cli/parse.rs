@@ -134,12 +134,23 @@ fn unknown(given: &str, taken: &CommandInfoWithArgs, rest: &[String]) -> String 
     if let Some(example) = misplaced(name, taken, rest) {
         return format!("{name} must follow the command, as in `{example}`");
     }
-    let flags = taken.flags.iter().filter(|flag| !flag.hidden).map(|flag| flag.long);
+    let flags = || taken.flags.iter().filter(|flag| !flag.hidden).map(|flag| flag.long);
+    // `version` for --version, and `-v` for -V.
+    let spelled = |flag: &&FlagInfo<'_>| {
+        flag.long.strip_prefix("--") == Some(given)
+            || flag.short.is_some_and(|short| given.eq_ignore_ascii_case(&format!("-{short}")))
+    };
+    if let Some(flag) = taken.flags.iter().find(spelled) {
+        return format!("unknown argument {given}, did you mean {}?", flag.long);
+    }
+    if given.contains('/') && !given.starts_with('-') && flags().any(|flag| flag == "--root") {
+        return format!("unknown argument {given:?}; give a directory of videos with --root");
+    }
     let names: Vec<&str> = match &taken.commands[..] {
         commands @ [_, ..] if !given.starts_with('-') => {
             commands.iter().map(|command| command.name).collect()
         }
-        _ => flags.collect(),
+        _ => flags().collect(),
     };
     match nearest(given, names) {
         Some(meant) if meant == given => {

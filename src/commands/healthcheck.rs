@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::{EXIT_CONFIG, EXIT_FAILURE, output};
 use crate::base::address::Address;
+use crate::base::error::plain;
 use crate::base::text::Text;
 use crate::cli::{HealthcheckArgs, Route};
 use crate::config::{Config, ConfigError, Environment};
@@ -25,7 +26,10 @@ const MAX_ANSWER_BYTES: u64 = 256 * 1024;
 /// Why the daemon is not healthy.
 #[derive(Debug, thiserror::Error)]
 enum Unhealthy {
-    #[error("no daemon runs on {0}")]
+    #[error(
+        "no daemon runs on {0}. Start it, or name the database of a service, as in `vpo healthcheck --database \
+         /var/lib/vpo/library.db`"
+    )]
     NotRunning(String),
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -35,8 +39,11 @@ enum Unhealthy {
         "the daemon listens on a socket without a name, or whose name is not text; give its .socket unit another ListenStream="
     )]
     Nameless,
-    #[error("no answer at {address}: {source}")]
-    NoAnswer { address: String, source: io::Error },
+    #[error(
+        "no answer at {address}: {}. Start the daemon, or name its database with --database",
+        plain(error)
+    )]
+    NoAnswer { address: String, error: io::Error },
     #[error("no answer within {0} s")]
     Late(f64),
     #[error("{address} is not a vpo daemon ({what}); another program may listen there")]
@@ -135,7 +142,7 @@ fn probe(address: &Address, route: Route) -> Result<String, Unhealthy> {
     };
     match answer {
         Ok(answer) => interpret(&answer, &shown, route),
-        Err(source) => Err(Unhealthy::NoAnswer { address: shown, source }),
+        Err(error) => Err(Unhealthy::NoAnswer { address: shown, error }),
     }
 }
 
@@ -198,9 +205,6 @@ fn interpret(answer: &[u8], address: &str, route: Route) -> Result<String, Unhea
     // A check that is not critical may fail while the daemon is healthy.
     let is_wanted = |check: &Check| check.status == "fail" || (is_healthy && check.status == "warn");
     let mut parts = Vec::new();
-    if is_healthy {
-        parts.push("healthy".to_owned());
-    }
     if health.phase != "running" {
         parts.push(health.phase);
     }
@@ -212,7 +216,7 @@ fn interpret(answer: &[u8], address: &str, route: Route) -> Result<String, Unhea
     }
     let line = parts.join("; ");
     if is_healthy {
-        Ok(line)
+        Ok(if line.is_empty() { "healthy".into() } else { format!("healthy, with warnings: {line}") })
     } else if line.is_empty() {
         Err(Unhealthy::Reported("the database is disconnected".into()))
     } else {

@@ -7,7 +7,9 @@ mod foreground;
 mod remote;
 mod report;
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
@@ -23,7 +25,7 @@ use crate::cli::ScanArgs;
 use crate::config::{self, Config, Environment};
 use crate::library::lock::LockError;
 use crate::library::{self, Library, OpenError};
-use crate::scan;
+use crate::scan::{self, name};
 use crate::telemetry::{self, Telemetry};
 
 /// 128 + SIGINT, as in shells.
@@ -69,6 +71,7 @@ fn choose(args: &ScanArgs, config: &Config, environment: &Environment) -> ExitCo
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    warn_of_other_files(args, &config.scan.extensions);
     if args.dry_run {
         return foreground::preview(args, config, &parts);
     }
@@ -83,6 +86,23 @@ fn choose(args: &ScanArgs, config: &Config, environment: &Environment) -> ExitCo
             remote::scan(args, config, &parts, environment.runtime_directory())
         }
         Err(error) => output::fail(&error, EXIT_FAILURE),
+    }
+}
+
+/// Warns of files that are given and that no scan reads. A shell gives such ones for `films/*`.
+fn warn_of_other_files(args: &ScanArgs, extensions: &[String]) {
+    let is_skipped = |path: &&String| {
+        let path = Path::new(path);
+        let is_other = |name: &OsStr| !name::is_video(name.as_bytes(), extensions);
+        path.is_file() && path.file_name().is_some_and(is_other)
+    };
+    let skipped: Vec<_> = args.paths.iter().filter(is_skipped).collect();
+    if let [first, ..] = skipped[..] {
+        output::warn(&format_args!(
+            "{} skipped, because the name is not that of a finished video (scan.extensions: {}); the first is {first}",
+            report::plural(skipped.len() as u64, "file"),
+            extensions.join(", ")
+        ));
     }
 }
 
@@ -108,7 +128,10 @@ fn parts(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Vec<Part>, String> {
     let whole = |root: &PathBuf| Part { root: root.clone(), targets: vec![root.clone()] };
     if paths.is_empty() {
         if roots.is_empty() {
-            return Err("nothing to scan; give a PATH, or set scan.roots".to_owned());
+            return Err(
+                "nothing to scan: no PATH is given, and scan.roots is empty. Try `vpo scan /srv/videos`"
+                    .to_owned(),
+            );
         }
         return Ok(roots.iter().map(whole).collect());
     }

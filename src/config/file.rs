@@ -22,6 +22,7 @@ use super::layer::Layer;
 use super::origin::{MAX_NAME_LENGTH, Origin, abbreviated};
 use super::paths::{NoHome, Paths};
 use crate::base::nearest::nearest;
+use crate::base::permission::denied;
 
 /// Sections of other VPO programs.
 const FOREIGN_SECTIONS: &[&str] = &[
@@ -113,6 +114,9 @@ pub(super) fn find(
 pub(super) enum Unreadable {
     #[error("cannot be read: {0}")]
     Io(#[from] std::io::Error),
+    /// Holds the explanation.
+    #[error("cannot be read: {0}")]
+    Denied(String),
     #[error("is a directory, not a file")]
     Directory,
     #[error("is not a regular file")]
@@ -126,6 +130,15 @@ pub(super) enum Unreadable {
 
 /// Reads a small regular file as text.
 pub(super) fn read_text(path: &Path) -> Result<String, Unreadable> {
+    read(path).map_err(|error| match error {
+        Unreadable::Io(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Unreadable::Denied(denied(path))
+        }
+        error => error,
+    })
+}
+
+fn read(path: &Path) -> Result<String, Unreadable> {
     // Before the file is opened, because open(2) of a FIFO without a writer blocks.
     let kind = fs::metadata(path)?.file_type();
     if kind.is_dir() {
@@ -203,7 +216,7 @@ fn advice(text: &str, at: usize) -> &'static str {
         before[line..].find('=').map(|equals| text[line + equals + 1..].trim_start_matches([' ', '\t']));
     // The parser reads text without quotes as a number, a boolean or a date.
     let is_bare = |value: &str| value.starts_with(|c: char| !c.is_control() && !"\"'[{#".contains(c));
-    if value.is_some_and(is_bare) { "correct it; text must be in quotes" } else { "correct it" }
+    if value.is_some_and(is_bare) { "put text in quotes" } else { "correct it" }
 }
 
 struct Reader<'a> {

@@ -78,7 +78,7 @@ macro_rules! keys {
                 "give seconds from 0 to 31536000, such as 3600 (0 = never)";
             /// File name extensions of videos.
             extensions: Extensions = Extensions::default(), reload,
-                "give file name extensions such as mkv, mp4 (in the file, a list of strings)";
+                "give file name extensions such as mkv,mp4: without *, separated by commas (in the file, a list of strings)";
             /// Days after which the row of a finished scan is deleted; 0 = never.
             job_retention_days: u16 = 90, reload,
                 "give a whole number of days from 0 to 65535 (0 = keep for ever)";

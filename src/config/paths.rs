@@ -41,7 +41,9 @@ impl<'a> Paths<'a> {
             return Err("give a path without a NUL byte".into());
         }
         if let Some(below) = below_home(text) {
-            let home = self.home().map_err(|why| format!("{why}: correct it, or give an absolute path"))?;
+            let home = self
+                .home()
+                .map_err(|why| format!("{why}: set HOME to an absolute path, or give an absolute path"))?;
             return Ok(tidy(&home.join(below)));
         }
         if text.starts_with('~') {

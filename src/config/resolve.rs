@@ -137,6 +137,9 @@ impl<'a> Resolution<'a> {
     /// Warns if every user of the machine can read the token. Service managers mount secrets so, for the service alone.
     fn warn_of_public_token(&mut self) {
         let server = &self.values.server;
+        if server.auth_token.is_none() {
+            return;
+        }
         let (key, file) = match (&server.auth_token_file, self.origins.get("server.auth_token")) {
             (Some(file), _) => ("server.auth_token_file", file.clone()),
             (None, Some(Origin::Place { file, .. })) => ("server.auth_token", file.clone()),
@@ -177,13 +180,17 @@ impl<'a> Resolution<'a> {
     }
 
     fn read_token(&mut self, file: &Path) -> Option<Secret> {
+        const ONE_LINE: &str = "write the token into it, on one line and nothing else";
         let origin = self.origins.get("server.auth_token_file").cloned().unwrap_or(Origin::Default);
         let (what, advice) = match file::read_text(file) {
+            Err(error @ file::Unreadable::Denied(_)) => (error.to_string(), "or name another file"),
             Err(error) => (error.to_string(), "name a readable file that holds the token on one line"),
             Ok(text) => {
                 let line = text.strip_suffix('\n').unwrap_or(&text);
                 match Secret::new(line.strip_suffix('\r').unwrap_or(line)) {
                     Some(token) => return Some(token),
+                    None if text.trim().is_empty() => ("is empty".to_owned(), ONE_LINE),
+                    None if line.contains('\n') => ("has more than one line".to_owned(), ONE_LINE),
                     None => (
                         "does not contain a valid token".to_owned(),
                         "write 1 to 1024 printable ASCII characters into it, on one line, without a space at either end",
@@ -227,7 +234,8 @@ impl<'a> Resolution<'a> {
         }
         self.paths.in_home("library.db").map(|path| (path, Origin::Default)).map_err(|why| {
             let what = format!("database.path has no default: {why}");
-            let advice = "correct it, or give database.path (VPO_DATABASE_PATH, --database)";
+            let advice =
+                "set HOME to an absolute path, or give database.path (VPO_DATABASE_PATH, --database)";
             Finding::new(subject, Origin::Variable("HOME".into()), what, advice)
         })
     }

@@ -182,7 +182,7 @@ fn extension(given: &str) -> Option<String> {
     let extension = extension.strip_prefix('.').unwrap_or(extension);
     // The extension of a name follows its last dot, so an extension that contains a dot never matches.
     let fits = !extension.is_empty()
-        && !extension.contains(|c: char| c == '.' || c == '/' || c.is_whitespace() || c.is_control());
+        && !extension.contains(|c: char| "./;*?".contains(c) || c.is_whitespace() || c.is_control());
     fits.then(|| extension.to_lowercase())
 }
 

@@ -12,16 +12,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 
-use super::diagnose;
 use super::file_system::is_read_only;
 use super::identity::Stamp;
 use super::path::{companion, directory};
+use super::{diagnose, is_busy};
 use crate::base::retry::RetryPolicy;
-use crate::base::times::{DATABASE_ATTEMPT_TIMEOUT, DATABASE_LOCK_INTERVAL, DATABASE_STATEMENT_TIMEOUT};
+use crate::base::times::{
+    DATABASE_ATTEMPT_TIMEOUT, DATABASE_COMMIT_TIMEOUT, DATABASE_LOCK_INTERVAL, DATABASE_STATEMENT_TIMEOUT,
+};
 
 /// After this long a file that changes again shows another mtime on every file system (FAT counts in 2 s).
 const MTIME_GRANULARITY: Duration = Duration::from_secs(3);
@@ -308,4 +310,15 @@ pub(super) fn is_shut(error: &rusqlite::Error) -> bool {
 /// A hot journal exists, which only a connection that writes may roll back.
 pub(super) fn is_unfinished(error: &rusqlite::Error) -> bool {
     error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
+}
+/// Commits. In another journal mode than WAL a reader of another process holds a commit up. The transaction stays open
+/// then, and its work cannot be done again.
+pub(super) fn commit(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let deadline = Instant::now() + DATABASE_COMMIT_TIMEOUT;
+    loop {
+        match transaction.execute_batch("COMMIT") {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => {}
+            committed => return committed,
+        }
+    }
 }

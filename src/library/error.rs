@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
+use super::sqlite;
+
 /// Why an open database could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -51,7 +53,7 @@ pub enum Error {
     #[error("cancelled while waiting for the database")]
     Cancelled,
     /// Any other error of SQLite.
-    #[error("cannot use the database {}", path.display())]
+    #[error("{}", sqlite::failure(path, source))]
     Sqlite {
         /// The library.
         path: PathBuf,
@@ -64,7 +66,7 @@ impl Error {
     /// The disk is full.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
+        matches!(self, Self::Sqlite { source, .. } if sqlite::is_full(source))
     }
 }
 

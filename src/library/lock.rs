@@ -359,6 +359,14 @@ pub fn held(library: &Path, runtime_directory: Option<&Path>) -> Option<LockErro
     })
 }
 
+/// How the daemon on `library` has found the database damaged, if one runs and has. Then it writes nothing to it.
+#[must_use]
+pub fn damage(library: &Path, runtime_directory: Option<&Path>) -> Option<String> {
+    let Some(LockError::Held { lock, .. }) = held(library, runtime_directory) else { return None };
+    let file = open(&lock, &mut OpenOptions::new()).ok()?;
+    Notes::parse(&holder::content(&file).ok()?).fault.map(|fault| fault.detail)
+}
+
 /// Whether a daemon has ever locked `library`: its file is never unlinked.
 #[must_use]
 pub fn was_locked(library: &Path, runtime_directory: Option<&Path>) -> bool {

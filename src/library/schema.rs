@@ -10,6 +10,12 @@ use super::SCHEMA_VERSION;
 /// The whole schema, with the row that states its version.
 pub const SQL: &str = include_str!("schema.sql");
 
+/// Who made a library of that version, where that is known.
+fn maker(found: &str) -> &'static str {
+    let is_newer = found.parse::<u64>().is_ok_and(|found| found > u64::from(SCHEMA_VERSION));
+    if is_newer { ", of a newer VPO" } else { "" }
+}
+
 /// Why the schema of a database is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
@@ -23,7 +29,10 @@ pub enum Mismatch {
         tables: Vec<String>,
     },
     /// A library of another schema version.
-    #[error("has schema version {found}, but this vpo reads and writes version {SCHEMA_VERSION}")]
+    #[error(
+        "has schema version {found}{}, but this vpo reads and writes version {SCHEMA_VERSION}",
+        maker(found)
+    )]
     Version {
         /// The version in its `_meta`.
         found: String,

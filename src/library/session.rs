@@ -16,7 +16,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tracing::{debug, info, warn};
 
 use super::check::reason::Reason;
-use super::connection::{close, is_damage, is_shut};
+use super::connection::{close, commit, is_damage, is_shut};
 use super::identity::{Known, Row, Stamp};
 use super::lock::notes::Record;
 use super::log::{self, Relation};
@@ -165,7 +165,7 @@ impl Library {
             if let Some(row) = &row {
                 row.write(&transaction)?;
             }
-            transaction.commit().map(|()| value)
+            commit(&transaction).map(|()| value)
         });
         match done {
             Ok(value) => Ok(Written { value, has_changed, row, companions }),

@@ -1,5 +1,7 @@
 //! What other parts may name of SQLite: a transaction, a result, and errors in words. They do not name its crate.
 
+use std::path::Path;
+
 pub(crate) use rusqlite::{InterruptHandle, Transaction};
 
 use super::diagnose;
@@ -15,11 +17,31 @@ pub(crate) fn interrupted() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(code, None)
 }
 
+/// Whether the disk is full.
+pub(super) fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+}
+
+/// What SQLite could not do with the database at `path`.
+pub(super) fn failure(path: &Path, error: &rusqlite::Error) -> String {
+    let shown = path.display();
+    if !is_full(error) {
+        return format!("cannot use the database {shown}");
+    }
+    let free = rustix::fs::statvfs(path).map_or(0, |found| found.f_bavail.saturating_mul(found.f_frsize));
+    format!("cannot write to {shown}: the disk is full ({} kB free)", free / 1000)
+}
+
 /// An error and its causes in one line, and what to do where SQLite does not say that.
 #[must_use]
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    // What `rusqlite` gives as the cause of its own error is the same once more, with a number.
-    let text = error::join(error::causes(error).filter(|cause| !cause.is::<rusqlite::ffi::Error>()));
+    // What `rusqlite` gives as the cause of its own error is the same once more, with a number. That the disk is full, an error
+    // of the database says itself.
+    let is_said = |(place, cause): &(usize, &(dyn std::error::Error + 'static))| {
+        cause.is::<rusqlite::ffi::Error>() || (*place > 0 && cause.downcast_ref().is_some_and(is_full))
+    };
+    let causes = error::causes(error).enumerate().filter(|cause| !is_said(cause));
+    let text = error::join(causes.map(|(_, cause)| cause));
     match error::causes(error).find_map(|cause| cause.downcast_ref().and_then(advice)) {
         Some(hint) => format!("{text}; {hint}"),
         None => text,
@@ -56,7 +78,6 @@ mod tests {
     #[test]
     fn an_error_of_sqlite_is_said_once_and_with_what_to_do() {
         for (code, message, hint) in [
-            (ffi::SQLITE_FULL, "database or disk is full", "; free some space there, or raise the quota"),
             (ffi::SQLITE_IOERR_WRITE, "disk I/O error", "; look at the disk and the kernel's log"),
             (ffi::SQLITE_CONSTRAINT, "UNIQUE constraint failed", ""),
         ] {
@@ -65,5 +86,12 @@ mod tests {
             assert!(text.ends_with(&format!("{message}{hint}")), "{text}");
             assert_eq!(text.matches(message).count(), 1, "{text}");
         }
+        let text = chain(&failed(ffi::SQLITE_FULL, "database or disk is full"));
+        assert!(
+            text.starts_with(
+                "cannot write to /v/library.db: the disk is full (0 kB free); free some space there"
+            ),
+            "{text}"
+        );
     }
 }

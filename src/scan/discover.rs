@@ -82,7 +82,7 @@ pub(crate) struct Walked {
     pub symlinks: u64,
     /// Names that are not UTF-8 and are passed over, because another name of the directory is stored alike.
     pub clashes: u64,
-    /// The first of those, as it would be stored.
+    /// The first of those, for people.
     pub first_clash: Option<String>,
     /// The visitor said stop.
     pub stopped: bool,
@@ -216,7 +216,7 @@ impl Walk<'_, '_> {
             self.raw.extend_from_slice(name.to_bytes());
             self.path = encode_path(&self.raw);
             if names::is_clash(directory.as_fd(), &name) {
-                self.seen.clash(self.path.clone());
+                self.seen.clash(name::shown(&self.raw));
                 return ControlFlow::Continue(());
             }
             depth += 1;
@@ -256,7 +256,7 @@ impl Walk<'_, '_> {
         };
         self.seen.symlinks += names.symlinks;
         for clash in &names.clashes {
-            self.seen.clash(format!("{}/{clash}", self.path));
+            self.seen.clash(format!("{}/{clash}", name::shown(&self.raw)));
         }
         let (path_length, raw_length) = (self.path.len(), self.raw.len());
         for name in names.iter() {

@@ -205,7 +205,7 @@ impl ScanResult {
                 root = %root.display(),
                 names = walked.clashes,
                 first,
-                "names that are not UTF-8 are not recorded, because the stored form is the name of another file; rename them"
+                "cannot record names that are not UTF-8, because other names are stored like them; rename them"
             );
         }
     }

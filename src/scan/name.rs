@@ -71,6 +71,19 @@ pub(crate) fn encode(name: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// A name for people, with `\xE9` for each byte that is not part of a character. Unlike [`encode`] it shows which of two
+/// names that are stored alike is meant.
+pub(crate) fn shown(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len() + 8);
+    for chunk in name.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02X}");
+        }
+    }
+    text
+}
+
 /// The paths that a stored path below a root may stand for: itself, and the path with the parts decoded that [`encode`] can
 /// have written. A name that is UTF-8 may look encoded (`%E9.mkv`), so the path itself comes first.
 pub(crate) fn path_candidates(path: &str) -> impl Iterator<Item = Vec<u8>> {
@@ -114,6 +127,7 @@ mod tests {
         }
         assert_eq!(encode(b"\xE9t\xC3\xA9 100%.mkv"), "%E9t\u{e9} 100%25.mkv");
         assert_eq!(encode(b"100%.mkv"), "100%.mkv");
+        assert_eq!(shown(b"\xE9t\xC3\xA9 100%.mkv"), "\\xE9t\u{e9} 100%.mkv");
     }
 
     #[test]

@@ -67,7 +67,10 @@ pub(super) enum WatchError {
     /// A limit on tasks is reached.
     #[error("cannot start a thread; raise the limit on tasks (`ulimit -u`, `TasksMax=`)")]
     Thread,
-    /// The root does not exist, or another error.
+    /// The root cannot be read. The check of the root reports that.
+    #[error("cannot read the root")]
+    Unreadable,
+    /// Another error.
     #[error("{0}")]
     Other(String),
 }
@@ -80,7 +83,7 @@ impl WatchError {
             Self::Watches { .. } => "watches",
             Self::Instances { .. } => "instances",
             Self::Thread => "threads",
-            Self::Other(_) => "unreadable",
+            Self::Unreadable | Self::Other(_) => "unreadable",
         }
     }
 }
@@ -125,7 +128,7 @@ struct Watcher<R> {
 
 impl<R: Fn(WatchEvent)> Watcher<R> {
     fn run(&self) -> Result<(), WatchError> {
-        let look = root::look(&self.root).map_err(|offline| WatchError::Other(offline.to_string()))?;
+        let look = root::look(&self.root).map_err(|_| WatchError::Unreadable)?;
         if file_system::is_remote(&look.identity.filesystem) {
             return Err(WatchError::Remote(look.identity.filesystem));
         }

@@ -33,7 +33,7 @@ const HOSTS: &str =
 const VERIFY: &str =
     "give seconds from 0 to 31536000, such as 86400 (0 = only after the start and after faults)";
 const RETENTION: &str = "give a whole number of days from 0 to 65535 (0 = keep for ever)";
-const EXTENSIONS: &str = "give file name extensions such as mkv, mp4 (in the file, a list of strings)";
+const EXTENSIONS: &str = "give file name extensions such as mkv,mp4: without *, separated by commas (in the file, a list of strings)";
 
 #[test]
 fn every_value_in_the_file_that_does_not_fit_is_named_with_line_and_column() {
@@ -116,7 +116,12 @@ fn every_variable_that_does_not_fit_is_named() {
         ("VPO_LOGGING_LEVEL", "logging.level", &["verbose", ""], LEVEL),
         ("VPO_SCAN_WATCH", "scan.watch", &["yes", "1", ""], "give true or false"),
         ("VPO_SCAN_RESCAN_INTERVAL", "scan.rescan_interval", &["never", "-1"], INTERVAL),
-        ("VPO_SCAN_EXTENSIONS", "scan.extensions", &["", "mkv,", ".", "tar.gz"], EXTENSIONS),
+        (
+            "VPO_SCAN_EXTENSIONS",
+            "scan.extensions",
+            &["", "mkv,", ".", "tar.gz", "mkv;mp4", "*.mkv"],
+            EXTENSIONS,
+        ),
         ("VPO_DATABASE_VERIFY_INTERVAL", "database.verify_interval", &["daily", "-1", ""], VERIFY),
         ("VPO_SCAN_JOB_RETENTION_DAYS", "scan.job_retention_days", &["90d", "-1", "1.5", ""], RETENTION),
     ] {
@@ -191,7 +196,7 @@ fn unknown_names_get_a_did_you_mean_or_what_there_is() {
 
 #[test]
 fn what_is_not_toml_is_named_with_line_and_column() {
-    let quoted = "correct it; text must be in quotes";
+    let quoted = "put text in quotes";
     file(
         "[server]\nbind = 0.0.0.0\n",
         &[&format!("not TOML: invalid float, expected nothing: @:2:11: {quoted}")],

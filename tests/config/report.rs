@@ -6,7 +6,7 @@ use super::faults::file;
 use super::{Said, Sandbox, remove_from};
 use vpo::config::error::MAX_PROBLEMS;
 
-const QUOTES: &str = "correct it; text must be in quotes";
+const QUOTES: &str = "put text in quotes";
 
 #[test]
 fn of_a_file_that_is_not_toml_the_first_error_alone_is_reported() {

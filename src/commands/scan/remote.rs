@@ -35,7 +35,7 @@ pub(super) fn scan(
         Err(error) => return output::fail(&scan::Error::Threads(error), EXIT_FAILURE),
     };
     let find_holder = || lock::find(&config.database.path, runtime_directory);
-    if let Ok(Found::Held(Holder { damage: Some(detail), .. })) = find_holder() {
+    if let Some(detail) = lock::damage(&config.database.path, runtime_directory) {
         output::complain(&format_args!(
             "error[database-damaged]: the daemon has found {} damaged ({detail}), and writes nothing to it. Restore a backup \
              with `vpo restore`; the daemon then scans by itself",

@@ -94,8 +94,8 @@ fn bind(
         return Bound::passed(socket).map(Some);
     }
     match Bound::bind(config.server.bind.get(), config.server.port) {
-        Err(http::BindError::Bind { source, .. })
-            if source.kind() == ErrorKind::AddrInUse
+        Err(http::BindError::Bind { error, .. })
+            if error.kind() == ErrorKind::AddrInUse
                 && lock::held(&config.database.path, runtime_directory).is_some() =>
         {
             Ok(None)

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::socket::Socket;
 use crate::base::address::Address;
+use crate::base::error::plain;
 
 /// Maximum number of connections in the backlog. The kernel limits it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -22,12 +23,12 @@ const SEND_BUFFER: usize = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BindError {
     /// The address cannot be bound.
-    #[error("{}cannot listen on {address}: {source}; {}", code(source), advice(source, *address))]
+    #[error("{}", refusal(*address, error))]
     Bind {
         /// The requested address.
         address: SocketAddr,
         /// The kernel's error.
-        source: io::Error,
+        error: io::Error,
     },
     /// The passed descriptor is not a listening stream socket.
     #[error(
@@ -42,23 +43,26 @@ pub(crate) enum BindError {
     Socket(#[source] io::Error),
 }
 
-fn code(error: &io::Error) -> &'static str {
-    if error.kind() == io::ErrorKind::AddrInUse { "error[address-in-use]: " } else { "" }
-}
-
-fn advice(error: &io::Error, address: SocketAddr) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program listens there; choose another server.port (--port, VPO_SERVER_PORT), or 0 for any free one"
-        }
+fn refusal(address: SocketAddr, error: &io::Error) -> String {
+    let (code, what) = match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            "error[address-in-use]: ",
+            "another program listens there. Choose another server.port (--port, VPO_SERVER_PORT), or 0 for any free one",
+        ),
         io::ErrorKind::PermissionDenied if address.port() < 1024 => {
-            "ports below 1024 are reserved; choose a higher server.port (--port, VPO_SERVER_PORT)"
+            ("", "ports below 1024 are reserved. Choose a higher server.port (--port, VPO_SERVER_PORT)")
         }
         io::ErrorKind::AddrNotAvailable => {
-            "no interface has this address; check server.bind (--bind, VPO_SERVER_BIND)"
+            ("", "no interface has this address. Check server.bind (--bind, VPO_SERVER_BIND)")
         }
-        _ => "check server.bind and server.port",
-    }
+        _ => {
+            return format!(
+                "cannot listen on {address}: {}. Check server.bind and server.port",
+                plain(error)
+            );
+        }
+    };
+    format!("{code}cannot listen on {address}: {what}")
 }
 
 /// A bound socket that does not listen yet, so that connections are refused; or one that the service manager has passed.
@@ -89,7 +93,7 @@ impl Bound {
             let address = Address::Tcp(listener.local_addr()?);
             Ok(Self { fd: listener.into(), address, is_passed: false })
         };
-        bind().map_err(|source| BindError::Bind { address, source })
+        bind().map_err(|error| BindError::Bind { address, error })
     }
 
     /// Uses a socket that the service manager has passed.
@@ -131,10 +135,10 @@ impl Bound {
     pub(crate) fn listen(self) -> Result<Listener, BindError> {
         let Self { fd, address, is_passed } = self;
         if !is_passed && let Err(error) = rustix::net::listen(&fd, BACKLOG) {
-            let source = io::Error::from(error);
+            let error = io::Error::from(error);
             return Err(match address {
-                Address::Tcp(address) => BindError::Bind { address, source },
-                _ => BindError::Socket(source),
+                Address::Tcp(address) => BindError::Bind { address, error },
+                _ => BindError::Socket(error),
             });
         }
         // Connections inherit it. One of a Unix socket has a fixed buffer anyway.

@@ -11,7 +11,6 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::notes::Notes;
 use crate::base::address::Address;
 use crate::base::text::Escaped;
 
@@ -29,8 +28,6 @@ pub struct Holder {
     library: Option<Box<str>>,
     /// When the process started, in clock ticks since boot.
     started: Option<NonZeroU64>,
-    /// How the daemon has found the database damaged, from the [`super::notes`]. Then it writes nothing to it.
-    pub damage: Option<Box<str>>,
 }
 
 impl Holder {
@@ -38,7 +35,7 @@ impl Holder {
     pub(super) fn this_process(library: Option<&Path>) -> Self {
         let pid = std::process::id();
         let library = library.map(|library| Escaped(library.display()).to_string().into());
-        Self { pid: Some(pid), library, started: started(pid), ..Self::default() }
+        Self { pid: Some(pid), address: None, library, started: started(pid) }
     }
 
     /// The lock file's content.
@@ -70,7 +67,6 @@ impl Holder {
                 holder.address = Address::parse(line).or(holder.address);
             }
         }
-        holder.damage = Notes::parse(content).fault.map(|fault| fault.detail.into());
         holder
     }
 

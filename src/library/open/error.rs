@@ -25,7 +25,7 @@ pub enum OpenError {
         beside: Vec<PathBuf>,
     },
     /// The database does not exist, and this command does not create one.
-    #[error("error[database-missing]: {} does not exist. `vpo serve` creates it", .0.display())]
+    #[error("error[database-missing]: {} does not exist. `vpo serve` and `vpo scan` create it", .0.display())]
     Missing(PathBuf),
     /// Its directory does not exist.
     #[error(

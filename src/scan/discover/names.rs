@@ -18,7 +18,7 @@ pub(super) struct Names {
     entries: Vec<Entry>,
     /// Symbolic links, which are passed over.
     pub(super) symlinks: u64,
-    /// Names, as they would be stored, that are left out: see [`is_clash`].
+    /// Names, for people, that are left out: see [`is_clash`].
     pub(super) clashes: Vec<String>,
 }
 
@@ -75,7 +75,7 @@ impl Names {
                 continue;
             }
             if is_clash(directory, name) {
-                names.clashes.push(name::encode(bytes).into_owned());
+                names.clashes.push(name::shown(bytes));
             } else {
                 names.push(name, kind == FileType::Directory);
             }

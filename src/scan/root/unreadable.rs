@@ -1,29 +1,25 @@
 //! Why a root cannot be read, in words, and what to do about it. The words complete the sentence "the root … ".
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
-use rustix::process::{getegid, geteuid};
 
 use crate::base::error::plain;
+use crate::base::permission::denied;
 
 /// Describes the error of opening `root`. Blocks for as long as its file system does.
 pub(super) fn describe(root: &Path, error: Errno) -> String {
     match error {
-        Errno::NOENT => match separated(root) {
-            Some((separator, first)) => format!(
-                "does not exist. If these are several directories, of which {first} is the first: `{separator}` does not separate \
-                 them. VPO_SCAN_ROOTS separates them with `:`, and --root is repeated"
-            ),
-            None => "does not exist; mount it, or correct scan.roots".to_owned(),
-        },
+        Errno::NOENT if is_list(root) => {
+            "does not exist. For several directories, repeat --root, or separate them with `:` in \
+             VPO_SCAN_ROOTS"
+                .to_owned()
+        }
+        Errno::NOENT => "does not exist; mount it, or correct scan.roots".to_owned(),
         Errno::NOTDIR if root.metadata().is_ok_and(|found| !found.is_dir()) => {
             "is a file; give the directory that contains it".to_owned()
         }
-        Errno::ACCESS => denied(root),
+        Errno::ACCESS => format!("cannot be read: {}", denied(root)),
         error => {
             let why = plain(std::io::Error::from(error));
             format!("cannot be read: {why}; mount it, or take it out of scan.roots")
@@ -31,35 +27,12 @@ pub(super) fn describe(root: &Path, error: Errno) -> String {
     }
 }
 
-/// A separator in the path, and what is before it, if what follows looks like another path.
-fn separated(root: &Path) -> Option<(char, &str)> {
-    let path = root.to_str()?;
-    let mut places = path.match_indices([',', ':', ';']);
-    places.find_map(|(at, separator)| {
-        let (first, rest) = (&path[..at], path[at + 1..].trim_start());
-        let is_list = rest.starts_with(['/', '~', '.']) || Path::new(first).is_dir();
-        is_list.then_some((separator.chars().next()?, first))
+/// Whether the path looks like several ones: after a separator comes another path, or what is before it exists.
+fn is_list(root: &Path) -> bool {
+    let Some(path) = root.to_str() else { return false };
+    path.match_indices([',', ':', ';']).any(|(at, _)| {
+        path[at + 1..].trim_start().starts_with(['/', '~', '.']) || Path::new(&path[..at]).is_dir()
     })
-}
-
-/// Names the directory that this user may not enter or read, and the way to change that.
-fn denied(root: &Path) -> String {
-    let may = |place: &Path, access| accessat(CWD, place, access, AtFlags::EACCESS).is_ok();
-    let mut above: Vec<&Path> = root.ancestors().skip(1).collect();
-    above.reverse();
-    let shut = above.into_iter().find(|place| !may(place, Access::EXEC_OK));
-    let (place, bits) = shut.map_or((root, "rx"), |place| (place, "x"));
-    let owner = |found: Metadata| {
-        format!(" belongs to {}:{} with mode {:04o}", found.uid(), found.gid(), found.mode() & 0o7777)
-    };
-    let owner = place.metadata().map_or_else(|_| " is not for it".to_owned(), owner);
-    let place = place.display();
-    format!(
-        "cannot be read: permission denied. We run as uid {}, gid {}, and {place}{owner}. Run `chmod o+{bits} {place}`, or add \
-         that user to the directory's group",
-        geteuid().as_raw(),
-        getegid().as_raw()
-    )
 }
 
 #[cfg(test)]
@@ -68,15 +41,11 @@ mod tests {
 
     #[test]
     fn paths_that_are_lists_are_told_from_names_with_such_a_character() {
-        for (path, first) in [
-            ("/nope,/b", Some((',', "/nope"))),
-            ("/nope:/b", Some((':', "/nope"))),
-            ("/nope; /b", Some((';', "/nope"))),
-            ("/tmp,videos", Some((',', "/tmp"))),
-            ("/nope, The", None),
-            ("/nope:2", None),
-        ] {
-            assert_eq!(separated(Path::new(path)), first, "{path}");
+        for path in ["/nope,/b", "/nope:/b", "/nope; /b", "/tmp,videos"] {
+            assert!(is_list(Path::new(path)), "{path}");
+        }
+        for path in ["/nope, The", "/nope:2", "/nope"] {
+            assert!(!is_list(Path::new(path)), "{path}");
         }
     }
 }

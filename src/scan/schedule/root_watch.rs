@@ -97,7 +97,7 @@ impl RootWatch {
         self.state = WatchState::Unavailable;
         self.is_remote = matches!(error, WatchError::Remote(_));
         let text = error.to_string();
-        if is_there && self.logged.as_ref() != Some(&text) {
+        if is_there && *error != WatchError::Unreadable && self.logged.as_ref() != Some(&text) {
             warn!(
                 root = %root.display(),
                 reason = error.code(),
