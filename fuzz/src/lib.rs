@@ -1,6 +1,9 @@
-//! What the targets have in common: probe, and hold the file to its budget. [`database`] is the target that is no parser.
+//! What the targets have in common: probe, and hold the file to its budget. The modules are the targets that are no parsers of
+//! videos.
 
+pub mod config;
 pub mod database;
+pub mod http;
 
 use std::io::Cursor;
 

@@ -18,13 +18,13 @@
 pub(crate) mod auth;
 pub(crate) mod counters;
 pub(crate) mod exposition;
+pub mod framing;
 pub(crate) mod hosts;
 pub(crate) mod listener;
 mod reply;
 pub(crate) mod routes;
 
 mod connection;
-mod framing;
 mod registry;
 mod server;
 mod service;
