@@ -79,7 +79,7 @@ kinds! {
     FilmDeleted 3,
     DirectoryRenamed 2,
     ManyTouched 2,
-    HostileFiles 5,
+    HostileFiles 6,
     // The other program.
     Rows 4,
     WriterOpens 3,

@@ -32,7 +32,7 @@ impl World {
             Kind::FilmDeleted => self.films.delete(rng),
             Kind::DirectoryRenamed => self.films.rename_directory(rng),
             Kind::ManyTouched => self.films.touch_many(rng),
-            Kind::HostileFiles => self.films.hostile(rng),
+            Kind::HostileFiles => (0..=rng.below(3)).for_each(|_| self.films.hostile(rng)),
             Kind::Rows => self.write_rows(rng, false),
             Kind::WriterOpens => self.write_rows(rng, true),
             Kind::WriterCloses => self.close_other(),
