@@ -5,7 +5,7 @@
 
 pub(crate) mod backoff;
 pub mod health;
-pub(crate) mod http;
+pub mod http;
 pub(crate) mod metrics;
 pub(crate) mod notify;
 pub(crate) mod signals;

@@ -219,3 +219,41 @@ fn scan_by_the_daemon_that_could_not_read_everything_fails_too() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 error during the walk"), "{output:?}");
     assert!(daemon.stop().success());
 }
+
+#[test]
+#[ignore = "needs Debian's strace, which makes a system call fail"]
+fn scan_reads_every_file_where_there_is_no_openat2() {
+    for error in ["ENOSYS", "EPERM"] {
+        let sandbox = Sandbox::new();
+        sandbox.film("films/a.mkv");
+        sandbox.film("films/b/c/d.mkv");
+        sandbox.film("outside/e.mkv");
+        symlink(sandbox.path("outside"), sandbox.path("films/link")).expect("a link");
+        let (trace, vpo) = (sandbox.path("trace"), sandbox.vpo([""; 0]));
+        let mut command = Command::new("/usr/bin/strace");
+        command.args([
+            "-f",
+            "-qq",
+            "-e",
+            "trace=openat2",
+            "-e",
+            &format!("inject=openat2:error={error}"),
+            "-o",
+        ]);
+        command.arg(&trace).arg(vpo.get_program()).args(["scan", "--json", "--library"]).arg(sandbox.root());
+        let output = command
+            .env_clear()
+            .env("HOME", sandbox.path(""))
+            .current_dir(sandbox.path(""))
+            .output()
+            .expect("runs");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let refused = fs::read_to_string(&trace).expect("a trace");
+        assert!(refused.contains(error) && refused.contains("b/c/d.mkv"), "{refused}");
+        let rows = sandbox.rows();
+        assert!(
+            rows.len() == 2 && rows.iter().all(|row| row.status == "ok" && row.hash.is_some()),
+            "{rows:?}"
+        );
+    }
+}

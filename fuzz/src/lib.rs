@@ -1,6 +1,9 @@
-//! What the targets have in common: probe, and hold the file to its budget. [`database`] and [`check_query`] read no video.
+//! What the targets have in common: probe, and hold the file to its budget. The modules and [`check_query`] are the targets
+//! that are no parsers of videos.
 
+pub mod config;
 pub mod database;
+pub mod http;
 
 use std::io::Cursor;
 

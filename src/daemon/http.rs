@@ -18,6 +18,7 @@
 pub(crate) mod auth;
 pub(crate) mod counters;
 pub(crate) mod exposition;
+pub mod framing;
 pub(crate) mod hosts;
 pub(crate) mod listener;
 mod reply;
@@ -25,7 +26,6 @@ pub(crate) mod routes;
 
 mod body;
 mod connection;
-mod framing;
 mod registry;
 mod server;
 mod service;

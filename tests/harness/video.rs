@@ -13,6 +13,12 @@ fn element(id: &[u8], content: &[u8]) -> Vec<u8> {
 /// A film of that title with one video track and an audio track of each language. Films of different titles
 /// differ in their bytes; titles of one length make files of one size.
 pub(crate) fn matroska(title: &str, languages: &[&str]) -> Vec<u8> {
+    let untitled: Vec<_> = languages.iter().map(|language| (*language, "")).collect();
+    matroska_with(title, &untitled)
+}
+
+/// As [`matroska`], with an audio track for each language and title.
+pub(crate) fn matroska_with(title: &str, tracks_of_audio: &[(&str, &str)]) -> Vec<u8> {
     let header = [
         element(&[0x42, 0x86], &[1]),
         element(&[0x42, 0xF7], &[1]),
@@ -32,9 +38,10 @@ pub(crate) fn matroska(title: &str, languages: &[&str]) -> Vec<u8> {
     ]
     .concat();
     let mut tracks = track(1, 1, b"V_MPEG4/ISO/AVC", "und", &video());
-    for (index, language) in languages.iter().enumerate() {
-        let number = u8::try_from(index + 2).expect("few tracks");
-        tracks.extend(track(number, 2, b"A_AAC", language, &audio()));
+    for (index, (language, name)) in tracks_of_audio.iter().enumerate() {
+        let number = u16::try_from(index + 2).expect("few tracks");
+        let name = if name.is_empty() { Vec::new() } else { element(&[0x53, 0x6E], name.as_bytes()) };
+        tracks.extend(track(number, 2, b"A_AAC", language, &[name, audio()].concat()));
     }
     // One key frame, which is what ends the headers.
     let cluster = [element(&[0xE7], &[0]), element(&[0xA3], &[0x81, 0, 0, 0x80, 0, 0, 0, 0])].concat();
@@ -47,10 +54,10 @@ pub(crate) fn matroska(title: &str, languages: &[&str]) -> Vec<u8> {
     [element(&[0x1A, 0x45, 0xDF, 0xA3], &header), element(&[0x18, 0x53, 0x80, 0x67], &segment)].concat()
 }
 
-fn track(number: u8, kind: u8, codec: &[u8], language: &str, details: &[u8]) -> Vec<u8> {
+fn track(number: u16, kind: u8, codec: &[u8], language: &str, details: &[u8]) -> Vec<u8> {
     let entry = [
-        element(&[0xD7], &[number]),
-        element(&[0x73, 0xC5], &[number]),
+        element(&[0xD7], &number.to_be_bytes()),
+        element(&[0x73, 0xC5], &number.to_be_bytes()),
         element(&[0x83], &[kind]),
         element(&[0x86], codec),
         element(&[0x22, 0xB5, 0x9C], language.as_bytes()),

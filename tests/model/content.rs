@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
-use super::films::Tree;
+use super::films::{Tree, UNREADABLE};
 
 /// A row of `files` below the root.
 #[derive(Clone, Debug)]
@@ -178,6 +178,7 @@ impl Expected {
         let mut left = tree.clone();
         for film in found.films.values() {
             let is_right = match left.remove(&film.path) {
+                Some(UNREADABLE) => film.status == "error",
                 Some((size, time)) => film.status == "ok" && (film.size, film.modified) == (size, time),
                 None => film.status == "missing" && self.paths.contains(&film.path),
             };

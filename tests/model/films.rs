@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::hostile::{Hostile, Place};
 use super::plan::Rng;
 use crate::harness::video;
 
@@ -20,17 +21,22 @@ const LONG_AGO: u64 = 1_600_000_000;
 /// Size and mtime (in whole seconds) of each film, by its path.
 pub(super) type Tree = BTreeMap<String, (i64, i64)>;
 
+/// In place of them: the film cannot be read, and its row says so.
+pub(super) const UNREADABLE: (i64, i64) = (-1, -1);
+
 /// The films below a root.
 pub(super) struct Films {
-    root: PathBuf,
+    pub(super) root: PathBuf,
     pub(super) tree: Tree,
-    next: u64,
+    pub(super) next: u64,
+    /// Hostile files: see [`Films::hostile`].
+    pub(super) places: BTreeMap<Hostile, Place>,
 }
 
 impl Films {
     /// A root with its stable films and some others.
     pub(super) fn new(root: PathBuf, rng: &mut Rng) -> Self {
-        let mut films = Self { root, tree: Tree::new(), next: 0 };
+        let mut films = Self { root, tree: Tree::new(), next: 0, places: BTreeMap::new() };
         for number in 0..STABLE {
             films.write(&films.root.join(format!("stable/{number:02}.mkv")), rng);
         }
@@ -78,7 +84,14 @@ impl Films {
 
     /// Another mtime for half of all, the stable ones too.
     pub(super) fn touch_many(&mut self, rng: &mut Rng) {
-        for path in self.tree.keys().cloned().collect::<Vec<_>>() {
+        let hostile = self.root.join("hostile");
+        for path in self
+            .tree
+            .keys()
+            .filter(|path| !Path::new(path).starts_with(&hostile))
+            .cloned()
+            .collect::<Vec<_>>()
+        {
             if rng.one_in(2) {
                 self.touch_one(Path::new(&path), rng);
             }
@@ -123,8 +136,9 @@ impl Films {
     }
 
     fn loose(&self) -> Vec<PathBuf> {
-        let stable = self.root.join("stable");
-        self.tree.keys().map(PathBuf::from).filter(|path| !path.starts_with(&stable)).collect()
+        let others = ["stable", "hostile"].map(|name| self.root.join(name));
+        let is_loose = |path: &PathBuf| !others.iter().any(|other| path.starts_with(other));
+        self.tree.keys().map(PathBuf::from).filter(is_loose).collect()
     }
 
     fn some(&self, rng: &mut Rng) -> Option<PathBuf> {
@@ -134,11 +148,11 @@ impl Films {
     }
 }
 
-fn key(path: &Path) -> String {
+pub(super) fn key(path: &Path) -> String {
     path.to_str().expect("UTF-8").to_owned()
 }
 
-fn touch(path: &Path, rng: &mut Rng) -> i64 {
+pub(super) fn touch(path: &Path, rng: &mut Rng) -> i64 {
     let time = LONG_AGO + rng.below(100_000_000);
     let file = fs::File::options().write(true).open(path).expect("there");
     file.set_modified(UNIX_EPOCH + Duration::from_secs(time)).expect("an mtime");

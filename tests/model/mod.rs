@@ -5,7 +5,9 @@
 //! runs many, and `tests/model/mutants/run` proves that the test finds three bugs put in on purpose.
 
 mod content;
+mod disk;
 mod films;
+mod hostile;
 mod plan;
 mod poller;
 mod quiet;

@@ -79,6 +79,7 @@ kinds! {
     FilmDeleted 3,
     DirectoryRenamed 2,
     ManyTouched 2,
+    HostileFiles 6,
     // The other program.
     Rows 4,
     WriterOpens 3,
@@ -128,6 +129,7 @@ kinds! {
     DirectoryReadOnly 2,
     FutureJob 3,
     Requests 4,
+    IdleConnections 2,
 }
 
 /// One step. What it needs by chance it draws from `dice`.

@@ -1,12 +1,10 @@
 //! What each kind of step does.
 
 use std::fs;
-use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Signal, geteuid};
+use rustix::process::Signal;
 
 use super::content::open_still;
 use super::plan::{Kind, Rng, Step, Way};
@@ -18,40 +16,8 @@ use crate::harness::within;
 /// The product's deadline, with room for a busy machine; the deadline proper is in the table.
 const SEEN: Duration = Duration::from_secs(4);
 
-/// A directory that cannot be written: by its mode, or for root by a mount of itself.
-struct ReadOnly(PathBuf);
-
-impl ReadOnly {
-    fn new(directory: &Path) -> Option<Self> {
-        let shut = Self(directory.to_owned());
-        let is_shut = if geteuid().is_root() {
-            let script = "mount --bind \"$0\" \"$0\" && mount -o remount,ro,bind \"$0\"";
-            Command::new("sh")
-                .args(["-c", script])
-                .arg(directory)
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|end| end.success())
-        } else {
-            fs::set_permissions(directory, fs::Permissions::from_mode(0o555)).is_ok()
-        };
-        if is_shut {
-            return Some(shut);
-        }
-        std::mem::forget(shut);
-        None
-    }
-}
-
-impl Drop for ReadOnly {
-    fn drop(&mut self) {
-        if geteuid().is_root() {
-            let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-        } else {
-            let _ = fs::set_permissions(&self.0, fs::Permissions::from_mode(0o755));
-        }
-    }
-}
+/// Connections that are held at once.
+const IDLE: usize = 150;
 
 impl World {
     /// Does one step.
@@ -66,6 +32,7 @@ impl World {
             Kind::FilmDeleted => self.films.delete(rng),
             Kind::DirectoryRenamed => self.films.rename_directory(rng),
             Kind::ManyTouched => self.films.touch_many(rng),
+            Kind::HostileFiles => (0..=rng.below(3)).for_each(|_| self.films.hostile(rng)),
             Kind::Rows => self.write_rows(rng, false),
             Kind::WriterOpens => self.write_rows(rng, true),
             Kind::WriterCloses => self.close_other(),
@@ -135,6 +102,7 @@ impl World {
             Kind::DirectoryReadOnly => self.read_only(rng),
             Kind::FutureJob => self.future_job(rng),
             Kind::Requests => self.request(rng),
+            Kind::IdleConnections => self.hold_connections(),
         }
         self.expected.seen(&self.films.tree);
     }
@@ -324,45 +292,6 @@ impl World {
         self.heal(State::PerhapsReplaced, from, at, rng);
     }
 
-    fn fill_disk(&mut self, rng: &mut Rng) {
-        if self.disk.is_none() {
-            self.skipped += 1;
-            return;
-        }
-        self.close_other();
-        self.calm = false;
-        let from = Instant::now();
-        let filler = self.beside(".filler");
-        let block = vec![0; 1 << 16];
-        let file = fs::File::create(&filler).expect("made");
-        let written =
-            (0..u64::MAX).take_while(|index| file.write_at(&block, index << 16).is_ok_and(|count| count > 0));
-        assert!(written.count() > 0);
-        self.films.add(rng);
-        let scanned = self.scan();
-        self.request(rng);
-        std::thread::sleep(Duration::from_millis(rng.below(500)));
-        fs::remove_file(&filler).expect("removed");
-        self.line.during(State::FullDisk, from, Instant::now());
-        if scanned.is_ok() {
-            self.note("a scan succeeded on a full disk");
-        }
-    }
-
-    fn read_only(&mut self, rng: &mut Rng) {
-        self.close_other();
-        let from = Instant::now();
-        let Some(shut) = ReadOnly::new(self.database.parent().expect("has one")) else {
-            self.skipped += 1;
-            return;
-        };
-        self.calm = false;
-        self.films.add(rng);
-        std::thread::sleep(Duration::from_millis(200 + rng.below(800)));
-        drop(shut);
-        self.line.during(State::ReadOnly, from, Instant::now());
-    }
-
     /// Jobs that were made while the clock was ahead: of the other program, and of the daemon on a root that was a mount.
     fn future_job(&mut self, rng: &mut Rng) {
         let other = self.other.take().unwrap_or_else(|| self.connect());
@@ -382,8 +311,21 @@ impl World {
         other.execute(&sql, []).expect("changed");
     }
 
+    /// Many clients keep their connections without using them, or close them.
+    fn hold_connections(&mut self) {
+        if !self.idle.is_empty() {
+            return self.idle.clear();
+        }
+        let daemon = self.daemon.as_ref().expect("it runs");
+        for _ in 0..IDLE {
+            let mut client = daemon.client();
+            assert_eq!(client.get("/livez").status, 200);
+            self.idle.push(client);
+        }
+    }
+
     /// The API answers in JSON, and never with an error of its own making.
-    fn request(&mut self, rng: &mut Rng) {
+    pub(super) fn request(&mut self, rng: &mut Rng) {
         let paths = [
             "library",
             "files",

@@ -13,7 +13,7 @@ use super::plan::{Kind, Rng};
 use super::poller::Poller;
 use super::restore::Backup;
 use super::table::{State, Timeline};
-use crate::harness::{Daemon, Sandbox};
+use crate::harness::{Client, Daemon, Sandbox};
 
 /// How long a scan that was asked for may take to succeed, with all that may first have to end.
 pub(super) const SCAN: Duration = Duration::from_secs(12);
@@ -23,6 +23,8 @@ pub(super) struct World {
     pub(super) daemon: Option<Daemon>,
     /// The other program's connection, while it keeps one.
     pub(super) other: Option<Connection>,
+    /// Connections that nothing is sent on.
+    pub(super) idle: Vec<Client>,
     pub(super) poller: Poller,
     pub(super) films: Films,
     pub(super) expected: Expected,
@@ -72,6 +74,7 @@ impl World {
         Self {
             daemon: None,
             other: None,
+            idle: Vec::new(),
             poller: Poller::new(),
             films: Films::new(root.clone(), &mut rng),
             expected: Expected::default(),

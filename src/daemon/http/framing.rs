@@ -5,9 +5,9 @@
 //! dropping a request.
 
 /// Maximum bytes of a request line.
-pub(super) const MAX_LINE: usize = 8 * 1024;
+pub const MAX_LINE: usize = 8 * 1024;
 /// Maximum bytes of a head: request line and header fields.
-pub(super) const MAX_HEAD: usize = 16 * 1024;
+pub const MAX_HEAD: usize = 16 * 1024;
 
 /// The two header fields that give the length of a body. A request with both is refused, because a proxy may have taken
 /// the one and hyper takes the other, so that they differ about the end of the request (RFC 9112, section 6.1). hyper does
@@ -16,7 +16,7 @@ const LENGTH_FIELDS: [&[u8]; 2] = [b"content-length:", b"transfer-encoding:"];
 
 /// The state of the parser of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Framing {
+pub struct Framing {
     /// Bytes of the current head, without blank lines before it.
     head: usize,
     /// Complete lines of the head.
@@ -40,7 +40,7 @@ enum Line {
 
 /// The result of [`Framing::advance`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub enum Found {
     /// A head ends after that many bytes.
     Head(usize),
     /// No end yet.
@@ -56,7 +56,7 @@ pub(super) enum Found {
 impl Framing {
     /// Finds the end of the head in the next bytes: an empty line. A line may end in LF alone, and empty lines before a
     /// request are skipped (RFC 9112, section 2.2).
-    pub(super) fn advance(&mut self, bytes: &[u8]) -> Found {
+    pub fn advance(&mut self, bytes: &[u8]) -> Found {
         let mut start = 0;
         while let Some(length) = bytes[start..].iter().position(|byte| *byte == b'\n') {
             self.text(&bytes[start..start + length]);
@@ -79,7 +79,8 @@ impl Framing {
     }
 
     /// Whether a request has begun that is not complete.
-    pub(super) fn partial(&self) -> bool {
+    #[must_use]
+    pub fn partial(&self) -> bool {
         self.lines > 0 || self.line != Line::Empty
     }
 
