@@ -4,6 +4,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
+use serde_json::Value as Json;
 
 use crate::base::column::Value;
 use crate::library::lenient::{integer, text};
@@ -70,21 +71,12 @@ impl ToSql for Value<'_> {
     }
 }
 
-/// A stored value, as the API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-enum Stored {
-    Text(Option<String>),
-    Number(Option<i64>),
-    Flag(bool),
-}
-
 /// A row of `tracks`, as the API lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     id: i64,
     index: i64,
-    values: [Stored; COLUMNS.len()],
+    values: [Json; COLUMNS.len()],
 }
 
 impl Listed {
@@ -94,10 +86,10 @@ impl Listed {
         let values = COLUMNS.map(|(_, kind)| {
             at += 1;
             match kind {
-                Kind::Word => Stored::Text(Some(text(row, at).unwrap_or_default())),
-                Kind::Text => Stored::Text(text(row, at)),
-                Kind::Number => Stored::Number(integer(row, at)),
-                Kind::Flag => Stored::Flag(integer(row, at).is_some_and(|flag| flag != 0)),
+                Kind::Word => text(row, at).unwrap_or_default().into(),
+                Kind::Text => text(row, at).into(),
+                Kind::Number => integer(row, at).into(),
+                Kind::Flag => integer(row, at).is_some_and(|flag| flag != 0).into(),
             }
         });
         Ok(Self { id: row.get(0)?, index: integer(row, 1).unwrap_or_default(), values })
