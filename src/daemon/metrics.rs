@@ -9,27 +9,6 @@ use std::fmt::{self, Write as _};
 /// The media type of the format.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The type of a family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Never decreases. Its name ends in `_total`.
-    Counter,
-    /// May increase and decrease.
-    Gauge,
-    /// Observations by size; see [`Text::histogram`].
-    Histogram,
-}
-
-impl Kind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        }
-    }
-}
-
 /// The text of a scrape.
 #[derive(Debug, Default)]
 pub(crate) struct Text(String);
@@ -42,17 +21,26 @@ pub(crate) struct Family<'a> {
 }
 
 impl Text {
-    /// Starts a family. Each name may appear once.
-    pub(crate) fn family<'a>(&'a mut self, name: &'a str, kind: Kind, help: &str) -> Family<'a> {
+    /// Starts a family: a counter if its name ends in `_total`, else a gauge. Each name may appear once.
+    pub(crate) fn family<'a>(&'a mut self, name: &'a str, help: &str) -> Family<'a> {
+        self.typed(name, if name.ends_with("_total") { "counter" } else { "gauge" }, help)
+    }
+
+    /// Writes a family with one value and no labels.
+    pub(crate) fn value(&mut self, name: &str, help: &str, value: impl fmt::Display) {
+        self.family(name, help).sample(&[], value);
+    }
+
+    fn typed<'a>(&'a mut self, name: &'a str, kind: &str, help: &str) -> Family<'a> {
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-        put(&mut self.0, format_args!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.as_str()));
+        put(&mut self.0, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
         Family { text: &mut self.0, name }
     }
 
     /// Writes a histogram. `bounds` are the upper bounds of the buckets. `counts` are the observations in each bucket, then
     /// those above all bounds; not cumulative.
     pub(crate) fn histogram(&mut self, name: &str, help: &str, bounds: &[f64], counts: &[u64], sum: f64) {
-        let text = self.family(name, Kind::Histogram, help).text;
+        let text = self.typed(name, "histogram", help).text;
         let mut total = 0;
         for (bound, count) in bounds.iter().zip(counts) {
             total += count;
@@ -139,7 +127,7 @@ mod tests {
     #[test]
     fn label_values_are_escaped() {
         let mut text = Text::default();
-        text.family("vpo_root", Kind::Gauge, "a\nb\\").sample(&[("path", "/a\"b\\c\nd")], 1);
+        text.family("vpo_root", "a\nb\\").sample(&[("path", "/a\"b\\c\nd")], 1);
         assert_eq!(
             text.0,
             "# HELP vpo_root a\\nb\\\\\n# TYPE vpo_root gauge\nvpo_root{path=\"/a\\\"b\\\\c\\nd\"} 1\n"

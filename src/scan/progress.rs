@@ -1,6 +1,7 @@
 //! The progress of a scan, for the job's row, the progress bar and the daemon's checks.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tracing::debug;
@@ -10,7 +11,6 @@ use crate::library::RetryObserver;
 /// What a scan is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[repr(u8)]
 pub(crate) enum Phase {
     #[default]
     /// Walking the root and comparing it with the library.
@@ -25,20 +25,10 @@ pub(crate) enum Phase {
     Hashing,
 }
 
-impl Phase {
-    const ALL: [Self; 5] = [Self::Walking, Self::Reading, Self::Settling, Self::Missing, Self::Hashing];
-}
-
-/// Counters that many threads update. They are not consistent with each other.
+/// The progress of a scan or a hashing pass, which several threads update.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    phase: AtomicU8,
-    found: AtomicU64,
-    to_read: AtomicU64,
-    read: AtomicU64,
-    stored: AtomicU64,
-    errors: AtomicU64,
-    library_busy: AtomicBool,
+    now: Mutex<Snapshot>,
     beat: AtomicU64,
 }
 
@@ -78,16 +68,7 @@ impl Progress {
     /// The current values.
     #[must_use]
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let get = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-        Snapshot {
-            phase: Phase::ALL[usize::from(self.phase.load(Ordering::Relaxed)) % Phase::ALL.len()],
-            found: get(&self.found),
-            to_read: get(&self.to_read),
-            read: get(&self.read),
-            stored: get(&self.stored),
-            errors: get(&self.errors),
-            library_busy: self.library_busy.load(Ordering::Relaxed),
-        }
+        *self.lock()
     }
 
     /// The heartbeat: rises while the scan makes progress.
@@ -101,35 +82,40 @@ impl Progress {
     }
 
     pub(crate) fn enter(&self, phase: Phase) {
-        self.phase.store(phase as u8, Ordering::Relaxed);
         self.alive();
+        self.lock().phase = phase;
     }
 
     pub(crate) fn found(&self, count: u64) {
-        self.found.store(count, Ordering::Relaxed);
         self.alive();
+        self.lock().found = count;
     }
 
     pub(crate) fn expect(&self, more: u64) {
-        self.to_read.fetch_add(more, Ordering::Relaxed);
         self.alive();
+        self.lock().to_read += more;
     }
 
     pub(crate) fn read(&self) {
-        self.read.fetch_add(1, Ordering::Relaxed);
         self.alive();
+        self.lock().read += 1;
     }
 
     pub(crate) fn stored(&self, count: u64, errors: u64) {
-        self.stored.fetch_add(count, Ordering::Relaxed);
-        self.errors.fetch_add(errors, Ordering::Relaxed);
         self.alive();
+        let mut now = self.lock();
+        now.stored += count;
+        now.errors += errors;
     }
 
     /// Returns what it was before.
     pub(crate) fn set_library_busy(&self, busy: bool) -> bool {
         self.alive();
-        self.library_busy.swap(busy, Ordering::Relaxed)
+        std::mem::replace(&mut self.lock().library_busy, busy)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Snapshot> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Decides when what is scanned: (state, event, now) → actions. Uses no library, no thread, no file system and no clock.
 //! [`super::engine`] executes the actions, and returns their results as events.
 //!
-//! A root is scanned at the start, at every interval, when it is back or has changed, and when `vpo scan` requests it. A part of it is scanned when the watch has reported a change there, or when a file was still being written.
+//! A root is scanned at the start, at every interval, when it is back or has changed, and when `vpo scan` requests it. A
+//! part of it is scanned when the watch has reported a change there, or when a file was still being written.
 //!
 //! [`root`] is the state of one root: when it is [`due`], whether it is there ([`presence`]), its [`issue`] and its watch
 //! ([`root_watch`]). [`running`] holds the scans that run, [`requests`] the queued jobs, [`upkeep`] what is counted,

@@ -21,7 +21,7 @@ use crate::library::jobs::{self, Reason, Running, Standing, Status};
 use crate::library::lock::{self, Found, Holder, LockError};
 use crate::library::{self, Library, Retry};
 use crate::scan::progress::Snapshot;
-use crate::scan::{self, Summary, chain, discover};
+use crate::scan::{self, Summary, chain, coded, discover};
 
 /// Queues a job for each path, waits for its end, and withdraws a job that the daemon does not start.
 pub(super) fn scan(
@@ -64,7 +64,8 @@ pub(super) fn scan(
                 break;
             }
             Err(FollowError::Scan(error)) => {
-                code = output::fail(&error, EXIT_FAILURE);
+                output::complain(&coded(&error));
+                code = ExitCode::from(EXIT_FAILURE);
                 break;
             }
         }

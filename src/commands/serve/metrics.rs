@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::start::Shown;
 use crate::daemon::backoff::TaskState;
-use crate::daemon::metrics::{Kind, Registry, Text};
+use crate::daemon::metrics::{Registry, Text};
 use crate::library::Library;
 use crate::library::files::Status;
 use crate::library::files::statistics::{Sum, Totals};
@@ -27,28 +27,29 @@ pub(super) fn add(registry: &mut Registry, shown: &Shown) {
 }
 
 fn log(telemetry: &Telemetry, text: &mut Text) {
-    text.family("vpo_log_lines_dropped_total", Kind::Counter, "Log lines that could not be written in time.")
-        .sample(&[], telemetry.dropped());
+    text.value(
+        "vpo_log_lines_dropped_total",
+        "Log lines that could not be written in time.",
+        telemetry.dropped(),
+    );
 }
 
 fn database(library: &Library, text: &mut Text) {
     let Some(integrity) = library.integrity() else { return };
-    text.family(
+    text.value(
         "vpo_database_integrity_check_ok",
-        Kind::Gauge,
         "1 where the last integrity_check of the database passed, else 0.",
-    )
-    .sample(&[], u8::from(integrity.passed));
-    text.family(
+        u8::from(integrity.passed),
+    );
+    text.value(
         "vpo_database_integrity_check_age_seconds",
-        Kind::Gauge,
         "Time since the last integrity_check of the database ended.",
-    )
-    .sample(&[], integrity.age.as_secs_f64());
+        integrity.age.as_secs_f64(),
+    );
 }
 
 fn task(scanner: &watch::Receiver<TaskState>, text: &mut Text) {
-    text.family("vpo_task_restarts_total", Kind::Counter, "Times that a task was started again.")
+    text.family("vpo_task_restarts_total", "Times that a task was started again.")
         .sample(&[("task", "scanner")], scanner.borrow().restarts);
 }
 
@@ -66,7 +67,7 @@ fn scanning(state: &watch::Receiver<ScanState>, counted: &watch::Receiver<Option
 /// Every status of this program, zero or not: Prometheus does not see a change from no series to one.
 fn files(totals: &Totals, text: &mut Text) {
     let mut each = |name, help, value: fn(&Sum) -> u64| {
-        let mut family = text.family(name, Kind::Gauge, help);
+        let mut family = text.family(name, help);
         for totals in totals {
             for (status, sum) in Status::ALL.iter().zip(&totals.by_status) {
                 if *status != Status::Foreign || sum.files > 0 {
@@ -83,7 +84,7 @@ fn files(totals: &Totals, text: &mut Text) {
 
 fn roots(roots: &[RootState], text: &mut Text) {
     let mut each = |name, help, value: &dyn Fn(&RootState) -> Option<f64>| {
-        let mut family = text.family(name, Kind::Gauge, help);
+        let mut family = text.family(name, help);
         for root in roots {
             if let Some(value) = value(root) {
                 family.sample(&[("root", &root.path.to_string_lossy())], value);
@@ -105,11 +106,8 @@ fn roots(roots: &[RootState], text: &mut Text) {
     each("vpo_scan_last_duration_seconds", "How long the last whole scan of the root took.", &|root| {
         root.last_summary.as_ref().map(|summary| summary.seconds)
     });
-    let mut family = text.family(
-        "vpo_root_watch_state",
-        Kind::Gauge,
-        "1 for the state that the root's watch is in, 0 for the others.",
-    );
+    let mut family =
+        text.family("vpo_root_watch_state", "1 for the state that the root's watch is in, 0 for the others.");
     for root in roots {
         for watch in WatchState::ALL {
             let labels = [("root", &*root.path.to_string_lossy()), ("state", watch.as_str())];
@@ -120,7 +118,7 @@ fn roots(roots: &[RootState], text: &mut Text) {
 
 fn scans(state: &ScanState, text: &mut Text) {
     let counts = state.counts;
-    let mut family = text.family("vpo_scans_total", Kind::Counter, "Scans by how they ended.");
+    let mut family = text.family("vpo_scans_total", "Scans by how they ended.");
     for (result, count) in
         [("completed", counts.completed), ("failed", counts.failed), ("cancelled", counts.cancelled)]
     {
@@ -132,8 +130,7 @@ fn scans(state: &ScanState, text: &mut Text) {
         ("vpo_scan_titles_cut_total", "Titles of tracks that were cut: too long.", counts.cut_titles),
         ("vpo_scan_files_hashed_total", "Files hashed.", counts.files_hashed),
     ] {
-        text.family(name, Kind::Counter, help).sample(&[], count);
+        text.value(name, help, count);
     }
-    text.family("vpo_scan_seconds_total", Kind::Counter, "Time spent in scans that completed.")
-        .sample(&[], counts.seconds);
+    text.value("vpo_scan_seconds_total", "Time spent in scans that completed.", counts.seconds);
 }

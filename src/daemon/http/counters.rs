@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::listener::AcceptError;
-use crate::daemon::metrics::{Kind, Text};
+use crate::daemon::metrics::Text;
 
 /// The value of the label `route`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,11 +141,8 @@ impl Counters {
 
     /// Writes the metrics.
     pub(crate) fn collect(&self, text: &mut Text) {
-        let mut requests = text.family(
-            "vpo_http_requests_total",
-            Kind::Counter,
-            "Requests answered, by route and status code.",
-        );
+        let mut requests =
+            text.family("vpo_http_requests_total", "Requests answered, by route and status code.");
         for (route, statuses) in Route::NAMES.iter().zip(&self.requests) {
             for (index, count) in statuses.iter().enumerate() {
                 let count = get(count);
@@ -167,21 +164,19 @@ impl Counters {
             ("vpo_http_malformed_requests_total", "Requests that could not be parsed.", &self.malformed),
             ("vpo_http_connections_accepted_total", "Connections accepted.", &self.accepted),
         ] {
-            text.family(name, Kind::Counter, help).sample(&[], get(counter));
+            text.value(name, help, get(counter));
         }
         let help = "Connections closed, by reason.";
-        let mut closed = text.family("vpo_http_connections_closed_total", Kind::Counter, help);
+        let mut closed = text.family("vpo_http_connections_closed_total", help);
         for (reason, count) in CloseReason::NAMES.iter().zip(&self.closed) {
             closed.sample(&[("reason", reason)], get(count));
         }
         let help = "Errors of accept(2), by reason.";
-        let mut errors = text.family("vpo_http_accept_errors_total", Kind::Counter, help);
+        let mut errors = text.family("vpo_http_accept_errors_total", help);
         for ((_, reason), count) in ACCEPT_ERRORS.iter().zip(&self.accept_errors) {
             errors.sample(&[("reason", reason)], get(count));
         }
-        text.family("vpo_http_connections_open", Kind::Gauge, "Connections open now.")
-            .sample(&[], self.open());
-        text.family("vpo_http_connections_limit", Kind::Gauge, "Most connections open at once.")
-            .sample(&[], get(&self.limit));
+        text.value("vpo_http_connections_open", "Connections open now.", self.open());
+        text.value("vpo_http_connections_limit", "Most connections open at once.", get(&self.limit));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Counters;
 use crate::daemon::health::{BUCKETS, DATABASE, Health, Phase, Status};
-use crate::daemon::metrics::{Kind, Registry, Text};
+use crate::daemon::metrics::{Registry, Text};
 
 /// The collectors of the core. The composition root adds those of other parts.
 #[must_use]
@@ -17,11 +17,11 @@ pub(crate) fn exposition(health: Health, counters: Arc<Counters>) -> Registry {
 
 fn daemon(health: &Health, text: &mut Text) {
     let identity = health.identity();
-    text.family("vpo_build_info", Kind::Gauge, "Version and schema version of the daemon; always 1.").sample(
+    text.family("vpo_build_info", "Version and schema version of the daemon; always 1.").sample(
         &[("version", identity.version), ("schema_version", &identity.schema_version.to_string())],
         1,
     );
-    let mut phases = text.family("vpo_phase", Kind::Gauge, "1 for the phase that the daemon is in, else 0.");
+    let mut phases = text.family("vpo_phase", "1 for the phase that the daemon is in, else 0.");
     for phase in Phase::ALL {
         phases.sample(&[("phase", phase.as_str())], u8::from(phase == health.phase()));
     }
@@ -30,8 +30,7 @@ fn daemon(health: &Health, text: &mut Text) {
 
 fn checks(health: &Health, text: &mut Text) {
     let checks = health.checks();
-    let mut statuses =
-        text.family("vpo_check_status", Kind::Gauge, "1 for the status of each check, else 0.");
+    let mut statuses = text.family("vpo_check_status", "1 for the status of each check, else 0.");
     for check in checks.iter() {
         for status in Status::ALL {
             let is = check.result.as_ref().is_some_and(|result| result.status == status);
@@ -40,15 +39,14 @@ fn checks(health: &Health, text: &mut Text) {
     }
     if let Some(result) = health.check(DATABASE) {
         if let Some(reason) = result.reason {
-            text.family(
-                "vpo_database_check_reason",
-                Kind::Gauge,
-                "1 for why the database check does not pass.",
-            )
-            .sample(&[("reason", reason)], 1);
+            text.family("vpo_database_check_reason", "1 for why the database check does not pass.")
+                .sample(&[("reason", reason)], 1);
         }
-        text.family("vpo_database_check_age_seconds", Kind::Gauge, "Age of the database check's result.")
-            .sample(&[], result.checked_at.elapsed().as_secs_f64());
+        text.value(
+            "vpo_database_check_age_seconds",
+            "Age of the database check's result.",
+            result.checked_at.elapsed().as_secs_f64(),
+        );
     }
     if let Some(durations) = health.durations(DATABASE) {
         text.histogram(

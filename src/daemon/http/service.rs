@@ -78,36 +78,23 @@ impl<R> Service<R> {
     }
 }
 
-/// Why a request is rejected before its route.
-struct Refusal {
-    status: StatusCode,
-    code: Option<&'static str>,
-    message: &'static str,
-}
-
-impl From<Refusal> for Response {
-    fn from(Refusal { status, code, message }: Refusal) -> Self {
-        code.map_or_else(|| reply::error(status, message), |code| reply::coded(status, code, message))
-    }
-}
-
-/// Checks whether a request may reach its route.
-fn admit(head: &mut Parts, has_body: bool, is_unix: bool) -> Result<(), Refusal> {
-    let refusal = |status, message| Refusal { status, code: None, message };
+/// The answer to a request that may not reach its route.
+fn refusal(head: &mut Parts, has_body: bool, is_unix: bool) -> Option<Response> {
     // The authority form is for proxies (RFC 9112, section 3.2.3). warp's routes require a path.
     if head.uri.path_and_query().is_none() {
-        return Err(refusal(StatusCode::BAD_REQUEST, "the request target must be a path"));
+        return Some(reply::error(StatusCode::BAD_REQUEST, "the request target must be a path"));
     }
-    admit_host(head, is_unix).map_err(|message| refusal(StatusCode::BAD_REQUEST, message))?;
+    if let Err(message) = admit_host(head, is_unix) {
+        return Some(reply::error(StatusCode::BAD_REQUEST, message));
+    }
     if is_from_another_site(&head.headers) {
         let message = "requests that another web site makes are not allowed; links are";
-        return Err(Refusal { status: StatusCode::FORBIDDEN, code: Some("cross-site"), message });
+        return Some(reply::coded(StatusCode::FORBIDDEN, "cross-site", message));
     }
     // For another method the route answers 404 or 405, which says more.
-    if has_body && (head.method == Method::GET || head.method == Method::HEAD) {
-        return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "requests with a body are not accepted"));
-    }
-    Ok(())
+    let is_refused = has_body && (head.method == Method::GET || head.method == Method::HEAD);
+    let message = "requests with a body are not accepted";
+    is_refused.then(|| reply::error(StatusCode::PAYLOAD_TOO_LARGE, message))
 }
 
 /// Whether a page of another site makes the request, other than by a link. Browsers send this as Fetch Metadata.
@@ -146,9 +133,9 @@ impl<R: Routes> hyper::service::Service<Request<Incoming>> for Service<R> {
             self.connection.close_after_response();
         }
         let is_unix = matches!(self.connection.socket, Socket::Unix(_));
-        let work = match admit(&mut head, has_body, is_unix) {
-            Err(refusal) => Work::Refused { response: Some(refusal.into()) },
-            Ok(()) => {
+        let work = match refusal(&mut head, has_body, is_unix) {
+            Some(response) => Work::Refused { response: Some(response) },
+            None => {
                 if head.headers.contains_key(AUTHORIZATION) {
                     head.extensions.insert(Arc::clone(&self.connection));
                 }

@@ -3,30 +3,32 @@
 
 use std::fs;
 
-use super::{Kind, Text};
+use super::Text;
 
 pub(super) fn collect(text: &mut Text) {
     let Some(stat) = Stat::read() else { return };
-    text.family("process_cpu_seconds_total", Kind::Counter, "CPU time spent, user and system, in seconds.")
-        .sample(&[], seconds(stat.cpu_ticks));
-    text.family("process_resident_memory_bytes", Kind::Gauge, "Resident memory.")
-        .sample(&[], stat.resident_pages.saturating_mul(page_size()));
-    text.family("process_virtual_memory_bytes", Kind::Gauge, "Virtual memory.")
-        .sample(&[], stat.virtual_bytes);
-    text.family("process_threads", Kind::Gauge, "Threads of the process.").sample(&[], stat.threads);
+    text.value(
+        "process_cpu_seconds_total",
+        "CPU time spent, user and system, in seconds.",
+        seconds(stat.cpu_ticks),
+    );
+    text.value(
+        "process_resident_memory_bytes",
+        "Resident memory.",
+        stat.resident_pages.saturating_mul(page_size()),
+    );
+    text.value("process_virtual_memory_bytes", "Virtual memory.", stat.virtual_bytes);
+    text.value("process_threads", "Threads of the process.", stat.threads);
     if let Some(boot) = boot_time() {
         let since_epoch = seconds(stat.start_ticks.saturating_add(boot.saturating_mul(TICKS)));
-        text.family("process_start_time_seconds", Kind::Gauge, "Start of the process, as Unix time.")
-            .sample(&[], since_epoch);
+        text.value("process_start_time_seconds", "Start of the process, as Unix time.", since_epoch);
     }
     if let Ok(entries) = fs::read_dir("/proc/self/fd") {
         // One of them is the directory itself.
-        text.family("process_open_fds", Kind::Gauge, "Open file descriptors.")
-            .sample(&[], entries.count().saturating_sub(1));
+        text.value("process_open_fds", "Open file descriptors.", entries.count().saturating_sub(1));
     }
     if let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
-        text.family("process_max_fds", Kind::Gauge, "Most file descriptors the process may have.")
-            .sample(&[], limit);
+        text.value("process_max_fds", "Most file descriptors the process may have.", limit);
     }
 }
 
