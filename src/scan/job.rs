@@ -38,8 +38,9 @@ pub(crate) use summary::Summary;
 /// Most rows changed in one transaction.
 const BATCH: usize = 500;
 
-/// Bytes of readings from which on they are stored: a quarter of what may wait for it.
-const BATCH_BYTES: usize = 2 << 20;
+/// Bytes of readings from which on they are stored: an eighth of what may wait for it. Usual files are fewer than this, and
+/// files of a thousand tracks make no transaction that delays a check.
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Files to look at again that are remembered one by one; of more, the whole root is looked at.
 const UNSETTLED_KEPT: usize = 1000;
