@@ -102,29 +102,23 @@ async fn exchange(stream: &mut tokio::net::TcpStream, request: &[u8]) -> Option<
     }
 }
 
-/// Clients that send requests and read nothing, again and again as they are disconnected. Returns how often they were.
-pub(crate) fn never_read(address: SocketAddr, clients: usize, path: &str, time: Duration) -> usize {
+/// Clients that send requests, read nothing, and begin again after some seconds: they do not notice that they were
+/// disconnected, because the end of the stream stands behind what they do not read.
+pub(crate) fn never_read(address: SocketAddr, clients: usize, path: &str, time: Duration) {
+    const TURN: Duration = Duration::from_secs(13);
     let request = format!("GET {path} HTTP/1.1\r\nHost: vpo\r\n\r\n").repeat(5);
     politely(|| {
-        let (mut streams, end, mut closed) = (Vec::new(), Instant::now() + time, 0);
+        let end = Instant::now() + time;
         while Instant::now() < end {
-            while streams.len() < clients {
-                let Ok(mut stream) = TcpStream::connect(address) else { break };
-                let _ = stream.write_all(request.as_bytes());
-                streams.push(stream);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-            let before = streams.len();
-            streams.retain(|stream| !is_closed(stream));
-            closed += before - streams.len();
+            let connect = |_| {
+                let mut stream = TcpStream::connect(address).ok()?;
+                stream.write_all(request.as_bytes()).ok()?;
+                Some(stream)
+            };
+            let _streams: Vec<_> = (0..clients).map(connect).collect();
+            std::thread::sleep(TURN.min(end.saturating_duration_since(Instant::now())));
         }
-        closed
-    })
-}
-
-/// Whether the peer has reset the connection: it closes with requests that it has not read.
-fn is_closed(stream: &TcpStream) -> bool {
-    sockopt::socket_error(stream).is_ok_and(|error| error.is_err())
+    });
 }
 
 /// Connections that have each been answered once and stay open.

@@ -82,8 +82,12 @@ fn silent(extent: &Extent) {
     let daemon = Daemon::start(&home, false, None);
     let raw = Raw::start(&whole_answer(daemon.address, PAGES));
     let load = |address| clients::never_read(address, 200, PAGES, extent.time);
-    let (beside, _) = probed(raw.address(), || load(raw.address()));
-    let (latencies, closed) = probed(daemon.address, || load(daemon.address));
+    let (beside, ()) = probed(raw.address(), || load(raw.address()));
+    let (latencies, ()) = probed(daemon.address, || load(daemon.address));
+    let metrics = whole_answer(daemon.address, "/metrics");
+    let metrics = String::from_utf8_lossy(&metrics);
+    let name = "vpo_http_connections_closed_total{reason=\"timeout\"} ";
+    let closed = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("?");
     let peak = daemon.peak_mib();
     let target = Target::new(50.0, 250.0, 100);
     report::line(

@@ -37,8 +37,9 @@ pub(crate) use summary::Summary;
 /// Maximum number of rows that one transaction changes.
 const BATCH: usize = 500;
 
-/// Bytes of readings from which on they are stored: a quarter of what may wait for it.
-const BATCH_BYTES: usize = 2 << 20;
+/// Bytes of readings from which on they are stored: an eighth of what may wait for it. Usual files are fewer than this, and
+/// files of a thousand tracks make no transaction that delays a check.
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Maximum number of files to check again one by one; with more, the whole root is scanned again.
 const UNSETTLED_KEPT: usize = 1000;
