@@ -115,11 +115,10 @@ fn standard_rates() -> impl Iterator<Item = u32> {
 /// Units of [`standard_rates`] in a frame a second.
 const UNIT: u32 = 12 * 1001;
 
-impl Timing<'_> {
-    /// The number of differences that ffprobe uses: more where the times are coarse.
-    fn sufficient(&self) -> usize {
-        if u64::from(self.timescale) < u64::from(self.tick) * 2000 { 40 } else { 20 }
-    }
+/// The number of differences of times that ffprobe uses: more where a unit (`tick / timescale` seconds)
+/// is coarse.
+pub(crate) fn sufficient(timescale: u32, tick: u32) -> usize {
+    if u64::from(timescale) < u64::from(tick) * 2000 { 40 } else { 20 }
 }
 
 /// The rate by the times; without a result the codec's rate, then the timescale.
@@ -130,7 +129,12 @@ pub(crate) fn estimate(timing: Timing<'_>) -> Option<Rate> {
     };
     // The sample table first, for any codec; then the frames in presentation order.
     let of_table = if timing.is_table { measure(true, 0, FRAMES) } else { None };
-    let of_frames = || timing.is_fine.then(|| measure(false, timing.shift, timing.sufficient())).flatten();
+    let of_frames = || {
+        timing
+            .is_fine
+            .then(|| measure(false, timing.shift, sufficient(timing.timescale, timing.tick)))
+            .flatten()
+    };
     let (tick, timescale) = (u64::from(timing.tick), u64::from(timing.timescale));
     let claimed = timing.claimed.map(|(frames, seconds)| (u64::from(frames), u64::from(seconds)));
     of_table.or_else(of_frames).or_else(|| match claimed {

@@ -7,6 +7,7 @@
 
 mod boxes;
 mod elementary_stream;
+mod fragmented;
 mod fragments;
 mod language;
 mod metadata;
@@ -18,7 +19,8 @@ mod sample_table;
 mod tests;
 
 use boxes::{BoxHeader, Boxes};
-use fragments::{Fragmented, Timeline};
+use fragmented::Fragmented;
+use fragments::Timeline;
 use metadata::Cover;
 use movie::{Movie, MovieStream, MovieTrack};
 

@@ -101,7 +101,7 @@ fn a_layer_in_the_stream_format_needs_no_frame() {
 #[test]
 fn channels_are_those_of_the_stream() {
     let frame = |start: &[u8]| chunk(b"01wb", &[start, &[0; 40]].concat());
-    let picture = chunk(b"00dc", &[0; 30_000]);
+    let picture = chunk(b"00dc", &vec![0; 30_000]);
     let found = |tag, config: &[u8], start: &[u8]| sound_track(tag, config, &[picture.clone(), frame(start)]);
     let surround = [0x0B, 0x77, 0x12, 0x34, 0x1C, 0x40, 0xE1, 0xDF];
     let dts = [0x7F, 0xFE, 0x80, 0x01, 0xFC, 0x3C, 0x7D, 0xF2, 0x77, 0x00, 0x04];

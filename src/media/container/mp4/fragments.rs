@@ -6,12 +6,12 @@
 //! else from a walk.
 
 use super::boxes::{BoxHeader, Boxes};
+use super::fragmented::Fragmented;
 use super::movie::{Fragments, Movie, MovieTrack};
 use super::random_access::{IndexEntry, last_entry, random_access_size};
-use super::sample_table::accumulate;
 use crate::media::bytes::{u16_at, u32_at, u64_at};
 use crate::media::error::Error;
-use crate::media::frame_rate::FRAMES;
+use crate::media::frame_rate::sufficient;
 use crate::media::info::TrackType;
 use crate::media::reader::Reader;
 
@@ -20,34 +20,19 @@ const FIRST: u32 = 4;
 /// A file with fewer fragments is read to its end, because `mehd` is often wrong in live
 /// recordings.
 const SHORT: u32 = 16;
+/// Maximum of fragments, and of reads, for the frames that a rate is estimated from: live streams have
+/// one frame in each.
+const MAX_FIRST: u32 = 128;
+const MAX_FIRST_READS: u32 = 64;
+/// Fragments that are shorter than this in the mean are read in larger steps.
+const NEAR: u64 = 8 * 1024;
+const STEP: usize = 16 * 1024;
 /// Maximum of reads in a walk to the end.
 const MAX_READS: u32 = 600;
 /// Bytes at the end of the file that are searched for the last fragments, in increasing steps.
 const TAILS: [usize; 3] = [32 * 1024, 128 * 1024, 512 * 1024];
-/// Maximum of bytes read of one run's entries.
-const MAX_RUN: usize = 128 * 1024;
 /// Maximum of boxes read in `mfra`: a `tfra` for each track, and `mfro`.
 const MAX_INDEX_BOXES: u32 = 64;
-
-/// Contents of a track's fragments; times are in units of the track.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Fragmented {
-    pub(crate) id: u32,
-    /// Decoding times of the first frames.
-    pub(crate) times: Vec<i64>,
-    /// When the first frame would be shown without `delay`.
-    first: Option<i64>,
-    /// The largest negative composition offset: ffprobe takes all frames to be shown so much later,
-    /// so that none is shown before it is decoded.
-    delay: i64,
-    /// Number of fragments read.
-    fragments: u32,
-    /// The end of the last frame.
-    end: i64,
-    /// How much earlier than the media the presentation begins.
-    shift: i64,
-    has_index: bool,
-}
 
 /// The tracks' times, in the order of the movie's tracks.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +40,8 @@ pub(crate) struct Timeline {
     pub(crate) tracks: Vec<Fragmented>,
     /// The duration by `mehd`, in units of the movie, if the walk did not reach the end.
     pub(crate) stated: Option<u64>,
+    /// The size of `mfra`, once it was read.
+    random_access: Option<u64>,
 }
 
 /// Reads the fragments of a movie; `boxes` are those that follow the movie box.
@@ -65,17 +52,25 @@ pub(crate) fn read(
     mut boxes: Boxes,
 ) -> Result<Timeline, Error> {
     let mut timeline = Timeline::from_movie(movie);
-    let mut count = 0;
-    let (mut is_indexed, mut is_looked_up) = (false, false);
+    let (mut count, mut begin, mut fetched) = (0, None, 0);
+    let (mut is_indexed, mut is_looked_up, mut is_searched) = (false, false, false);
     while let Some(found) = boxes.next(reader)? {
         match &found.kind {
             b"sidx" => is_indexed |= timeline.segment_index(reader, &found)?,
             b"moof" => {
                 count += 1;
                 timeline.fragment(reader, &found, fragments, None)?;
-                let is_begun = count == SHORT || timeline.tracks.iter().any(|track| track.fragments >= FIRST);
-                let is_enough = is_begun || timeline.has_frames(movie);
-                if is_enough && is_indexed {
+                let is_begun = count >= SHORT || timeline.tracks.iter().any(|track| track.fragments >= FIRST);
+                let is_expensive = count >= MAX_FIRST || reader.usage().reads >= MAX_FIRST_READS;
+                if !is_expensive && !timeline.has_frames(movie, is_begun) {
+                    let distance = found.end - *begin.get_or_insert(found.offset);
+                    if distance < NEAR * u64::from(count) && found.end >= fetched {
+                        fetched = found.end + STEP as u64;
+                        reader.at_most(found.end, STEP)?;
+                    }
+                    continue;
+                }
+                if is_indexed {
                     timeline.spread_index(movie);
                     break;
                 }
@@ -85,7 +80,8 @@ pub(crate) fn read(
                         break;
                     }
                 }
-                if count == SHORT {
+                if count >= SHORT && !is_searched {
+                    is_searched = true;
                     timeline.stated = fragments.duration.filter(|duration| *duration > 0);
                     if timeline.stated.is_some() || timeline.search_tail(reader, fragments, found.end)? {
                         break;
@@ -114,15 +110,30 @@ impl Timeline {
                 ..Fragmented::default()
             }
         };
-        Self { tracks: movie.tracks().map(track).collect(), stated: None }
+        Self { tracks: movie.tracks().map(track).collect(), ..Self::default() }
     }
 
-    /// Whether enough frames are known for the rate of each video.
-    fn has_frames(&self, movie: &Movie) -> bool {
-        movie
-            .tracks()
-            .zip(&self.tracks)
-            .all(|(track, found)| track.kind() != TrackType::Video || found.times.len() > FRAMES / 3)
+    /// Whether enough frames are known for the rate of each video, except those that have none in the
+    /// first fragments.
+    fn has_frames(&self, movie: &Movie, is_begun: bool) -> bool {
+        movie.tracks().zip(&self.tracks).all(|(track, found)| {
+            track.kind() != TrackType::Video
+                || is_begun && found.fragments == 0
+                || found.times.len() > sufficient(track.timescale, 1)
+        })
+    }
+
+    fn random_access_size(&mut self, reader: &mut Reader<'_>) -> Result<u64, Error> {
+        if self.random_access.is_none() {
+            self.random_access = Some(random_access_size(reader)?);
+        }
+        Ok(self.random_access.unwrap_or(0))
+    }
+
+    fn close(&mut self) {
+        for track in &mut self.tracks {
+            track.is_closed = true;
+        }
     }
 
     /// ISO/IEC 14496-12, 8.16.3; whether the index reaches to the end of the file.
@@ -157,7 +168,7 @@ impl Timeline {
             track.has_index = true;
         }
         let length = reader.length();
-        Ok(position == length || position < length && position == length - random_access_size(reader)?)
+        Ok(position == length || position < length && position == length - self.random_access_size(reader)?)
     }
 
     /// Applies the index of one track to those without one.
@@ -174,8 +185,9 @@ impl Timeline {
 
     /// Reads the last fragment of each track in `mfra`; whether there is such a table.
     fn last_fragments(&mut self, reader: &mut Reader<'_>, fragments: &Fragments) -> Result<bool, Error> {
+        self.close();
         let length = reader.length();
-        let size = random_access_size(reader)?;
+        let size = self.random_access_size(reader)?;
         let Some(start) = length.checked_sub(size).filter(|_| size > 0) else { return Ok(false) };
         let Some(table) = Boxes::new(start, length).find(reader, *b"mfra")? else { return Ok(false) };
         let mut boxes = table.children(0);
@@ -212,6 +224,7 @@ impl Timeline {
         fragments: &Fragments,
         behind: u64,
     ) -> Result<bool, Error> {
+        self.close();
         let length = reader.length();
         for tail in TAILS {
             let start = length.saturating_sub(tail as u64).max(behind);
@@ -308,73 +321,5 @@ impl Timeline {
             }
         }
         Ok(())
-    }
-}
-
-impl Fragmented {
-    /// When the first frame is shown.
-    pub(crate) fn start(&self) -> Option<i64> {
-        self.first.map(|first| first.saturating_add(self.delay))
-    }
-
-    /// How long the track is, in its units: an index overrules what the track's header states.
-    pub(crate) fn length(&self, track: &MovieTrack, movie_timescale: u32) -> u64 {
-        let end = u64::try_from(self.end).unwrap_or(0);
-        match self.first {
-            _ if self.has_index => end,
-            Some(_) => end.max(track.duration.unwrap_or(0)),
-            None => track.shown(movie_timescale),
-        }
-    }
-
-    /// One run of samples, the first of which is decoded at `time`; where the last one ends.
-    fn run(
-        &mut self,
-        reader: &mut Reader<'_>,
-        trun: &BoxHeader,
-        default: u32,
-        time: i64,
-    ) -> Result<i64, Error> {
-        let head = trun.head(reader, MAX_RUN.min(8 + 8 + FRAMES * 16))?;
-        let (Some(flags), Some(count)) = (u32_at(head, 0), u32_at(head, 4)) else { return Ok(time) };
-        if count == 0 {
-            return Ok(time);
-        }
-        let has = |flag: u32| flags & flag == flag;
-        let entries = 8 + 4 * [0x1, 0x4].into_iter().filter(|flag| has(*flag)).count();
-        let entry = 4 * [0x100, 0x200, 0x400, 0x800].into_iter().filter(|flag| has(*flag)).count();
-        let offset = entry.saturating_sub(4);
-        let mut offset_of_first = 0;
-        if has(0x800) {
-            let each = head.get(entries..).unwrap_or_default().chunks_exact(entry);
-            let offsets =
-                each.filter_map(|entry| u32_at(entry, offset)).map(|by| i64::from(by.cast_signed()));
-            offset_of_first = offsets.clone().next().unwrap_or(0);
-            self.delay = offsets.fold(self.delay, |delay, by| delay.max(-by));
-        }
-        self.first.get_or_insert(time.saturating_sub(self.shift).saturating_add(offset_of_first));
-        let end = if has(0x100) {
-            let size = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(entry);
-            let payload = trun.head(reader, size.saturating_add(entries).min(MAX_RUN))?;
-            let each = payload.get(entries..).unwrap_or_default().chunks_exact(entry);
-            let durations: Vec<u32> = each.filter_map(|entry| u32_at(entry, 0)).collect();
-            self.collect(time, durations.iter().copied());
-            let sum: u64 = durations.iter().copied().map(u64::from).sum();
-            // The entries that are not read are taken to be as long as those before.
-            let read = u128::try_from(durations.len()).unwrap_or(1).max(1);
-            u64::try_from(u128::from(sum) * u128::from(count).max(read) / read).unwrap_or(u64::MAX)
-        } else {
-            let frames = usize::try_from(count).unwrap_or(FRAMES).min(FRAMES);
-            self.collect(time, std::iter::repeat_n(default, frames));
-            u64::from(default).saturating_mul(u64::from(count))
-        };
-        let end = time.saturating_add(i64::try_from(end).unwrap_or(i64::MAX));
-        self.end = self.end.max(end);
-        Ok(end)
-    }
-
-    fn collect(&mut self, time: i64, durations: impl Iterator<Item = u32>) {
-        let room = FRAMES.saturating_sub(self.times.len());
-        self.times.extend(accumulate(time, durations.take(room)));
     }
 }
