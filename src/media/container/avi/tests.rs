@@ -127,3 +127,21 @@ fn channels_are_those_of_the_stream() {
     let late = [vec![picture], vec![chunk(b"01wb", &[]); 2], vec![frame(&surround)]].concat();
     assert_eq!(sound_track(0x2000, &[], &late).1, 6, "after empty chunks");
 }
+
+#[test]
+fn bytes_that_are_missing_are_those_of_all_riff_chunks() {
+    let body = [b"AVI ", &list(b"hdrl", &[stream(b"vids", b"MJPG", &bitmap(b"MJPG"))])[..]].concat();
+    let first = chunk(b"RIFF", &[&body[..], &list(b"movi", &[vec![0; 400]])].concat());
+    let more = chunk(b"RIFF", &[b"AVIX", &[0; 300][..]].concat());
+    let missing = |file: Vec<u8>| measure(Cursor::new(file)).0.unwrap().facts.missing_bytes;
+    let open_dml = [first.clone(), more.clone(), more].concat();
+    assert_eq!(missing(first.clone()), Some(0));
+    assert_eq!(missing(first[..first.len() - 9].to_vec()), Some(9));
+    assert_eq!(missing(open_dml.clone()), Some(0));
+    assert_eq!(missing(open_dml[..open_dml.len() - 30].to_vec()), Some(30));
+    assert_eq!(missing([&first[..], b"other data behind"].concat()), Some(0));
+    for unknown in [0, u32::MAX] {
+        let file = [b"RIFF", &unknown.to_le_bytes()[..], &first[8..]].concat();
+        assert_eq!(missing(file), None, "a recording that was not finished");
+    }
+}
