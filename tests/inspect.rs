@@ -33,7 +33,7 @@ fn json_has_every_key_in_its_place() {
         r#"{"track_index":3,"track_type":"video","codec":"png","language":"und","title":null,"is_default":false,"#,
         r#""is_forced":false,"channels":null,"channel_layout":null,"width":600,"height":900,"frame_rate":null},"#,
         r#"{"track_index":4,"track_type":"attachment","codec":"ttf","language":"und","title":null,"is_default":false,"#,
-        r#""is_forced":false,"channels":null,"channel_layout":null,"width":null,"height":null,"frame_rate":null}]}"#,
+        r#""is_forced":false,"channels":null,"channel_layout":null,"width":null,"height":null,"frame_rate":null}],"missing_bytes":0}"#,
         "\n"
     );
     let size = samples::matroska().len();
@@ -93,6 +93,34 @@ fn tracks_behind_the_clusters_are_found_and_a_cycle_ends() {
     sandbox.write("film.mkv", samples::matroska_tracks_last());
     let file = &json(&sandbox.run(["inspect", "--json", "film.mkv"]))[0];
     assert_eq!(file["tracks"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn a_truncated_file_is_readable_and_named() {
+    let sandbox = Sandbox::new();
+    for (name, film) in
+        [("cut.mkv", samples::matroska()), ("cut.avi", samples::avi()), ("cut.mp4", moov_first())]
+    {
+        let missing = 20;
+        sandbox.write(name, &film[..film.len() - missing]);
+        let file = &json(&sandbox.run(["inspect", "--json", name]))[0];
+        assert_eq!(file["missing_bytes"], missing, "{name}");
+        let text = sandbox.run(["inspect", name]).stdout;
+        let text = String::from_utf8(text).expect("UTF-8");
+        let line = format!("  warning: truncated, {missing} bytes of ");
+        assert!(text.lines().any(|shown| shown.starts_with(&line)), "{text}");
+    }
+    sandbox.write("live.webm", samples::webm_live());
+    let file = &json(&sandbox.run(["inspect", "--json", "live.webm"]))[0];
+    assert_eq!(file["missing_bytes"], Value::Null, "its Segment states no size");
+}
+
+/// [`samples::mp4`] with `mdat` at the end, as for streaming.
+fn moov_first() -> Vec<u8> {
+    let film = samples::mp4();
+    let media = film.windows(4).position(|kind| kind == b"mdat").expect("media data") - 4;
+    let movie = film.windows(4).position(|kind| kind == b"moov").expect("a movie box") - 4;
+    [&film[..media], &film[movie..], &film[media..movie]].concat()
 }
 
 #[test]

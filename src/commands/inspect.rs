@@ -58,6 +58,7 @@ fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ExitCode {
         container_format: &'a str,
         duration_seconds: Option<f64>,
         tracks: Vec<Row<'a>>,
+        missing_bytes: Option<u64>,
     }
     #[derive(Serialize)]
     struct Row<'a> {
@@ -99,6 +100,7 @@ fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ExitCode {
         // Containers do not store more digits.
         duration_seconds: info.duration_seconds.map(|seconds| (seconds * 1e6).round() / 1e6),
         tracks: info.tracks.iter().enumerate().map(Row::new).collect(),
+        missing_bytes: info.facts.missing_bytes,
     };
     output::print_json(&file)
 }
@@ -108,6 +110,10 @@ fn show(text: &mut Text, path: &str, size: u64, info: &MediaInfo) {
     text.push_line(path);
     let duration = info.duration_seconds.map(|seconds| format!(", {}", clock(seconds))).unwrap_or_default();
     text.push_line(format_args!("  {}, {}{duration}", info.container_format, bytes(size)));
+    if let Some(missing) = info.facts.missing_bytes.filter(|missing| *missing > 0) {
+        let (missing, stated) = (bytes(missing), bytes(size.saturating_add(missing)));
+        text.push_line(format_args!("  warning: truncated, {missing} of {stated} are missing"));
+    }
     let heading = ["#", "type", "codec", "lang", "details", "flags", "title"].map(str::to_owned);
     let rows: Vec<Vec<String>> =
         std::iter::once(heading).chain(info.tracks.iter().enumerate().map(cells)).map(Vec::from).collect();

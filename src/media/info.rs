@@ -11,6 +11,16 @@ pub struct MediaInfo {
     pub duration_seconds: Option<f64>,
     /// The tracks in ffprobe's stream order; `track_index` is the position.
     pub tracks: Vec<Track>,
+    /// What schema 7 has no column for.
+    pub facts: Facts,
+}
+
+/// What the headers tell of a file beyond the columns of schema 7.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// How many bytes the file is shorter than its container states: 0 of a whole file, more of a
+    /// truncated one. `None` if the container does not state its size, or it was not read.
+    pub missing_bytes: Option<u64>,
 }
 
 /// One track (ffprobe: stream).

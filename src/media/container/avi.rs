@@ -4,17 +4,19 @@
 //! in ffprobe, the parser enters every list and ignores the sizes of lists, because some writers
 //! get them wrong.
 
+mod stream;
 #[cfg(test)]
 mod tests;
+
+use stream::{Stream, StreamFormat, StreamKind};
 
 use super::format::ContainerFormat;
 use crate::media::codec::fourcc::four_cc_at;
 use crate::media::codec::riff::{self, WaveFormat};
 use crate::media::codec::video::VideoConfig;
-use crate::media::codec::{frame_header, mpeg4, quicktime};
+use crate::media::codec::{mpeg4, quicktime};
 use crate::media::error::Error;
-use crate::media::frame_rate::{self, Timing};
-use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
+use crate::media::info::{Facts, MediaInfo};
 use crate::media::reader::Reader;
 
 /// The header of a chunk: its name and its size.
@@ -31,6 +33,8 @@ const SEARCH_STEP: usize = 16 * 1024;
 const MAX_FRAME: usize = 2048 - 8;
 /// The number of chunks that are usually in the first read.
 const NEAR_CHUNKS: u32 = 4;
+/// Maximum of RIFF chunks in a file: each holds about 1 GB.
+const MAX_RIFFS: u32 = 64;
 /// Maximum of bytes read of a stream format.
 const MAX_FORMAT: usize = 1024;
 
@@ -59,11 +63,34 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         return Err(Error::NoTracks);
     }
     let duration = header.duration(length);
+    let missing_bytes = missing_bytes(reader, header.riff_end);
     Ok(MediaInfo {
         container_format: FORMAT.name,
         duration_seconds: duration,
         tracks: header.streams.into_iter().flat_map(Stream::tracks).collect(),
+        facts: Facts { missing_bytes },
     })
+}
+
+/// How many bytes the file is shorter than its RIFF chunks state: the first one, and those of OpenDML
+/// that follow it. `None` if the first one states no size, as recordings that were not finished.
+fn missing_bytes(reader: &mut Reader<'_>, riff_end: u64) -> Option<u64> {
+    const SIZES: std::ops::Range<u64> = 256..0xFFFF_FF00;
+    let length = reader.length();
+    let mut end = Some(riff_end).filter(|end| SIZES.contains(end))?;
+    for _ in 0..MAX_RIFFS {
+        if end >= length {
+            break;
+        }
+        let next = end.next_multiple_of(2);
+        match reader.array::<12>(next, "RIFF header") {
+            Ok(head) if head.starts_with(b"RIFF") && head.ends_with(b"AVIX") => {
+                end = next + CHUNK + u64::from(u32_at(&head, 4));
+            }
+            _ => break,
+        }
+    }
+    Some(end.saturating_sub(length))
 }
 
 /// `hdrl`, as far as it was read.
@@ -75,38 +102,6 @@ struct Header {
     frame_period: u32,
     size: (u32, u32),
     streams: Vec<Stream>,
-}
-
-/// Contents of a `strl` list.
-#[derive(Debug)]
-struct Stream {
-    kind: StreamKind,
-    handler: [u8; 4],
-    scale: u32,
-    rate: u32,
-    length: u32,
-    sample_size: u32,
-    title: Option<String>,
-    format: Option<StreamFormat>,
-    /// Contents of the header of MPEG-4 video: after the bitmap format, else in the first frame.
-    picture: VideoConfig,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum StreamKind {
-    Video,
-    Audio,
-    Subtitle,
-    /// Video and audio in one stream (DV type 1).
-    Interleaved,
-    Other,
-}
-
-/// Contents of a `strf` chunk.
-#[derive(Clone, Copy, Debug)]
-enum StreamFormat {
-    Bitmap { codec: Option<&'static str>, width: u32, height: u32 },
-    Wave(WaveFormat),
 }
 
 impl Header {
@@ -298,100 +293,6 @@ fn bitmap_codec(four_cc: [u8; 4], format: &[u8]) -> Option<&'static str> {
         b"DXSB" | b"DXSA" => Some("xsub"),
         b"AVRn" if format.get(68..71) != Some(b"1:1") => Some("mjpeg"),
         _ => riff::video(four_cc).or_else(|| quicktime::video(four_cc)),
-    }
-}
-
-impl Stream {
-    fn needs_frame(&self) -> bool {
-        match &self.format {
-            Some(StreamFormat::Bitmap { codec, .. }) => {
-                *codec == Some("mpeg4") && self.picture == VideoConfig::default()
-            }
-            Some(StreamFormat::Wave(wave)) => {
-                !wave.is_configured && wave.codec.is_some_and(frame_header::is_needed)
-            }
-            None => false,
-        }
-    }
-
-    /// Applies the header of a frame, if there is one in these bytes.
-    fn apply_frame(&mut self, bytes: &[u8]) {
-        if let Some(StreamFormat::Wave(wave)) = &mut self.format {
-            let header = wave.codec.and_then(|codec| frame_header::find(codec, bytes));
-            if let Some((codec, channels)) = header {
-                *wave = WaveFormat { codec: Some(codec), channels, is_configured: true };
-            }
-        } else {
-            self.picture = mpeg4::parse(bytes).unwrap_or_default();
-        }
-    }
-
-    fn tracks(self) -> Vec<Track> {
-        let mut track = Track { title: self.title.clone(), ..Track::new(TrackType::Other) };
-        match (self.kind, self.format) {
-            (StreamKind::Video, Some(StreamFormat::Bitmap { codec: Some("xsub"), .. })) => {
-                track.track_type = TrackType::Subtitle;
-                track.codec = Some("xsub".to_owned());
-            }
-            (StreamKind::Video, Some(StreamFormat::Bitmap { codec, width, height })) => {
-                track.track_type = TrackType::Video;
-                track.codec = codec.map(str::to_owned);
-                let (width, height) = self.picture.size.unwrap_or((width, height));
-                track.width = Some(width).filter(|width| *width > 0);
-                track.height = Some(height).filter(|height| *height > 0);
-                track.frame_rate = self.frame_rate(codec);
-            }
-            (StreamKind::Audio, Some(StreamFormat::Wave(wave))) => {
-                track.track_type = TrackType::Audio;
-                track.codec = wave.codec.map(str::to_owned);
-                track.channels = Some(wave.channels).filter(|channels| *channels > 0);
-                track.channel_layout = track.channels.and_then(channel_layout);
-            }
-            (StreamKind::Subtitle, _) => track.track_type = TrackType::Subtitle,
-            (StreamKind::Interleaved, _) => return self.interleaved(track),
-            _ => {}
-        }
-        vec![track]
-    }
-
-    /// The stated rate, or the standard rate that fits its frames where ffprobe estimates it.
-    fn frame_rate(&self, codec: Option<&str>) -> Option<String> {
-        let times: Vec<i64> = (0..=40).take(usize::try_from(self.length).unwrap_or(usize::MAX)).collect();
-        let rate = frame_rate::estimate(Timing {
-            tick: self.scale,
-            timescale: self.rate,
-            times: &times,
-            shift: 0,
-            is_table: false,
-            shown: None,
-            claimed: self.picture.rate,
-            is_fine: frame_rate::is_fine(codec, self.picture.rate.unwrap_or((self.rate, self.scale))),
-        });
-        rate.map(|rate| rate.to_string())
-    }
-
-    /// DV type 1: the one stream is a picture and, in all but the oldest files, a pair of channels
-    /// (IEC 61834).
-    fn interleaved(self, track: Track) -> Vec<Track> {
-        let is_ntsc = u64::from(self.rate) > u64::from(self.scale) * 27;
-        let (height, rate) = if is_ntsc { (480, "30000/1001") } else { (576, "25/1") };
-        let video = Track {
-            track_type: TrackType::Video,
-            codec: Some("dvvideo".to_owned()),
-            width: Some(720),
-            height: Some(height),
-            frame_rate: Some(rate.to_owned()),
-            ..track.clone()
-        };
-        let audio = Track {
-            track_type: TrackType::Audio,
-            codec: Some("pcm_s16le".to_owned()),
-            title: None,
-            channels: Some(2),
-            channel_layout: channel_layout(2),
-            ..track
-        };
-        vec![video, audio]
     }
 }
 

@@ -21,7 +21,7 @@ use super::format::ContainerFormat;
 use crate::media::codec::vpx;
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Rate, Timing};
-use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
+use crate::media::info::{Facts, MediaInfo, Track, TrackType, channel_layout};
 use crate::media::language::{UNDETERMINED, bibliographic};
 use crate::media::reader::Reader;
 
@@ -69,6 +69,7 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         container_format: FORMAT.name,
         duration_seconds: duration.filter(|seconds| seconds.is_finite() && *seconds > 0.0),
         tracks,
+        facts: Facts { missing_bytes: segment.missing },
     })
 }
 

@@ -28,9 +28,12 @@ use super::format::ContainerFormat;
 use crate::media::codec::fourcc::four_cc_at;
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Rate, Timing};
-use crate::media::info::{MediaInfo, Track, TrackType, channel_layout};
+use crate::media::info::{Facts, MediaInfo, Track, TrackType, channel_layout};
 use crate::media::language::UNDETERMINED;
 use crate::media::reader::Reader;
+
+/// Maximum of boxes after `moov` whose sizes are read.
+const MAX_BOXES_AFTER: u32 = 8;
 
 /// MP4 and its relatives.
 pub(super) const FORMAT: ContainerFormat = ContainerFormat {
@@ -75,7 +78,7 @@ fn recognises(head: &[u8]) -> bool {
 /// [`Error::Truncated`] when the file ends before `moov` or within its tracks, [`Error::Malformed`]
 /// when there is none, [`Error::NoTracks`], and those of the reader.
 fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
-    let (movie, boxes) = find_movie(reader)?;
+    let (movie, boxes, missing) = find_movie(reader)?;
     let timeline = match &movie.fragments {
         Some(fragments) => Some(fragments::read(reader, &movie, fragments, boxes)?),
         None => None,
@@ -96,15 +99,31 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         Some(timeline) => fragmented_duration(&movie, timeline),
         None => duration(&movie),
     };
-    Ok(MediaInfo { container_format: FORMAT.name, duration_seconds, tracks })
+    let missing_bytes = match &timeline {
+        Some(timeline) => timeline.missing.max(Some(missing).filter(|missing| *missing > 0)),
+        None => Some(missing.max(missing_after(reader, boxes))),
+    };
+    Ok(MediaInfo { container_format: FORMAT.name, duration_seconds, tracks, facts: Facts { missing_bytes } })
 }
 
-/// Finds and reads `moov`; also returns the boxes after it.
-fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
+/// How many bytes the boxes after `moov` are larger than the file. Few are looked at: the media data
+/// follows `moov`, if it did not precede it.
+fn missing_after(reader: &mut Reader<'_>, mut boxes: Boxes) -> u64 {
+    let mut missing = 0;
+    for _ in 0..MAX_BOXES_AFTER {
+        let Ok(Some(found)) = boxes.next(reader) else { break };
+        missing = missing.max(found.missing);
+    }
+    missing
+}
+
+/// Finds and reads `moov`; also returns the boxes after it, and how many bytes it is larger than the
+/// file.
+fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes, u64), Error> {
     let length = reader.length();
     let mut boxes = Boxes::new(0, length);
     let mut is_quicktime = true;
-    let (mut end, mut is_truncated, mut is_media_segment) = (0, false, false);
+    let (mut end, mut missing, mut is_media_segment) = (0, 0, false);
     let mut freed = None;
     while let Some(found) = boxes.next(reader)? {
         end = found.end;
@@ -115,27 +134,27 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes), Error> {
                 is_quicktime = brands.get(..4).is_some_and(is_brand)
                     || brands.get(8..).unwrap_or_default().chunks_exact(4).any(is_brand);
             }
-            b"moov" => return Ok((movie::parse(reader, &found, is_quicktime)?, boxes)),
+            b"moov" => return Ok((movie::parse(reader, &found, is_quicktime)?, boxes, found.missing)),
             // Some files keep it in a box of this type.
             b"hoov" if holds_movie(reader, &found)? => {
-                return Ok((movie::parse(reader, &found, is_quicktime)?, boxes));
+                return Ok((movie::parse(reader, &found, is_quicktime)?, boxes, found.missing));
             }
             // Tag editors leave the former movie box in one, so it is used only if there is no
             // other movie box.
             b"free" if freed.is_none() && holds_movie(reader, &found)? => freed = Some((found, boxes)),
             kind => {
                 is_media_segment |= matches!(kind, b"moof" | b"styp");
-                is_truncated = found.is_truncated;
+                missing = found.missing;
             }
         }
     }
     match freed {
-        Some((found, behind)) => Ok((movie::parse(reader, &found, is_quicktime)?, behind)),
+        Some((found, behind)) => Ok((movie::parse(reader, &found, is_quicktime)?, behind, missing)),
         None if is_media_segment => Err(Error::Malformed {
             offset: end,
             what: "there is no movie box (moov): it is a media segment of a stream, without its headers",
         }),
-        None if is_truncated => Err(Error::Truncated { what: "media data", length }),
+        None if missing > 0 => Err(Error::Truncated { what: "media data", length }),
         None => Err(Error::Malformed {
             offset: end,
             what: "there is no movie box (moov): the file was never finished",

@@ -101,7 +101,7 @@ fn a_layer_in_the_stream_format_needs_no_frame() {
 #[test]
 fn channels_are_those_of_the_stream() {
     let frame = |start: &[u8]| chunk(b"01wb", &[start, &[0; 40]].concat());
-    let picture = chunk(b"00dc", &[0; 30_000]);
+    let picture = chunk(b"00dc", &vec![0; 30_000]);
     let found = |tag, config: &[u8], start: &[u8]| sound_track(tag, config, &[picture.clone(), frame(start)]);
     let surround = [0x0B, 0x77, 0x12, 0x34, 0x1C, 0x40, 0xE1, 0xDF];
     let dts = [0x7F, 0xFE, 0x80, 0x01, 0xFC, 0x3C, 0x7D, 0xF2, 0x77, 0x00, 0x04];
@@ -126,4 +126,22 @@ fn channels_are_those_of_the_stream() {
     }
     let late = [vec![picture], vec![chunk(b"01wb", &[]); 2], vec![frame(&surround)]].concat();
     assert_eq!(sound_track(0x2000, &[], &late).1, 6, "after empty chunks");
+}
+
+#[test]
+fn bytes_that_are_missing_are_those_of_all_riff_chunks() {
+    let body = [b"AVI ", &list(b"hdrl", &[stream(b"vids", b"MJPG", &bitmap(b"MJPG"))])[..]].concat();
+    let first = chunk(b"RIFF", &[&body[..], &list(b"movi", &[vec![0; 400]])].concat());
+    let more = chunk(b"RIFF", &[b"AVIX", &[0; 300][..]].concat());
+    let missing = |file: Vec<u8>| measure(Cursor::new(file)).0.unwrap().facts.missing_bytes;
+    let open_dml = [first.clone(), more.clone(), more].concat();
+    assert_eq!(missing(first.clone()), Some(0));
+    assert_eq!(missing(first[..first.len() - 9].to_vec()), Some(9));
+    assert_eq!(missing(open_dml.clone()), Some(0));
+    assert_eq!(missing(open_dml[..open_dml.len() - 30].to_vec()), Some(30));
+    assert_eq!(missing([&first[..], b"other data behind"].concat()), Some(0));
+    for unknown in [0, u32::MAX] {
+        let file = [b"RIFF", &unknown.to_le_bytes()[..], &first[8..]].concat();
+        assert_eq!(missing(file), None, "a recording that was not finished");
+    }
 }

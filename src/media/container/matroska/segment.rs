@@ -26,6 +26,8 @@ pub(super) struct Segment {
     pub(super) end: u64,
     /// Its size is unknown, or exceeds the file.
     pub(super) is_open: bool,
+    /// How many bytes it is larger than the file; `None` if its size is unknown.
+    pub(super) missing: Option<u64>,
     timestamp_scale: Option<u64>,
     /// In units of the timestamp scale.
     pub(super) duration: Option<f64>,
@@ -51,6 +53,7 @@ impl Segment {
             start: element.body,
             end: element.end.unwrap_or(length).min(length),
             is_open: element.end.is_none_or(|end| end > length),
+            missing: element.end.map(|end| end.saturating_sub(length)),
             ..Self::default()
         };
         segment.up_to_first_cluster(reader)?;

@@ -15,11 +15,16 @@ pub(crate) struct BoxHeader {
     pub(crate) start: u64,
     /// The first byte after the payload.
     pub(crate) end: u64,
-    /// Its size exceeds what its parent or the file has left.
-    pub(crate) is_truncated: bool,
+    /// How many bytes its size exceeds what its parent or the file has left.
+    pub(crate) missing: u64,
 }
 
 impl BoxHeader {
+    /// Whether its parent or the file ends before it.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.missing > 0
+    }
+
     /// Bytes of payload.
     pub(crate) fn length(&self) -> u64 {
         self.end.saturating_sub(self.start)
@@ -72,7 +77,13 @@ impl Boxes {
         }
         let offset = self.at;
         self.at = offset.saturating_add(size).min(self.end);
-        Ok(Some(BoxHeader { kind, offset, start: offset + header, end: self.at, is_truncated: size > left }))
+        Ok(Some(BoxHeader {
+            kind,
+            offset,
+            start: offset + header,
+            end: self.at,
+            missing: size.saturating_sub(left),
+        }))
     }
 
     /// The first box of a type.

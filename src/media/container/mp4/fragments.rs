@@ -40,6 +40,8 @@ pub(crate) struct Timeline {
     pub(crate) tracks: Vec<Fragmented>,
     /// The duration by `mehd`, in units of the movie, if the walk did not reach the end.
     pub(crate) stated: Option<u64>,
+    /// How many bytes the file is shorter than its boxes or index state; `None` if its end was not seen.
+    pub(crate) missing: Option<u64>,
     /// The size of `mfra`, once it was read.
     random_access: Option<u64>,
 }
@@ -54,7 +56,14 @@ pub(crate) fn read(
     let mut timeline = Timeline::from_movie(movie);
     let (mut count, mut begin, mut fetched) = (0, None, 0);
     let (mut is_indexed, mut is_looked_up, mut is_searched) = (false, false, false);
-    while let Some(found) = boxes.next(reader)? {
+    loop {
+        let Some(found) = boxes.next(reader)? else {
+            timeline.sees_end(0);
+            break;
+        };
+        if found.is_truncated() {
+            timeline.sees_end(found.missing);
+        }
         match &found.kind {
             b"sidx" => is_indexed |= timeline.segment_index(reader, &found)?,
             b"moof" => {
@@ -130,6 +139,11 @@ impl Timeline {
         Ok(self.random_access.unwrap_or(0))
     }
 
+    /// Notes what the end of the file shows: how much is missing there.
+    fn sees_end(&mut self, missing: u64) {
+        self.missing = self.missing.max(Some(missing));
+    }
+
     fn close(&mut self) {
         for track in &mut self.tracks {
             track.is_closed = true;
@@ -168,6 +182,9 @@ impl Timeline {
             track.has_index = true;
         }
         let length = reader.length();
+        if position >= length {
+            self.sees_end(position - length);
+        }
         Ok(position == length || position < length && position == length - self.random_access_size(reader)?)
     }
 
@@ -213,6 +230,9 @@ impl Timeline {
                 is_found = true;
             }
         }
+        if is_found {
+            self.sees_end(0);
+        }
         Ok(is_found)
     }
 
@@ -241,6 +261,7 @@ impl Timeline {
             let Some(at) = found.drain(enough..).next() else { continue };
             let mut boxes = Boxes::new(start + at, length);
             while let Some(found) = boxes.next(reader)? {
+                self.sees_end(found.missing);
                 if found.kind == *b"moof" {
                     self.fragment(reader, &found, fragments, None)?;
                 }

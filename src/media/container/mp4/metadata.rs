@@ -31,7 +31,7 @@ pub(crate) fn covers(reader: &mut Reader<'_>, meta: &BoxHeader) -> Result<Vec<Co
         let mut values = item.children(0);
         while let Some(value) = values.next(reader)? {
             // ffprobe ignores a cover that is truncated by the end of the file.
-            let is_truncated = value.is_truncated && value.end == reader.length();
+            let is_truncated = value.is_truncated() && value.end == reader.length();
             if value.kind == *b"data" && covers.len() < MAX_COVERS && !is_truncated {
                 covers.extend(cover(reader, &value)?);
             }

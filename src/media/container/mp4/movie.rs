@@ -164,7 +164,7 @@ fn uncompressed_movie(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: b
         match &found.kind {
             b"mvhd" => movie.header(found.head(reader, 32)?),
             // The tables of a track are truncated. ffprobe refuses such a file, too.
-            b"trak" if moov.is_truncated && found.is_truncated => return Err(truncated),
+            b"trak" if moov.is_truncated() && found.is_truncated() => return Err(truncated),
             b"trak" if movie.streams.len() < MAX_TRACKS => movie.track(reader, &found, is_quicktime)?,
             b"mvex" => movie.fragments(reader, &found)?,
             b"udta" => {
@@ -177,7 +177,7 @@ fn uncompressed_movie(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: b
         }
     }
     // If the file ends after the tracks, only tags and covers are missing.
-    if moov.is_truncated && movie.tracks().all(|track| track.entry.kind.is_none()) {
+    if moov.is_truncated() && movie.tracks().all(|track| track.entry.kind.is_none()) {
         return Err(truncated);
     }
     Ok(movie)

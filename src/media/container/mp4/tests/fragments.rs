@@ -122,8 +122,8 @@ fn without_any_fragment_the_edits_tell_how_long_a_track_is() {
 
 /// A live stream: in each fragment one frame of 30 a second, and then a fragment of sound.
 fn live(frames: u32, size: usize, with_index: bool) -> Vec<u8> {
-    let film = Trak { timescale: 15_360, stts: vec![0, 0], ..Trak::new(b"vide", visual(b"avc1", &[])) };
-    let mut file = fragmented(&[film, in_fragments(2, b"soun", sound(b"Opus", 0, 2, 16, &[]))], &[]);
+    let picture = Trak { timescale: 15_360, stts: vec![0, 0], ..Trak::new(b"vide", visual(b"avc1", &[])) };
+    let mut file = fragmented(&[picture, in_fragments(2, b"soun", sound(b"Opus", 0, 2, 16, &[]))], &[]);
     let fragment = |id: u32, time: u32, duration: u32| {
         let tfhd = atom(b"tfhd", &[&words(&[0x02_0008, id, duration])]);
         let tfdt = atom(b"tfdt", &[&words(&[0, time])]);
@@ -163,4 +163,28 @@ fn one_frame_in_a_fragment_is_enough_for_a_rate() {
         assert!((seconds - f64::from(frames) / 30.0).abs() < 0.04, "{seconds} s, {context}");
         assert!(usage.reads <= reads && usage.bytes <= 200_000, "{context}");
     }
+}
+
+#[test]
+fn a_cut_is_seen_at_the_end_and_by_an_index() {
+    let missing = |file: &[u8]| read(file.to_vec()).unwrap().facts.missing_bytes;
+    let film = live(20, 1000, false);
+    assert_eq!(missing(&film), Some(0));
+    assert_eq!(missing(&film[..film.len() - 50]), Some(50));
+    let long = live(900, 1000, false);
+    assert_eq!(missing(&long), Some(0));
+    assert_eq!(missing(&long[..long.len() - 50]), Some(50), "found in the tail");
+    assert_eq!(missing(&live(900, 1000, true)), Some(0));
+    let media = film.windows(4).position(|kind| kind == b"moof").unwrap() - 4;
+    let (head, rest) = film.split_at(media);
+    let size = u32::try_from(rest.len()).unwrap();
+    let sidx = atom(b"sidx", &[&words(&[0, 1, 15_360, 0, 0, 1, size, 20 * 512, 0])]);
+    let indexed = [head, &sidx, rest].concat();
+    assert_eq!(missing(&indexed), Some(0));
+    let fragment = rest.len() / 20;
+    assert_eq!(
+        missing(&indexed[..indexed.len() - 3 * fragment]),
+        Some(3 * fragment as u64),
+        "between fragments"
+    );
 }

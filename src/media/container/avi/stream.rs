@@ -1,0 +1,135 @@
+//! A stream of an AVI file, and the tracks that it becomes.
+
+use crate::media::codec::riff::WaveFormat;
+use crate::media::codec::video::VideoConfig;
+use crate::media::codec::{frame_header, mpeg4};
+use crate::media::frame_rate::{self, Timing};
+use crate::media::info::{Track, TrackType, channel_layout};
+
+/// Contents of a `strl` list.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) kind: StreamKind,
+    pub(super) handler: [u8; 4],
+    pub(super) scale: u32,
+    pub(super) rate: u32,
+    pub(super) length: u32,
+    pub(super) sample_size: u32,
+    pub(super) title: Option<String>,
+    pub(super) format: Option<StreamFormat>,
+    /// Contents of the header of MPEG-4 video: after the bitmap format, else in the first frame.
+    pub(super) picture: VideoConfig,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StreamKind {
+    Video,
+    Audio,
+    Subtitle,
+    /// Video and audio in one stream (DV type 1).
+    Interleaved,
+    Other,
+}
+
+/// Contents of a `strf` chunk.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum StreamFormat {
+    Bitmap { codec: Option<&'static str>, width: u32, height: u32 },
+    Wave(WaveFormat),
+}
+
+impl Stream {
+    /// Whether the format does not state what a frame does.
+    pub(super) fn needs_frame(&self) -> bool {
+        match &self.format {
+            Some(StreamFormat::Bitmap { codec, .. }) => {
+                *codec == Some("mpeg4") && self.picture == VideoConfig::default()
+            }
+            Some(StreamFormat::Wave(wave)) => {
+                !wave.is_configured && wave.codec.is_some_and(frame_header::is_needed)
+            }
+            None => false,
+        }
+    }
+
+    /// Applies the header of a frame, if there is one in these bytes.
+    pub(super) fn apply_frame(&mut self, bytes: &[u8]) {
+        if let Some(StreamFormat::Wave(wave)) = &mut self.format {
+            let header = wave.codec.and_then(|codec| frame_header::find(codec, bytes));
+            if let Some((codec, channels)) = header {
+                *wave = WaveFormat { codec: Some(codec), channels, is_configured: true };
+            }
+        } else {
+            self.picture = mpeg4::parse(bytes).unwrap_or_default();
+        }
+    }
+
+    /// The tracks of the stream: one, or two of DV type 1.
+    pub(super) fn tracks(self) -> Vec<Track> {
+        let mut track = Track { title: self.title.clone(), ..Track::new(TrackType::Other) };
+        match (self.kind, self.format) {
+            (StreamKind::Video, Some(StreamFormat::Bitmap { codec: Some("xsub"), .. })) => {
+                track.track_type = TrackType::Subtitle;
+                track.codec = Some("xsub".to_owned());
+            }
+            (StreamKind::Video, Some(StreamFormat::Bitmap { codec, width, height })) => {
+                track.track_type = TrackType::Video;
+                track.codec = codec.map(str::to_owned);
+                let (width, height) = self.picture.size.unwrap_or((width, height));
+                track.width = Some(width).filter(|width| *width > 0);
+                track.height = Some(height).filter(|height| *height > 0);
+                track.frame_rate = self.frame_rate(codec);
+            }
+            (StreamKind::Audio, Some(StreamFormat::Wave(wave))) => {
+                track.track_type = TrackType::Audio;
+                track.codec = wave.codec.map(str::to_owned);
+                track.channels = Some(wave.channels).filter(|channels| *channels > 0);
+                track.channel_layout = track.channels.and_then(channel_layout);
+            }
+            (StreamKind::Subtitle, _) => track.track_type = TrackType::Subtitle,
+            (StreamKind::Interleaved, _) => return self.interleaved(track),
+            _ => {}
+        }
+        vec![track]
+    }
+
+    /// The stated rate, or the standard rate that fits its frames where ffprobe estimates it.
+    fn frame_rate(&self, codec: Option<&str>) -> Option<String> {
+        let times: Vec<i64> = (0..=40).take(usize::try_from(self.length).unwrap_or(usize::MAX)).collect();
+        let rate = frame_rate::estimate(Timing {
+            tick: self.scale,
+            timescale: self.rate,
+            times: &times,
+            shift: 0,
+            is_table: false,
+            shown: None,
+            claimed: self.picture.rate,
+            is_fine: frame_rate::is_fine(codec, self.picture.rate.unwrap_or((self.rate, self.scale))),
+        });
+        rate.map(|rate| rate.to_string())
+    }
+
+    /// DV type 1: the one stream is a picture and, in all but the oldest files, a pair of channels
+    /// (IEC 61834).
+    fn interleaved(self, track: Track) -> Vec<Track> {
+        let is_ntsc = u64::from(self.rate) > u64::from(self.scale) * 27;
+        let (height, rate) = if is_ntsc { (480, "30000/1001") } else { (576, "25/1") };
+        let video = Track {
+            track_type: TrackType::Video,
+            codec: Some("dvvideo".to_owned()),
+            width: Some(720),
+            height: Some(height),
+            frame_rate: Some(rate.to_owned()),
+            ..track.clone()
+        };
+        let audio = Track {
+            track_type: TrackType::Audio,
+            codec: Some("pcm_s16le".to_owned()),
+            title: None,
+            channels: Some(2),
+            channel_layout: channel_layout(2),
+            ..track
+        };
+        vec![video, audio]
+    }
+}
