@@ -33,7 +33,8 @@
 //! [`lexer`](self) → tokens with their places; the parser → calls; each complete call → a part of the [`Expression`]. Text,
 //! parentheses, and nesting are bounded, so time is linear in the length of the text. An [`Error`] has the first
 //! place that is wrong: a character that no token begins with anywhere counts first, then the first token that does not
-//! fit or the first call that means nothing.
+//! fit or the first call that means nothing, then what only this program refuses. So every text that policies refuse is
+//! refused in the same place.
 //!
 //! # Comparing
 //!
@@ -53,6 +54,7 @@ mod vocabulary;
 
 use std::collections::BTreeSet;
 
+use call::Notes;
 pub use error::Error;
 pub use evaluate::{File, Track};
 pub use expression::{Expression, Filter, Flag, Number, Text, TrackType, Tracks};
@@ -67,7 +69,7 @@ pub use vocabulary::{Kind, Term};
 /// # Errors
 /// If it is not one.
 pub fn parse(text: &str) -> Result<Expression, Error> {
-    parser::parse(text, None)
+    parser::parse(text, &mut Notes::default())
 }
 
 /// A question about the files of a library.
@@ -86,8 +88,9 @@ impl Query {
     /// # Errors
     /// If it is not one, or names a language or codec that is neither known nor recorded.
     pub fn parse(text: &str, recorded: &dyn Fn(Kind, &str) -> bool) -> Result<Self, Error> {
-        let mut terms = Vec::new();
-        let expression = parser::parse(text, Some(&mut terms))?;
+        let mut notes = Notes { terms: Some(Vec::new()), oddity: None };
+        let expression = parser::parse(text, &mut notes)?;
+        let terms = notes.terms.unwrap_or_default();
         terms.iter().try_for_each(|term| term.check(text, recorded))?;
         Ok(Self { expression, terms })
     }

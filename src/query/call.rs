@@ -1,6 +1,6 @@
 //! A call with its arguments → [`Expression`].
 
-use super::error::{Error, hint};
+use super::error::{Error, hint, quoted};
 use super::expression::{Expression, FILTERS, Field, Filter, Text, TrackType, Tracks};
 use super::fold::fold;
 use super::language::normalise;
@@ -39,7 +39,23 @@ pub(super) struct Value<'a> {
     pub items: Vec<Value<'a>>,
 }
 
-type Terms<'t> = Option<&'t mut Vec<Term>>;
+/// What is noted while calls are read.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// `None`: the text is of a policy, which has its own filters only.
+    pub terms: Option<Vec<Term>>,
+    /// The first place that only this program refuses, and why. It counts once nothing else is wrong, so that every text
+    /// that policies refuse is refused in the same place.
+    pub oddity: Option<(usize, String)>,
+}
+
+impl Notes {
+    fn odd(&mut self, start: usize, message: String) {
+        if self.oddity.as_ref().is_none_or(|(first, _)| start < *first) {
+            self.oddity = Some((start, message));
+        }
+    }
+}
 
 impl Call<'_> {
     /// What it means.
@@ -47,38 +63,48 @@ impl Call<'_> {
     /// # Errors
     /// Outside the parentheses the place is that of the function's name, which is where the policies' first program reports
     /// all errors of a call.
-    pub(super) fn build(&self, terms: &mut Terms<'_>) -> Result<Expression, Error> {
+    pub(super) fn build(&self, notes: &mut Notes) -> Result<Expression, Error> {
         let name = self.name.text.to_lowercase();
         match FUNCTIONS.iter().position(|function| *function == name) {
             Some(0) => {
-                let tracks = self.tracks(terms)?;
+                let tracks = self.tracks(notes)?;
                 match &self.comparison {
                     None => Ok(Expression::Exists(tracks)),
                     Some(_) => Err(self.error("exists() is not compared with anything; use count()".into())),
                 }
             }
             Some(1) => {
-                let tracks = self.tracks(terms)?;
-                let (operator, number) = self.number()?;
+                let tracks = self.tracks(notes)?;
+                let (operator, number) = self.number(notes)?;
                 Ok(Expression::Count(tracks, operator, number))
             }
             Some(_) => Err(self.error(format!("{name}() is not supported; use exists() or count()"))),
             None => {
                 let hint = hint(&name, &mut FUNCTIONS.into_iter().take(2));
-                Err(self.error(format!("expected exists or count; found {:?}{hint}", self.name.text)))
+                Err(self.error(format!("expected exists or count; found {}{hint}", quoted(self.name.text))))
             }
         }
     }
 
     /// What `count()` is compared with.
-    fn number(&self) -> Result<(Operator, u64), Error> {
+    fn number(&self, notes: &mut Notes) -> Result<(Operator, u64), Error> {
         const WANTED: &str = "count() needs one of == < <= > >= and a whole number, such as count(audio) > 2";
         match &self.comparison {
             Some(Comparison { operator, value, .. }) if is_ordering(*operator) => {
-                match value.whole_number() {
-                    Some(number) => Ok((*operator, number)),
-                    None => Err(self.error(format!("{WANTED}; found {:?}", value.lexeme.text))),
+                let number = value.whole_number();
+                if number.is_none() {
+                    let message = format!("{WANTED}; found {}", quoted(value.lexeme.text));
+                    let is_odd = match value.lexeme.token {
+                        Token::Boolean => true,
+                        Token::Number => !value.lexeme.text.contains('.'),
+                        _ => false,
+                    };
+                    if !is_odd {
+                        return Err(self.error(message));
+                    }
+                    notes.odd(self.name.start, message);
                 }
+                Ok((*operator, number.unwrap_or_default()))
             }
             Some(Comparison { operator, .. }) => {
                 Err(self.error(format!("{WANTED}; found {:?}", operator.as_str())))
@@ -87,7 +113,7 @@ impl Call<'_> {
         }
     }
 
-    fn tracks(&self, terms: &mut Terms<'_>) -> Result<Tracks, Error> {
+    fn tracks(&self, notes: &mut Notes) -> Result<Tracks, Error> {
         const TYPES: &str = "video, audio, subtitle or attachment";
         let bare = |argument: &&Argument<'_>| argument.comparison.is_none();
         let mut names = self.arguments.iter().filter(bare).map(|argument| argument.name);
@@ -97,54 +123,54 @@ impl Call<'_> {
         let found = TrackType::ALL.into_iter().find(|known| known.as_str() == name.text.to_lowercase());
         let Some(track_type) = found else {
             let hint = hint(name.text, &mut TrackType::ALL.into_iter().map(TrackType::as_str));
-            return Err(self.error_at(name.start, format!("expected {TYPES}; found {:?}{hint}", name.text)));
+            return Err(
+                self.error_at(name.start, format!("expected {TYPES}; found {}{hint}", quoted(name.text)))
+            );
         };
         if let Some(extra) = names.next() {
             let message = format!("expected a comparison, such as {0} == true; found only {0:?}", extra.text);
-            return Err(self.error_at(extra.start, message));
+            notes.odd(extra.start, message);
         }
         let mut filters: Vec<Filter> = Vec::new();
         for argument in &self.arguments {
             let Some(comparison) = &argument.comparison else { continue };
-            let filter = self.filter(argument.name, comparison, terms)?;
+            let filter = self.filter(argument.name, comparison, notes)?;
             if filters.iter().any(|other| other.field() == filter.field()) {
                 let message =
                     format!("{} is given twice; use `in`, or two calls with `and`", argument.name.text);
-                return Err(self.error_at(argument.name.start, message));
+                notes.odd(argument.name.start, message);
+            } else {
+                filters.push(filter);
             }
-            filters.push(filter);
         }
         Ok(Tracks { track_type, filters })
     }
 
-    fn filter(
-        &self,
-        name: Lexeme<'_>,
-        given: &Comparison<'_>,
-        terms: &mut Terms<'_>,
-    ) -> Result<Filter, Error> {
+    fn filter(&self, name: Lexeme<'_>, given: &Comparison<'_>, notes: &mut Notes) -> Result<Filter, Error> {
         let folded = name.text.to_lowercase();
-        let known = FILTERS.iter().filter(|(_, in_policies, _)| *in_policies || terms.is_some());
+        let known = FILTERS.iter().filter(|(_, in_policies, _)| *in_policies || notes.terms.is_some());
         let Some((_, _, field)) = known.clone().find(|(filter, ..)| *filter == folded) else {
             let hint = hint(&folded, &mut known.map(|(filter, ..)| *filter));
-            let message = format!("unknown filter {:?}{hint}", name.text);
+            let message = format!("unknown filter {}{hint}", quoted(name.text));
             return Err(self.error_at(name.start, message));
         };
         match *field {
-            Field::Text(text) => self.texts(name, text, given, terms),
+            Field::Text(text) => self.texts(name, text, given, notes),
             Field::Number(number) => {
                 self.demand(is_ordering(given.operator), name, given, "== < <= > or >=")?;
-                match given.value.whole_number() {
-                    Some(value) => Ok(Filter::Number(number, given.operator, value)),
-                    None => Err(self.unfit(name, given, "a whole number")),
+                let value = given.value.whole_number();
+                if value.is_none() {
+                    notes.odd(given.value.lexeme.start, unfit(name, given.value.lexeme, "a whole number"));
                 }
+                Ok(Filter::Number(number, given.operator, value.unwrap_or_default()))
             }
             Field::Flag(_) | Field::NotCommentary => {
                 self.demand(given.operator == Operator::Equal, name, given, "==")?;
-                let value = match given.value.lexeme {
-                    Lexeme { token: Token::Boolean, text, .. } => text == "true",
-                    _ => return Err(self.unfit(name, given, "true or false")),
-                };
+                let Lexeme { token, text, .. } = given.value.lexeme;
+                if token != Token::Boolean {
+                    notes.odd(given.value.lexeme.start, unfit(name, given.value.lexeme, "true or false"));
+                }
+                let value = text == "true";
                 Ok(match *field {
                     Field::Flag(flag) => Filter::Flag(flag, value),
                     _ => Filter::NotCommentary(value),
@@ -158,7 +184,7 @@ impl Call<'_> {
         name: Lexeme<'_>,
         text: Text,
         given: &Comparison<'_>,
-        terms: &mut Terms<'_>,
+        notes: &mut Notes,
     ) -> Result<Filter, Error> {
         let value = &given.value;
         let items = match given.operator {
@@ -169,37 +195,9 @@ impl Call<'_> {
         };
         let mut texts = Vec::with_capacity(items.len());
         for item in items {
-            texts.push(self.text(name, text, item, terms)?);
+            texts.push(canonical(name, text, item, notes));
         }
         Ok(Filter::Text(text, texts))
-    }
-
-    fn text(
-        &self,
-        name: Lexeme<'_>,
-        text: Text,
-        item: &Value<'_>,
-        terms: &mut Terms<'_>,
-    ) -> Result<String, Error> {
-        let given = item.text().map_err(|wanted| {
-            let message = format!("{} needs {wanted}; found {:?}", name.text, item.lexeme.text);
-            self.error_at(item.lexeme.start, message)
-        })?;
-        let kind = match text {
-            Text::Language => Kind::Language,
-            Text::Codec => Kind::Codec,
-            _ => return Ok(fold(given)),
-        };
-        let canonical = match kind {
-            Kind::Language => normalise(given).into_owned(),
-            Kind::Codec if terms.is_some() => canonical_codec(fold(given)),
-            Kind::Codec => fold(given),
-        };
-        if let Some(terms) = terms {
-            let (given, canonical) = (given.to_owned(), canonical.clone());
-            terms.push(Term { kind, given, canonical, start: item.lexeme.start });
-        }
-        Ok(canonical)
     }
 
     fn not_with(&self, name: Lexeme<'_>, given: &Comparison<'_>, text: Text) -> Error {
@@ -220,11 +218,6 @@ impl Call<'_> {
         if is_met { Ok(()) } else { Err(self.error_at(given.start, message())) }
     }
 
-    fn unfit(&self, name: Lexeme<'_>, given: &Comparison<'_>, wanted: &str) -> Error {
-        let found = given.value.lexeme;
-        self.error_at(found.start, format!("{} needs {wanted}; found {:?}", name.text, found.text))
-    }
-
     fn error(&self, message: String) -> Error {
         self.error_at(self.name.start, message)
     }
@@ -232,6 +225,33 @@ impl Call<'_> {
     fn error_at(&self, start: usize, message: String) -> Error {
         Error::at(self.text, start, message)
     }
+}
+
+/// A value of a filter as it is compared.
+fn canonical(name: Lexeme<'_>, text: Text, item: &Value<'_>, notes: &mut Notes) -> String {
+    let given = item.text().unwrap_or_else(|wanted| {
+        notes.odd(item.lexeme.start, unfit(name, item.lexeme, wanted));
+        item.lexeme.text
+    });
+    let kind = match text {
+        Text::Language => Kind::Language,
+        Text::Codec => Kind::Codec,
+        _ => return fold(given),
+    };
+    let canonical = match kind {
+        Kind::Language => normalise(given).into_owned(),
+        Kind::Codec if notes.terms.is_some() => canonical_codec(fold(given)),
+        Kind::Codec => fold(given),
+    };
+    if let Some(terms) = &mut notes.terms {
+        let (given, canonical) = (given.to_owned(), canonical.clone());
+        terms.push(Term { kind, given, canonical, start: item.lexeme.start });
+    }
+    canonical
+}
+
+fn unfit(name: Lexeme<'_>, found: Lexeme<'_>, wanted: &str) -> String {
+    format!("{} needs {wanted}; found {}", name.text, quoted(found.text))
 }
 
 fn is_ordering(operator: Operator) -> bool {

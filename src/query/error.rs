@@ -58,3 +58,11 @@ impl std::error::Error for Error {}
 pub(super) fn hint(given: &str, known: &mut dyn Iterator<Item = &str>) -> String {
     nearest(&given.to_lowercase(), known).map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
+
+/// A part of the text, for a message; shortened if long.
+pub(super) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}

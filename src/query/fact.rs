@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::call::Value;
-use super::error::{Error, hint};
+use super::error::{Error, hint, quoted};
 use super::evaluate::File;
 use super::expression::{Expression, List, Quoted};
 use super::fold::{contains, equals, fold};
@@ -211,7 +211,7 @@ impl Compared<'_> {
 
     fn unfit_value(&self, wanted: &str, value: &Value<'_>) -> Error {
         let Lexeme { text: found, start, .. } = value.lexeme;
-        Error::at(self.text, start, format!("{} needs {wanted}; found {found:?}", self.fact.name()))
+        Error::at(self.text, start, format!("{} needs {wanted}; found {}", self.fact.name(), quoted(found)))
     }
 }
 

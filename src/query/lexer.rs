@@ -1,6 +1,6 @@
 //! Text → tokens.
 
-use super::error::Error;
+use super::error::{Error, quoted};
 use super::fact::{self, Fact};
 
 /// The longest text, in bytes.
@@ -165,14 +165,11 @@ impl Lexer<'_> {
         }
         let unit = &rest[length..];
         let unit = &unit[..unit.find(|c: char| !c.is_alphabetic()).unwrap_or(unit.len())];
-        let is_size =
-            ["k", "kb", "m", "mb", "g", "gb", "t", "tb"].iter().any(|size| unit.eq_ignore_ascii_case(size));
+        let is_size = ["k", "kb", "m", "mb", "g", "gb", "t", "tb"].contains(&&*unit.to_lowercase());
         let token = if unit.is_empty() { Token::Number } else { Token::Size };
         if token == Token::Size && !is_size && !self.follows_fact() {
-            return Err(self.error(
-                start,
-                format!("expected a number, or one with the unit k, kb, m, mb, g, gb, t or tb; found {unit:?} after the number"),
-            ));
+            let wanted = "expected a number, or one with the unit k, kb, m, mb, g, gb, t or tb";
+            return Err(self.error(start, format!("{wanted}; found {} after the number", quoted(unit))));
         }
         Ok(self.push(token, start, start + length + unit.len()))
     }

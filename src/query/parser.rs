@@ -1,11 +1,10 @@
 //! Tokens → [`Expression`].
 
-use super::call::{self, Argument, Call, Value};
-use super::error::{Error, hint};
+use super::call::{self, Argument, Call, Notes, Value};
+use super::error::{Error, hint, quoted};
 use super::expression::Expression;
 use super::fact;
 use super::lexer::{Lexeme, Token, tokens};
-use super::vocabulary::Term;
 
 /// Most parentheses that are open at once, those of calls not counted.
 const PARENTHESES: usize = 50;
@@ -13,22 +12,26 @@ const PARENTHESES: usize = 50;
 /// Most levels of parentheses, `not` and lists together.
 const LEVELS: usize = 256;
 
-/// Reads `text`. With `terms`, facts and all filters are known, and the languages and codecs that it names are added.
+/// Reads `text`. With `notes.terms`, facts and all filters are known, and the languages and codecs that it names are added.
 ///
 /// # Errors
 /// What is not an expression, at its first place. Of two errors in the calls of a text the one in the first call counts,
-/// and an unknown character anywhere counts before all others.
-pub(super) fn parse(text: &str, terms: Option<&mut Vec<Term>>) -> Result<Expression, Error> {
-    let lexemes = tokens(text, terms.is_some())?;
-    let mut parser = Parser { text, lexemes, at: 0, parentheses: 0, levels: 0, terms };
+/// an unknown character anywhere counts before all others, and what only this program refuses counts last.
+pub(super) fn parse(text: &str, notes: &mut Notes) -> Result<Expression, Error> {
+    let lexemes = tokens(text, notes.terms.is_some())?;
+    let mut parser = Parser { text, lexemes, at: 0, parentheses: 0, levels: 0, notes };
     let expression = parser.any()?;
     match parser.current() {
-        Lexeme { token: Token::End, .. } => Ok(expression),
-        found => Err(parser.expected("and, or, or the end", found)),
+        Lexeme { token: Token::End, .. } => {}
+        found => return Err(parser.expected("and, or, or the end", found)),
+    }
+    match notes.oddity.take() {
+        Some((start, message)) => Err(Error::at(text, start, message)),
+        None => Ok(expression),
     }
 }
 
-struct Parser<'a, 't> {
+struct Parser<'a, 'n> {
     text: &'a str,
     /// The last is [`Token::End`].
     lexemes: Vec<Lexeme<'a>>,
@@ -38,7 +41,7 @@ struct Parser<'a, 't> {
     parentheses: usize,
     /// Open now.
     levels: usize,
-    terms: Option<&'t mut Vec<Term>>,
+    notes: &'n mut Notes,
 }
 
 impl<'a> Parser<'a, '_> {
@@ -109,12 +112,12 @@ impl<'a> Parser<'a, '_> {
             return self.call(name);
         }
         match fact::find(name.text) {
-            Some(fact) if self.terms.is_some() => self.fact(name, fact),
+            Some(fact) if self.notes.terms.is_some() => self.fact(name, fact),
             _ => {
                 let known = call::FUNCTIONS.iter().copied();
-                let facts = fact::NAMES.iter().map(|(fact, _)| *fact).filter(|_| self.terms.is_some());
+                let facts = fact::NAMES.iter().map(|(fact, _)| *fact).filter(|_| self.notes.terms.is_some());
                 let hint = hint(name.text, &mut known.chain(facts));
-                Err(self.expected(&format!("( after {:?}{hint}", name.text), self.current()))
+                Err(self.expected(&format!("( after {}{hint}", quoted(name.text)), self.current()))
             }
         }
     }
@@ -129,7 +132,7 @@ impl<'a> Parser<'a, '_> {
         let Some(comparison) = comparison else {
             return match fact::alone(fact) {
                 Some(expression) => Ok(expression),
-                None => Err(self.expected(&format!("a comparison after {:?}", name.text), next)),
+                None => Err(self.expected(&format!("a comparison after {}", quoted(name.text)), next)),
             };
         };
         self.at += 1;
@@ -150,7 +153,7 @@ impl<'a> Parser<'a, '_> {
         }
         let comparison = self.comparison()?;
         let call = Call { text: self.text, name, arguments, comparison };
-        call.build(&mut self.terms)
+        call.build(self.notes)
     }
 
     fn argument(&mut self) -> Result<Argument<'a>, Error> {
@@ -227,7 +230,7 @@ impl<'a> Parser<'a, '_> {
     fn expected(&self, what: &str, found: Lexeme<'_>) -> Error {
         let found_text = match found.token {
             Token::End => "the end".to_owned(),
-            _ => format!("{:?}", found.text),
+            _ => quoted(found.text),
         };
         Error::at(self.text, found.start, format!("expected {what}; found {found_text}"))
     }

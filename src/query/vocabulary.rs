@@ -1,6 +1,6 @@
 //! The languages and codecs that a query names: other names for them, and which are known.
 
-use super::error::{Error, hint};
+use super::error::{Error, hint, quoted};
 use super::language::{self, normalise};
 
 /// A language or a codec that a query names.
@@ -60,7 +60,7 @@ impl Term {
             Kind::Language => "; give a code of ISO 639 such as eng or en, or an English name".to_owned(),
             Kind::Codec => "; give ffprobe's name of a codec, such as hevc or ac3".to_owned(),
         };
-        Err(Error::at(text, self.start, format!("unknown {what} {:?}{advice}", self.given)))
+        Err(Error::at(text, self.start, format!("unknown {what} {}{advice}", quoted(&self.given))))
     }
 }
 

@@ -226,7 +226,7 @@ fn folding_and_normalising_twice_changes_nothing_more() {
     }
 }
 
-/// A text of the greatest length takes milliseconds; this leaves room for a machine with other work.
+/// A text of the greatest length takes milliseconds with optimisation; this leaves room for a machine with other work.
 #[test]
 fn the_longest_texts_are_read_in_bounded_time() {
     let long = |part: &str| part.repeat(65_536 / part.len());
@@ -242,8 +242,13 @@ fn the_longest_texts_are_read_in_bounded_time() {
         format!("exists(audio, codec == {}", long("y")),
     ] {
         let start = Instant::now();
-        let _ = query::parse(&text);
-        let _ = Query::parse(&text, &|_, _| false);
-        assert!(start.elapsed() < Duration::from_secs(2), "{:.40}: {:?}", text, start.elapsed());
+        for read in [query::parse(&text), Query::parse(&text, &|_, _| false).map(|query| query.expression)] {
+            assert!(
+                read.is_err_and(|error| error.message.len() < 500)
+                    || text.ends_with("eng])")
+                    || text.ends_with(' ')
+            );
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "{:.40}: {:?}", text, start.elapsed());
     }
 }

@@ -149,3 +149,20 @@ fn length_and_depth_are_limited() {
     assert!(query::parse(&longest).is_ok());
     assert_eq!(query::parse(&(longest + " ")).expect_err("too long").position, 65_536);
 }
+
+/// Else a text that policies refuse would be refused in another place.
+#[test]
+fn what_only_this_program_refuses_counts_last() {
+    for (text, position) in [
+        ("exists(audio, t)xyz", 16),
+        ("exists(audio, default == yes) and exists(video", 46),
+        ("exists(audio, lang == eng, lang == ger) or exist(video)", 43),
+        ("count(audio) == true > 1", 21),
+        ("exists(audio, channels == 5.1, title != x)", 37),
+        ("exists(audio, lang in [[eng], 05]) and", 38),
+        ("exists(audio, lang == [eng], forced) and exists(audio, channels == six)", 22),
+    ] {
+        let error = query::parse(text).expect_err(text);
+        assert_eq!(error.position, position, "{text}: {error}");
+    }
+}
