@@ -228,7 +228,7 @@ pub struct ListArgs {
     #[argh(option, arg_name = "number")]
     pub limit: Option<u64>,
     /// configuration file
-    #[argh(option, arg_name = "file")]
+    #[argh(option, short = 'c', arg_name = "file")]
     pub config: Option<String>,
     /// database file (default ~/.vpo/library.db)
     #[argh(option, arg_name = "file")]

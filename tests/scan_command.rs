@@ -226,7 +226,7 @@ fn root_that_cannot_be_read_is_described_with_what_to_do() {
     sandbox.film("more/b.mkv");
     let path = |name: &str| sandbox.path(name).display().to_string();
     for (root, expected) in [
-        (path("nope"), "does not exist; mount it, or correct scan.roots"),
+        (path("nope"), "does not exist; mount the share, or correct scan.roots"),
         (path("films/a.mkv"), "is a file; give the directory that contains it"),
         (
             format!("{},{}", path("films"), path("more")),

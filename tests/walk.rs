@@ -201,7 +201,7 @@ fn name_that_is_not_recorded_makes_the_scan_fail() {
     let scan = sandbox.scan(&[]);
     assert_eq!((&scan["unreadable"], &scan["walk_errors"]), (&1.into(), &0.into()), "{scan}");
     let named = scan["unreadable_examples"][0].as_str().expect("a line");
-    assert!(named.contains("%E9.mkv") && named.contains("rename"), "{named}");
+    assert!(named.contains("\\xE9.mkv") && named.contains("rename"), "{named}");
     assert_eq!(sandbox.try_scan(&["--dry-run"]).status.code(), Some(1));
 }
 

@@ -235,7 +235,7 @@ fn root_that_is_not_there_is_one_warning() {
     let root = sandbox.path("nope");
     let daemon = sandbox.serve(["--root".as_ref(), root.as_os_str()]);
     daemon.wait_watch(&root, "unavailable");
-    daemon.wait_log("does not exist; mount it, or correct scan.roots");
+    daemon.wait_log("does not exist; mount the share, or correct scan.roots");
     assert_eq!(daemon.log().matches(" warning ").count(), 1, "{}", daemon.log());
 }
 

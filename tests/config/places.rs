@@ -79,9 +79,9 @@ fn a_file_that_may_not_be_read_is_refused_and_a_place_that_may_not_be_looked_at_
     set_permissions(&path, Permissions::from_mode(0o000)).expect("ours");
     let said = Said::by(&mut sandbox.vpo_as_nobody(["config"]));
     assert_eq!(said.code, Some(78));
-    assert!(said.stderr.contains("cannot be read: permission denied. We run as uid "), "{}", said.stderr);
+    assert!(said.stderr.contains("cannot be read: permission denied: vpo runs as "), "{}", said.stderr);
     assert!(
-        said.stderr.contains(" with mode 0000. Give that user access, as with `setfacl "),
+        said.stderr.contains(" with mode 0000. Give that user access, for example with `setfacl "),
         "{}",
         said.stderr
     );
@@ -277,7 +277,7 @@ fn a_credential_that_may_not_be_read_is_no_reason_to_go_without() {
         let mut command = sandbox.vpo_as_nobody(["config"]);
         let said = Said::by(command.env("CREDENTIALS_DIRECTORY", sandbox.path("credentials")));
         assert_eq!(said.code, Some(78));
-        assert!(said.stderr.contains("cannot be read: permission denied. We run as uid "), "{}", said.stderr);
+        assert!(said.stderr.contains("cannot be read: permission denied: vpo runs as "), "{}", said.stderr);
     }
     set_permissions(sandbox.path("credentials"), Permissions::from_mode(0o700)).expect("ours");
 }

@@ -133,15 +133,14 @@ impl<R: Routes> hyper::service::Service<Request<Incoming>> for Service<R> {
             self.connection.close_after_response();
         }
         let is_unix = matches!(self.connection.socket, Socket::Unix(_));
-        let work = match refusal(&mut head, has_body, is_unix) {
-            Some(response) => Work::Refused { response: Some(response) },
-            None => {
-                if head.headers.contains_key(AUTHORIZATION) {
-                    head.extensions.insert(Arc::clone(&self.connection));
-                }
-                // warp's service is always ready.
-                Work::Route { future: self.routes.clone().call(Request::from_parts(head, NoBody)) }
+        let work = if let Some(response) = refusal(&mut head, has_body, is_unix) {
+            Work::Refused { response: Some(response) }
+        } else {
+            if head.headers.contains_key(AUTHORIZATION) {
+                head.extensions.insert(Arc::clone(&self.connection));
             }
+            // warp's service is always ready.
+            Work::Route { future: self.routes.clone().call(Request::from_parts(head, NoBody)) }
         };
         Answer { work, route, connection: Arc::clone(&self.connection), counters: Arc::clone(&self.counters) }
     }

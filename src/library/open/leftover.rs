@@ -77,7 +77,7 @@ impl Library {
     }
 }
 
-/// Whether integrity_check passes.
+/// Whether `integrity_check` passes.
 fn is_sound(connection: &mut Connection) -> rusqlite::Result<bool> {
     // Not limited in time: the daemon does not work before it ends.
     connection.progress_handler(0, None::<fn() -> bool>)?;

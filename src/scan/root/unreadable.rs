@@ -15,7 +15,7 @@ pub(super) fn describe(root: &Path, error: Errno) -> String {
              VPO_SCAN_ROOTS"
                 .to_owned()
         }
-        Errno::NOENT => "does not exist; mount it, or correct scan.roots".to_owned(),
+        Errno::NOENT => "does not exist; mount the share, or correct scan.roots".to_owned(),
         Errno::NOTDIR if root.metadata().is_ok_and(|found| !found.is_dir()) => {
             "is a file; give the directory that contains it".to_owned()
         }
