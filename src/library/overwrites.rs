@@ -233,6 +233,7 @@ impl Overwrites {
     }
 
     fn close_written_main(&mut self) {
+        self.copied = true;
         if self.unknown > 0 {
             self.unknown -= 1;
             return;
@@ -244,7 +245,6 @@ impl Overwrites {
             self.unexplained = Some(is_soon || self.unexplained == Some(true));
             return;
         }
-        self.copied = true;
         if self.late > 0 || !overlaps {
             self.leave();
         } else {
