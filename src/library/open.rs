@@ -4,7 +4,7 @@
 //! The order matters. *Examine* the path by stat(2) alone. *Create* only if neither the database nor a trace of a lost one
 //! exists: complete in a draft directory, then renamed without replacing anything, so that a crash leaves a database or
 //! none. *Lock* only then: so a lock file without a database always means a lost one. *Verify* the content through a
-//! connection that only reads ([`recognise`]); a database without a lock file is also verified before it is locked, so that
+//! connection that only reads ([`mod@recognise`]); a database without a lock file is also verified before it is locked, so that
 //! no lock file appears beside another program's database. *Convert* it to WAL mode, if there are roots.
 
 mod create;
