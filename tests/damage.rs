@@ -102,3 +102,19 @@ fn integrity_check_ends_beside_a_program_that_writes_all_the_time() {
         ended.unwrap_or_else(|panic| resume_unwind(panic));
     });
 }
+
+#[test]
+fn damage_of_content_that_was_replaced_between_two_starts_is_forgotten() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/one.mkv");
+    let root = sandbox.root();
+    let serve = || sandbox.serve([OsStr::new("--root"), root.as_os_str()]);
+    assert!(serve().stop().success());
+    let noted = fs::read_to_string(sandbox.lock()).expect("readable");
+    fs::write(sandbox.lock(), format!("{noted}fault 1 corrupt 1:2:3:4.5:6.7 row 1 missing\n"))
+        .expect("written");
+    let daemon = serve();
+    daemon.wait_log("scan completed");
+    sandbox.scan(&[]);
+    assert!(!fs::read_to_string(sandbox.lock()).expect("readable").contains("fault "));
+}

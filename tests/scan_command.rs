@@ -197,7 +197,7 @@ fn beside_a_daemon_a_scan_is_queued_and_followed() {
     let output = sandbox.run(["scan", "/somewhere/else"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("is not below a root of the daemon"), "{stderr}");
+    assert!(stderr.contains("error[outside_roots]: "), "{stderr}");
     assert!(stderr.contains("add /somewhere/else to scan.roots"), "{stderr}");
     assert!(daemon.stop().success());
 }

@@ -7,10 +7,11 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rusqlite::OpenFlags;
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat_with, unlinkat};
 use serde_json::Value;
 
-use crate::harness::{Sandbox, settled, video};
+use crate::harness::{Sandbox, eventually, settled, video};
 
 /// Names of one film's content in `directory`.
 fn links(film: &Path, directory: &Path, count: u32) {
@@ -256,4 +257,30 @@ fn scan_reads_every_file_where_there_is_no_openat2() {
             "{rows:?}"
         );
     }
+}
+
+#[test]
+fn directory_that_cannot_be_read_again_makes_the_scan_fail() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/old.mkv");
+    // Modified just now, so the scan walks to it once more after some seconds.
+    sandbox.write("films/d/1.mkv", video::matroska("new", &["eng"]));
+    fs::create_dir(sandbox.path("data")).expect("a directory");
+    sandbox.give_away();
+    let database = sandbox.path("data/library.db");
+    let mut command = sandbox.vpo_as_nobody(["scan", "--json", "--root"]);
+    command.arg(sandbox.root()).arg("--database").arg(&database);
+    let scan = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("vpo runs");
+    eventually("the first round is stored", || {
+        let connection = rusqlite::Connection::open_with_flags(
+            format!("file:{}?immutable=1", database.display()),
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
+        );
+        let count = connection.ok()?.query_row("SELECT count(*) FROM files", [], |row| row.get::<_, i64>(0));
+        count.is_ok_and(|count| count == 1).then_some(())
+    });
+    set_mode(&sandbox.path("films/d"), 0o000);
+    let output = scan.wait_with_output().expect("ends");
+    set_mode(&sandbox.path("films/d"), 0o700);
+    assert_eq!((output.status.code(), &json(&output)["walk_errors"]), (Some(1), &1.into()), "{output:?}");
 }

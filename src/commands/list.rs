@@ -139,14 +139,16 @@ impl Listing<'_> {
     /// The next files.
     fn page(&self, transaction: &Transaction<'_>, after: i64) -> sqlite::Result<Examined> {
         let page = listing::page(transaction, &Filter::default(), after, PAGE)?;
+        let count = page.files.len();
         let files = listing::with_tracks(transaction, page.files)?;
+        let next = if files.len() < count { files.last().map(|last| last.file.id) } else { page.next_cursor };
         let twins = if self.query.is_some_and(|query| query.names().contains("duplicate")) {
             listing::have_twins(transaction, &files)?
         } else {
             vec![false; files.len()]
         };
         let files = files.into_iter().zip(twins).collect();
-        Ok(Examined { files, next: page.next_cursor })
+        Ok(Examined { files, next })
     }
 
     /// Those to print. Counts the others.

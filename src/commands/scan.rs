@@ -75,6 +75,13 @@ fn choose(args: &ScanArgs, config: &Config, environment: &Environment) -> ExitCo
     if args.dry_run {
         return foreground::preview(args, config, &parts);
     }
+    // A wrong path would leave a new database behind.
+    if !config.database.path.exists()
+        && let Some(error) = parts.iter().find_map(unreadable)
+    {
+        output::complain(&scan::coded(&error));
+        return ExitCode::from(EXIT_FAILURE);
+    }
     let options = library::Options {
         write: true,
         create_directory: config.is_default_path,
@@ -87,6 +94,14 @@ fn choose(args: &ScanArgs, config: &Config, environment: &Environment) -> ExitCo
         }
         Err(error) => output::fail(&error, EXIT_FAILURE),
     }
+}
+
+/// Why a part cannot be scanned, if its root or one of its paths is not there.
+fn unreadable(part: &Part) -> Option<scan::Error> {
+    if let Err(why) = scan::root::look(&part.root) {
+        return Some(scan::Error::Offline { root: part.root.clone(), why });
+    }
+    part.targets.iter().find(|target| !target.exists()).cloned().map(scan::Error::Unknown)
 }
 
 /// Warns of files that are given and that no scan reads. A shell gives such ones for `films/*`.

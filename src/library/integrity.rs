@@ -155,6 +155,8 @@ impl Library {
             return;
         }
         state.evidence.ask();
+        // A check that runs has not seen it.
+        state.evidence.holds = state.evidence.holds.wrapping_add(1);
         let fault = Fault { starts: 1, reason, stamp, detail };
         state.evidence.fault = Some(fault.clone());
         drop(state);

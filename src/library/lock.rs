@@ -364,7 +364,8 @@ pub fn held(library: &Path, runtime_directory: Option<&Path>) -> Option<LockErro
 pub fn damage(library: &Path, runtime_directory: Option<&Path>) -> Option<String> {
     let Some(LockError::Held { lock, .. }) = held(library, runtime_directory) else { return None };
     let file = open(&lock, &mut OpenOptions::new()).ok()?;
-    Notes::parse(&holder::content(&file).ok()?).fault.map(|fault| fault.detail)
+    let fault = Notes::parse(&holder::content(&file).ok()?).fault?;
+    Stamp::at(library).filter(|now| now.is_same_content(&fault.stamp)).map(|_| fault.detail)
 }
 
 /// Whether a daemon has ever locked `library`: its file is never unlinked.

@@ -253,7 +253,12 @@ impl Library {
             return Err(Error::Replaced(self.path.clone()).into());
         }
         // A rename or a change of the mode does not repair it.
+        let is_noted = fault.is_some();
         let fault = fault.filter(|fault| fault.stamp.is_same_content(&known.stamp));
+        if let Some(lock) = self.lock.as_ref().filter(|_| is_noted && fault.is_none()) {
+            // Other content has taken its place while no daemon ran.
+            lock.note_fault(None);
+        }
         state.evidence.fault = fault.map(|fault| Fault { stamp: known.stamp, ..fault });
         state.known = known;
         Ok(())

@@ -24,7 +24,7 @@ use self::names::Names;
 use super::examples::{EXAMPLES_KEPT, Examples};
 use super::name;
 use crate::base::descriptors;
-use crate::base::error::plain;
+use crate::base::error;
 use crate::base::timestamp::Timestamp;
 
 /// Directories within directories that are entered. Beyond lies a mistake, not a library, and every level
@@ -91,7 +91,7 @@ pub(crate) struct Walked {
 impl Walked {
     pub(crate) fn error(&mut self, path: &str, raw: &[u8], error: Errno) {
         self.error_count += 1;
-        self.errors.push(|| format!("{path}: {}", plain(std::io::Error::from(error))));
+        self.errors.push(|| format!("{path}: {}", error::at(Path::new(path), error)));
         // What is too deep stays so.
         if error != Errno::NAMETOOLONG && self.places.len() < EXAMPLES_KEPT {
             self.places.push(PathBuf::from(OsStr::from_bytes(raw)));

@@ -21,6 +21,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tracing::{info_span, warn};
 
+use super::examples::Examples;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::read::{self, Reading};
@@ -211,6 +212,20 @@ impl ScanResult {
         }
     }
 
+    /// Takes the errors of a walk after the first. It may meet those of the first again, so they are not added up.
+    fn take_later_walk(&mut self, plan: &Plan) {
+        let (walked, summary) = (&plan.walked, &mut self.summary);
+        summary.walk_errors = summary.walk_errors.max(walked.error_count);
+        if summary.walk_error_examples.is_empty() {
+            summary.walk_error_examples.clone_from(&walked.errors);
+        }
+        for place in walked.places.iter().cloned().map(RecoverySignal::Place) {
+            if !self.signals.contains(&place) {
+                self.signals.push(place);
+            }
+        }
+    }
+
     /// Files of an absent mount are not recorded as missing.
     fn take_unmounted(&mut self, unmounted: &[(String, u64)]) {
         for (mount, files) in unmounted {
@@ -285,6 +300,7 @@ pub(crate) fn dry_run(context: &Context, task: &Task) -> Result<Preview, Error> 
         unchanged: plan.unchanged,
         gone: missing.len() as u64,
         walk_errors: plan.walked.error_count,
+        walk_error_examples: plan.walked.errors.clone(),
         unreadable: plan.walked.clashes,
         refusal: guarded.err().map(|error| coded(&error)),
         ..Preview::default()
@@ -315,6 +331,9 @@ pub(crate) struct Preview {
     pub gone: u64,
     /// Errors of the walk.
     pub walk_errors: u64,
+    /// The first of them.
+    #[serde(skip_serializing_if = "Examples::is_empty")]
+    pub walk_error_examples: Examples,
     /// Files whose names would not be recorded, because others are stored alike.
     pub unreadable: u64,
     /// Why the scan would be refused.

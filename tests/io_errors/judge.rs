@@ -10,7 +10,8 @@ use super::trial::{Films, Ran, copy, database};
 use crate::harness::Sandbox;
 
 /// A report must contain one of these: what to do.
-const HINTS: [&str; 9] = [
+const HINTS: [&str; 10] = [
+    "check the disk",
     "fix:",
     "free some space",
     "make room",

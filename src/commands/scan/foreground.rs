@@ -49,8 +49,16 @@ pub(super) fn scan(args: &ScanArgs, config: &Config, parts: Vec<Part>, library: 
         return output::fail(&scan::Error::Threads(error), EXIT_FAILURE);
     }
     let (outcome, stopped) = runtime.block_on(wait(signals, ending, &context.stop, &shown));
-    let code = outcome.map_or(ExitCode::SUCCESS, |outcome| outcome.show(args.json));
-    stopped.map_or(code, ExitCode::from)
+    match (outcome, stopped) {
+        (None, None) => {
+            output::complain(&coded(&scan::Error::Crashed));
+            ExitCode::from(EXIT_FAILURE)
+        }
+        (outcome, stopped) => {
+            let code = outcome.map_or(ExitCode::SUCCESS, |outcome| outcome.show(args.json));
+            stopped.map_or(code, ExitCode::from)
+        }
+    }
 }
 
 /// Checks the database as a daemon does, until the process ends. On a thread of its own: the scan's may wait for a disk or
@@ -248,7 +256,11 @@ pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitC
                 preview.gone
             ));
             if preview.walk_errors > 0 {
-                text.push_line(format_args!("  the walk met {}", plural(preview.walk_errors, "error")));
+                text.push_line(format_args!("  the walk met {}:", plural(preview.walk_errors, "error")));
+                preview
+                    .walk_error_examples
+                    .iter()
+                    .for_each(|line| text.push_line(format_args!("    {line}")));
             }
             if let Some(refusal) = &preview.refusal {
                 text.push_line(format_args!("  it would refuse: {refusal}"));

@@ -12,6 +12,9 @@ use crate::library::room::Room;
 /// Most rows of `files` that one page examines.
 const WINDOW: i64 = 50_000;
 
+/// [`with_tracks`] ends after the file that exceeds this.
+const TRACKS_BYTES: usize = 4 << 20;
+
 /// What to list. Every condition given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -169,7 +172,7 @@ pub fn details(conn: &Connection, id: i64) -> rusqlite::Result<Option<Details>> 
     })
 }
 
-/// Files, in the order of their ids, with their tracks.
+/// Files, in the order of their ids, with their tracks: the first of them, where the tracks of all would take too much memory.
 ///
 /// # Errors
 /// What SQLite reports.
@@ -179,17 +182,22 @@ pub fn with_tracks(conn: &Connection, files: Vec<File>) -> rusqlite::Result<Vec<
     let Some((first, last)) = found.first().zip(found.last()) else { return Ok(found) };
     let mut statement = conn.prepare(TRACKS)?;
     let mut rows = statement.query([first.file.id, last.file.id])?;
-    let mut files = found.iter_mut().peekable();
-    let mut room = Room::details();
+    let (mut at, mut room, mut bytes) = (0, Room::details(), 0);
     while let Some(row) = rows.next()? {
         let file_id: i64 = row.get(13)?;
-        while files.next_if(|details| details.file.id < file_id).is_some() {
+        while found.get(at).is_some_and(|details| details.file.id < file_id) {
+            at += 1;
             room = Room::details();
+            if bytes > TRACKS_BYTES {
+                found.truncate(at);
+                return Ok(found);
+            }
         }
-        let Some(details) = files.peek_mut().filter(|details| details.file.id == file_id) else { continue };
+        let Some(details) = found.get_mut(at).filter(|details| details.file.id == file_id) else { continue };
         let next = track(row)?;
         details.truncated |= !room.fits(&next);
         if !details.truncated {
+            bytes += size_of::<Track>() + next.title.as_ref().map_or(0, String::len);
             details.tracks.push(next);
         }
     }

@@ -48,6 +48,7 @@ impl Apply<'_> {
             drop(plan);
             self.row.context.progress.enter(Phase::Walking);
             let next = self.scan.compare(targets, Some(&resume))?;
+            self.result.take_later_walk(&next);
             self.result.put_off(&next);
             plan = Arc::new(next);
         }
@@ -126,6 +127,7 @@ impl Apply<'_> {
                     return Err(error);
                 }
                 let plan = self.scan.compare(&targets, None)?;
+                self.result.take_later_walk(&plan);
                 self.result.put_off(&plan);
                 self.read_rounds(Arc::new(plan), &targets)?;
             }

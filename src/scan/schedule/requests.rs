@@ -103,7 +103,7 @@ impl Requests {
     pub(super) fn take(&mut self, at: usize, roots: &[Root], actions: &mut Vec<Action>) -> Option<Task> {
         let job = self.queue.remove(at)?;
         let refusal = match root_of(roots, &job.path) {
-            None => format!("{} is no longer a root", job.path),
+            None => format!("error[outside_roots]: {} is no longer a root", job.path),
             Some(root) => match root.overlap() {
                 None => {
                     let targets = vec![PathBuf::from(&job.path)];
@@ -140,17 +140,19 @@ impl Requests {
 fn accept(request: &Request, roots: &[Root]) -> Result<Queued, String> {
     let job = match request {
         Request::Scan(job) => job,
-        Request::Malformed { why, .. } => return Err(format!("its policy_json is not valid: {why}")),
+        Request::Malformed { why, .. } => {
+            return Err(format!("error[invalid_request]: its policy_json is not valid: {why}"));
+        }
     };
     let path = Path::new(&job.path);
     // After a symbolic link `..` leads elsewhere, and the same file would be stored under two paths.
     if path.components().any(|part| part == Component::ParentDir) {
-        return Err(format!("{} contains ..; give the path without it", job.path));
+        return Err(format!("error[invalid_request]: {} contains ..; give the path without it", job.path));
     }
     if root_of(roots, &job.path).is_none() {
         let roots: Vec<_> = roots.iter().map(|root| root.path.display().to_string()).collect();
         return Err(format!(
-            "{path} is not below a root of the daemon ({}), and a running daemon scans only its roots: add {path} to \
+            "error[outside_roots]: {path} is not below a root of the daemon ({}), and a running daemon scans only its roots: add {path} to \
              scan.roots and reload it, or stop it to scan {path} once",
             roots.join(", "),
             path = job.path

@@ -36,10 +36,10 @@ fn requests_that_cannot_be_met_are_refused() {
     let expected = [
         (
             "unknown",
-            "/c is not below a root of the daemon (/a, /b), and a running daemon scans only its roots: add /c to scan.roots and reload it, or stop it to scan /c once",
+            "error[outside_roots]: /c is not below a root of the daemon (/a, /b), and a running daemon scans only its roots: add /c to scan.roots and reload it, or stop it to scan /c once",
         ),
-        ("parent", "/a/../b contains ..; give the path without it"),
-        ("malformed", "its policy_json is not valid: no number"),
+        ("parent", "error[invalid_request]: /a/../b contains ..; give the path without it"),
+        ("malformed", "error[invalid_request]: its policy_json is not valid: no number"),
     ];
     assert_eq!(ends(&actions), expected);
     assert_eq!(world.scan(), None);
@@ -50,7 +50,7 @@ fn request_for_a_root_that_was_removed_is_refused() {
     let mut world = World::at_rest(settings(&["/a", "/b"]));
     world.take(Event::Requests(vec![queued("one", "/a/c")]));
     world.take(Event::Settings(settings(&["/b"])));
-    assert_eq!(ends(&world.dispatch()), [("one", "/a/c is no longer a root")]);
+    assert_eq!(ends(&world.dispatch()), [("one", "error[outside_roots]: /a/c is no longer a root")]);
 }
 
 #[test]
