@@ -117,14 +117,15 @@ async fn wait(
 struct Outcome {
     ends: Vec<Ended>,
     hashed: Hashed,
+    /// Why files could not be hashed.
+    hash_error: Option<String>,
 }
 
 impl Outcome {
     fn show(&self, as_json: bool) -> ExitCode {
         let printed = if as_json {
             let scans: Vec<_> = self.ends.iter().map(Ended::json).collect();
-            let value =
-                json!({"scans": scans, "hashed": self.hashed.files, "hash_seconds": self.hashed.seconds});
+            let value = json!({"scans": scans, "hashed": self.hashed.files, "hash_seconds": self.hashed.seconds, "hash_error": self.hash_error});
             output::print_json(&value)
         } else {
             let mut text = Ended::texts(&self.ends);
@@ -135,7 +136,7 @@ impl Outcome {
             output::print(&text)
         };
         let mut failed = false;
-        for reason in self.ends.iter().filter_map(Ended::failure) {
+        for reason in self.ends.iter().filter_map(Ended::failure).chain(self.hash_error.clone()) {
             output::complain(&reason);
             failed = true;
         }
@@ -148,7 +149,7 @@ fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Sho
     if let Err(error) = scan::close_abandoned(&context.library, Retry::until_cancelled(&context.stop)) {
         warn!(error = chain(&error), "jobs of an earlier scan could not be closed");
     }
-    let mut outcome = Outcome { ends: Vec::new(), hashed: Hashed::default() };
+    let mut outcome = Outcome { ends: Vec::new(), hashed: Hashed::default(), hash_error: None };
     let show = |root: String, progress: &Arc<Progress>| {
         *shown.lock().unwrap_or_else(PoisonError::into_inner) = (root, Arc::clone(progress));
     };
@@ -170,7 +171,7 @@ fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Sho
         match hash_pass::run(&Context { roots, ..context.clone() }) {
             Ok(hashed) => outcome.hashed = hashed,
             Err(scan::Error::Cancelled) => {}
-            Err(error) => warn!(error = chain(&error), "files could not be hashed"),
+            Err(error) => outcome.hash_error = Some(coded(&error)),
         }
     }
     if let Err(error) = context.library.close() {

@@ -173,10 +173,14 @@ pub(super) fn ended(root: &std::path::Path, job: &str, report: crate::scan::Repo
         root: root.to_string_lossy().into_owned(),
         job: job.to_owned(),
         cancelled: matches!(report.error, Some(crate::scan::Error::Cancelled)),
-        error: report.error.as_ref().map(coded),
+        error: report.error.as_ref().map(coded).or_else(|| report.unrecorded.map(|_| UNRECORDED.to_owned())),
         summary: report.summary,
     }
 }
+
+/// Nobody records the end later, unlike in a daemon. The log has the cause.
+const UNRECORDED: &str = "error[library]: cannot record the end of the scan, so the next scan records it as failed; what was \
+                          stored is kept";
 
 /// Lists the first few of `count` files or places.
 fn list(text: &mut Text, count: u64, noun: &str, what: &str, examples: &Examples) {
