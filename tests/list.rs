@@ -188,3 +188,16 @@ fn without_a_database_none_is_made() {
     assert_eq!(output.status.code(), Some(1));
     assert!(!sandbox.library().exists(), "{}", stderr(&output));
 }
+
+#[test]
+fn database_that_is_removed_beside_its_daemon_is_said_to_be_lost() {
+    let sandbox = Sandbox::new();
+    let _daemon = sandbox.serve::<&str>([]);
+    std::fs::remove_file(sandbox.library()).expect("removed");
+    for args in [&["list"][..], &["backup", "b.db"]] {
+        let output = sandbox.run(args);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("error[library-lost]") && !said.contains("Stop that process"), "{said}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}

@@ -120,7 +120,7 @@ impl Library {
     /// As [`Self::open`]; nothing is ever created.
     pub fn view(path: &Path, cancel: &CancellationToken) -> Result<Self, OpenError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        if look(&path).map_err(|error| unless_held(error, None))?.is_none() {
+        if look(&path)?.is_none() {
             return Err(OpenError::Missing(path));
         }
         Self::begin(path, None, false, cancel)
