@@ -372,6 +372,36 @@ fn a_task_that_fails_is_a_check_that_warns_until_the_cause_is_gone() {
     assert!(daemon.log().contains("check passes again check=scanner"), "{}", daemon.log());
 }
 
+#[test]
+fn database_that_may_not_be_written_for_a_while_is_written_again() {
+    let sandbox = Sandbox::new();
+    library(&sandbox, true);
+    sandbox.film("videos/a.mkv");
+    sandbox.give_away();
+    let (mut daemon, address) = start(serve(&sandbox, true), &sandbox.path("data/library.db"));
+    daemon.wait_log("scan completed");
+    set(&sandbox, "data/library.db", 0o444);
+    sandbox.film("videos/b.mkv");
+    let scanner = |status: &'static str| {
+        eventually(&format!("the scanner is {status}"), || {
+            let checks = Client::connect(address).get("/health").json()["checks"].as_array()?.clone();
+            checks.iter().any(|check| check["name"] == "scanner" && check["status"] == status).then_some(())
+        });
+    };
+    scanner("warn");
+    // SQLite would have made them with the mode of the database.
+    for suffix in ["-wal", "-shm"] {
+        assert!(!sandbox.path(format!("data/library.db{suffix}")).exists(), "{suffix} is in the way");
+    }
+    set(&sandbox, "data/library.db", 0o644);
+    scanner("pass");
+    eventually("the second film is recorded", || {
+        let files = Client::connect(address).get("/api/v1/files").json();
+        files["files"].as_array().is_some_and(|files| files.len() == 2).then_some(())
+    });
+    assert!(daemon.stop().success());
+}
+
 /// A bind mount of `data` on itself, read-only.
 struct ReadOnlyMount<'a>(&'a Sandbox);
 

@@ -207,6 +207,12 @@ impl Reader {
     }
 
     fn open_untouched(&self) -> rusqlite::Result<Connection> {
+        if !all_allow(Access::WRITE_OK, &self.path) {
+            // SQLite would open it for reading, and create a `-wal` and a `-shm` with its mode, which stay in the way once it can
+            // be written again.
+            let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
+            return Err(rusqlite::Error::SqliteFailure(error, Some("it may not be written".to_owned())));
+        }
         self.opened.fetch_add(1, Ordering::Relaxed);
         let mut connection = Connection::open_with_flags(
             &self.path,
