@@ -225,6 +225,9 @@ impl Amount {
     }
 }
 
+/// Maximum digits of a number, before its unit and in the smallest one.
+const MAX_DIGITS: usize = 18;
+
 /// A number with its unit, in the smallest unit; rounded down.
 fn number(value: &Value<'_>, units: &[(&str, u64)]) -> Result<u64, String> {
     let wanted = || {
@@ -237,9 +240,10 @@ fn number(value: &Value<'_>, units: &[(&str, u64)]) -> Result<u64, String> {
     let found = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
     let digits: Result<u128, _> = [whole, fraction].concat().parse();
     match (found, digits, u32::try_from(fraction.len())) {
-        (Some((_, factor)), Ok(digits), Ok(places)) if number.len() <= 18 => {
+        (Some((_, factor)), Ok(digits), Ok(places)) if number.len() <= MAX_DIGITS => {
             let amount = digits * u128::from(*factor) / 10_u128.pow(places);
-            Ok(u64::try_from(amount).unwrap_or(u64::MAX))
+            // Written in the smallest unit it can be read again.
+            u64::try_from(amount).ok().filter(|amount| *amount < 10_u64.pow(18)).ok_or_else(wanted)
         }
         _ => Err(wanted()),
     }

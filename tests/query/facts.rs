@@ -191,3 +191,13 @@ fn values_that_fit_no_fact_are_refused_in_their_place() {
     assert!(refused("exists(audo)").1.contains("did you mean audio?"));
     assert!(refused("exists(audio, lnag == eng)").1.contains("did you mean lang?"));
 }
+
+#[test]
+fn amount_that_could_not_be_written_again_is_refused() {
+    let parse = |text: &str| Query::parse(text, &|_, _| true).map(|query| query.expression.to_string());
+    assert_eq!(parse("size > 999999999GB"), Ok("size > 999999999000000000".to_owned()));
+    for text in ["size > 9999999999GB", "size > 8888888888820GB", "duration < 999999999999999999h"] {
+        let error = parse(text).expect_err(text);
+        assert!(error.to_string().contains("a number with a unit"), "{error}");
+    }
+}
