@@ -38,7 +38,7 @@ fn rows_that_cannot_be_read_stop_no_scan_and_no_listing() {
     assert_eq!(count(), 6, "rows of other programs stay");
 
     let daemon = sandbox.serve(["--library".as_ref(), root.as_os_str()]);
-    // A path that is no text is below no root.
+    // A path that is not text is not below any root.
     let bytes = "vpo_library_bytes{root=\"\",status=\"ok\"} 9223372036854775807";
     eventually(bytes, || daemon.get("/metrics").body.contains(bytes).then_some(()));
     for path in ["/api/v1/files", "/api/v1/files/1", "/api/v1/jobs", "/api/v1/library"] {

@@ -1,5 +1,5 @@
 //! What the targets have in common: probe, and hold the file to its budget. The modules and [`check_query`] are the targets
-//! that are no parsers of videos.
+//! that do not parse videos.
 
 pub mod config;
 pub mod database;

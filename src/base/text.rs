@@ -102,6 +102,11 @@ impl Write for Text {
     }
 }
 
+/// The last boundary between characters within the first `most` bytes of a text.
+pub(crate) fn boundary_within(text: &str, most: usize) -> usize {
+    (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0)
+}
+
 /// Cuts a text that takes more than `most` bytes as JSON, and marks it with [`CUT`].
 pub(crate) fn cut(text: &mut String, most: usize) {
     // No byte takes more than six as JSON.

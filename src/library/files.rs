@@ -86,7 +86,7 @@ impl Span {
         self.contains_bytes(path.as_bytes())
     }
 
-    /// As [`Self::contains`], for text of another program that need not be UTF-8.
+    /// As [`Self::contains`], for text of another program, which may be of any bytes.
     #[must_use]
     pub(crate) fn contains_bytes(&self, path: &[u8]) -> bool {
         (self.from.as_bytes()..self.to.as_bytes()).contains(&path)

@@ -1,6 +1,6 @@
 //! Numbers and texts in a slice of a file.
 
-use crate::base::text::CUT;
+use crate::base::text::{CUT, boundary_within};
 
 /// Maximum length of a word in bytes: a codec, a language, a media type. The longest registered ones are a third of it.
 pub(crate) const MAX_WORD: usize = 255;
@@ -35,11 +35,7 @@ pub(crate) fn title(bytes: &[u8], is_whole: bool, most: usize) -> (Option<String
     if is_whole && title.len() <= most {
         return (Some(title), false);
     }
-    let mut end = title.len().min(most.saturating_sub(CUT.len_utf8()));
-    while !title.is_char_boundary(end) {
-        end -= 1;
-    }
-    title.truncate(end);
+    title.truncate(boundary_within(&title, most.saturating_sub(CUT.len_utf8())));
     // The last character may have been cut within.
     if !is_whole && title.ends_with(char::REPLACEMENT_CHARACTER) {
         title.pop();

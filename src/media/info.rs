@@ -15,7 +15,7 @@ pub struct MediaInfo {
     pub facts: Facts,
 }
 
-/// What the headers tell of a file beyond the columns of schema 7.
+/// What the headers state about a file beyond the columns of schema 7.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// How many bytes the file is shorter than its container states: 0 of a whole file, more of a

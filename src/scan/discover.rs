@@ -47,7 +47,7 @@ pub(crate) struct Found<'a> {
 /// What a walk meets, in the order of stored paths.
 pub(crate) enum Met<'a> {
     Video(Found<'a>),
-    /// A file or directory that cannot be read, by its stored path. A directory's ends with a slash: the walk cannot tell
+    /// A file or directory that cannot be read, by its stored path. A directory's ends with a slash: the walk does not know
     /// what is below it.
     Unread(&'a str),
     /// Nothing new. Sent once in a while, so that a walk that finds nothing can be stopped.
@@ -90,11 +90,12 @@ pub(crate) struct Walked {
 
 impl Walked {
     pub(crate) fn error(&mut self, path: &str, raw: &[u8], error: Errno) {
+        let place = Path::new(OsStr::from_bytes(raw));
         self.error_count += 1;
-        self.errors.push(|| format!("{path}: {}", error::at(Path::new(path), error)));
+        self.errors.push(|| format!("{path}: {}", error::at(place, error)));
         // What is too deep stays so.
         if error != Errno::NAMETOOLONG && self.places.len() < EXAMPLES_KEPT {
-            self.places.push(PathBuf::from(OsStr::from_bytes(raw)));
+            self.places.push(place.to_owned());
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tz::{LocalTimeType, TimeZone};
 
 use crate::base::log::{Format, Level};
-use crate::base::text::{Escaped, to_json};
+use crate::base::text::{CUT, Escaped, boundary_within, to_json};
 use crate::base::timestamp::Timestamp;
 use crate::telemetry::TerminalOptions;
 
@@ -61,9 +61,8 @@ impl Fields {
 /// Truncates a long text between two characters.
 fn truncate(text: &mut String) {
     if text.len() > MAX_TEXT_BYTES {
-        let end = (0..=MAX_TEXT_BYTES).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
+        text.truncate(boundary_within(text, MAX_TEXT_BYTES));
+        text.push(CUT);
     }
 }
 

@@ -178,7 +178,7 @@ pub(super) fn ended(root: &std::path::Path, job: &str, report: crate::scan::Repo
     }
 }
 
-/// Nobody records the end later, unlike in a daemon. The log has the cause.
+/// A command does not try to record the end again, unlike a daemon. The log has the cause.
 const UNRECORDED: &str = "error[library]: cannot record the end of the scan, so the next scan records it as failed; what was \
                           stored is kept";
 

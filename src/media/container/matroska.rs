@@ -173,7 +173,7 @@ fn read_blocks(
     entries.iter_mut().map(&mut rate).collect()
 }
 
-/// What a video track lacks that its first blocks tell.
+/// What a video track lacks and its first blocks contain.
 fn wanted_blocks((entry, codec): &(TrackEntry, Codec)) -> Option<FirstBlocks> {
     let wanted = if plausible_rate(entry).is_some() { 0 } else { FRAMES };
     let wants_head = entry.size().is_none() && matches!(codec.name, Some("vp8" | "vp9"));

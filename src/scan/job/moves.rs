@@ -21,7 +21,7 @@ const SAME_CONTENT_LIMIT: u32 = 64;
 /// Rows of another root that one query returns.
 const PAGE: u32 = 1000;
 
-/// Spans in which an absent file is no evidence, because a mount is absent; `None` = the whole root.
+/// Spans in which an absent file does not count as gone, because a mount is absent; `None` = the whole root.
 type UntrustedSpans = Option<Vec<Span>>;
 
 /// Sizes of files that may have moved here: absent from this root, missing, or recorded of another root (which may not have

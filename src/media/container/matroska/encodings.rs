@@ -30,7 +30,7 @@ enum Method {
     Zlib,
     /// The bytes removed from the start.
     Stripped(Vec<u8>),
-    /// bzlib and LZO, which nobody writes any more, and encryption.
+    /// bzlib and LZO, which current programs do not write, and encryption.
     Unknown,
 }
 
