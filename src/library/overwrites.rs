@@ -55,6 +55,8 @@ pub(super) struct Overwrites {
     session: Session,
     /// Descriptors of the log that were closed since the last session began, and the main file's of the same program not yet.
     log_closes: u32,
+    /// One of them was the last event of both files: the next closing of the main file is the same program's.
+    has_closed_log: bool,
     /// Descriptors that were opened before the database was in WAL mode, by SQLite or not.
     unknown: u32,
     /// A foreign program had the file open during our last checkpoint, and may have written.
@@ -90,6 +92,7 @@ impl Overwrites {
             late: 0,
             session: Session::None,
             log_closes: 0,
+            has_closed_log: false,
             unknown: 0,
             suspect: false,
             unexplained: None,
@@ -263,23 +266,34 @@ impl Overwrites {
             is_lost |= what.intersects(ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED | ReadFlags::UNMOUNT);
             let Some(name) = event.file_name() else { continue };
             let (is_log, is_main) = (name == self.log.as_c_str(), name == self.main.as_c_str());
+            let has_closed_log = self.has_closed_log;
+            self.has_closed_log &= !is_log && !is_main;
             if is_log && what.contains(ReadFlags::OPEN) {
                 self.open_log();
             } else if is_main && what.contains(ReadFlags::OPEN) {
                 self.openings += 1;
                 self.open_main();
-            } else if is_main && !what.contains(ReadFlags::CLOSE_WRITE) && self.strangers > 0 {
+            } else if is_main
+                && !what.contains(ReadFlags::CLOSE_WRITE)
+                && !has_closed_log
+                && self.strangers > 0
+            {
                 // Between SQLite's two closes another may read and close.
                 self.leave();
             } else if is_main && self.log_closes > 0 {
                 // SQLite's, which closes the log first and was removed from the count when it opened that.
                 self.log_closes -= 1;
+                // Readers that close at once leave the count too high: it may be a copy's.
+                self.copied |= !has_closed_log && what.contains(ReadFlags::CLOSE_WRITE);
             } else if is_main && what.contains(ReadFlags::CLOSE_WRITE) {
                 self.close_written_main();
             } else if is_main {
                 self.leave();
             }
-            self.log_closes += u32::from(is_log && what.contains(ReadFlags::CLOSE_WRITE));
+            if is_log && what.contains(ReadFlags::CLOSE_WRITE) {
+                self.log_closes += 1;
+                self.has_closed_log = true;
+            }
         }
         if is_lost {
             // The directory was replaced, or the queue overflowed: start again.
@@ -431,6 +445,31 @@ mod tests {
         drop(reader);
         drop(copy);
         assert!(!overwrites.look(true), "the copy began after the checkpoint");
+    }
+
+    #[test]
+    fn copy_beside_readers_is_seen() {
+        let (_dir, path, log) = files();
+        let mut overwrites = Overwrites::new(&path, Arc::default());
+        // SQLite opens the log for writing also to read.
+        let read = || (open(&log), File::open(&path).expect("open"));
+        for (when, is_written) in [("never", false), ("during", true), ("after", true)] {
+            overwrites.await_copy();
+            drop((open(&log), open(&path)));
+            let one = read();
+            let other = File::open(&path).expect("open");
+            let copy = (when == "during").then(|| open(&path));
+            // The closes of the main file may become one event.
+            drop((one.0, one.1, other));
+            drop(copy);
+            overwrites.look(true);
+            if when == "after" {
+                assert!(!overwrites.may_be_copied());
+                drop(open(&path));
+                overwrites.look(true);
+            }
+            assert_eq!(overwrites.may_be_copied(), is_written, "{when}");
+        }
     }
 
     #[test]
