@@ -15,6 +15,6 @@ mod probe;
 mod reader;
 
 pub use error::Error;
-pub use info::{Facts, MediaInfo, Track, TrackType};
+pub use info::{Facts, MediaInfo, Track, TrackFacts, TrackType};
 pub use probe::{extensions, measure, open, probe, probe_file};
 pub use reader::{Source, Usage};

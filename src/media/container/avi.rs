@@ -68,7 +68,7 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         container_format: FORMAT.name,
         duration_seconds: duration,
         tracks: header.streams.into_iter().flat_map(Stream::tracks).collect(),
-        facts: Facts { missing_bytes },
+        facts: Facts { missing_bytes, ..Facts::default() },
     })
 }
 

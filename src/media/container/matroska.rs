@@ -21,7 +21,7 @@ use super::format::ContainerFormat;
 use crate::media::codec::vpx;
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Rate, Timing};
-use crate::media::info::{Facts, MediaInfo, Track, TrackType, channel_layout};
+use crate::media::info::{Facts, MediaInfo, Track, TrackFacts, TrackType, channel_layout};
 use crate::media::language::{UNDETERMINED, bibliographic};
 use crate::media::reader::Reader;
 
@@ -69,7 +69,7 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         container_format: FORMAT.name,
         duration_seconds: duration.filter(|seconds| seconds.is_finite() && *seconds > 0.0),
         tracks,
-        facts: Facts { missing_bytes: segment.missing },
+        facts: Facts { missing_bytes: segment.missing, ..Facts::default() },
     })
 }
 
@@ -134,6 +134,7 @@ fn track(entry: TrackEntry, codec: Codec, rate: Option<Rate>) -> Track {
         width: size.map(|(width, _)| width),
         height: size.map(|(_, height)| height),
         frame_rate: rate.map(|rate| rate.to_string()),
+        facts: TrackFacts::default(),
     }
 }
 

@@ -28,7 +28,7 @@ use super::format::ContainerFormat;
 use crate::media::codec::fourcc::four_cc_at;
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Rate, Timing};
-use crate::media::info::{Facts, MediaInfo, Track, TrackType, channel_layout};
+use crate::media::info::{Facts, MediaInfo, Track, TrackFacts, TrackType, channel_layout};
 use crate::media::language::UNDETERMINED;
 use crate::media::reader::Reader;
 
@@ -103,7 +103,12 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         Some(timeline) => timeline.missing.max(Some(missing).filter(|missing| *missing > 0)),
         None => Some(missing.max(missing_after(reader, boxes))),
     };
-    Ok(MediaInfo { container_format: FORMAT.name, duration_seconds, tracks, facts: Facts { missing_bytes } })
+    Ok(MediaInfo {
+        container_format: FORMAT.name,
+        duration_seconds,
+        tracks,
+        facts: Facts { missing_bytes, ..Facts::default() },
+    })
 }
 
 /// How many bytes the boxes after `moov` are larger than the file. Few are looked at: the media data
@@ -194,6 +199,7 @@ fn describe(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) 
         width: size.map(|(width, _)| width),
         height: size.map(|(_, height)| height),
         frame_rate: rate.map(|rate| rate.to_string()),
+        facts: TrackFacts::default(),
     }
 }
 
