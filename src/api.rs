@@ -19,10 +19,10 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use crate::library::Library;
 use crate::library::files::listing as files;
 use crate::library::jobs::listing as jobs;
 use crate::library::sqlite::Transaction;
+use crate::library::{Library, changes};
 use answer::Refusal;
 use budget::Size;
 use overview::Overviews;
@@ -80,6 +80,15 @@ pub(crate) fn routes(
             })
         },
     );
+    let list_changes = base.and(warp::path!("changes")).and(parameters()).and(with(&pool)).then(
+        |parameters: Parameters, pool: ReadPool| {
+            answer(async move {
+                let (filter, cursor, limit) = query::changes(parameters)?;
+                let read = move |tx: &Transaction<'_>| changes::page(tx, filter, cursor, limit);
+                pool.answer(ReadPool::deadline(), Size::Page, read, |page| answer::json(&page)).await
+            })
+        },
+    );
     let list_jobs = base.and(warp::path!("jobs")).and(parameters()).and(with(&pool)).then(
         |parameters: Parameters, pool: ReadPool| {
             answer(async move {
@@ -107,7 +116,18 @@ pub(crate) fn routes(
             })
         },
     );
-    overview.or(list_files).unify().or(one_file).unify().or(list_jobs).unify().or(one_job).unify().boxed()
+    overview
+        .or(list_files)
+        .unify()
+        .or(one_file)
+        .unify()
+        .or(list_changes)
+        .unify()
+        .or(list_jobs)
+        .unify()
+        .or(one_job)
+        .unify()
+        .boxed()
 }
 
 /// Accepts GET or HEAD and parses the query. It must follow the filter of the path, so that only a known path leads to 405.

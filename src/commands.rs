@@ -3,7 +3,9 @@
 //! Only [`serve`] may name daemon, library and scan together.
 
 pub(crate) mod backup;
+pub(crate) mod changes;
 pub(crate) mod config;
+pub(crate) mod forget;
 pub(crate) mod healthcheck;
 pub(crate) mod inspect;
 pub(crate) mod list;
@@ -38,6 +40,8 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Scan(args) => scan::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::List(args) => list::run(args),
+        Command::Changes(args) => changes::run(args),
+        Command::Forget(args) => forget::run(args),
         Command::Backup(args) => backup::run(args),
         Command::Restore(args) => restore::run(args),
     }

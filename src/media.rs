@@ -16,5 +16,6 @@ mod reader;
 
 pub use error::Error;
 pub use info::{Facts, MediaInfo, Track, TrackFacts, TrackType};
+pub(crate) use language::{UNDETERMINED, bibliographic};
 pub use probe::{extensions, measure, open, probe, probe_file};
 pub use reader::{Source, Usage};
