@@ -252,17 +252,24 @@ impl Overwrites {
         }
         // Descriptors of SQLite are not counted.
         let overlaps = self.suspect && self.strangers > self.late;
-        let is_soon = self.checkpointed.elapsed() < DATABASE_COLLISION_WINDOW;
         if self.strangers == 0 {
-            self.unexplained = Some(is_soon || self.unexplained == Some(true));
+            self.leave_doubt();
             return;
         }
         if self.late > 0 || !overlaps {
             self.leave();
         } else {
             self.strangers -= 1;
-            self.closed = Some(is_soon || self.closed == Some(true));
+            self.closed = Some(self.is_soon() || self.closed == Some(true));
         }
+    }
+
+    fn is_soon(&self) -> bool {
+        self.checkpointed.elapsed() < DATABASE_COLLISION_WINDOW
+    }
+
+    fn leave_doubt(&mut self) {
+        self.unexplained = Some(self.is_soon() || self.unexplained == Some(true));
     }
 
     fn drain(&mut self) {
@@ -282,18 +289,17 @@ impl Overwrites {
             } else if is_main && what.contains(ReadFlags::OPEN) {
                 self.openings += 1;
                 self.open_main();
-            } else if is_main
-                && !what.contains(ReadFlags::CLOSE_WRITE)
-                && !has_closed_log
-                && self.strangers > 0
-            {
+            } else if is_main && !what.contains(ReadFlags::CLOSE_WRITE) && self.strangers > 0 {
                 // Between SQLite's two closes another may read and close.
                 self.leave();
             } else if is_main && self.log_closes > 0 {
                 // SQLite's, which closes the log first and was removed from the count when it opened that.
                 self.log_closes -= 1;
-                // Readers that close at once leave the count too high: it may be a copy's.
-                self.copied |= !has_closed_log && what.contains(ReadFlags::CLOSE_WRITE);
+                if !has_closed_log && what.contains(ReadFlags::CLOSE_WRITE) {
+                    // Or a copy's, in whose place a reader left the count.
+                    self.copied = true;
+                    self.leave_doubt();
+                }
             } else if is_main && what.contains(ReadFlags::CLOSE_WRITE) {
                 self.close_written_main();
             } else if is_main {

@@ -167,12 +167,13 @@ fn copy_beside_readers_is_seen() {
 
 #[test]
 fn program_that_closes_after_readers_closed_at_once_is_no_copy() {
-    let (_dir, path, log) = files();
+    let (dir, path, log) = files();
     let mut overwrites = Overwrites::new(&path, Arc::default());
-    let (one, other) = ((File::open(&path), open(&log)), File::open(&path));
-    drop(one.1);
+    let one = File::open(&path);
+    let _between = File::create(dir.path().join("library.db.lock"));
+    let other = File::open(&path);
     // Two readers of another program: their closes of the main file become one event.
-    drop((one.0, other));
+    drop((one, other));
     assert!(overwrites.begin(true));
     assert_eq!(overwrites.strangers, 1, "one is left that is not there");
     overwrites.last_opening = Instant::now().checked_sub(DATABASE_COPY_PAUSE * 2).expect("after the boot");
