@@ -159,10 +159,17 @@ pub(crate) const HTTP_WARNING_INTERVAL: Duration = s(60);
 /// bytes would reset the connection, and the client could lose the response (RFC 9112, section 9.6).
 pub(crate) const HTTP_LINGER_TIMEOUT: Duration = s(1);
 
+/// A command waits this long for the next bytes of the daemon's answer.
+pub(crate) const DAEMON_ANSWER_TIMEOUT: Duration = s(2);
+
 // The API.
 
 /// A request may wait and read for this long, both together.
 pub(crate) const API_REQUEST_TIMEOUT: Duration = s(3);
+/// A count of the files for which a query holds may take this long: some millions of files.
+pub(crate) const API_STATISTICS_TIMEOUT: Duration = s(30);
+/// A part of a streamed answer is tried again this long while the database is busy.
+pub(crate) const API_STREAM_TIMEOUT: Duration = s(15);
 /// A request waits this long for a count that has just begun: one of a library of some thousand files takes no longer.
 pub(crate) const API_COUNT_TIMEOUT: Duration = ms(50);
 /// Until the next count after one that failed.
