@@ -4,15 +4,20 @@
 
 pub(crate) mod backup;
 pub(crate) mod changes;
+mod client;
 pub(crate) mod config;
+mod database;
 pub(crate) mod forget;
 pub(crate) mod healthcheck;
 pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod output;
+mod question;
 pub(crate) mod restore;
 pub(crate) mod scan;
 pub(crate) mod serve;
+pub(crate) mod stats;
+pub(crate) mod status;
 
 use std::process::ExitCode;
 
@@ -42,6 +47,8 @@ pub fn run(command: &Command) -> ExitCode {
         Command::List(args) => list::run(args),
         Command::Changes(args) => changes::run(args),
         Command::Forget(args) => forget::run(args),
+        Command::Stats(args) => stats::run(args),
+        Command::Status(args) => status::run(args),
         Command::Backup(args) => backup::run(args),
         Command::Restore(args) => restore::run(args),
     }

@@ -172,6 +172,24 @@ pub fn details(conn: &Connection, id: i64) -> rusqlite::Result<Option<Details>> 
     })
 }
 
+/// Files by their ids, in that order; those without a row are left out.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn chosen(conn: &Connection, ids: &[i64], tracks: bool) -> rusqlite::Result<Vec<Details>> {
+    let mut statement = conn.prepare(&format!("SELECT {COLUMNS} FROM files WHERE id = ?1"))?;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let Some(file) = statement.query_row([id], file).optional()? else { continue };
+        if tracks {
+            found.extend(with_tracks(conn, vec![file])?);
+        } else {
+            found.push(Details { file, tracks: Vec::new(), truncated: false });
+        }
+    }
+    Ok(found)
+}
+
 /// Files, in the order of their ids, with their tracks: the first of them, where the tracks of all would take too much memory.
 ///
 /// # Errors
