@@ -19,5 +19,6 @@ pub const PROBER_VERSION: u32 = 1;
 
 pub use error::Error;
 pub use info::{Facts, MediaInfo, Track, TrackFacts, TrackType};
+pub(crate) use language::{UNDETERMINED, bibliographic};
 pub use probe::{extensions, measure, measure_file, open, probe, probe_file};
 pub use reader::{Source, Usage};
