@@ -16,7 +16,7 @@ use argh::{ArgsInfo, FromArgs};
 use crate::config::Layer;
 use crate::config::keys::keys;
 
-pub use history::{ChangesArgs, ForgetArgs};
+pub(crate) use history::{ChangesArgs, ForgetArgs};
 pub(crate) use parse::{Parsed, UsageError, parse};
 
 /// Video Policy Orchestrator: records the video files of a home library and reports its own health.
