@@ -211,7 +211,7 @@ pub struct InspectArgs {
     /// one JSON object a file, each on a line
     #[argh(switch)]
     pub json: bool,
-    /// the files
+    /// files, and directories, of which all videos are meant
     #[argh(positional, arg_name = "file")]
     pub files: Vec<String>,
 }

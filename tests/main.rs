@@ -37,6 +37,7 @@ mod operations;
 mod output;
 mod overload;
 mod overwrites;
+mod page;
 mod pid1;
 mod probing;
 mod query;

@@ -27,14 +27,14 @@ const CURSOR: &str = "the number in `next_cursor` of the previous page";
 
 /// The query of a request, and its problems.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Parameters {
+pub(crate) struct Parameters {
     values: BTreeMap<String, String>,
     problems: Vec<String>,
 }
 
 impl Parameters {
     /// Parses `name=value&…` (application/x-www-form-urlencoded).
-    pub(super) fn parse(raw: &str) -> Self {
+    pub(crate) fn parse(raw: &str) -> Self {
         let mut parameters = Self::default();
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -51,7 +51,8 @@ impl Parameters {
         parameters
     }
 
-    fn take(&mut self, name: &str) -> Option<String> {
+    /// Takes the value of a parameter.
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         self.values.remove(name)
     }
 

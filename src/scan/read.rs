@@ -76,7 +76,11 @@ impl Reading {
 
     fn measured(&self, path: &Path) -> usize {
         // Of a track's other texts none is longer than some words.
-        let track = |track: &Track| size_of::<Track>() + 64 + track.title.as_ref().map_or(0, String::len);
+        let track = |track: &Track| {
+            let facts = &track.facts;
+            let texts = [&track.title, &facts.name, &facts.file_name, &facts.mime_type];
+            size_of::<Track>() + 64 + texts.into_iter().flatten().map(String::len).sum::<usize>()
+        };
         let outcome = match &self.outcome {
             Outcome::Read(info) => info.tracks.iter().map(track).sum(),
             Outcome::Broken(reason) | Outcome::Unreadable(reason) => reason.len(),
@@ -186,7 +190,7 @@ fn read_open(
     if !debounce::is_quiet(reading.modified, Timestamp::now()) {
         return Ok(Outcome::Unsettled);
     }
-    let (info, usage) = media::measure(&file);
+    let (info, usage) = media::measure_file(&file);
     reading.cut_titles = usage.cut_titles;
     let outcome = match info {
         Ok(info) => Outcome::Read(info),
