@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 
 use crate::base::timestamp::Timestamp;
 use crate::library::files::Span;
-use crate::library::files::listing::{self, Details, File, Filter};
+use crate::library::files::listing::{self, Details, Filter};
 use crate::library::files::order::{self, Key, Sort};
 use crate::library::room::Room;
 use crate::library::sqlite::{Result, Transaction};
@@ -235,7 +235,7 @@ impl Question {
             let files = if needs_tracks {
                 listing::with_tracks(tx, page.files)?
             } else {
-                page.files.into_iter().map(without_tracks).collect()
+                page.files.into_iter().map(Details::from).collect()
             };
             let is_cut = files.len() < count;
             let next = if is_cut { files.last().map(|last| last.file.id) } else { page.next_cursor };
@@ -266,10 +266,6 @@ struct Chunk {
     /// How many were examined for them.
     rows: u64,
     next: Option<i64>,
-}
-
-fn without_tracks(file: File) -> Details {
-    Details { file, tracks: Vec::new(), truncated: false }
 }
 
 /// Whether `filter` applies to a file that the database has not compared with it.

@@ -61,6 +61,23 @@ fn subtitle_files_are_recorded_and_leave_the_row_of_the_video_alone() {
         "Film.mkv Subs/2_German SDH.srt ger - 0 1 srt",
     ];
     assert_eq!(subtitles(&sandbox), all);
+    let list = |query: &str| {
+        let output = sandbox.run(["list", "--paths", query]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout.iter().filter(|byte| **byte == b'\n').count()
+    };
+    assert_eq!(list("exists(subtitle, external == true, lang == ger)"), 1);
+    assert_eq!(list("exists(subtitle, external == true, codec == vobsub)"), 1);
+    assert_eq!(list("exists(subtitle, external == true, lang == fre)"), 0);
+    let output = sandbox.run(["list", "--json"]);
+    let listed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(
+        listed["subtitles"][2],
+        json!({
+            "name": "Subs/2_German SDH.srt", "language": "ger", "tag": null, "is_forced": false,
+            "is_hearing_impaired": true, "format": "srt",
+        })
+    );
     let row = || sandbox.value::<String>("SELECT id || scanned_at FROM files");
     let before = row();
     sandbox.write("films/Film/Film.pt-BR.forced.srt", "text");

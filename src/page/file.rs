@@ -41,7 +41,7 @@ fn same_content(tx: &Transaction<'_>, file: &File) -> Result<Vec<Twin>> {
 }
 
 fn main(details: &Details, twins: &[Twin]) -> Markup {
-    let Details { file, tracks, truncated } = details;
+    let Details { file, tracks, truncated, .. } = details;
     html! {
         main #main {
             h1 { (Name(&file.filename)) " " (badge(&file.scan_status)) }
