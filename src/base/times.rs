@@ -58,6 +58,9 @@ pub(crate) const DATABASE_START_RETRY: RetryPolicy = RetryPolicy::every(ms(10)).
 /// A program that is not SQLite and closes the file later than this after a checkpoint, without a change since, has not
 /// collided with the checkpoint.
 pub(crate) const DATABASE_COLLISION_WINDOW: Duration = s(1);
+/// A program that is not SQLite and has had the file open for this long without a change of it does not copy: most likely it
+/// closed the file at the same time as another one, which inotify(7) reports as one event.
+pub(crate) const DATABASE_COPY_PAUSE: Duration = s(2);
 /// A main file that changed later than this after its log was not changed by the checkpoint of the last commit, which follows
 /// it at once.
 pub(crate) const DATABASE_CHECKPOINT_AGE: Duration = s(2);
