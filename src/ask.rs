@@ -204,6 +204,12 @@ impl Question {
         }
     }
 
+    /// Whether the conditions may hold for a file whose tracks are not read yet.
+    fn may_hold(&self, details: &Details) -> bool {
+        let view = View { details, has_twin: false, now: self.now };
+        self.query.as_ref().is_none_or(|query| query.may_match(&view))
+    }
+
     /// Whether the conditions hold that [`Self::chunk`] has not applied.
     fn holds(&self, details: &Details, has_twin: bool) -> bool {
         let view = View { details, has_twin, now: self.now };
@@ -230,13 +236,19 @@ impl Question {
             || self.query.as_ref().is_some_and(Query::asks_for_tracks);
         if self.is_by_id() {
             let page = listing::page(tx, &self.filter, cursor.after, CHUNK)?;
-            let count = page.files.len();
             let rows = page.next_cursor.map_or(0, |next| next.abs_diff(cursor.after));
-            let files = if needs_tracks {
-                listing::with_tracks(tx, page.files)?
-            } else {
-                page.files.into_iter().map(without_tracks).collect()
-            };
+            let files = page.files.into_iter().map(without_tracks).filter(|details| self.may_hold(details));
+            if !needs_tracks {
+                return Ok(Some(Chunk {
+                    files: files.collect(),
+                    ids: Vec::new(),
+                    rows,
+                    next: page.next_cursor,
+                }));
+            }
+            let files: Vec<File> = files.map(|details| details.file).collect();
+            let count = files.len();
+            let files = listing::with_tracks(tx, files)?;
             let is_cut = files.len() < count;
             let next = if is_cut { files.last().map(|last| last.file.id) } else { page.next_cursor };
             return Ok(Some(Chunk { files, ids: Vec::new(), rows, next }));

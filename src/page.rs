@@ -140,7 +140,7 @@ impl Site {
         work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
         render: impl FnOnce(T) -> Result<Box<str>, Refusal> + Send + 'static,
     ) -> Outcome {
-        let render = move |read| Ok((render(read)?, ()));
+        let render = move |read| Ok((render(read)?.into_boxed_bytes(), ()));
         self.readers.pool.bytes(ReadPool::deadline(), size, work, render).await.map(|(page, ())| page)
     }
 

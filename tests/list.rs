@@ -51,6 +51,7 @@ fn a_query_prints_the_files_for_which_it_holds() {
         ("exists(audio, lang == german)", &[copy, de][..]),
         ("not exists(audio, lang == de)", &[en, full]),
         ("duplicate", &[copy, de]),
+        ("duplicate and exists(audio, lang == ger) and size > 1 and path contains copy", &[copy]),
         ("missing", &[gone]),
         ("status == ok and path contains COPY", &[copy]),
         ("exists(video, codec == x265)", &[full]),
