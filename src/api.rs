@@ -21,10 +21,10 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use crate::library::Library;
 use crate::library::files::listing;
 use crate::library::jobs::listing as jobs;
 use crate::library::sqlite::Transaction;
+use crate::library::{Library, changes};
 use answer::Refusal;
 use budget::Size;
 use overview::Overviews;
@@ -135,6 +135,15 @@ pub(crate) fn routes(
             })
         },
     );
+    let list_changes = base.and(warp::path!("changes")).and(parameters()).and(with(&pool)).then(
+        |parameters: Parameters, pool: ReadPool| {
+            answer(async move {
+                let (filter, cursor, limit) = query::changes(parameters)?;
+                let read = move |tx: &Transaction<'_>| changes::page(tx, filter, cursor, limit);
+                pool.answer(ReadPool::deadline(), Size::Page, read, |page| answer::json(&page)).await
+            })
+        },
+    );
     let list_jobs = base.and(warp::path!("jobs")).and(parameters()).and(with(&pool)).then(
         |parameters: Parameters, pool: ReadPool| {
             answer(async move {
@@ -163,6 +172,7 @@ pub(crate) fn routes(
         },
     );
     let states = statistics.or(state).unify().or(description).unify().boxed();
+    let states = states.or(list_changes).unify().boxed();
     overview
         .or(list_files)
         .unify()

@@ -5,6 +5,7 @@ pub mod address;
 pub(crate) mod descriptors;
 pub mod error;
 pub(crate) mod html;
+pub(crate) mod language;
 pub(crate) mod log;
 pub mod nearest;
 pub(crate) mod permission;

@@ -7,6 +7,7 @@ mod api;
 mod architecture;
 mod auth;
 mod backup;
+mod beside;
 mod cli;
 mod clock;
 mod config;

@@ -50,7 +50,7 @@ impl Status {
         }
     }
 
-    fn of(word: &str) -> Self {
+    pub(super) fn of(word: &str) -> Self {
         Self::OURS.into_iter().find(|status| status.as_str() == word).unwrap_or(Self::Foreign)
     }
 }
@@ -117,6 +117,8 @@ pub struct Known {
     pub unreadable: bool,
     /// `files.content_hash`
     pub hash: Option<String>,
+    /// The names of its subtitle files, once [`subtitles::attach`](super::subtitles::attach) has added them.
+    pub subtitles: String,
 }
 
 /// The first `limit` rows of `span`, ordered by path.
@@ -135,6 +137,7 @@ pub fn known(conn: &Connection, span: &Span, limit: u32) -> rusqlite::Result<Vec
             status: Status::of(&exact_text(row, 4).unwrap_or_default()),
             hash: exact_text(row, 5),
             unreadable: row.get(6).ok()?,
+            subtitles: String::new(),
         })
     })
 }

@@ -1,5 +1,7 @@
 //! The result of a probe: a video's container and tracks.
 
+use serde::Serialize;
+
 use super::language::UNDETERMINED;
 
 /// A video's container and tracks.
@@ -16,21 +18,23 @@ pub struct MediaInfo {
 }
 
 /// What the headers state about a file beyond the columns of schema 7.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Facts {
     /// How many bytes the file is shorter than its container states: 0 of a whole file, more of a
     /// truncated one. `None` if the container does not state its size, or it was not read.
     pub missing_bytes: Option<u64>,
+    /// How many bytes of the file are holes, which nothing was ever written to. `None` if the file system does not tell.
+    pub hole_bytes: Option<u64>,
     /// The container's title.
     pub title: Option<String>,
-    /// Number of chapters.
+    /// Number of chapters; `None` if the container cannot state it, or they were too far away.
     pub chapters: Option<u32>,
     /// MP4: whether the index is before the media data, so that a player can begin at once.
     pub is_fast_start: Option<bool>,
 }
 
 /// What the headers state about a track beyond the columns of schema 7.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TrackFacts {
     /// BCP 47 language tag (RFC 5646), such as `pt-BR`.
     pub language_tag: Option<String>,
@@ -38,9 +42,9 @@ pub struct TrackFacts {
     pub name: Option<String>,
     /// As ffprobe names it, such as `Main 10` or `LC`.
     pub profile: Option<String>,
-    /// As people write it, such as `4.1`.
+    /// As people write it: `4.1`, `1b`, of MPEG-2 a name such as `Main`.
     pub level: Option<String>,
-    /// Bits per sample of a colour or sound channel.
+    /// Bits per sample of a colour or sound channel; of sound only if it is not compressed with losses.
     pub bit_depth: Option<u32>,
     /// ffmpeg's name, such as `yuv420p10le`.
     pub pixel_format: Option<String>,
@@ -74,9 +78,9 @@ pub struct TrackFacts {
     pub is_commentary: Option<bool>,
     /// In the language the film was made in.
     pub is_original: Option<bool>,
-    /// Whether players offer the track.
+    /// Whether players offer the track. This and the flags before are `None` if the container cannot state them.
     pub is_enabled: Option<bool>,
-    /// A cover or another still picture.
+    /// A cover or another still picture; `None` of tracks without pictures.
     pub is_attached_picture: Option<bool>,
     /// The name of an attached file.
     pub file_name: Option<String>,

@@ -5,11 +5,15 @@ use std::collections::HashMap;
 
 use tracing::{debug, info, warn};
 
-use super::plan::{Move, Plan};
+use super::history::{self, After, History, Recorder};
+use super::plan::{Move, OtherSubtitles, Plan};
 use super::read::{Outcome, Reading};
+use super::subtitle;
+use crate::library::changes::Kind;
 use crate::library::files::UNREADABLE;
 use crate::library::files::writer::{Content, Record, Track, Writer};
 use crate::library::sqlite;
+use crate::library::subtitles::{self, Difference, SEPARATOR};
 use crate::media::MediaInfo;
 
 /// The counters of a batch.
@@ -20,21 +24,28 @@ pub(crate) struct Stored {
     pub(crate) moved: u64,
     pub(crate) errors: u64,
     pub(crate) unreadable: u64,
+    pub(crate) subtitles_added: u64,
+    pub(crate) subtitles_gone: u64,
 }
 
 /// Stores one batch. A reading named in `moves` takes over that row. The counters and the moved ids are valid only once the
 /// transaction is committed.
 pub(crate) fn batch(
-    writer: &mut Writer<'_>,
+    tx: &sqlite::Transaction<'_>,
     plan: &Plan,
     readings: &[Reading],
     moves: &HashMap<usize, Move>,
+    history: &mut History,
 ) -> sqlite::Result<(Stored, Vec<i64>)> {
+    let (mut writer, mut subtitles) = (Writer::new(tx)?, subtitles::Writer::new(tx)?);
+    let mut recorder = Recorder::new(history, tx)?;
     let mut stored = Stored::default();
     let mut relocated = Vec::new();
     for reading in readings {
         let change = &plan.changes[reading.index];
         let (path, extension) = plan.stored_path(change);
+        let before = if change.is_new { None } else { recorder.before(&path)? };
+        let after = After::from(reading);
         let unreadable;
         let content = match &reading.outcome {
             Outcome::Read(info) => Ok(content(info)),
@@ -48,6 +59,9 @@ pub(crate) fn batch(
                 warn!(file_path = path, reason, "cannot read a file; the next scan retries");
                 // The file itself may be unchanged, so its row stays as it is.
                 if !change.is_new {
+                    if let Some(before) = before {
+                        recorder.file(before.id, &path, &history::decide(Some(&before), &after), None)?;
+                    }
                     continue;
                 }
                 unreadable = format!("{UNREADABLE}{reason}");
@@ -70,16 +84,81 @@ pub(crate) fn batch(
             info!(file_path = path, file_id = id, "a file was moved or renamed; it keeps its row");
             relocated.push(*id);
             stored.moved += 1;
+            // The names say something else beside a video of another name.
+            subtitles.clear(*id)?;
+            set_subtitles(&mut subtitles, *id, &path, plan.subtitles(change))?;
+            recorder.file(*id, &path, &[Kind::Moved], Some(from))?;
             continue;
         }
-        writer.upsert(&record)?;
+        let id = writer.upsert(&record)?;
+        let kinds = history::decide(before.as_ref(), &after);
+        if kinds.is_empty() {
+            recorder.reread();
+        }
+        let missing_bytes = after.missing_bytes.map(|bytes| bytes.to_string());
+        recorder.file(id, &path, &kinds, missing_bytes.as_deref())?;
+        let difference = set_subtitles(&mut subtitles, id, &path, plan.subtitles(change))?;
+        if before.is_some() {
+            stored.subtitles_added += difference.added.len() as u64;
+            stored.subtitles_gone += difference.gone.len() as u64;
+            recorder.subtitles(id, &path, &difference)?;
+        }
         if change.is_new {
             stored.added += 1;
         } else {
             stored.updated += 1;
         }
     }
+    recorder.end()?;
     Ok((stored, relocated))
+}
+
+impl From<&Reading> for After {
+    fn from(reading: &Reading) -> Self {
+        let missing_bytes = match &reading.outcome {
+            // Zeros in place of the last bytes are as good as none.
+            Outcome::Read(info) if reading.zero_tail == 0 => info.facts.missing_bytes,
+            Outcome::Read(_) => Some(reading.zero_tail),
+            _ => None,
+        };
+        let is_unreadable = matches!(reading.outcome, Outcome::Unreadable(_));
+        Self { is_unreadable, size: reading.size, modified: reading.modified, missing_bytes }
+    }
+}
+
+/// Stores the subtitle files of unchanged videos.
+pub(crate) fn other_subtitles(
+    tx: &sqlite::Transaction<'_>,
+    plan: &Plan,
+    others: &[OtherSubtitles],
+    history: &mut History,
+) -> sqlite::Result<Stored> {
+    let mut writer = subtitles::Writer::new(tx)?;
+    let mut recorder = Recorder::new(history, tx)?;
+    let mut stored = Stored::default();
+    for other in others {
+        let (path, names) = plan.other_subtitles(other);
+        let difference = set_subtitles(&mut writer, other.id, &path, Some(names))?;
+        recorder.subtitles(other.id, &path, &difference)?;
+        stored.subtitles_added += difference.added.len() as u64;
+        stored.subtitles_gone += difference.gone.len() as u64;
+    }
+    recorder.end()?;
+    Ok(stored)
+}
+
+/// Records the subtitle files of the video at `path`, unless they are not known.
+fn set_subtitles(
+    writer: &mut subtitles::Writer<'_>,
+    id: i64,
+    path: &str,
+    names: Option<&str>,
+) -> sqlite::Result<Difference> {
+    let Some(names) = names else { return Ok(Difference::default()) };
+    let video = subtitle::stem(path.rsplit_once('/').map_or(path, |(_, name)| name));
+    let names = names.split(SEPARATOR).filter(|name| !name.is_empty());
+    let found: Vec<_> = names.map(|name| subtitle::describe(video, name)).collect();
+    writer.set(id, &found)
 }
 
 fn content(info: &MediaInfo) -> Content<'_> {
