@@ -18,3 +18,6 @@ pub use error::Error;
 pub use info::{Facts, MediaInfo, Track, TrackFacts, TrackType};
 pub use probe::{extensions, measure, open, probe, probe_file};
 pub use reader::{Source, Usage};
+
+/// Version of what is read of a file. A higher one has the scanner read again what an earlier version has read.
+pub const PROBER_VERSION: u32 = 1;

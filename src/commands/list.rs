@@ -26,7 +26,7 @@ use crate::library::sqlite::{self, Transaction};
 use crate::library::{Library, Retry};
 use crate::query::{Error, Kind, Query, fold, normalise};
 use crate::scan::name::path_candidates;
-use view::{UNRECORDED, View};
+use view::View;
 
 /// Rows that one read examines.
 const PAGE: u32 = 1000;
@@ -71,10 +71,6 @@ fn read(text: &str, recorded: &Recorded<'_>) -> Result<Query, ExitCode> {
             return Err(ExitCode::from(EXIT_USAGE));
         }
     };
-    if let Some(name) = query.names().into_iter().find(|name| UNRECORDED.contains(name)) {
-        output::complain(&format_args!("cannot answer: this version does not record {name}"));
-        return Err(ExitCode::from(EXIT_USAGE));
-    }
     for term in query.terms.iter().filter(|term| term.kind == Kind::Codec) {
         if fold(&term.given) != term.canonical {
             output::complain(&format_args!("{} is read as {}", term.given, term.canonical));

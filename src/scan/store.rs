@@ -7,10 +7,11 @@ use tracing::{debug, info, warn};
 
 use super::plan::{Move, Plan};
 use super::read::{Outcome, Reading};
+use crate::base::timestamp::Timestamp;
 use crate::library::files::UNREADABLE;
 use crate::library::files::writer::{Content, Record, Track, Writer};
 use crate::library::sqlite;
-use crate::media::MediaInfo;
+use crate::media::{self, MediaInfo, PROBER_VERSION};
 
 /// The counters of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,7 @@ pub(crate) fn batch(
     plan: &Plan,
     readings: &[Reading],
     moves: &HashMap<usize, Move>,
+    first_seen: Option<Timestamp>,
 ) -> sqlite::Result<(Stored, Vec<i64>)> {
     let mut stored = Stored::default();
     let mut relocated = Vec::new();
@@ -56,14 +58,8 @@ pub(crate) fn batch(
             Outcome::Unsettled | Outcome::Gone => continue,
         };
         let hash = reading.hash.map(|hash| hash.to_string());
-        let record = Record {
-            path: &path,
-            extension: &extension,
-            size: reading.size,
-            modified: reading.modified,
-            content,
-            hash: hash.as_deref(),
-        };
+        let record =
+            Record { hash: hash.as_deref(), first_seen, ..record(&path, &extension, reading, content) };
         if let Some(Move { id, from }) = moves.get(&reading.index)
             && writer.relocate(*id, from, &record)?
         {
@@ -82,8 +78,51 @@ pub(crate) fn batch(
     Ok((stored, relocated))
 }
 
+/// Records what was read again of the file of row `id`, if it could be read. Says whether it did.
+pub(crate) fn refresh(
+    writer: &mut Writer<'_>,
+    id: i64,
+    path: &str,
+    extension: &str,
+    reading: &Reading,
+) -> sqlite::Result<bool> {
+    let content = match &reading.outcome {
+        Outcome::Read(info) => Ok(content(info)),
+        Outcome::Broken(reason) => Err(reason.as_str()),
+        Outcome::Unreadable(_) | Outcome::Unsettled | Outcome::Gone => return Ok(false),
+    };
+    writer.refresh(id, &record(path, extension, reading, content))
+}
+
+fn record<'a>(
+    path: &'a str,
+    extension: &'a str,
+    reading: &Reading,
+    content: Result<Content<'a>, &'a str>,
+) -> Record<'a> {
+    Record {
+        path,
+        extension,
+        size: reading.size,
+        modified: reading.modified,
+        content,
+        hash: None,
+        prober: PROBER_VERSION,
+        first_seen: None,
+    }
+}
+
 fn content(info: &MediaInfo) -> Content<'_> {
-    let tracks = info.tracks.iter().map(|track| Track {
+    Content {
+        container_format: info.container_format,
+        duration_seconds: info.duration_seconds,
+        facts: &info.facts,
+        tracks: info.tracks.iter().map(|one| (track(one), &one.facts)).collect(),
+    }
+}
+
+fn track(track: &media::Track) -> Track<'_> {
+    Track {
         track_type: track.track_type.as_str(),
         codec: track.codec.as_deref(),
         language: track.language.as_deref(),
@@ -95,6 +134,5 @@ fn content(info: &MediaInfo) -> Content<'_> {
         width: track.width,
         height: track.height,
         frame_rate: track.frame_rate.as_deref(),
-    });
-    Content { container_format: info.container_format, tracks: tracks.collect() }
+    }
 }

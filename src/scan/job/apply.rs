@@ -14,6 +14,7 @@ use super::row::JobRow;
 use super::{BATCH, BATCH_BYTES, ScanResult};
 use crate::base::retry::Failure;
 use crate::base::times::{SCAN_BATCH_AGE, SCAN_POLL_INTERVAL, SCAN_SETTLE_WAIT};
+use crate::base::timestamp::Timestamp;
 use crate::library::files;
 use crate::library::files::writer::Writer;
 use crate::scan::plan::{Plan, Vanished};
@@ -102,8 +103,11 @@ impl Apply<'_> {
         let new = batch.iter().filter(is_new);
         let hashed: Vec<_> = new.filter_map(|reading| Some((reading.index, reading.hash?))).collect();
         let moves = self.moves.find(&hashed)?;
-        let (stored, relocated) =
-            self.row.write_with_heartbeat(|tx| store::batch(&mut Writer::new(tx)?, plan, batch, &moves))?;
+        // What the first scan of a root finds may have been there for years.
+        let first_seen = self.scan.baseline.before.as_ref().map(|_| Timestamp::now());
+        let (stored, relocated) = self.row.write_with_heartbeat(|tx| {
+            store::batch(&mut Writer::new(tx)?, plan, batch, &moves, first_seen)
+        })?;
         self.moved.extend(relocated);
         self.row.context.progress.stored(batch.len() as u64, stored.errors);
         self.result.count(stored, plan, batch.drain(..));
