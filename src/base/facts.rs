@@ -101,12 +101,11 @@ impl Fact for &'static str {
     }
 }
 
-/// Declares facts: for each its documentation, name and type. `null: true` shows facts that are not known as `null` in JSON;
-/// else they are left out.
+/// Declares facts: for each its documentation, name and type. JSON leaves out those that are not known.
 macro_rules! facts {
     (
         $(#[$about:meta])*
-        $name:ident $(<$word:ident>)?, null: $null:literal;
+        $name:ident $(<$word:ident>)?;
         $($(#[$doc:meta])* $field:ident: $kind:ty,)*
     ) => {
         $(#[$about])*
@@ -138,7 +137,7 @@ macro_rules! facts {
                 let mut map = serializer.serialize_map(None)?;
                 let mut result = Ok(());
                 self.each(&mut |name, value| {
-                    if result.is_ok() && ($null || value != Value::Null) {
+                    if result.is_ok() && value != Value::Null {
                         result = map.serialize_entry(name, &value);
                     }
                 });
@@ -151,7 +150,7 @@ macro_rules! facts {
 
 facts! {
     /// What the headers state about a file beyond the columns of schema 7.
-    Facts, null: true;
+    Facts;
     /// How many bytes the file is shorter than its container states: 0 of a whole file, more of a
     /// truncated one. `None` if the container does not state its size, or it was not read.
     missing_bytes: u64,
@@ -170,7 +169,7 @@ facts! {
 facts! {
     /// What the headers state about a track beyond the columns of schema 7. `Word` is the type of words of the prober's own:
     /// `&'static str` as it reads them, `String` as they are stored.
-    TrackFacts<Word>, null: false;
+    TrackFacts<Word>;
     /// BCP 47 language tag (RFC 5646), such as `pt-BR`.
     language_tag: String,
     /// The name of an MP4 track, which ffprobe does not report as its title.
@@ -264,7 +263,6 @@ mod tests {
         let json = serde_json::to_value(&stored).expect("JSON");
         assert_eq!(json["is_original"], false);
         assert_eq!(json.as_object().expect("an object").len(), 5, "{json}");
-        assert!(serde_json::to_value(Facts::default()).expect("JSON")["title"].is_null());
     }
 
     #[test]

@@ -51,9 +51,12 @@ pub struct File {
     pub scan_status: String,
     pub scan_error: Option<String>,
     /// When the file was first seen; `None` if it was there at the first scan.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_seen: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
     /// Bits per second, of the whole file.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bit_rate: Option<u64>,
     #[serde(flatten)]
     pub facts: Facts,
