@@ -82,6 +82,7 @@ kinds! {
     HostileFiles 6,
     // The other program.
     Rows 4,
+    RowsOfFilms 3,
     WriterOpens 3,
     WriterCloses 2,
     ReadHeld 2,
