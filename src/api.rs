@@ -1,14 +1,16 @@
-//! The read-only routes of the library (`/api/v1/…`) as warp filters. Imports only [`crate::base`] and
-//! [`crate::library`]. `docs/openapi.yaml` is the contract.
+//! The read-only routes of the library (`/api/v1/…`) as warp filters. Imports only [`crate::base`],
+//! [`crate::library`], [`crate::query`] and [`crate::ask`]. `docs/openapi.yaml` is the contract.
 //!
 //! [`query`] parses parameters, [`read_pool`] limits the number and time of database reads, [`overview`] caches the totals,
-//! [`budget`] bounds the bytes of answers, [`mod@answer`] builds them.
+//! [`budget`] bounds the bytes of answers, [`mod@answer`] builds them; [`files`](self) answers queries.
 
 mod answer;
 mod budget;
+mod files;
 mod overview;
 mod query;
 mod read_pool;
+mod status;
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -20,7 +22,7 @@ use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use crate::library::Library;
-use crate::library::files::listing as files;
+use crate::library::files::listing;
 use crate::library::jobs::listing as jobs;
 use crate::library::sqlite::Transaction;
 use answer::Refusal;
@@ -48,32 +50,70 @@ pub(crate) struct Root {
     pub scanning: bool,
 }
 
-/// All routes. `roots` returns the state of the roots.
+/// The state of the daemon.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Daemon {
+    /// Its version.
+    pub version: &'static str,
+    /// `starting`, `running` or `stopping`.
+    pub phase: &'static str,
+    /// Time since its start.
+    pub uptime_seconds: u64,
+    /// The checks that warn or fail.
+    pub problems: Vec<Problem>,
+}
+
+/// A check that warns or fails.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Problem {
+    /// The check.
+    pub name: String,
+    /// `warn` or `fail`.
+    pub status: &'static str,
+    /// The stable code.
+    pub reason: Option<&'static str>,
+    /// What is wrong, where, and what to do, in one line.
+    pub detail: Option<String>,
+}
+
+/// All routes. `roots` returns the state of the roots, `daemon` that of the daemon.
 pub(crate) fn routes(
     library: Arc<Library>,
     roots: impl Fn() -> Vec<Root> + Send + Sync + 'static,
+    daemon: impl Fn() -> Daemon + Send + Sync + 'static,
 ) -> BoxedFilter<(Response,)> {
     let pool = ReadPool::new(library);
-    let overviews = Arc::new(Overviews::new(pool.clone(), roots));
+    let (roots, daemon) = (Arc::new(roots), Arc::new(daemon));
+    let (counted_roots, shown_roots) = (Arc::clone(&roots), Arc::clone(&roots));
+    let overviews = Arc::new(Overviews::new(pool.clone(), move || roots()));
     let base = warp::path!("api" / "v1" / ..);
     let overview = base
         .and(warp::path!("library"))
         .and(parameters())
         .then(move |parameters: Parameters| answer(overviews.clone().show(parameters)));
-    let list_files = base.and(warp::path!("files")).and(parameters()).and(with(&pool)).then(
-        |parameters: Parameters, pool: ReadPool| {
-            answer(async move {
-                let (filter, after, limit) = query::files(parameters)?;
-                let read = move |tx: &Transaction<'_>| files::page(tx, &filter, after, limit);
-                pool.answer(ReadPool::deadline(), Size::Page, read, |page| answer::json(&page)).await
-            })
+    let list_files = base
+        .and(warp::path!("files"))
+        .and(parameters())
+        .and(with(&pool))
+        .then(|parameters: Parameters, pool: ReadPool| answer(files::list(pool, parameters)));
+    let statistics = base.and(warp::path!("stats")).and(parameters()).and(with(&pool)).then(
+        move |parameters: Parameters, pool: ReadPool| {
+            answer(files::statistics(pool, parameters, counted_roots()))
         },
     );
+    let state = base.and(warp::path!("status")).and(parameters()).and(with(&pool)).then(
+        move |parameters: Parameters, pool: ReadPool| {
+            answer(status::show(pool, parameters, daemon(), shown_roots()))
+        },
+    );
+    let description = warp::path!("openapi.yaml").and(parameters()).map(|parameters: Parameters| {
+        query::none(&parameters).map_or_else(Refusal::into_response, |()| status::description())
+    });
     let one_file = base.and(warp::path!("files" / i64)).and(parameters()).and(with(&pool)).then(
         |id: i64, parameters: Parameters, pool: ReadPool| {
             answer(async move {
                 query::none(&parameters)?;
-                let read = move |tx: &Transaction<'_>| files::details(tx, id);
+                let read = move |tx: &Transaction<'_>| listing::details(tx, id);
                 let unknown = move || Refusal::not_found(&format!("there is no file {id}"));
                 let render = move |found: Option<_>| answer::json(&found.ok_or_else(unknown)?);
                 pool.answer(ReadPool::deadline(), Size::Whole, read, render).await
@@ -107,7 +147,19 @@ pub(crate) fn routes(
             })
         },
     );
-    overview.or(list_files).unify().or(one_file).unify().or(list_jobs).unify().or(one_job).unify().boxed()
+    let states = statistics.or(state).unify().or(description).unify().boxed();
+    overview
+        .or(list_files)
+        .unify()
+        .or(states)
+        .unify()
+        .or(one_file)
+        .unify()
+        .or(list_jobs)
+        .unify()
+        .or(one_job)
+        .unify()
+        .boxed()
 }
 
 /// Accepts GET or HEAD and parses the query. It must follow the filter of the path, so that only a known path leads to 405.

@@ -38,6 +38,8 @@ pub enum Command {
     Scan(ScanArgs),
     Inspect(InspectArgs),
     List(ListArgs),
+    Stats(StatsArgs),
+    Status(StatusArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
 }
@@ -113,6 +115,9 @@ pub struct HealthcheckArgs {
     /// database file, whose lock file contains the daemon's address
     #[argh(option, arg_name = "file")]
     pub database: Option<String>,
+    /// warnings are failures, too
+    #[argh(switch)]
+    pub strict: bool,
     /// seconds to wait for the answer (default 2)
     #[argh(option, arg_name = "seconds", default = "Duration::from_secs(2)", from_str_fn(timeout))]
     pub timeout: Duration,
@@ -216,21 +221,48 @@ pub struct InspectArgs {
 #[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct ListArgs {
+    /// a track that files must have, such as subtitle:eng or video:hevc (repeatable)
+    #[argh(option, arg_name = "type:value")]
+    pub has: Vec<String>,
+    /// a track that files must not have (repeatable)
+    #[argh(option, arg_name = "type:value")]
+    pub lacks: Vec<String>,
+    /// only files below this directory
+    #[argh(option, long = "in", arg_name = "directory")]
+    pub below: Option<String>,
+    /// only files that are shorter than their container says
+    #[argh(switch)]
+    pub truncated: bool,
+    /// only files whose content another file probably has, too
+    #[argh(switch)]
+    pub duplicates: bool,
+    /// missing files too
+    #[argh(switch)]
+    pub missing: bool,
+    /// added (default), path or size; -size for the largest first
+    #[argh(option, arg_name = "key")]
+    pub sort: Option<String>,
+    /// at most so many files
+    #[argh(option, arg_name = "number", from_str_fn(whole_number))]
+    pub limit: Option<u64>,
     /// one JSON object a file, each on a line
     #[argh(switch)]
     pub json: bool,
+    /// comma-separated values with a heading (RFC 4180)
+    #[argh(switch)]
+    pub csv: bool,
     /// only paths, each on a line
     #[argh(switch)]
     pub paths: bool,
     /// only paths, each followed by a NUL byte, for xargs -0
     #[argh(switch, short = '0')]
     pub print0: bool,
-    /// missing files too
+    /// print the query that the flags stand for
     #[argh(switch)]
-    pub missing: bool,
-    /// at most so many files
-    #[argh(option, arg_name = "number")]
-    pub limit: Option<u64>,
+    pub verbose: bool,
+    /// auto (default), always or never
+    #[argh(option, arg_name = "when", default = "Colour::Auto", from_str_fn(colour))]
+    pub color: Colour,
     /// configuration file
     #[argh(option, short = 'c', arg_name = "file")]
     pub config: Option<String>,
@@ -240,6 +272,92 @@ pub struct ListArgs {
     /// which files (default: all)
     #[argh(positional, arg_name = "query")]
     pub query: Option<String>,
+}
+
+/// Count files, hours and bytes of the library, or of the files for which a query holds.
+#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "stats", help_triggers("-h", "--help"))]
+pub struct StatsArgs {
+    /// codec, resolution, language, container or root
+    #[argh(option, arg_name = "property")]
+    pub by: Option<String>,
+    /// missing files too
+    #[argh(switch)]
+    pub missing: bool,
+    /// print the result as JSON
+    #[argh(switch)]
+    pub json: bool,
+    /// auto (default), always or never
+    #[argh(option, arg_name = "when", default = "Colour::Auto", from_str_fn(colour))]
+    pub color: Colour,
+    /// configuration file
+    #[argh(option, short = 'c', arg_name = "file")]
+    pub config: Option<String>,
+    /// database file (default ~/.vpo/library.db)
+    #[argh(option, arg_name = "file")]
+    pub database: Option<String>,
+    /// which files (default: all)
+    #[argh(positional, arg_name = "query")]
+    pub query: Option<String>,
+}
+
+impl StatsArgs {
+    /// The layer of the flags.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
+    }
+}
+
+/// Show the daemon, its roots, running scans, the database's disk, and problems.
+#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "status", help_triggers("-h", "--help"))]
+pub struct StatusArgs {
+    /// print the result as JSON
+    #[argh(switch)]
+    pub json: bool,
+    /// auto (default), always or never
+    #[argh(option, arg_name = "when", default = "Colour::Auto", from_str_fn(colour))]
+    pub color: Colour,
+    /// configuration file
+    #[argh(option, short = 'c', arg_name = "file")]
+    pub config: Option<String>,
+    /// database file (default ~/.vpo/library.db)
+    #[argh(option, arg_name = "file")]
+    pub database: Option<String>,
+}
+
+impl StatusArgs {
+    /// The layer of the flags.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
+    }
+}
+
+/// When output is coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+fn colour(text: &str) -> Result<Colour, String> {
+    match text {
+        "auto" => Ok(Colour::Auto),
+        "always" => Ok(Colour::Always),
+        "never" => Ok(Colour::Never),
+        _ => Err("give auto, always or never".into()),
+    }
+}
+
+fn whole_number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "give a whole number".into())
 }
 
 impl ListArgs {

@@ -3,14 +3,19 @@
 //! Only [`serve`] may name daemon, library and scan together.
 
 pub(crate) mod backup;
+mod client;
 pub(crate) mod config;
+mod database;
 pub(crate) mod healthcheck;
 pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod output;
+mod question;
 pub(crate) mod restore;
 pub(crate) mod scan;
 pub(crate) mod serve;
+pub(crate) mod stats;
+pub(crate) mod status;
 
 use std::process::ExitCode;
 
@@ -38,6 +43,8 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Scan(args) => scan::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::List(args) => list::run(args),
+        Command::Stats(args) => stats::run(args),
+        Command::Status(args) => status::run(args),
         Command::Backup(args) => backup::run(args),
         Command::Restore(args) => restore::run(args),
     }

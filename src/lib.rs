@@ -9,9 +9,9 @@
 //!       ┌──────────────┼───────────┬──────────┬───────┐
 //!       ▼              ▼           ▼          ▼       ▼
 //!    config        telemetry     daemon      api     scan
-//!                                             │     │    │
-//!                                             ▼     ▼    ▼
-//!                                             library   media
+//!                                           │     │  │    │
+//!                                           ▼     ▼  ▼    ▼
+//!                                   query ◄ ask ► library media
 //! ```
 //!
 //! - [`base`] is what every part may use: errors, text, addresses, times, signals.
@@ -21,12 +21,14 @@
 //!   on videos.
 //! - [`library`] contains all SQL. [`media`] reads the tracks of a video. [`scan`] uses both to record the files
 //!   on disk. [`api`] provides the read-only HTTP routes.
-//! - [`query`] is the language of questions about files. It does not depend on anything else.
+//! - [`query`] is the language of questions about files. It does not depend on anything else. [`ask`] answers such
+//!   questions from the library, for [`api`] and the commands.
 //! - [`commands::serve`] is the composition root: nothing else names daemon, library and scan together.
 //!
 //! Dependencies go one way, which `tests/architecture.rs` verifies.
 
 pub(crate) mod api;
+pub(crate) mod ask;
 pub mod base;
 pub(crate) mod cli;
 pub mod commands;

@@ -24,7 +24,7 @@ mod log;
 pub(crate) mod open;
 mod overwrites;
 mod path;
-mod room;
+pub(crate) mod room;
 pub mod schema;
 mod session;
 pub(crate) mod sqlite;

@@ -62,7 +62,7 @@ pub use fact::{Amount, Mark, Test, Words};
 pub use fold::fold;
 pub use language::normalise;
 pub use lexer::Operator;
-pub use vocabulary::{Kind, Term};
+pub use vocabulary::{Kind, Term, canonical, is_codec};
 
 /// Reads an expression of a policy.
 ///
@@ -95,6 +95,20 @@ impl Query {
         Ok(Self { expression, terms })
     }
 
+    /// The query for which all of `queries` must hold; `None` for none.
+    #[must_use]
+    pub fn all(mut queries: Vec<Self>) -> Option<Self> {
+        if queries.len() < 2 {
+            return queries.pop();
+        }
+        let terms = queries.iter_mut().flat_map(|query| std::mem::take(&mut query.terms)).collect();
+        let expressions = queries.into_iter().flat_map(|query| match query.expression {
+            Expression::And(parts) => parts,
+            other => vec![other],
+        });
+        Some(Self { expression: Expression::And(expressions.collect()), terms })
+    }
+
     /// The names of the filters and facts that it uses.
     #[must_use]
     pub fn names(&self) -> BTreeSet<&'static str> {
@@ -103,6 +117,12 @@ impl Query {
             names.insert(name);
         });
         names
+    }
+
+    /// Whether tracks matter to it.
+    #[must_use]
+    pub fn asks_for_tracks(&self) -> bool {
+        self.expression.asks_for_tracks()
     }
 
     /// Whether it asks for files that are missing; others leave them out.

@@ -51,6 +51,7 @@ fn files_are_filtered_by_every_parameter() {
     assert_eq!(list("?codec=h264&status=ok&path_contains=TWO"), ["two.mkv"]);
     assert_eq!(list("?language=jpn"), Vec::<String>::new());
     assert_eq!(list("?language=ger&path_contains=/one"), ["one.mkv"]);
+    assert_eq!(list("?language=DE&codec=AVC&extension=.mkv&status=ok"), ["one.mkv", "two.mkv"]);
     assert_eq!(list("?path_contains=%25"), Vec::<String>::new(), "a percent sign is a percent sign");
     let directory = sandbox.path("films/b");
     let directory = directory.to_str().expect("UTF-8");
@@ -222,7 +223,16 @@ fn unknown_and_bad_parameters_are_named() {
         ("/api/v1/files?text=%FF", "text"),
         ("/api/v1/files?text=%00", "text"),
         ("/api/v1/files?path_contains=one%00", "path_contains"),
-        ("/api/v1/files?sort=size", "sort"),
+        ("/api/v1/files?sort=colour", "sort"),
+        ("/api/v1/files?tracks=yes", "tracks"),
+        ("/api/v1/files?format=xml", "format"),
+        ("/api/v1/files?format=csv&limit=3", "limit"),
+        ("/api/v1/files?codec=hvec", "codec"),
+        ("/api/v1/files?language=englsh", "language"),
+        ("/api/v1/files?by=codec", "by"),
+        ("/api/v1/stats?by=colour", "by"),
+        ("/api/v1/stats?sort=size", "sort"),
+        ("/api/v1/status?x=1", "x"),
         ("/api/v1/files?status", "status"),
         ("/api/v1/files/1?full=1", "full"),
         ("/api/v1/library?x=", "x"),
@@ -236,14 +246,21 @@ fn unknown_and_bad_parameters_are_named() {
         assert!(error.starts_with(&format!("{named}: ")), "{path}: {error}");
     }
     let both =
-        daemon.get("/api/v1/files?limit=0&sort=size").json()["error"].as_str().expect("a text").to_owned();
+        daemon.get("/api/v1/files?limit=0&sort=colour").json()["error"].as_str().expect("a text").to_owned();
     assert!(both.contains("limit: ") && both.contains("sort: "), "{both}");
 }
 
 #[test]
 fn head_is_answered_and_other_methods_are_not_allowed() {
     let (_sandbox, daemon) = serve();
-    for path in ["/api/v1/library", "/api/v1/files", "/api/v1/files/1", "/api/v1/jobs"] {
+    for path in [
+        "/api/v1/library",
+        "/api/v1/files",
+        "/api/v1/files/1",
+        "/api/v1/jobs",
+        "/api/v1/stats",
+        "/api/v1/status",
+    ] {
         let mut client = daemon.client();
         client.send(format!("HEAD {path} HTTP/1.1\r\nHost: vpo\r\n\r\n").as_bytes());
         let head = client.receive(true).expect("an answer");
@@ -338,4 +355,113 @@ fn probes_are_answered_in_time_while_the_library_is_counted() {
         after = next;
     }
     assert_eq!(pages, 4);
+}
+
+/// The body of a streamed answer. HTTP/1.0 has no chunks: the answer ends with the connection.
+#[track_caller]
+fn whole(daemon: &Daemon, path: &str, content_type: &str) -> String {
+    let mut client = daemon.client();
+    client.send(format!("GET {path} HTTP/1.0\r\nHost: vpo\r\n\r\n").as_bytes()).expect("sent");
+    let answer = client.receive(false).expect("an answer");
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some(content_type)), "{}", answer.body);
+    answer.body
+}
+
+#[test]
+fn queries_choose_files_and_say_how_they_were_read() {
+    let (_sandbox, daemon) = serve();
+    let ask = |query: &str| get(&daemon, &format!("/api/v1/files?where={query}"));
+    let page = ask("exists(video,codec%20==%20x264)");
+    assert_eq!(
+        (names(&page), &page["left_out"]),
+        (vec!["one.mkv".to_owned(), "two.mkv".to_owned()], &1.into())
+    );
+    assert_eq!(page["notes"][0], "x264 is read as h264");
+    assert!(page["files"][0]["tracks"].is_null(), "{page}");
+    assert_eq!(names(&ask("missing")), ["gone.mkv"]);
+    assert_eq!(names(&ask("status==error&missing=1")), ["broken.mp4"]);
+    assert_eq!(names(&ask("status==ok&sort=-path")), ["two.mkv", "one.mkv"]);
+    assert_eq!(names(&ask("exists(audio)&missing=1&path_contains=GONE")), ["gone.mkv"]);
+    let page = ask("exists(audio)&tracks=1&sort=size&limit=1");
+    assert_eq!(page["files"][0]["tracks"].as_array().map(Vec::len), Some(3), "{page}");
+    let second = ask(&format!("exists(audio)&sort=size&limit=1&cursor={}", page["next_cursor"]));
+    assert_ne!(names(&page), names(&second));
+    let none = ask("exists(video,codec==av1)");
+    assert!(
+        none["notes"][0]
+            .as_str()
+            .is_some_and(|note| note.starts_with("no track has the codec av1; there is ")),
+        "{none}"
+    );
+    let answer = daemon.get("/api/v1/files?where=exists(audo)");
+    assert_eq!((answer.status, &answer.json()["code"]), (400, &"query-refused".into()));
+    let place = &answer.json()["query"];
+    assert_eq!(
+        (&place["line"], &place["column"], &place["excerpt"]),
+        (&1.into(), &8.into(), &"exists(audo)".into())
+    );
+    assert!(place["expected"].as_str().is_some_and(|text| text.contains("did you mean audio?")), "{place}");
+    assert_eq!(daemon.get("/api/v1/files?sort=path&cursor=99999").status, 400);
+}
+
+#[test]
+fn whole_answers_are_streamed_in_order_and_in_full() {
+    let (sandbox, daemon) = serve();
+    sandbox.sql(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+         INSERT INTO files (path, filename, directory, extension, size_bytes, modified_at, scanned_at, scan_status)
+         SELECT '/x/' || i || ',' || printf('%.*c', 150, 'x'), i, '/x', 'mkv', i, '', '', 'ok' FROM n",
+    );
+    let json = whole(&daemon, "/api/v1/files?format=ndjson", "application/x-ndjson");
+    let files: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(files.len(), 5004);
+    assert!(files.is_sorted_by_key(|file| file["id"].as_i64()));
+    assert!(json.len() > 1024 * 1024, "more than one part: {}", json.len());
+    let csv = whole(
+        &daemon,
+        "/api/v1/files?format=csv&sort=-size&where=root==%22/x%22",
+        "text/csv; charset=utf-8; header=present",
+    );
+    let lines: Vec<&str> = csv.split_terminator("\r\n").collect();
+    assert_eq!(lines.len(), 5001);
+    assert!(lines[1].contains(",\"/x/5000,xxx") && lines[5000].contains(",\"/x/1,xxx"), "{}", lines[1]);
+    let with_tracks =
+        whole(&daemon, "/api/v1/files?format=ndjson&tracks=1&where=exists(audio)", "application/x-ndjson");
+    assert_eq!(with_tracks.lines().count(), 2);
+    assert!(with_tracks.lines().all(|line| line.contains("\"tracks\":[{")), "{with_tracks}");
+    let refused = daemon.get("/api/v1/files?format=csv&where=exists(");
+    assert_eq!((refused.status, &refused.json()["code"]), (400, &"query-refused".into()));
+    // A connection goes on after a stream, and a client that goes away ends it.
+    let mut client = daemon.client();
+    client.send(b"GET /api/v1/files?format=ndjson HTTP/1.1\r\nHost: vpo\r\n\r\n").expect("sent");
+    let line = std::io::BufRead::lines(std::io::BufReader::new(client.stream())).next();
+    assert!(line.expect("a line").expect("read").contains("200"));
+    drop(client);
+    assert_eq!(daemon.get("/health").status, 200);
+}
+
+#[test]
+fn statistics_and_status_are_answered() {
+    let (sandbox, daemon) = serve();
+    let size = |name: &str| sandbox.row(name).size;
+    let ok = size("films/a/one.mkv") + size("films/b/two.mkv");
+    let sums = get(&daemon, "/api/v1/stats?by=codec&where=exists(video,codec==avc)");
+    assert_eq!(
+        (&sums["files"], &sums["bytes"], &sums["left_out"]),
+        (&2.into(), &ok.into(), &1.into()),
+        "{sums}"
+    );
+    assert_eq!(sums["groups"], serde_json::json!([{"name": "h264", "files": 2, "bytes": ok}]));
+    assert_eq!(sums["notes"][0], "avc is read as h264");
+    assert_eq!(get(&daemon, "/api/v1/stats")["files"], 3);
+    let status = get(&daemon, "/api/v1/status");
+    assert_eq!(
+        (&status["phase"], &status["roots"], &status["scans"]),
+        (&"running".into(), &serde_json::json!([]), &serde_json::json!([]))
+    );
+    assert_eq!(status["database"]["path"], sandbox.library().display().to_string());
+    assert!(status["database"]["free_bytes"].as_u64().is_some(), "{status}");
+    let description = daemon.get("/openapi.yaml");
+    assert_eq!((description.status, description.header("content-type")), (200, Some("application/yaml")));
+    assert_eq!(description.body, include_str!("../docs/openapi.yaml"));
 }

@@ -150,6 +150,7 @@ impl Scene {
         let start = Instant::now();
         loop {
             let answer = self.probe()?;
+            assert!(!answer.body.contains("os error"), "{}", answer.body);
             if answer.status == status && database(&answer)["reason"].as_str() == reason {
                 return Ok(answer);
             }

@@ -200,3 +200,190 @@ fn database_that_is_removed_beside_its_daemon_is_said_to_be_lost() {
         assert_eq!(output.status.code(), Some(1));
     }
 }
+
+#[test]
+fn short_flags_stand_for_queries() {
+    let sandbox = library();
+    let (de, copy, en, full) = ("de.mkv", "copy of de.mkv", "en.mkv", "full.mkv");
+    for (args, expected) in [
+        (&["--has", "audio:german"][..], &[copy, de][..]),
+        (&["--lacks", "audio:de"], &[en, full]),
+        (&["--has", "video:h265"], &[full]),
+        (&["--has", "audio:eng", "--lacks", "audio:ger"], &[en]),
+        (&["--lacks", "subtitle"], &[copy, de, en]),
+        (&["--duplicates", "path contains copy"], &[copy]),
+        (&["--in", "films", "--lacks", "video:hevc", "--has", "audio:eng"], &[copy, de, en]),
+        (&["--in", "films/de.mkv"], &[]),
+    ] {
+        assert_eq!(names(&sandbox, args), expected, "{args:?}");
+    }
+    let output = sandbox.run([
+        "list",
+        "--verbose",
+        "--has",
+        "video:x265",
+        "--lacks",
+        "subtitle:en",
+        "size > 1kB and missing",
+    ]);
+    let said = stderr(&output);
+    assert!(
+        said.contains(
+            "query: exists(video, codec == \"hevc\") and not exists(subtitle, lang == \"eng\") and size > 1000 and missing"
+        ),
+        "{said}"
+    );
+    for (args, message) in [
+        (&["--has", "audio:englsh"][..], "--has audio:englsh, line 1"),
+        (&["--has", "sound:eng"], "expected video, audio, subtitle or attachment"),
+        (&["--sort", "colour"], "--sort colour: give one of added, path, size"),
+        (&["--json", "--paths"], "--json and --paths exclude each other"),
+        (&["--limit", "abc"], "--limit"),
+        (&["--color", "red"], "--color"),
+    ] {
+        let output = sandbox.run([&["list"], args].concat());
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(64), ""), "{args:?}");
+        assert!(stderr(&output).contains(message), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn files_come_in_the_order_that_is_asked_for() {
+    let sandbox = library();
+    sandbox.sql("UPDATE files SET size_bytes = length(filename) * 100");
+    let order = |args: &[&str]| {
+        let output = sandbox.run([&["list", "--paths"], args].concat());
+        let text = stdout(&output);
+        text.lines().map(|path| path.rsplit('/').next().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(order(&["--sort", "path"]), ["copy of de.mkv", "de.mkv", "en.mkv", "full.mkv"]);
+    assert_eq!(order(&["--sort", "-path", "--limit", "2"]), ["full.mkv", "en.mkv"]);
+    let sized = order(&["--sort", "-size"]);
+    assert_eq!((&*sized[0], &*sized[1], sized.len()), ("copy of de.mkv", "full.mkv", 4));
+    let added = order(&["--sort", "added"]);
+    let mut reversed = order(&["--sort", "-added"]);
+    reversed.reverse();
+    assert_eq!(added, reversed);
+}
+
+#[test]
+fn csv_has_a_heading_and_a_line_for_each_file() {
+    let sandbox = library();
+    sandbox.sql("UPDATE files SET filename = 'x', path = '/a, \"b\".mkv' WHERE filename = 'full.mkv'");
+    let text = stdout(&sandbox.run(["list", "--csv", "exists(video, codec == hevc)"]));
+    let lines: Vec<&str> = text.split("\r\n").collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[0].starts_with("id,path,size_bytes,scan_status,"), "{text}");
+    assert!(
+        lines[1].contains(",\"/a, \"\"b\"\".mkv\",") && lines[1].contains(",hevc png,1920,1080,eac3,por,"),
+        "{text}"
+    );
+}
+
+#[test]
+fn colours_are_written_where_they_are_wanted() {
+    let sandbox = library();
+    sandbox.sql("UPDATE files SET scan_status = 'error' WHERE filename = 'en.mkv'");
+    let text = |args: &[&str]| stdout(&sandbox.run([&["list"], args].concat()));
+    let coloured = text(&["--color", "always"]);
+    assert!(coloured.contains("\x1b[1m") && coloured.contains("\x1b[31m"), "{coloured}");
+    for args in [&["--color", "never"][..], &[], &["--color", "always", "--json"]] {
+        assert!(!text(args).contains('\x1b'), "{args:?}");
+    }
+}
+
+#[test]
+fn statistics_count_files_and_bytes_by_a_property() {
+    let sandbox = library();
+    let size = |name: &str| sandbox.row(name).size;
+    let stats = |args: &[&str]| -> Value {
+        let output = sandbox.run([&["stats", "--json"], args].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_str(&stdout(&output)).expect("JSON")
+    };
+    let (full, de, en) = (size("films/full.mkv"), size("films/de.mkv"), size("films/en.mkv"));
+    let all = stats(&[]);
+    assert_eq!(
+        (&all["files"], &all["bytes"], &all["left_out"]),
+        (&4.into(), &(full + 2 * de + en).into(), &1.into())
+    );
+    let group = |by: &str, name: Value| {
+        let stats = stats(&["--by", by]);
+        let found =
+            stats["groups"].as_array().expect("groups").iter().find(|group| group["name"] == name).cloned();
+        found.map(|group| (group["files"].as_i64(), group["bytes"].as_i64()))
+    };
+    assert_eq!(group("codec", "hevc".into()), Some((Some(1), Some(full))));
+    assert_eq!(group("resolution", "1080p".into()), Some((Some(4), Some(full + 2 * de + en))));
+    assert_eq!(group("codec", "h264".into()), Some((Some(3), Some(2 * de + en))));
+    assert_eq!(group("language", "ger".into()), Some((Some(2), Some(2 * de))));
+    assert_eq!(group("language", "eng".into()), Some((Some(3), Some(2 * de + en))));
+    assert_eq!(group("container", "matroska,webm".into()), Some((Some(4), Some(full + 2 * de + en))));
+    assert_eq!(group("root", Value::Null), Some((Some(4), Some(full + 2 * de + en))));
+    assert_eq!(stats(&["exists(audio, lang == german)", "--missing"])["files"], 2);
+    let table = stdout(&sandbox.run(["stats", "--by", "language"]));
+    let first: Vec<&str> = table.lines().next().expect("a heading").split_whitespace().collect();
+    assert_eq!(first, ["language", "files", "bytes"], "{table}");
+    let output = sandbox.run(["stats", "--by", "codecs"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(stderr(&output).contains("did you mean codec?"), "{}", stderr(&output));
+}
+
+#[test]
+fn status_shows_the_daemon_and_what_is_wrong() {
+    let sandbox = library();
+    let status = |args: &[&str]| -> Value {
+        let output = sandbox.run([&["status", "--json"], args].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_str(&stdout(&output)).expect("JSON")
+    };
+    let reasons = |status: &Value| {
+        let problems = status["problems"].as_array().expect("problems");
+        let reasons = problems.iter().map(|problem| problem["reason"].as_str().expect("a code").to_owned());
+        reasons.collect::<Vec<_>>()
+    };
+    let alone = status(&[]);
+    assert_eq!(
+        (&alone["daemon"], reasons(&alone)),
+        (&Value::Null, vec!["not_running".to_owned(), "none".to_owned()])
+    );
+    assert_eq!(alone["database"]["path"], sandbox.library().display().to_string());
+    assert!(alone["database"]["bytes"].as_u64() > Some(4096), "{alone}");
+    let root = sandbox.root();
+    let gone = sandbox.path("gone");
+    let args = ["--root".as_ref(), root.as_os_str(), "--root".as_ref(), gone.as_os_str()];
+    let daemon = sandbox.serve(args);
+    let shown = crate::harness::eventually("the root that is missing", || {
+        let shown = status(&[]);
+        (reasons(&shown).len() == 1 && shown["roots"][1].is_object()).then_some(shown)
+    });
+    assert_eq!(
+        (&shown["phase"], shown["roots"].as_array().map(Vec::len)),
+        (&"running".into(), Some(2)),
+        "{shown}"
+    );
+    assert_eq!(shown["daemon"]["pid"], daemon.pid());
+    assert!(shown["problems"][0]["detail"].as_str().is_some_and(|detail| detail.contains("gone")), "{shown}");
+    let text = stdout(&sandbox.run(["status"]));
+    assert!(text.contains("daemon    running, version") && text.contains("problem   root:"), "{text}");
+    let output = sandbox.run(["healthcheck"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let output = sandbox.run(["healthcheck", "--strict"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(stderr(&output).contains("unhealthy: root:"), "{}", stderr(&output));
+    assert_eq!((daemon.get("/health").status, daemon.get("/health?warnings=fail").status), (200, 503));
+}
+
+#[test]
+fn scan_without_a_path_asks_the_daemon_for_its_roots() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let daemon = sandbox.serve(["--root".as_ref(), sandbox.root().as_os_str()]);
+    crate::harness::eventually("a check of the root", || {
+        daemon.get("/health").body.contains("root:").then_some(())
+    });
+    let output = sandbox.run(["scan", "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert_eq!(said["scans"].as_array().map(Vec::len), Some(1), "{said}");
+}

@@ -40,6 +40,7 @@ mod overwrites;
 mod pid1;
 mod probing;
 mod query;
+mod recipes;
 mod retention;
 mod scan;
 mod scan_command;

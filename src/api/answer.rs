@@ -2,38 +2,64 @@
 
 use hyper::body::Bytes;
 use serde::Serialize;
+use serde_json::json;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::budget::AnswerShare;
 use crate::base::reply;
 use crate::base::text::to_json;
+use crate::query;
 
 /// An error answer.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
     message: String,
+    /// Where a query is wrong.
+    place: Option<query::Error>,
 }
 
 impl Refusal {
     /// 400: a parameter is invalid. The message names it.
     pub(super) fn parameter(message: String) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, message }
+        Self { status: StatusCode::BAD_REQUEST, message, place: None }
     }
 
     /// 404
     pub(super) fn not_found(message: &str) -> Self {
-        Self { status: StatusCode::NOT_FOUND, message: message.to_owned() }
+        Self { status: StatusCode::NOT_FOUND, message: message.to_owned(), place: None }
     }
 
     /// 503: the database cannot be read now.
     pub(super) fn unavailable(message: String) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, message }
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, message, place: None }
+    }
+
+    /// 400: a query is refused.
+    pub(super) fn query(error: query::Error) -> Self {
+        let message = format!("where: {error}");
+        Self { place: Some(error), ..Self::parameter(message) }
+    }
+
+    /// Whether the same request may succeed later.
+    pub(super) fn is_temporary(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
     pub(super) fn into_response(self) -> Response {
-        reply::error(self.status, &self.message)
+        let Some(place) = self.place else { return reply::error(self.status, &self.message) };
+        let query::Error { message, line, column, excerpt, caret, .. } = place;
+        reply::detailed(
+            self.status,
+            &json!({
+                "code": "query-refused",
+                "error": self.message,
+                "query": {
+                    "expected": message, "line": line, "column": column, "excerpt": excerpt, "caret": caret,
+                },
+            }),
+        )
     }
 }
 
@@ -44,19 +70,24 @@ pub(super) fn json(value: &impl Serialize) -> Result<Box<str>, Refusal> {
         .map_err(|error| Refusal::unavailable(format!("cannot write the answer: {error}")))
 }
 
-/// 200 with JSON. Its bytes are in use until the last of them is on its way to the client.
-pub(super) fn ok(json: Box<str>, share: AnswerShare) -> Response {
-    reply::from_json(StatusCode::OK, Bytes::from_owner(Counted { json, _share: share }))
+/// 200 with JSON.
+pub(super) fn ok(json: Bytes) -> Response {
+    reply::from_json(StatusCode::OK, json)
+}
+
+/// Bytes that are in use until the last of them is on its way to the client.
+pub(super) fn counted(text: Box<str>, share: AnswerShare) -> Bytes {
+    Bytes::from_owner(Counted { text, _share: share })
 }
 
 /// Bytes of an answer that are counted until it is dropped.
 struct Counted {
-    json: Box<str>,
+    text: Box<str>,
     _share: AnswerShare,
 }
 
 impl AsRef<[u8]> for Counted {
     fn as_ref(&self) -> &[u8] {
-        self.json.as_bytes()
+        self.text.as_bytes()
     }
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use percent_encoding::percent_decode_str;
 
 use super::answer::Refusal;
+use crate::ask::By;
+use crate::library::files::order::{Key, Sort};
 use crate::library::files::{Status as FileStatus, listing as files};
 use crate::library::jobs::{Status as JobStatus, listing as jobs};
 
@@ -96,6 +98,28 @@ impl Parameters {
         Some(value)
     }
 
+    fn take_flag(&mut self, name: &str) -> Option<bool> {
+        self.take_one_of(name, &["0", "1"]).map(|value| value == "1")
+    }
+
+    /// Takes what chooses files.
+    fn take_files(&mut self) -> Files {
+        let bare = |extension: String| extension.trim_start_matches('.').to_lowercase();
+        let filter = files::Filter {
+            status: self.take_one_of("status", &FileStatus::OURS.map(FileStatus::as_str)),
+            extension: self.take_word("extension").map(bare),
+            codec: self.take_word("codec"),
+            language: self.take_word("language"),
+            directory: self.take_text("directory").map(|directory| match directory.trim_end_matches('/') {
+                "" => "/".to_owned(),
+                bare => bare.to_owned(),
+            }),
+            path_contains: self.take_either("path_contains", "text", Self::take_pattern),
+        };
+        let (query, missing) = (self.take_text("where"), self.take_flag("missing"));
+        Files { filter, query, missing, ..Files::default() }
+    }
+
     fn take_limit(&mut self) -> u32 {
         let Some(value) = self.take("limit") else { return LIMIT };
         number(&value).filter(|limit| (1..=LIMIT_MOST).contains(limit)).unwrap_or_else(|| {
@@ -122,19 +146,75 @@ pub(super) fn none(parameters: &Parameters) -> Result<(), Refusal> {
     parameters.clone().finish(&[])
 }
 
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Format {
+    /// A page.
+    #[default]
+    Json,
+    /// The whole answer (RFC 4180).
+    Csv,
+    /// The whole answer, a JSON object a line.
+    Ndjson,
+}
+
+/// Which files a request asks for. The database is needed to understand it in full.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Files {
+    pub filter: files::Filter,
+    /// The text of a query.
+    pub query: Option<String>,
+    pub missing: Option<bool>,
+    pub tracks: bool,
+    pub sort: Sort,
+}
+
+/// A part of the answer, or all of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub format: Format,
+    pub cursor: i64,
+    pub limit: u32,
+}
+
+const FILES: [&str; 14] = [
+    "where",
+    "status",
+    "extension",
+    "codec",
+    "language",
+    "directory",
+    "path_contains",
+    "missing",
+    "sort",
+    "tracks",
+    "format",
+    "limit",
+    "cursor",
+    "by",
+];
+
 /// Parses the query of `/files`.
-pub(super) fn files(mut parameters: Parameters) -> Result<(files::Filter, i64, u32), Refusal> {
-    let filter = files::Filter {
-        status: parameters.take_one_of("status", &FileStatus::OURS.map(FileStatus::as_str)),
-        extension: parameters.take_word("extension").map(|extension| extension.to_lowercase()),
-        codec: parameters.take_word("codec"),
-        language: parameters.take_word("language"),
-        directory: parameters.take_text("directory").map(|directory| match directory.trim_end_matches('/') {
-            "" => "/".to_owned(),
-            bare => bare.to_owned(),
-        }),
-        path_contains: parameters.take_either("path_contains", "text", Parameters::take_pattern),
+pub(super) fn files(mut parameters: Parameters) -> Result<(Files, Part), Refusal> {
+    let mut files = parameters.take_files();
+    files.tracks = parameters.take_flag("tracks").unwrap_or_default();
+    if let Some(text) = parameters.take("sort") {
+        files.sort = Sort::parse(&text).unwrap_or_else(|| {
+            let keys = Key::ALL.map(Key::as_str).join(", ");
+            parameters.problem("sort", &format!("one of {keys}, or one of them after a -"));
+            Sort::default()
+        });
+    }
+    let format = match parameters.take_one_of("format", &["json", "csv", "ndjson"]).as_deref() {
+        Some("csv") => Format::Csv,
+        Some("ndjson") => Format::Ndjson,
+        _ => Format::Json,
     };
+    for name in ["limit", "cursor"] {
+        if format != Format::Json && parameters.take(name).is_some() {
+            parameters.problem(name, "only with format=json; the other formats answer in full");
+        }
+    }
     let limit = parameters.take_limit();
     let cursor = parameters.take_either("cursor", "after", |parameters, name| {
         let value = parameters.take(name)?;
@@ -144,9 +224,16 @@ pub(super) fn files(mut parameters: Parameters) -> Result<(files::Filter, i64, u
         }
         cursor
     });
-    let known = ["status", "extension", "codec", "language", "directory", "path_contains", "limit", "cursor"];
-    parameters.finish(&known)?;
-    Ok((filter, cursor.unwrap_or_default(), limit))
+    parameters.finish(&FILES[..13])?;
+    Ok((files, Part { format, cursor: cursor.unwrap_or_default(), limit }))
+}
+
+/// Parses the query of `/stats`.
+pub(super) fn statistics(mut parameters: Parameters) -> Result<(Files, Option<By>), Refusal> {
+    let files = parameters.take_files();
+    let by = parameters.take_one_of("by", &By::ALL.map(By::as_str));
+    parameters.finish(&[&FILES[..8], &FILES[13..]].concat())?;
+    Ok((files, by.as_deref().and_then(By::parse)))
 }
 
 /// Parses the query of `/jobs`.

@@ -8,6 +8,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use hyper::body::Bytes;
 use warp::reply::Response;
 
 use super::answer::{self, Refusal};
@@ -60,16 +61,61 @@ impl ReadPool {
         Refusal::unavailable(format!("not answered within {API_REQUEST_TIMEOUT:?}; try again later"))
     }
 
-    /// Answers with what `work` reads in one read transaction and `render` makes of it, both on one blocking thread. The read
-    /// is interrupted at the deadline, or when the client has closed the connection.
-    pub(super) async fn answer<T>(
+    /// Answers with what `work` reads in one read transaction and `render` makes of it, both on one blocking thread.
+    ///
+    /// # Errors
+    /// As [`Self::read`], and those of `render`.
+    pub(super) async fn answer<T: Send + 'static>(
         &self,
         deadline: Instant,
         size: Size,
-        mut work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
+        work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
         render: impl FnOnce(T) -> Result<Box<str>, Refusal> + Send + 'static,
     ) -> Result<Response, Refusal> {
+        let render = move |read| Ok((render(read)?, ()));
+        let (bytes, ()) = self.bytes(deadline, size, work, render).await?;
+        Ok(answer::ok(bytes))
+    }
+
+    /// As [`Self::answer`], but only the bytes, which are in use until they are dropped, and what `render` returns besides.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub(super) async fn bytes<T: Send + 'static, U: Send + 'static>(
+        &self,
+        deadline: Instant,
+        size: Size,
+        work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
+        render: impl FnOnce(T) -> Result<(Box<str>, U), Refusal> + Send + 'static,
+    ) -> Result<(Bytes, U), Refusal> {
         let mut share = self.budget.reserve(size, deadline).await?;
+        let finish = move |read| {
+            let (text, besides) = render(read)?;
+            share.fit(text.len());
+            Ok((answer::counted(text, share), besides))
+        };
+        self.perform(deadline, work, finish).await
+    }
+
+    /// What `work` reads in one read transaction. The read is interrupted at the deadline, or when the client has closed the
+    /// connection.
+    ///
+    /// # Errors
+    /// If the database cannot be read in time.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.perform(deadline, work, Ok).await
+    }
+
+    async fn perform<T, U: Send + 'static>(
+        &self,
+        deadline: Instant,
+        mut work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
+        finish: impl FnOnce(T) -> Result<U, Refusal> + Send + 'static,
+    ) -> Result<U, Refusal> {
         let (sender, receiver) = oneshot::channel();
         let mut sender = Some(sender);
         let mut request = Reader { stop: CancellationToken::new(), handle: Some(receiver) };
@@ -86,13 +132,11 @@ impl ReadPool {
                     }
                     work(tx)
                 });
-            let json = render(read.map_err(|error| refusal(&error))?)?;
-            share.fit(json.len());
-            Ok((json, share))
+            finish(read.map_err(|error| refusal(&error))?)
         });
         let outcome = outcome.await?;
         request.handle = None;
-        outcome.map(|(json, share)| answer::ok(json, share))
+        outcome
     }
 
     /// Generation and fingerprint of the library, which change with its content. Reads the disk, so it needs a permit.

@@ -58,6 +58,9 @@ pub(crate) const DATABASE_START_RETRY: RetryPolicy = RetryPolicy::every(ms(10)).
 /// A program that is not SQLite and closes the file later than this after a checkpoint, without a change since, has not
 /// collided with the checkpoint.
 pub(crate) const DATABASE_COLLISION_WINDOW: Duration = s(1);
+/// A program that is not SQLite and has had the file open for this long without a change of it does not copy: most likely it
+/// closed the file at the same time as another one, which inotify(7) reports as one event.
+pub(crate) const DATABASE_COPY_PAUSE: Duration = s(2);
 /// A main file that changed later than this after its log was not changed by the checkpoint of the last commit, which follows
 /// it at once.
 pub(crate) const DATABASE_CHECKPOINT_AGE: Duration = s(2);
@@ -156,10 +159,17 @@ pub(crate) const HTTP_WARNING_INTERVAL: Duration = s(60);
 /// bytes would reset the connection, and the client could lose the response (RFC 9112, section 9.6).
 pub(crate) const HTTP_LINGER_TIMEOUT: Duration = s(1);
 
+/// A command waits this long for the next bytes of the daemon's answer.
+pub(crate) const DAEMON_ANSWER_TIMEOUT: Duration = s(2);
+
 // The API.
 
 /// A request may wait and read for this long, both together.
 pub(crate) const API_REQUEST_TIMEOUT: Duration = s(3);
+/// A count of the files for which a query holds may take this long: some millions of files.
+pub(crate) const API_STATISTICS_TIMEOUT: Duration = s(30);
+/// A part of a streamed answer is tried again this long while the database is busy.
+pub(crate) const API_STREAM_TIMEOUT: Duration = s(15);
 /// A request waits this long for a count that has just begun: one of a library of some thousand files takes no longer.
 pub(crate) const API_COUNT_TIMEOUT: Duration = ms(50);
 /// Until the next count after one that failed.

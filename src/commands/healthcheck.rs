@@ -3,15 +3,12 @@
 //! The address comes from the lock file of the daemon, so `--port 9000`, port 0 and a Unix socket need no further
 //! flags. The command does not open the database, start a runtime, or read the access token.
 
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::UnixStream;
+use std::io;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::mpsc;
 
-use serde::Deserialize;
-
+use super::client::{self, Check, Health};
 use super::{EXIT_CONFIG, EXIT_FAILURE, output};
 use crate::base::address::Address;
 use crate::base::error::plain;
@@ -19,9 +16,6 @@ use crate::base::text::Text;
 use crate::cli::{HealthcheckArgs, Route};
 use crate::config::{Config, ConfigError, Environment};
 use crate::library::lock::{self, Found, Holder};
-
-/// Maximum bytes of an answer that are read. The answers of the daemon are far shorter.
-const MAX_ANSWER_BYTES: u64 = 256 * 1024;
 
 /// Why the daemon is not healthy.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +85,7 @@ fn in_one_line(error: &ConfigError) -> String {
 }
 
 fn query(args: &HealthcheckArgs) -> Result<String, Unhealthy> {
-    probe(&locate(args)?, args.route)
+    probe(&locate(args)?, args)
 }
 
 /// The address on which the daemon listens.
@@ -113,83 +107,29 @@ fn locate(args: &HealthcheckArgs) -> Result<Address, Unhealthy> {
     Ok(Address::Tcp(SocketAddr::new(server.bind.get(), server.port)))
 }
 
-/// Replaces the unspecified address with the loopback address.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
+fn probe(address: &Address, args: &HealthcheckArgs) -> Result<String, Unhealthy> {
+    if *address == Address::Nameless {
+        return Err(Unhealthy::Nameless);
     }
-    address
-}
-
-fn probe(address: &Address, route: Route) -> Result<String, Unhealthy> {
-    let (shown, answer) = match address {
-        Address::Tcp(address) => {
-            let address = reachable(*address);
-            let stream = TcpStream::connect(address);
-            (format!("http://{address}"), stream.and_then(|stream| exchange(stream, route)))
-        }
-        Address::Unix(path) => {
-            let stream = UnixStream::connect(path);
-            (address.to_string(), stream.and_then(|stream| exchange(stream, route)))
-        }
-        Address::Abstract(name) => {
-            let stream = connect_abstract(name);
-            (address.to_string(), stream.and_then(|stream| exchange(stream, route)))
-        }
-        Address::Nameless => return Err(Unhealthy::Nameless),
-    };
-    match answer {
-        Ok(answer) => interpret(&answer, &shown, route),
-        Err(error) => Err(Unhealthy::NoAnswer { address: shown, error }),
-    }
-}
-
-/// Connects to a socket in the abstract namespace of Linux.
-fn connect_abstract(name: &str) -> io::Result<UnixStream> {
-    UnixStream::connect_addr(&std::os::unix::net::SocketAddr::from_abstract_name(name)?)
-}
-
-/// Sends the request and reads to the end of the stream.
-fn exchange(mut stream: impl Read + Write, route: Route) -> io::Result<Vec<u8>> {
-    let path = match route {
+    let path = match args.route {
         Route::Health => "/health",
         Route::Livez => "/livez",
         Route::Readyz => "/readyz",
     };
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: vpo-healthcheck\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::with_capacity(1024);
-    stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;
-    Ok(answer)
-}
-
-/// The parts of `/health` that are read.
-#[derive(Deserialize)]
-struct Health {
-    phase: String,
-    checks: Vec<Check>,
-}
-
-#[derive(Deserialize)]
-struct Check {
-    name: String,
-    status: String,
-    reason: Option<String>,
-    detail: Option<String>,
+    let shown = client::shown(address);
+    match client::get(address, path, None, None) {
+        Ok(answer) => interpret(&answer, &shown, args),
+        Err(error) => Err(Unhealthy::NoAnswer { address: shown, error }),
+    }
 }
 
 /// Summarises an answer in one line.
-fn interpret(answer: &[u8], address: &str, route: Route) -> Result<String, Unhealthy> {
+fn interpret(answer: &[u8], address: &str, args: &HealthcheckArgs) -> Result<String, Unhealthy> {
     let foreign = |what: String| Unhealthy::Foreign { address: address.to_owned(), what };
-    let text = String::from_utf8_lossy(answer);
-    let (head, body) =
-        text.split_once("\r\n\r\n").ok_or_else(|| foreign("the answer is not complete HTTP".into()))?;
-    let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).unwrap_or("no status");
-    if route == Route::Livez && status == "200" {
+    let client::Answer { status, body } =
+        client::Answer::parse(answer).ok_or_else(|| foreign("the answer is not complete HTTP".into()))?;
+    let (status, body) = (&*status, &*body);
+    if args.route == Route::Livez && status == "200" {
         // Any web server may answer 200, so the body is checked too.
         return match serde_json::from_str::<serde_json::Value>(body) {
             Ok(answer) if answer["status"] == "alive" => Ok("alive".into()),
@@ -215,7 +155,9 @@ fn interpret(answer: &[u8], address: &str, route: Route) -> Result<String, Unhea
         parts.push(format!("{} {reason}{}", check.name, detail.unwrap_or_default()));
     }
     let line = parts.join("; ");
-    if is_healthy {
+    if is_healthy && args.strict && !line.is_empty() {
+        Err(Unhealthy::Reported(line))
+    } else if is_healthy {
         Ok(if line.is_empty() { "healthy".into() } else { format!("healthy, with warnings: {line}") })
     } else if line.is_empty() {
         Err(Unhealthy::Reported("the database is disconnected".into()))

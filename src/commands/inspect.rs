@@ -121,21 +121,27 @@ fn show(text: &mut Text, path: &str, size: u64, info: &MediaInfo) {
 }
 
 /// Appends rows of escaped cells, the columns aligned.
-pub(super) fn push_rows(text: &mut Text, rows: &[Vec<String>]) {
+fn push_rows(text: &mut Text, rows: &[Vec<String>]) {
+    aligned(rows).for_each(|line| text.push_line(line));
+}
+
+/// Rows of escaped cells as lines, the columns aligned.
+pub(super) fn aligned(rows: &[Vec<String>]) -> impl Iterator<Item = String> {
     let mut widths = vec![0; rows.first().map_or(0, Vec::len)];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.width().max(*width);
         }
     }
-    for row in rows {
+    rows.iter().map(move |row| {
         let mut line = String::from(" ");
         for (cell, width) in row.iter().zip(&widths) {
             // Writing to a String cannot fail.
             let _ = write!(line, " {cell}{:1$} ", "", width - cell.width());
         }
-        text.push_line(line.trim_end());
-    }
+        line.truncate(line.trim_end().len());
+        line
+    })
 }
 
 fn cells((index, track): (usize, &Track)) -> [String; 7] {

@@ -7,7 +7,7 @@
 //! `println!` and `eprintln!` are not used: they panic if the pipe is closed or the disk is full.
 
 use std::error::Error;
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -16,7 +16,9 @@ use serde::Serialize;
 
 use super::EXIT_FAILURE;
 use crate::base::error::{chain, plain};
-use crate::base::text::{Text, to_json};
+use crate::base::text::{Escaped, Text, to_json};
+use crate::cli::Colour;
+use crate::config::Environment;
 use crate::telemetry;
 
 /// Writes the result of a command. Returns 0, also if the pipe was closed (by `head`).
@@ -43,6 +45,76 @@ fn write(text: &str) -> ExitCode {
 /// was closed.
 pub(crate) fn print_part(text: &Text) -> ControlFlow<ExitCode> {
     write_part(text.as_str().as_bytes())
+}
+
+/// Writes CSV: as it is for a program, and escaped on a terminal.
+pub(crate) fn print_csv(lines: &str) -> ControlFlow<ExitCode> {
+    if is_terminal() { print_part(&Text::from_lines(lines)) } else { write_part(lines.as_bytes()) }
+}
+
+/// Whether a person reads the results.
+pub(crate) fn is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// How a line is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// As any text.
+    #[default]
+    Plain,
+    /// The heading of a table.
+    Heading,
+    /// All is well.
+    Good,
+    /// Something is wrong.
+    Bad,
+    /// Something may be wrong.
+    Doubtful,
+}
+
+impl Style {
+    /// The sequence that sets it (ECMA-48, SGR).
+    fn sequence(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Heading => "\x1b[1m",
+            Self::Good => "\x1b[32m",
+            Self::Bad => "\x1b[31m",
+            Self::Doubtful => "\x1b[33m",
+        }
+    }
+}
+
+/// Escaped lines, in colours where they may be.
+pub(crate) struct Lines {
+    text: String,
+    has_colours: bool,
+}
+
+impl Lines {
+    /// None yet.
+    pub(crate) fn new(colour: Colour, environment: &Environment) -> Self {
+        let has_colours = match colour {
+            Colour::Auto => environment.allows_colours() && std::io::stdout().is_terminal(),
+            Colour::Always => true,
+            Colour::Never => false,
+        };
+        Self { text: String::new(), has_colours }
+    }
+
+    /// Adds a line.
+    pub(crate) fn push(&mut self, style: Style, line: impl Display) {
+        let sequence = if self.has_colours { style.sequence() } else { "" };
+        let reset = if sequence.is_empty() { "" } else { "\x1b[0m" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "{sequence}{}{reset}", Escaped(line));
+    }
+
+    /// Writes and removes the lines, as [`print_part`].
+    pub(crate) fn print(&mut self) -> ControlFlow<ExitCode> {
+        write_part(std::mem::take(&mut self.text).as_bytes())
+    }
 }
 
 /// Writes bytes for a program, such as paths as the kernel has them, as [`print_part`]. A terminal is refused, because

@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{EXIT_FAILURE, EXIT_USAGE, configure, output, terminal};
+use super::{EXIT_FAILURE, EXIT_USAGE, client, configure, database, output, terminal};
 use crate::base::log::{Level, Output};
 use crate::base::signals::with_signals_blocked;
 use crate::base::times::LOG_FLUSH_TIMEOUT;
@@ -46,11 +46,15 @@ fn listen(runtime: &Runtime) -> io::Result<Signals> {
 #[must_use]
 pub(crate) fn run(args: &ScanArgs) -> ExitCode {
     // A scan does not need the token, and its user may not be allowed to read it.
-    let config = match configure(&args.layer(), Config::resolve_without_secrets) {
+    let mut config = match configure(&args.layer(), Config::resolve_without_secrets) {
         Ok(resolved) => resolved.config,
         Err(code) => return code,
     };
     let environment = Environment::from_process();
+    config.database.path = database::find(&config, &environment);
+    if args.paths.is_empty() && config.scan.roots.is_empty() {
+        config.scan.roots = daemon_roots(&config.database.path, &environment).unwrap_or_default();
+    }
     // The thread of the log must not receive these signals.
     let telemetry = match with_signals_blocked(|| start_logging(&config, &environment)) {
         Ok(Ok(telemetry)) => telemetry,
@@ -60,6 +64,13 @@ pub(crate) fn run(args: &ScanArgs) -> ExitCode {
     let code = choose(args, &config, &environment);
     telemetry.flush(LOG_FLUSH_TIMEOUT);
     code
+}
+
+/// The roots of the running daemon; none if it does not answer, or does not show them.
+fn daemon_roots(database: &Path, environment: &Environment) -> Option<Vec<PathBuf>> {
+    let holder = client::holder(database, environment.runtime_directory())?;
+    let health = client::health(&holder.address?, None)?;
+    Some(client::roots(&health).map(|(root, _)| root.into()).collect())
 }
 
 fn choose(args: &ScanArgs, config: &Config, environment: &Environment) -> ExitCode {

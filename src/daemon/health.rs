@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
@@ -215,6 +215,12 @@ impl Health {
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.0.identity
+    }
+
+    /// Time since the start.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.0.started.elapsed()
     }
 
     /// Runs `check` on a thread of its own from now on. A check that never returns blocks that one thread, and neither a

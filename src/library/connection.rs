@@ -138,6 +138,11 @@ impl Reader {
         empty(&self.wal) && empty(&companion(&self.path, "-journal"))
     }
 
+    /// Whether readers and writers do not keep each other out.
+    pub(super) fn is_in_wal_mode(&self) -> bool {
+        self.wal_stamp().is_some()
+    }
+
     /// The file's stamp, if it is in WAL mode.
     fn wal_stamp(&self) -> Option<Stamp> {
         let found = std::fs::metadata(&self.path).ok()?;

@@ -13,6 +13,7 @@ use rustix::process::{Resource, getegid, geteuid, getrlimit};
 
 use super::file_system::{self, is_read_only, is_remote};
 use super::path::{companion, directory};
+use crate::base::error::plain;
 
 /// The hint for a full disk or quota.
 pub(super) const MAKE_ROOM: &str = "make room there, or raise the quota";
@@ -217,7 +218,7 @@ fn obstacle(path: &Path) -> Option<String> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Some(format!("{} does not exist", place.display()));
             }
-            Err(error) => return Some(format!("{}: {error}", place.display())),
+            Err(error) => return Some(format!("{}: {}", place.display(), plain(&error))),
         }
     }
     let may = |what| accessat(CWD, path, what, AtFlags::EACCESS).is_ok();

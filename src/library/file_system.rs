@@ -37,6 +37,15 @@ const NAMES: &[(u32, &str)] = &[
     (0x0000_9660, "iso9660"),
 ];
 
+/// The bytes of a database with its log, and those that are free on its disk; `None` if it cannot be reached. May block.
+#[must_use]
+pub(crate) fn space(database: &Path) -> Option<(u64, u64)> {
+    let found = statvfs(database).ok()?;
+    let bytes = |path: &Path| path.metadata().map_or(0, |found| found.len());
+    let used = bytes(database) + bytes(&super::path::companion(database, "-wal"));
+    Some((used, found.f_bavail.saturating_mul(found.f_frsize)))
+}
+
 /// The type of a file system by what statfs(2) says of it; an unknown one's number in hexadecimal.
 #[must_use]
 pub(crate) fn name(found: &StatFs) -> String {

@@ -1,11 +1,12 @@
 //! Rows of `files` and `tracks`, and the [`facts`] beside them: what a scan looks up is here, what it records in [`writer`];
-//! [`listing`] and [`statistics`] are for people.
+//! [`listing`], [`order`] and [`statistics`] are for people.
 //!
 //! Every function takes the connection or transaction that it uses; opening it and retries are not done here. Nothing here
 //! deletes a row of `files`.
 
 pub mod facts;
 pub mod listing;
+pub mod order;
 pub mod statistics;
 pub mod writer;
 

@@ -349,6 +349,8 @@ impl Library {
         let turn = self.gate.read(DATABASE_BUSY_TIMEOUT).ok_or(Outcome::Interrupted)?;
         // Opening something else than a file may block.
         self.reachable().map_err(|_| Outcome::Interrupted)?;
+        // In another mode than WAL a reader keeps every writer out, and a writer that waits for it every other reader.
+        let share = if self.reader.is_in_wal_mode() { share } else { 1 };
         let found = self.reader.read_long(DATABASE_ATTEMPT_TIMEOUT, |connection| {
             connection.pragma_update(None, "cache_size", CACHE)?;
             let (gate, closed) = (Arc::clone(&self.gate), Arc::clone(&self.closed));

@@ -20,7 +20,7 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use tracing::debug;
 
 use super::path::directory;
-use crate::base::times::DATABASE_COLLISION_WINDOW;
+use crate::base::times::{DATABASE_COLLISION_WINDOW, DATABASE_COPY_PAUSE};
 
 /// A session of ours, until its checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub(super) struct Overwrites {
     inotify: Option<OwnedFd>,
     /// Open descriptors of foreign programs, our own readers included.
     strangers: u32,
+    /// When an opening of them was last noticed.
+    last_opening: Instant,
     /// Open events of the main file since the last session began.
     openings: u32,
     /// The count of connections of this process, and its value when the last session began.
@@ -86,6 +88,7 @@ impl Overwrites {
             log: name("-wal"),
             inotify: None,
             strangers: 0,
+            last_opening: Instant::now(),
             openings: 0,
             own: (own, 0),
             others: 0,
@@ -131,8 +134,8 @@ impl Overwrites {
     }
 
     /// A session of ours is about to open the main file, and nothing else of ours has it open. `false` while it is not known
-    /// yet whether a copy overlapped the last one.
-    pub(super) fn begin(&mut self) -> bool {
+    /// yet whether a copy overlapped the last one. `is_unchanged`: nothing has written to the file since that one.
+    pub(super) fn begin(&mut self, is_unchanged: bool) -> bool {
         if self.inotify.is_none() {
             self.watch();
         }
@@ -143,7 +146,12 @@ impl Overwrites {
         if self.closed.is_some() {
             return false;
         }
-        (self.late, self.log_closes, self.session) = (0, 0, Session::OpensMain);
+        if is_unchanged && self.last_opening.elapsed() > DATABASE_COPY_PAUSE {
+            (self.strangers, self.others) = (0, 0);
+        }
+        // A program that closes now is between its two closes.
+        self.log_closes = u32::from(self.has_closed_log);
+        (self.late, self.session) = (0, Session::OpensMain);
         true
     }
 
@@ -214,6 +222,7 @@ impl Overwrites {
             return;
         }
         self.strangers += 1;
+        self.last_opening = Instant::now();
         self.late += u32::from(self.session == Session::None);
     }
 
@@ -243,17 +252,24 @@ impl Overwrites {
         }
         // Descriptors of SQLite are not counted.
         let overlaps = self.suspect && self.strangers > self.late;
-        let is_soon = self.checkpointed.elapsed() < DATABASE_COLLISION_WINDOW;
         if self.strangers == 0 {
-            self.unexplained = Some(is_soon || self.unexplained == Some(true));
+            self.leave_doubt();
             return;
         }
         if self.late > 0 || !overlaps {
             self.leave();
         } else {
             self.strangers -= 1;
-            self.closed = Some(is_soon || self.closed == Some(true));
+            self.closed = Some(self.is_soon() || self.closed == Some(true));
         }
+    }
+
+    fn is_soon(&self) -> bool {
+        self.checkpointed.elapsed() < DATABASE_COLLISION_WINDOW
+    }
+
+    fn leave_doubt(&mut self) {
+        self.unexplained = Some(self.is_soon() || self.unexplained == Some(true));
     }
 
     fn drain(&mut self) {
@@ -273,18 +289,17 @@ impl Overwrites {
             } else if is_main && what.contains(ReadFlags::OPEN) {
                 self.openings += 1;
                 self.open_main();
-            } else if is_main
-                && !what.contains(ReadFlags::CLOSE_WRITE)
-                && !has_closed_log
-                && self.strangers > 0
-            {
+            } else if is_main && !what.contains(ReadFlags::CLOSE_WRITE) && self.strangers > 0 {
                 // Between SQLite's two closes another may read and close.
                 self.leave();
             } else if is_main && self.log_closes > 0 {
                 // SQLite's, which closes the log first and was removed from the count when it opened that.
                 self.log_closes -= 1;
-                // Readers that close at once leave the count too high: it may be a copy's.
-                self.copied |= !has_closed_log && what.contains(ReadFlags::CLOSE_WRITE);
+                if !has_closed_log && what.contains(ReadFlags::CLOSE_WRITE) {
+                    // Or a copy's, in whose place a reader left the count.
+                    self.copied = true;
+                    self.leave_doubt();
+                }
             } else if is_main && what.contains(ReadFlags::CLOSE_WRITE) {
                 self.close_written_main();
             } else if is_main {
@@ -305,186 +320,4 @@ impl Overwrites {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::{File, OpenOptions};
-
-    use super::*;
-
-    /// A main file, and where its log goes.
-    fn files() -> (tempfile::TempDir, PathBuf, PathBuf) {
-        let dir = tempfile::tempdir().expect("a directory");
-        let (path, log) = (dir.path().join("library.db"), dir.path().join("library.db-wal"));
-        std::fs::write(&path, "x").expect("a file");
-        (dir, path, log)
-    }
-
-    /// For writing, as a copy and SQLite open it.
-    fn open(path: &Path) -> File {
-        OpenOptions::new().write(true).create(true).truncate(false).open(path).expect("open")
-    }
-
-    /// The end of a session of ours.
-    fn save(overwrites: &mut Overwrites, wal: File, main: File) {
-        overwrites.checkpointed();
-        drop((wal, main));
-        overwrites.closed();
-    }
-
-    #[test]
-    fn only_a_writer_that_is_not_sqlite_is_found() {
-        let (_dir, path, log) = files();
-        for (who, expected) in [
-            ("nobody", false),
-            ("a reader", false),
-            ("sqlite", false),
-            ("killed sqlite", false),
-            ("two of sqlite", false),
-            ("an open sqlite", false),
-            ("a copy", true),
-            ("an open copy", true),
-            ("a copy beside sqlite", true),
-        ] {
-            let own = Arc::new(AtomicU32::new(0));
-            let mut overwrites = Overwrites::new(&path, Arc::clone(&own));
-            assert!(overwrites.begin(), "{who}");
-            own.fetch_add(1, Ordering::Relaxed);
-            // As SQLite opens and closes them. Equal events in a row become one, so the order counts.
-            let (main, wal) = (open(&path), open(&log));
-            let mut still_open = Vec::new();
-            match who {
-                "a reader" => drop(File::open(&path)),
-                "sqlite" => {
-                    let (main, wal) = (open(&path), open(&log));
-                    drop((wal, main));
-                }
-                "killed sqlite" => drop((open(&path), open(&log))),
-                "two of sqlite" => {
-                    let (one, other) = ((open(&path), open(&log)), (open(&path), open(&log)));
-                    drop((one.1, other.1, one.0));
-                    drop(File::open(&log));
-                    drop(other.0);
-                }
-                "an open sqlite" => still_open = vec![open(&path), open(&log)],
-                "a copy" => drop(open(&path)),
-                "an open copy" => still_open = vec![open(&path)],
-                "a copy beside sqlite" => {
-                    let (main, wal) = (open(&path), open(&log));
-                    drop(open(&path));
-                    drop((wal, main));
-                }
-                _ => {}
-            }
-            save(&mut overwrites, wal, main);
-            let at_once = overwrites.look(false);
-            drop(still_open);
-            assert_eq!(at_once || overwrites.look(false), expected, "{who}");
-            drop(open(&path));
-            assert!(!overwrites.look(true), "a copy after {who} overlaps nothing");
-            assert!(overwrites.begin(), "{who}");
-        }
-    }
-
-    #[test]
-    fn a_copy_that_is_open_during_our_failed_session_is_found() {
-        let (_dir, path, log) = files();
-        let own = Arc::new(AtomicU32::new(0));
-        let mut overwrites = Overwrites::new(&path, Arc::clone(&own));
-        let copy = open(&path);
-        assert!(overwrites.begin());
-        own.fetch_add(1, Ordering::Relaxed);
-        // Another program has locked the file, so the session does not get to its log.
-        drop(open(&path));
-        assert!(overwrites.begin());
-        own.fetch_add(1, Ordering::Relaxed);
-        let (main, wal) = (open(&path), open(&log));
-        save(&mut overwrites, wal, main);
-        drop(copy);
-        assert!(overwrites.look(true));
-    }
-
-    #[test]
-    fn a_copy_whose_opening_was_merged_with_ours_leaves_a_doubt() {
-        let (_dir, path, log) = files();
-        for (is_copied, is_open_at_the_checkpoint) in [(true, false), (true, true), (false, false)] {
-            let own = Arc::new(AtomicU32::new(0));
-            let mut overwrites = Overwrites::new(&path, Arc::clone(&own));
-            assert!(overwrites.begin());
-            own.fetch_add(1, Ordering::Relaxed);
-            let main = open(&path);
-            let mut copy = is_copied.then(|| open(&path));
-            let wal = open(&log);
-            copy = copy.filter(|_| is_open_at_the_checkpoint);
-            save(&mut overwrites, wal, main);
-            drop(copy);
-            assert!(!overwrites.look(false));
-            assert_eq!(overwrites.take_doubt(false), is_copied);
-        }
-    }
-
-    #[test]
-    fn reading_of_ours_on_two_threads_is_no_overwrite() {
-        let (dir, path, log) = files();
-        std::fs::write(&log, "").expect("a file");
-        let own = Arc::new(AtomicU32::new(0));
-        let mut overwrites = Overwrites::new(&path, Arc::clone(&own));
-        let read = || {
-            own.fetch_add(1, Ordering::Relaxed);
-            File::open(&path).expect("open")
-        };
-        // The two closes become one event; the openings do not, because of what happens between them.
-        let one = read();
-        let _between = File::create(dir.path().join("library.db.lock"));
-        let other = read();
-        drop((one, other));
-        assert!(overwrites.begin());
-        own.fetch_add(1, Ordering::Relaxed);
-        let (main, wal) = (open(&path), open(&log));
-        save(&mut overwrites, wal, main);
-        // Two openings, of which one is ours, become one event too.
-        let (reader, copy) = (read(), open(&path));
-        drop(reader);
-        drop(copy);
-        assert!(!overwrites.look(true), "the copy began after the checkpoint");
-    }
-
-    #[test]
-    fn copy_beside_readers_is_seen() {
-        let (_dir, path, log) = files();
-        let mut overwrites = Overwrites::new(&path, Arc::default());
-        // SQLite opens the log for writing also to read.
-        let read = || (open(&log), File::open(&path).expect("open"));
-        for (when, is_written) in [("never", false), ("during", true), ("after", true)] {
-            overwrites.await_copy();
-            drop((open(&log), open(&path)));
-            let one = read();
-            let other = File::open(&path).expect("open");
-            let copy = (when == "during").then(|| open(&path));
-            // The closes of the main file may become one event.
-            drop((one.0, one.1, other));
-            drop(copy);
-            overwrites.look(true);
-            if when == "after" {
-                assert!(!overwrites.may_be_copied());
-                drop(open(&path));
-                overwrites.look(true);
-            }
-            assert_eq!(overwrites.may_be_copied(), is_written, "{when}");
-        }
-    }
-
-    #[test]
-    fn program_that_has_it_open_since_before_wal_mode_is_no_copy() {
-        let (_dir, path, log) = files();
-        let mut overwrites = Overwrites::new(&path, Arc::default());
-        let before = open(&path);
-        overwrites.converted();
-        assert!(overwrites.begin());
-        let (main, wal) = (open(&path), open(&log));
-        let reader = File::open(&path).expect("open");
-        save(&mut overwrites, wal, main);
-        drop(before);
-        assert!(!overwrites.look(false), "the program from before");
-        drop(reader);
-        assert!(!overwrites.look(false), "the reader");
-    }
-}
+mod tests;

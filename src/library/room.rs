@@ -11,14 +11,14 @@ const PAGE_BYTES: usize = 256 * 1024;
 const DETAILS_BYTES: usize = 1024 * 1024;
 
 /// The bytes that are left for rows.
-pub(super) struct Room {
+pub(crate) struct Room {
     left: usize,
     is_new: bool,
 }
 
 impl Room {
     /// Of a page.
-    pub(super) fn page() -> Self {
+    pub(crate) fn page() -> Self {
         Self { left: PAGE_BYTES, is_new: true }
     }
 
@@ -28,7 +28,7 @@ impl Room {
     }
 
     /// Whether a further row fits.
-    pub(super) fn fits(&mut self, row: &impl Serialize) -> bool {
+    pub(crate) fn fits(&mut self, row: &impl Serialize) -> bool {
         // What cannot be serialised fails the answer as a whole.
         let bytes = to_json(row).map_or(0, |json| json.len() + 1);
         let fits = bytes <= self.left || self.is_new;

@@ -95,7 +95,7 @@ impl Library {
             self.gate.write(DATABASE_ATTEMPT_TIMEOUT).ok_or_else(|| Failure::Temporary(self.unsettled()))?;
         let mut known = self.may_write(generation)?;
         let mut overwrites = self.overwrites();
-        if !overwrites.begin() {
+        if !overwrites.begin(Stamp::at(&self.path) == Some(known.stamp)) {
             return Err(Failure::Temporary(self.unsettled()));
         }
         let connection = self.reader.open_writer().map_err(|error| self.not_begun(error))?;
@@ -313,7 +313,7 @@ impl Library {
         let Some(_turn) = self.gate.write(DATABASE_ATTEMPT_TIMEOUT) else { return Ok(()) };
         let mut overwrites = self.overwrites();
         let Ok(known) = self.may_write(None) else { return Ok(()) };
-        if !overwrites.begin() {
+        if !overwrites.begin(Stamp::at(&self.path) == Some(known.stamp)) {
             return Ok(());
         }
         self.state().log_tried = Some(log);

@@ -170,6 +170,16 @@ impl Expression {
         }
     }
 
+    /// Whether it says something about tracks.
+    pub(super) fn asks_for_tracks(&self) -> bool {
+        match self {
+            Self::Or(parts) | Self::And(parts) => parts.iter().any(Self::asks_for_tracks),
+            Self::Not(part) => part.asks_for_tracks(),
+            Self::Exists(_) | Self::Count(..) => true,
+            Self::Fact(_) => false,
+        }
+    }
+
     /// Whether it says something about files that are missing.
     pub(super) fn asks_for_missing(&self) -> bool {
         match self {

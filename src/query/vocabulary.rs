@@ -1,6 +1,7 @@
 //! The languages and codecs that a query names: other names for them, and which are known.
 
 use super::error::{Error, hint, quoted};
+use super::fold::fold;
 use super::language::{self, normalise};
 
 /// A language or a codec that a query names.
@@ -32,6 +33,27 @@ pub(super) fn canonical_codec(folded: String) -> String {
     }
 }
 
+/// Whether `given` is ffprobe's or another name of a codec that is known.
+#[must_use]
+pub fn is_codec(given: &str) -> bool {
+    let codec = canonical_codec(fold(given.trim()));
+    CODECS.split(' ').any(|known| known == codec)
+}
+
+/// The name under which a language or codec is compared and stored.
+///
+/// # Errors
+/// If it is neither known nor `recorded`, with a hint.
+pub fn canonical(kind: Kind, given: &str, recorded: &dyn Fn(Kind, &str) -> bool) -> Result<String, String> {
+    let canonical = match kind {
+        Kind::Language => normalise(given).into_owned(),
+        Kind::Codec => canonical_codec(fold(given)),
+    };
+    let term = Term { kind, given: given.to_owned(), canonical, start: 0 };
+    term.check(given, recorded).map_err(|error| error.message)?;
+    Ok(term.canonical)
+}
+
 impl Term {
     /// Refuses a term that is neither known nor `recorded`.
     ///
@@ -40,7 +62,7 @@ impl Term {
     pub(super) fn check(&self, text: &str, recorded: &dyn Fn(Kind, &str) -> bool) -> Result<(), Error> {
         let (what, is_known) = match self.kind {
             Kind::Language => ("language", is_language(&self.given, &self.canonical)),
-            Kind::Codec => ("codec", CODECS.split(' ').any(|codec| codec == self.canonical)),
+            Kind::Codec => ("codec", is_codec(&self.canonical)),
         };
         if is_known || recorded(self.kind, &self.canonical) && self.canonical != "und" {
             return Ok(());

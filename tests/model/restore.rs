@@ -322,7 +322,7 @@ impl World {
     }
 
     /// What is in a copy of the database and its log.
-    fn read_copy(&mut self) -> Result<Snapshot, String> {
+    pub(super) fn read_copy(&mut self) -> Result<Snapshot, String> {
         let copy = self.aside();
         for name in ["-wal", ""] {
             let to = format!("{}{name}", copy.display());

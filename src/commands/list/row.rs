@@ -2,6 +2,7 @@
 
 use crate::base::text::Escaped;
 use crate::commands::inspect::bytes;
+use crate::commands::output::Style;
 use crate::library::files::listing::{Details, Track};
 
 /// Most tracks of a type that a row names.
@@ -36,6 +37,15 @@ pub(super) fn cells(details: &Details) -> Vec<String> {
         of_type("subtitle", subtitle),
         Escaped(&file.path).to_string(),
     ]
+}
+
+/// How the row of a file is shown.
+pub(super) fn style(details: &Details) -> Style {
+    match details.file.scan_status.as_str() {
+        "error" => Style::Bad,
+        "missing" => Style::Doubtful,
+        _ => Style::Plain,
+    }
 }
 
 /// `hevc 3840x2160`

@@ -15,7 +15,7 @@ use crate::base::address::Address;
 use crate::commands::terminal;
 use crate::config::{self, Config};
 use crate::daemon::backoff::TaskState;
-use crate::daemon::health::Health;
+use crate::daemon::health::{self, Health, ListedCheck};
 use crate::daemon::http::{self, Bound, Counters, Limits, Listener, Policy, Token};
 use crate::daemon::notify::PassedSocketError;
 use crate::library::files::statistics::Totals;
@@ -126,6 +126,25 @@ pub(super) struct Shown {
     pub(super) scanner: watch::Receiver<TaskState>,
 }
 
+/// The daemon as the API shows it.
+fn state(health: &Health) -> api::Daemon {
+    let problem = |check: &ListedCheck| {
+        let result = check.result.as_deref().filter(|result| result.status != health::Status::Pass)?;
+        Some(api::Problem {
+            name: check.name.to_string(),
+            status: result.status.as_str(),
+            reason: result.reason,
+            detail: result.detail.clone(),
+        })
+    };
+    api::Daemon {
+        version: health.identity().version,
+        phase: health.phase().as_str(),
+        uptime_seconds: health.uptime().as_secs(),
+        problems: health.checks().iter().filter_map(problem).collect(),
+    }
+}
+
 /// Runs the HTTP server until `stop` is cancelled and every request is answered.
 pub(super) fn serve_http(
     listener: Listener,
@@ -136,7 +155,8 @@ pub(super) fn serve_http(
     let counters = Arc::new(Counters::default());
     let mut registry = http::exposition(shown.health.clone(), Arc::clone(&counters));
     metrics::add(&mut registry, &shown);
-    let api = api::routes(shown.library, scanning::roots(shown.scans));
+    let health = shown.health.clone();
+    let api = api::routes(shown.library, scanning::roots(shown.scans), move || state(&health));
     let policy = Policy {
         token: server.auth_token.as_ref().map(|secret| Token::new(secret.expose())),
         hosts: server.hosts.iter().cloned().collect(),

@@ -62,6 +62,13 @@ impl Report {
         self.phase == Phase::Running && self.is_usable()
     }
 
+    /// Whether a check warns or fails.
+    #[must_use]
+    pub fn warns(&self) -> bool {
+        let warns = |check: &ListedCheck| check.result.as_ref().is_some_and(|one| one.status != Status::Pass);
+        self.checks.iter().any(warns)
+    }
+
     /// Whether [`Self::to_json`] of both is the same text, except for ages a millisecond apart.
     #[must_use]
     pub fn renders_equal(&self, other: &Self) -> bool {

@@ -19,16 +19,19 @@ pub(super) struct Pieces<B> {
     rest: Bytes,
     /// Of a large answer: it counts what is not handed over.
     connection: Option<Arc<Connection>>,
+    /// Whether the length is not known before the end.
+    is_stream: bool,
 }
 
 impl<B: Body> Pieces<B> {
     pub(super) fn new(body: B, connection: &Arc<Connection>) -> Self {
         let bytes = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        let counted = bytes > PIECE;
+        let is_stream = body.size_hint().exact().is_none();
+        let counted = bytes > PIECE || is_stream;
         if counted {
-            connection.set_unsent(bytes);
+            connection.set_unsent(bytes.max(1));
         }
-        Self { body, rest: Bytes::new(), connection: counted.then(|| Arc::clone(connection)) }
+        Self { body, rest: Bytes::new(), connection: counted.then(|| Arc::clone(connection)), is_stream }
     }
 }
 
@@ -51,16 +54,27 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Pieces<B> {
         if self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.rest = data,
+                    Ok(data) => {
+                        self.rest = data;
+                        if let (true, Some(connection)) = (self.is_stream, &self.connection) {
+                            connection.begin_part();
+                        }
+                    }
                     Err(frame) => return Poll::Ready(Some(Ok(frame))),
                 },
-                end => return Poll::Ready(end),
+                end => {
+                    if let Some(connection) = &self.connection {
+                        connection.set_unsent(0);
+                    }
+                    return Poll::Ready(end);
+                }
             }
         }
         let count = self.rest.len().min(PIECE);
         let piece = self.rest.split_to(count);
         if let Some(connection) = &self.connection {
-            connection.set_unsent(self.rest.len());
+            // A stream is unsent until its end is known.
+            connection.set_unsent(self.rest.len().max(usize::from(self.is_stream)));
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }

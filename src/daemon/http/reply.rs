@@ -66,7 +66,7 @@ fn answer(rejection: &Rejection) -> Response {
     } else if rejection.is_not_found() {
         error(
             StatusCode::NOT_FOUND,
-            "not found. Available: /health, /livez, /readyz, /metrics, /api/v1/library, /api/v1/files, /api/v1/jobs",
+            "not found. Available: /health, /livez, /readyz, /metrics, /openapi.yaml, /api/v1/library, /api/v1/files, /api/v1/stats, /api/v1/jobs, /api/v1/status",
         )
     } else {
         tracing::error!(?rejection, "a request was rejected for an unknown reason");

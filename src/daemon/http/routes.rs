@@ -31,17 +31,20 @@ pub(crate) fn routes(
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
     let policy = Arc::new(policy);
     let probed = Arc::new((health, Rendered::default()));
-    let report = at(&["/health", "/readyz"]).and(get_or_head()).and(auth::access(Arc::clone(&policy))).then(
-        move |access| {
+    let report = at(&["/health", "/readyz"])
+        .and(get_or_head())
+        .and(auth::access(Arc::clone(&policy)))
+        .and(is_strict())
+        .then(move |access, is_strict: bool| {
             let probed = Arc::clone(&probed);
             async move {
                 let (health, rendered) = &*probed;
                 let report = health.report().await;
-                let status = if report.ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+                let is_ok = report.ok() && !(is_strict && report.warns());
+                let status = if is_ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 reply::from_json(status, rendered.body(report, access))
             }
-        },
-    );
+        });
     let alive =
         at(&["/livez"]).and(get_or_head()).map(|| reply::from_json(StatusCode::OK, "{\"status\":\"alive\"}"));
     let scrape = at(&["/metrics"]).and(get_or_head()).map(move || {
@@ -52,6 +55,12 @@ pub(crate) fn routes(
     let guarded = auth::required(policy).and(no_trailing_slash()).and(scrape.or(others).unify());
     // `or` clones its second filter for every request. Boxed, the clone is cheap.
     report.or(alive.or(guarded).unify().boxed()).unify().recover(rejected).unify()
+}
+
+/// Whether `?warnings=fail` is given. Other parameters are ignored.
+fn is_strict() -> impl Filter<Extract = (bool,), Error = Infallible> + Clone + Send + Sync + 'static {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    query.map(|query: String| query.split('&').any(|parameter| parameter == "warnings=fail"))
 }
 
 /// Caches the JSON of the last report for each [`Access`]. Under load many probes in a millisecond get the same JSON.

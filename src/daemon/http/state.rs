@@ -90,6 +90,11 @@ impl Connection {
         self.lock().answer_began
     }
 
+    /// A part of a streamed response begins to be sent: the time for an answer is that of each part.
+    pub(super) fn begin_part(&self) {
+        self.lock().answer_began = Instant::now();
+    }
+
     /// Records how many bytes of a large response hyper has not taken yet.
     pub(super) fn set_unsent(&self, bytes: usize) {
         self.lock().unsent = bytes;

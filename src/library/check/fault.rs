@@ -7,6 +7,7 @@ use rusqlite::{ErrorCode, ffi};
 use rustix::fs::Access;
 
 use super::reason::Reason;
+use crate::base::error::plain;
 use crate::library::{connection, diagnose, integrity, is_busy, path};
 
 /// Why a check failed.
@@ -20,7 +21,7 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), busy: false, for_lack: false }
+        Self { reason, detail: plain(detail.into()), busy: false, for_lack: false }
     }
 
     pub(super) fn busy(reason: Reason, detail: impl Into<String>) -> Self {

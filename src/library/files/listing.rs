@@ -196,15 +196,42 @@ pub fn details(conn: &Connection, id: i64) -> rusqlite::Result<Option<Details>> 
     })
 }
 
+/// Files by their ids, in that order; those without a row are left out.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn chosen(conn: &Connection, ids: &[i64], tracks: bool) -> rusqlite::Result<Vec<Details>> {
+    let source = facts::Source::new(conn)?;
+    let mut statement = conn.prepare(&format!("{} WHERE files.id = ?1", select(&source)))?;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let Some(file) = statement.query_row([id], file).optional()? else { continue };
+        if tracks {
+            found.extend(with_tracks_from(conn, &source, vec![file])?);
+        } else {
+            found.push(Details { file, tracks: Vec::new(), truncated: false });
+        }
+    }
+    Ok(found)
+}
+
 /// Files, in the order of their ids, with their tracks: the first of them, where the tracks of all would take too much memory.
 ///
 /// # Errors
 /// What SQLite reports.
 pub fn with_tracks(conn: &Connection, files: Vec<File>) -> rusqlite::Result<Vec<Details>> {
+    with_tracks_from(conn, &facts::Source::new(conn)?, files)
+}
+
+fn with_tracks_from(
+    conn: &Connection,
+    source: &facts::Source,
+    files: Vec<File>,
+) -> rusqlite::Result<Vec<Details>> {
     let mut found: Vec<Details> =
         files.into_iter().map(|file| Details { file, tracks: Vec::new(), truncated: false }).collect();
     let Some((first, last)) = found.first().zip(found.last()) else { return Ok(found) };
-    let mut statement = conn.prepare(&tracks_sql(&facts::Source::new(conn)?))?;
+    let mut statement = conn.prepare(&tracks_sql(source))?;
     let mut rows = statement.query([first.file.id, last.file.id])?;
     let (mut at, mut room, mut bytes) = (0, Room::details(), 0);
     while let Some(row) = rows.next()? {

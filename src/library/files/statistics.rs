@@ -283,12 +283,12 @@ impl Tally {
 
 /// Covers are video tracks too, but no measure of a film. What tells them from a camera's MJPEG is that they have no frame
 /// rate.
-fn is_image(codec: Option<&str>) -> bool {
+pub(crate) fn is_image(codec: Option<&str>) -> bool {
     matches!(codec, Some("mjpeg" | "png" | "bmp" | "gif" | "webp" | "tiff"))
 }
 
 /// The class of a picture. Films are often cut in one direction, so either measure is enough.
-fn resolution(width: i64, height: i64) -> &'static str {
+pub(crate) fn resolution(width: i64, height: i64) -> &'static str {
     const CLASSES: [(i64, i64, &str); 5] = [
         (7000, 4000, "4320p"),
         (3500, 2000, "2160p"),

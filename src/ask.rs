@@ -1,0 +1,291 @@
+//! Questions about the files of a library: what `vpo list`, `vpo stats`, the HTTP API and its pages have in common. Imports
+//! only [`crate::base`], [`crate::library`] and [`crate::query`]; it does not depend on HTTP or a terminal.
+//!
+//! 1. [`terms::read`] reads the text of a query and checks it against what the library holds.
+//! 2. A [`Question`] adds filters, an order and whether missing files count.
+//! 3. [`Question::page`] answers it page by page, [`Question::walk`] without keeping the files, [`Question::count`] with
+//!    sums by a property.
+//!
+//! Each call runs within one read transaction of the caller, reads a bounded number of rows, and returns where to go on. So
+//! no answer keeps writers waiting, however large the library is.
+
+pub(crate) mod csv;
+mod statistics;
+pub(crate) mod terms;
+mod view;
+
+pub(crate) use statistics::{By, Counted};
+
+use std::collections::VecDeque;
+
+use crate::base::timestamp::Timestamp;
+use crate::library::files::Span;
+use crate::library::files::listing::{self, Details, File, Filter};
+use crate::library::files::order::{self, Key, Sort};
+use crate::library::room::Room;
+use crate::library::sqlite::{Result, Transaction};
+use crate::query::Query;
+use view::View;
+
+/// Rows that are read before they are examined. Their tracks are in memory together.
+const CHUNK: u32 = 250;
+
+/// Ids that are ordered at once: to order reads a column of every row.
+const AHEAD: u32 = 10_000;
+
+/// Which files, and in which order. Every condition given must hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    /// What is asked of each file.
+    pub query: Option<Query>,
+    /// Further conditions.
+    pub filter: Filter,
+    /// The directory that contains the file at any depth.
+    pub below: Option<String>,
+    /// Whether missing files are part of the answer. Otherwise they are counted only.
+    pub missing: bool,
+    /// Whether the answer shows tracks. They are also read if the conditions name any.
+    pub tracks: bool,
+    /// The order.
+    pub sort: Sort,
+    /// When it is asked: the age of a file counts up to here.
+    pub now: Timestamp,
+}
+
+/// How much one call may read and return.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Files of the answer.
+    pub files: u64,
+    /// Rows that are examined, some more or less.
+    pub rows: u64,
+}
+
+impl Bounds {
+    /// A page of at most so many files. It examines 50,000 rows.
+    pub(crate) fn page(files: u32) -> Self {
+        Self { files: files.into(), rows: 50_000 }
+    }
+
+    /// A part of a whole answer, short enough that writers do not notice the read.
+    pub(crate) fn slice(files: u64) -> Self {
+        Self { files, rows: 2_000 }
+    }
+}
+
+/// Where a call begins: after a file. It also remembers the ids that follow in an order for which there is no index.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cursor {
+    after: i64,
+    ahead: VecDeque<i64>,
+}
+
+impl Cursor {
+    /// The file; 0 at the start.
+    pub(crate) fn id(&self) -> i64 {
+        self.after
+    }
+
+    /// The place after `at`, which is in the chunk of `ids`, or after what this cursor names.
+    fn resume(mut self, ids: &[i64], at: i64) -> Self {
+        let rest = ids.iter().position(|id| *id == at).map_or(ids, |place| &ids[place + 1..]);
+        rest.iter().rev().for_each(|id| self.ahead.push_front(*id));
+        Self { after: at, ..self }
+    }
+}
+
+impl From<i64> for Cursor {
+    fn from(after: i64) -> Self {
+        Self { after, ahead: VecDeque::new() }
+    }
+}
+
+/// What a call did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Walked {
+    /// Files of the answer.
+    pub found: u64,
+    /// Missing files for which the conditions hold, and which are not part of the answer.
+    pub left_out: u64,
+    /// Where the next call begins; `None` at the end. Further files need not follow.
+    pub next_cursor: Option<Cursor>,
+}
+
+/// A page of an answer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Page {
+    /// Its files, in order. Fewer than asked for if they are long, or match rarely.
+    pub files: Vec<Details>,
+    /// What was left out, and where the next page begins.
+    pub walked: Walked,
+}
+
+impl Question {
+    /// All files of the library by age, now. `query` decides whether missing files are part of the answer.
+    pub(crate) fn new(query: Option<Query>) -> Self {
+        Self {
+            missing: query.as_ref().is_some_and(Query::asks_for_missing),
+            query,
+            filter: Filter::default(),
+            below: None,
+            tracks: true,
+            sort: Sort::default(),
+            now: Timestamp::now(),
+        }
+    }
+
+    /// The files of the answer from `cursor` on; `None` if the file at the cursor is no longer recorded. They take 256 KiB as JSON, or are one larger file.
+    ///
+    /// # Errors
+    /// What SQLite reports.
+    pub(crate) fn page(&self, tx: &Transaction<'_>, cursor: &Cursor, bounds: Bounds) -> Result<Option<Page>> {
+        let (mut files, mut room) = (Vec::new(), Room::page());
+        let walked = self.walk(tx, cursor, bounds, &mut |details| {
+            // The tracks of a file that was found by them need not be shown.
+            let fits = if self.tracks { room.fits(&details) } else { room.fits(&details.file) };
+            if fits {
+                files.push(details);
+            }
+            fits
+        })?;
+        Ok(walked.map(|walked| Page { files, walked }))
+    }
+
+    /// As [`Self::page`], and gives each file to `take`. If that returns false, the next call begins with the same file.
+    ///
+    /// # Errors
+    /// What SQLite reports.
+    pub(crate) fn walk(
+        &self,
+        tx: &Transaction<'_>,
+        cursor: &Cursor,
+        bounds: Bounds,
+        take: &mut dyn FnMut(Details) -> bool,
+    ) -> Result<Option<Walked>> {
+        let span = self.below.as_deref().map(Span::below);
+        let asks_for_twins = self.query.as_ref().is_some_and(|query| query.names().contains("duplicate"));
+        let (mut walked, mut rows, mut cursor) = (Walked::default(), 0, cursor.clone());
+        loop {
+            let limit = if rows == 0 { CHUNK } else { AHEAD };
+            let Some(chunk) = self.chunk(tx, span.as_ref(), &mut cursor, limit)? else { return Ok(None) };
+            let twins = if asks_for_twins {
+                listing::have_twins(tx, &chunk.files)?
+            } else {
+                vec![false; chunk.files.len()]
+            };
+            let last = chunk.files.last().map(|details| details.file.id);
+            let mut at = cursor.after;
+            for (details, has_twin) in chunk.files.into_iter().zip(twins) {
+                let id = details.file.id;
+                let is_missing = details.file.scan_status == "missing";
+                if !self.holds(&details, has_twin) {
+                    // Passed over.
+                } else if is_missing && !self.missing {
+                    walked.left_out += 1;
+                } else if take(details) {
+                    walked.found += 1;
+                    if walked.found >= bounds.files && last != Some(id) {
+                        walked.next_cursor = Some(cursor.resume(&chunk.ids, id));
+                        return Ok(Some(walked));
+                    }
+                } else {
+                    walked.next_cursor = Some(cursor.resume(&chunk.ids, at));
+                    return Ok(Some(walked));
+                }
+                at = id;
+            }
+            rows += chunk.rows;
+            let Some(next) = chunk.next else { return Ok(Some(walked)) };
+            cursor.after = next;
+            if rows >= bounds.rows || walked.found >= bounds.files {
+                walked.next_cursor = Some(cursor);
+                return Ok(Some(walked));
+            }
+        }
+    }
+
+    /// Whether the conditions hold that [`Self::chunk`] has not applied.
+    fn holds(&self, details: &Details, has_twin: bool) -> bool {
+        let view = View { details, has_twin, now: self.now };
+        (self.is_by_id() || is_chosen(&self.filter, details))
+            && self.query.as_ref().is_none_or(|query| query.expression.matches(&view))
+    }
+
+    /// Whether the rows are read in the order of their ids, to which the database applies the filter.
+    fn is_by_id(&self) -> bool {
+        self.sort == Sort::default() && self.below.is_none()
+    }
+
+    /// The next rows in order. Orders `limit` ids at once, if it has none.
+    fn chunk(
+        &self,
+        tx: &Transaction<'_>,
+        span: Option<&Span>,
+        cursor: &mut Cursor,
+        limit: u32,
+    ) -> Result<Option<Chunk>> {
+        let needs_tracks = self.tracks
+            || self.filter.codec.is_some()
+            || self.filter.language.is_some()
+            || self.query.as_ref().is_some_and(Query::asks_for_tracks);
+        if self.is_by_id() {
+            let page = listing::page(tx, &self.filter, cursor.after, CHUNK)?;
+            let count = page.files.len();
+            let rows = page.next_cursor.map_or(0, |next| next.abs_diff(cursor.after));
+            let files = if needs_tracks {
+                listing::with_tracks(tx, page.files)?
+            } else {
+                page.files.into_iter().map(without_tracks).collect()
+            };
+            let is_cut = files.len() < count;
+            let next = if is_cut { files.last().map(|last| last.file.id) } else { page.next_cursor };
+            return Ok(Some(Chunk { files, ids: Vec::new(), rows, next }));
+        }
+        let mut is_last = false;
+        if cursor.ahead.is_empty() {
+            // The index of paths serves a directory.
+            let is_default = self.sort == Sort::default();
+            let sort = if is_default { Sort { key: Key::Path, ..self.sort } } else { self.sort };
+            let Some(ids) = order::ids(tx, sort, span, cursor.after, limit)? else { return Ok(None) };
+            is_last = ids.len() < limit as usize;
+            cursor.ahead = ids.into();
+        }
+        let count = cursor.ahead.len().min(CHUNK as usize);
+        let ids: Vec<i64> = cursor.ahead.drain(..count).collect();
+        let next = ids.last().copied().filter(|_| !is_last || !cursor.ahead.is_empty());
+        let files = listing::chosen(tx, &ids, needs_tracks)?;
+        Ok(Some(Chunk { files, rows: ids.len() as u64, ids, next }))
+    }
+}
+
+/// Rows that are read together.
+struct Chunk {
+    files: Vec<Details>,
+    /// Of the files, in an order other than that of the ids.
+    ids: Vec<i64>,
+    /// How many were examined for them.
+    rows: u64,
+    next: Option<i64>,
+}
+
+fn without_tracks(file: File) -> Details {
+    Details { file, tracks: Vec::new(), truncated: false }
+}
+
+/// Whether `filter` applies to a file that the database has not compared with it.
+fn is_chosen(filter: &Filter, details: &Details) -> bool {
+    let file = &details.file;
+    let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+    let any = |wanted: &Option<String>, of: fn(&listing::Track) -> &Option<String>| {
+        wanted.is_none() || details.tracks.iter().any(|track| of(track) == wanted)
+    };
+    is(&filter.status, &file.scan_status)
+        && is(&filter.extension, &file.extension)
+        && is(&filter.directory, &file.directory)
+        && any(&filter.codec, |track| &track.codec)
+        && any(&filter.language, |track| &track.language)
+        && filter
+            .path_contains
+            .as_ref()
+            .is_none_or(|part| file.path.to_ascii_lowercase().contains(&part.to_ascii_lowercase()))
+}

@@ -1,0 +1,66 @@
+//! Which database a command reads: the one that is configured, else that of the daemon that runs.
+
+use std::path::{Path, PathBuf};
+
+use super::output;
+use crate::config::{Config, Environment};
+use crate::library::lock::{self, Found};
+use crate::library::{Library, OpenError};
+use tokio_util::sync::CancellationToken;
+
+/// Where the packages' and the container's service keeps its database.
+const SERVICE: &str = "/var/lib/vpo/library.db";
+
+/// The database that a flag, a variable or the configuration names. If none does: the default one, unless only a service has a
+/// running daemon.
+pub(super) fn find(config: &Config, environment: &Environment) -> PathBuf {
+    let is_held =
+        |path: &Path| matches!(lock::find(path, environment.runtime_directory()), Ok(Found::Held(_)));
+    choose(&config.database.path, config.is_default_path, Path::new(SERVICE), &is_held)
+}
+
+fn choose(own: &Path, is_default: bool, service: &Path, is_held: &dyn Fn(&Path) -> bool) -> PathBuf {
+    let is_of_service = is_default && own != service && !is_held(own) && is_held(service);
+    if is_of_service { service } else { own }.to_owned()
+}
+
+/// Opens the database for reading.
+///
+/// # Errors
+/// As [`Library::view`]. If there is none and the service's may not be read, that is reported, too.
+pub(super) fn view(config: &Config, environment: &Environment) -> Result<Library, OpenError> {
+    let path = find(config, environment);
+    let library = Library::view(&path, &CancellationToken::new());
+    if matches!(library, Err(OpenError::Missing(_)))
+        && config.is_default_path
+        && is_closed(Path::new(SERVICE))
+    {
+        output::warn(&format_args!(
+            "{SERVICE} may be the database, but you may not read it: use sudo, or join the group of its directory"
+        ));
+    }
+    library
+}
+
+/// Whether this user may not even see whether the file is there.
+fn is_closed(path: &Path) -> bool {
+    path.metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn database_of_a_service_is_read_only_where_nothing_else_is_meant() {
+        let (own, service) = (Path::new("/home/a/.vpo/library.db"), Path::new("/var/lib/vpo/library.db"));
+        let chosen =
+            |is_default, held: &[&Path]| choose(own, is_default, service, &|path| held.contains(&path));
+        assert_eq!(chosen(true, &[service]), service);
+        for (is_default, held) in
+            [(true, &[own, service][..]), (true, &[]), (true, &[own]), (false, &[service])]
+        {
+            assert_eq!(chosen(is_default, held), own, "{is_default} {held:?}");
+        }
+    }
+}
