@@ -4,12 +4,12 @@
 //! [`query`] parses parameters, [`read_pool`] limits the number and time of database reads, [`overview`] caches the totals,
 //! [`budget`] bounds the bytes of answers, [`mod@answer`] builds them; [`files`](self) answers queries.
 
-mod answer;
-mod budget;
+pub(crate) mod answer;
+pub(crate) mod budget;
 mod files;
-mod overview;
-mod query;
-mod read_pool;
+pub(crate) mod overview;
+pub(crate) mod query;
+pub(crate) mod read_pool;
 mod status;
 
 use std::convert::Infallible;
@@ -21,10 +21,10 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
-use crate::library::Library;
 use crate::library::files::listing;
 use crate::library::jobs::listing as jobs;
 use crate::library::sqlite::Transaction;
+use crate::library::{Library, changes};
 use answer::Refusal;
 use budget::Size;
 use overview::Overviews;
@@ -76,16 +76,31 @@ pub(crate) struct Problem {
     pub detail: Option<String>,
 }
 
-/// All routes. `roots` returns the state of the roots, `daemon` that of the daemon.
+/// What all readers of the library share: the permits to read, the last count, and the roots. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Readers {
+    pub(crate) pool: ReadPool,
+    pub(crate) overviews: Arc<Overviews>,
+    roots: Arc<dyn Fn() -> Vec<Root> + Send + Sync>,
+}
+
+impl Readers {
+    /// `roots` returns the state of the roots.
+    pub(crate) fn new(library: Arc<Library>, roots: impl Fn() -> Vec<Root> + Send + Sync + 'static) -> Self {
+        let (pool, roots) = (ReadPool::new(library), Arc::new(roots));
+        let counted = Arc::clone(&roots);
+        Self { overviews: Arc::new(Overviews::new(pool.clone(), move || counted())), pool, roots }
+    }
+}
+
+/// All routes. `daemon` returns the state of the daemon.
 pub(crate) fn routes(
-    library: Arc<Library>,
-    roots: impl Fn() -> Vec<Root> + Send + Sync + 'static,
+    readers: &Readers,
     daemon: impl Fn() -> Daemon + Send + Sync + 'static,
 ) -> BoxedFilter<(Response,)> {
-    let pool = ReadPool::new(library);
-    let (roots, daemon) = (Arc::new(roots), Arc::new(daemon));
-    let (counted_roots, shown_roots) = (Arc::clone(&roots), Arc::clone(&roots));
-    let overviews = Arc::new(Overviews::new(pool.clone(), move || roots()));
+    let Readers { pool, overviews, roots } = readers.clone();
+    let daemon = Arc::new(daemon);
+    let (counted_roots, shown_roots) = (Arc::clone(&roots), roots);
     let base = warp::path!("api" / "v1" / ..);
     let overview = base
         .and(warp::path!("library"))
@@ -120,6 +135,15 @@ pub(crate) fn routes(
             })
         },
     );
+    let list_changes = base.and(warp::path!("changes")).and(parameters()).and(with(&pool)).then(
+        |parameters: Parameters, pool: ReadPool| {
+            answer(async move {
+                let (filter, cursor, limit) = query::changes(parameters)?;
+                let read = move |tx: &Transaction<'_>| changes::page(tx, filter, cursor, limit);
+                pool.answer(ReadPool::deadline(), Size::Page, read, |page| answer::json(&page)).await
+            })
+        },
+    );
     let list_jobs = base.and(warp::path!("jobs")).and(parameters()).and(with(&pool)).then(
         |parameters: Parameters, pool: ReadPool| {
             answer(async move {
@@ -148,6 +172,7 @@ pub(crate) fn routes(
         },
     );
     let states = statistics.or(state).unify().or(description).unify().boxed();
+    let states = states.or(list_changes).unify().boxed();
     overview
         .or(list_files)
         .unify()

@@ -4,6 +4,8 @@ pub mod address;
 pub(crate) mod descriptors;
 pub mod error;
 pub mod facts;
+pub(crate) mod html;
+pub(crate) mod language;
 pub(crate) mod log;
 pub mod nearest;
 pub(crate) mod permission;

@@ -6,6 +6,7 @@
 //! Values of configuration keys stay text here. The configuration parses them with those of the other layers, so
 //! that one report lists all problems.
 
+mod history;
 mod parse;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use argh::{ArgsInfo, FromArgs};
 use crate::config::Layer;
 use crate::config::keys::keys;
 
+pub(crate) use history::{ChangesArgs, ForgetArgs};
 pub(crate) use parse::{Parsed, UsageError, parse};
 
 /// Video Policy Orchestrator: records the video files of a home library and reports its own health.
@@ -38,6 +40,8 @@ pub enum Command {
     Scan(ScanArgs),
     Inspect(InspectArgs),
     List(ListArgs),
+    Changes(ChangesArgs),
+    Forget(ForgetArgs),
     Stats(StatsArgs),
     Status(StatusArgs),
     Backup(BackupArgs),
@@ -211,7 +215,7 @@ pub struct InspectArgs {
     /// one JSON object a file, each on a line
     #[argh(switch)]
     pub json: bool,
-    /// the files
+    /// files, and directories, of which all videos are meant
     #[argh(positional, arg_name = "file")]
     pub files: Vec<String>,
 }

@@ -3,9 +3,11 @@
 //! Only [`serve`] may name daemon, library and scan together.
 
 pub(crate) mod backup;
+pub(crate) mod changes;
 mod client;
 pub(crate) mod config;
 mod database;
+pub(crate) mod forget;
 pub(crate) mod healthcheck;
 pub(crate) mod inspect;
 pub(crate) mod list;
@@ -43,6 +45,8 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Scan(args) => scan::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::List(args) => list::run(args),
+        Command::Changes(args) => changes::run(args),
+        Command::Forget(args) => forget::run(args),
         Command::Stats(args) => stats::run(args),
         Command::Status(args) => status::run(args),
         Command::Backup(args) => backup::run(args),

@@ -20,9 +20,9 @@
 //! - [`daemon`] is the core of the daemon: signals, restarts, health, HTTP, metrics, systemd. It does not depend
 //!   on videos.
 //! - [`library`] contains all SQL. [`media`] reads the tracks of a video. [`scan`] uses both to record the files
-//!   on disk. [`api`] provides the read-only HTTP routes.
+//!   on disk. [`api`] provides the read-only HTTP routes, [`page`] the library as HTML.
 //! - [`query`] is the language of questions about files. It does not depend on anything else. [`ask`] answers such
-//!   questions from the library, for [`api`] and the commands.
+//!   questions from the library, for [`api`], [`page`] and the commands.
 //! - [`commands::serve`] is the composition root: nothing else names daemon, library and scan together.
 //!
 //! Dependencies go one way, which `tests/architecture.rs` verifies.
@@ -36,6 +36,7 @@ pub mod config;
 pub mod daemon;
 pub mod library;
 pub mod media;
+pub(crate) mod page;
 pub mod query;
 pub(crate) mod scan;
 pub mod telemetry;

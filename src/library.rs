@@ -6,6 +6,7 @@
 //! file holds what all of them use: one [`Library`], its reads, its writes and its close.
 
 pub(crate) mod backup;
+pub mod changes;
 pub(crate) mod check;
 mod connection;
 mod diagnose;
@@ -14,6 +15,7 @@ mod error;
 mod exclusion;
 pub(crate) mod file_system;
 pub mod files;
+pub(crate) mod forget;
 mod gate;
 mod identity;
 mod integrity;
@@ -28,6 +30,7 @@ pub(crate) mod room;
 pub mod schema;
 mod session;
 pub(crate) mod sqlite;
+pub mod subtitles;
 pub mod totals;
 
 use std::path::{Path, PathBuf};

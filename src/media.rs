@@ -14,10 +14,11 @@ mod language;
 mod probe;
 mod reader;
 
+/// The version of what a probe finds. Raise it when the prober learned something: what an older one read is read again.
+pub const PROBER_VERSION: u32 = 1;
+
 pub use error::Error;
 pub use info::{Facts, MediaInfo, Track, TrackFacts, TrackType};
-pub use probe::{extensions, measure, open, probe, probe_file};
+pub(crate) use language::{UNDETERMINED, bibliographic};
+pub use probe::{extensions, measure, measure_file, open, probe, probe_file};
 pub use reader::{Source, Usage};
-
-/// Version of what is read of a file. A higher one has the scanner read again what an earlier version has read.
-pub const PROBER_VERSION: u32 = 1;

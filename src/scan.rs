@@ -14,9 +14,11 @@ pub(crate) mod examples;
 pub(crate) mod facts_pass;
 pub(crate) mod hash;
 pub(crate) mod hash_pass;
+mod history;
 pub(crate) mod job;
 pub(crate) mod name;
 pub(crate) mod overlap;
+pub(crate) mod passed_over;
 mod plan;
 pub(crate) mod progress;
 mod read;
@@ -25,6 +27,7 @@ mod scanner;
 mod schedule;
 pub(crate) mod state;
 mod store;
+pub(crate) mod subtitle;
 mod watch;
 
 use std::path::PathBuf;
@@ -49,8 +52,17 @@ pub(crate) struct Settings {
     pub rescan_interval: Option<Duration>,
     /// Extensions of videos, lower case, without the dot.
     pub extensions: Vec<String>,
-    /// Age from which the row of a finished scan is deleted; `None` = never.
-    pub job_retention: Option<Duration>,
+    /// How long rows are kept.
+    pub retention: Retention,
+}
+
+/// Ages from which rows are deleted; `None` = never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Retention {
+    /// Of rows of finished scans.
+    pub jobs: Option<Duration>,
+    /// Of changes.
+    pub changes: Option<Duration>,
 }
 
 /// Why a scan ended before its end.

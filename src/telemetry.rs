@@ -99,6 +99,7 @@ pub enum InitError {
 pub struct Telemetry {
     level: Arc<AtomicU8>,
     writer: Writer,
+    is_on_terminal: bool,
 }
 
 impl Telemetry {
@@ -115,12 +116,19 @@ impl Telemetry {
         let telemetry = Self {
             level: Arc::new(AtomicU8::new(options.level as u8)),
             writer: Writer::start(options.output).map_err(InitError::Thread)?,
+            is_on_terminal: matches!(style, Style::Terminal(_)),
         };
         let lines = Lines { handle: telemetry.clone(), style, reported: AtomicU64::new(0) };
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))
             .map_err(|_| InitError::Twice)?;
         std::panic::set_hook(Box::new(log_panic));
         Ok(telemetry)
+    }
+
+    /// Whether the log is text on a terminal, for a person.
+    #[must_use]
+    pub fn is_on_terminal(&self) -> bool {
+        self.is_on_terminal
     }
 
     /// Changes the lowest severity that is written.

@@ -6,6 +6,9 @@ use std::process::{Output, Stdio};
 
 use super::harness::Sandbox;
 
+const COMMANDS: [&str; 10] =
+    ["serve", "healthcheck", "config", "scan", "inspect", "list", "changes", "forget", "backup", "restore"];
+
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }
@@ -39,7 +42,7 @@ fn version_names_program_version_and_schema() {
 
 #[test]
 fn help_is_a_success_for_vpo_and_each_command() {
-    for command in ["serve", "healthcheck", "config", "scan", "inspect", "list", "backup", "restore"] {
+    for command in COMMANDS {
         assert!(succeeds(["--help"]).contains(command));
         for flag in ["--help", "-h"] {
             let help = succeeds([command, flag]);
@@ -51,7 +54,7 @@ fn help_is_a_success_for_vpo_and_each_command() {
 
 #[test]
 fn help_of_a_command_is_shown_and_the_command_is_not_run() {
-    for command in ["serve", "healthcheck", "config", "scan", "inspect", "list", "backup", "restore"] {
+    for command in COMMANDS {
         let sandbox = Sandbox::new();
         // What `vpo scan help` would scan.
         sandbox.film("help/film.mkv");

@@ -22,23 +22,66 @@ fn json_has_every_key_in_its_place() {
     sandbox.write("film.mkv", samples::matroska());
     let output = sandbox.run(["inspect", "--json", "film.mkv"]);
     assert!(output.status.success());
-    let expected = concat!(
+    let of_track = [("is_commentary", "false"), ("is_enabled", "true"), ("is_original", "false")];
+    let of_track =
+        [&of_track[..], &[("is_hearing_impaired", "false"), ("is_visual_impaired", "false")]].concat();
+    let png = [("bit_depth", "8"), ("pixel_format", "\"rgb24\""), ("color_range", "\"pc\"")];
+    let cover =
+        [("is_attached_picture", "true"), ("mime_type", "\"image/png\""), ("file_name", "\"cover.png\"")];
+    let font = [("mime_type", "\"application/x-truetype-font\""), ("file_name", "\"font.ttf\"")];
+    let facts = [
+        facts(&[&of_track[..], &[("is_attached_picture", "false")]].concat()),
+        facts(&[&of_track[..], &[("language_tag", "\"pt-BR\""), ("sample_rate", "48000")]].concat()),
+        facts(&[&of_track[..], &[("language_tag", "\"de\"")]].concat()),
+        facts(&[&cover[..], &png].concat()),
+        facts(&font),
+    ];
+    let rows = [
+        concat!(
+            r#"{"track_index":0,"track_type":"video","codec":"hevc","language":"und","title":null,"is_default":true,"#,
+            r#""is_forced":false,"channels":null,"channel_layout":null,"width":1920,"height":1080,"frame_rate":"24000/1001","#,
+        ),
+        concat!(
+            r#"{"track_index":1,"track_type":"audio","codec":"eac3","language":"por","title":"Surround 5.1","is_default":true,"#,
+            r#""is_forced":false,"channels":6,"channel_layout":"5.1","width":null,"height":null,"frame_rate":null,"#,
+        ),
+        concat!(
+            r#"{"track_index":2,"track_type":"subtitle","codec":"subrip","language":"ger","title":null,"is_default":false,"#,
+            r#""is_forced":true,"channels":null,"channel_layout":null,"width":null,"height":null,"frame_rate":null,"#,
+        ),
+        concat!(
+            r#"{"track_index":3,"track_type":"video","codec":"png","language":"und","title":null,"is_default":false,"#,
+            r#""is_forced":false,"channels":null,"channel_layout":null,"width":600,"height":900,"frame_rate":null,"#,
+        ),
+        concat!(
+            r#"{"track_index":4,"track_type":"attachment","codec":"ttf","language":"und","title":null,"is_default":false,"#,
+            r#""is_forced":false,"channels":null,"channel_layout":null,"width":null,"height":null,"frame_rate":null,"#,
+        ),
+    ];
+    let rows: Vec<String> = rows.iter().zip(facts).map(|(row, facts)| format!("{row}{facts}}}")).collect();
+    let expected = format!(
+        "{}{}{}\n",
         r#"{"path":"film.mkv","size_bytes":3807,"container_format":"matroska,webm","duration_seconds":61.25,"tracks":["#,
-        r#"{"track_index":0,"track_type":"video","codec":"hevc","language":"und","title":null,"is_default":true,"#,
-        r#""is_forced":false,"channels":null,"channel_layout":null,"width":1920,"height":1080,"frame_rate":"24000/1001"},"#,
-        r#"{"track_index":1,"track_type":"audio","codec":"eac3","language":"por","title":"Surround 5.1","is_default":true,"#,
-        r#""is_forced":false,"channels":6,"channel_layout":"5.1","width":null,"height":null,"frame_rate":null},"#,
-        r#"{"track_index":2,"track_type":"subtitle","codec":"subrip","language":"ger","title":null,"is_default":false,"#,
-        r#""is_forced":true,"channels":null,"channel_layout":null,"width":null,"height":null,"frame_rate":null},"#,
-        r#"{"track_index":3,"track_type":"video","codec":"png","language":"und","title":null,"is_default":false,"#,
-        r#""is_forced":false,"channels":null,"channel_layout":null,"width":600,"height":900,"frame_rate":null},"#,
-        r#"{"track_index":4,"track_type":"attachment","codec":"ttf","language":"und","title":null,"is_default":false,"#,
-        r#""is_forced":false,"channels":null,"channel_layout":null,"width":null,"height":null,"frame_rate":null}],"missing_bytes":0}"#,
-        "\n"
+        rows.join(","),
+        r#"],"missing_bytes":0,"hole_bytes":0,"title":null,"chapters":0,"is_fast_start":null}"#,
     );
     let size = samples::matroska().len();
     let expected = expected.replace("3807", &size.to_string());
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+}
+
+/// The keys of a track's facts with these values, the others null.
+fn facts(stated: &[(&str, &str)]) -> String {
+    #[rustfmt::skip]
+    const KEYS: [&str; 25] = [
+        "language_tag", "name", "profile", "level", "bit_depth", "pixel_format", "color_primaries", "color_transfer",
+        "color_matrix", "color_range", "hdr_format", "dolby_vision", "field_order", "sample_rate", "bit_rate",
+        "duration_seconds", "codec_detail", "is_hearing_impaired", "is_visual_impaired", "is_commentary",
+        "is_original", "is_enabled", "is_attached_picture", "file_name", "mime_type",
+    ];
+    let value =
+        |key: &str| stated.iter().find(|(stated, _)| *stated == key).map_or("null", |(_, value)| *value);
+    KEYS.map(|key| format!("\"{key}\":{}", value(key))).join(",")
 }
 
 #[test]
@@ -146,7 +189,7 @@ fn a_bad_file_is_said_in_one_line_and_the_others_are_shown() {
         ("cut.mkv", "truncated: the file ends at byte 300"),
         ("cut.avi", "truncated: the file ends at byte 200"),
         ("cut.mp4", "truncated: the file ends at byte 700"),
-        ("folder.mkv", "not a regular file but a directory"),
+        ("folder.mkv", "there is no video in this directory"),
         ("pipe.mkv", "not a regular file but a FIFO"),
         ("missing.mkv", "No such file or directory"),
     ];
@@ -178,6 +221,52 @@ fn what_a_terminal_would_obey_is_shown_and_not_sent() {
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(text.contains(r"\u{1b}[31mred\u{7}\n\u{202e}x"), "{text}");
     assert!(!text.contains('\u{1B}') && !text.contains('\u{202E}'));
+}
+
+#[test]
+fn videos_of_a_directory_are_shown_by_name_without_links() {
+    let sandbox = Sandbox::new();
+    for name in ["films/b/two.MKV", "films/a.mkv", "films/b/one.mkv", "elsewhere.mkv"] {
+        let path = sandbox.path(name);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        sandbox.write(name, samples::matroska());
+    }
+    sandbox.write("films/b/notes.txt", "no video");
+    let link = |target: &str, name: &str| {
+        std::os::unix::fs::symlink(sandbox.path(target), sandbox.path(name)).expect("a link");
+    };
+    link("films", "films/b/again");
+    link("elsewhere.mkv", "films/b/link.mkv");
+    link("films", "linked");
+    for directory in ["films", "linked"] {
+        let output = sandbox.run(["inspect", "--json", directory]);
+        assert!(output.status.success(), "{output:?}");
+        let shown: Vec<String> =
+            json(&output).iter().map(|file| file["path"].as_str().expect("a path").to_owned()).collect();
+        assert_eq!(shown, ["a.mkv", "b/one.mkv", "b/two.MKV"].map(|name| format!("{directory}/{name}")));
+    }
+}
+
+#[test]
+fn other_containers_are_named_and_holes_are_counted() {
+    let sandbox = Sandbox::new();
+    let packet = [&[0x47][..], &[0xFF; 187]].concat();
+    sandbox.write("film.ts", packet.repeat(5));
+    let output = sandbox.run(["inspect", "film.ts"]);
+    assert_eq!(
+        complaints(&output),
+        [
+            "vpo: film.ts: an MPEG transport stream, which vpo does not read; it reads Matroska, WebM, AVI, MP4 or MOV"
+        ]
+    );
+    let path = sandbox.write("sparse.mkv", samples::matroska());
+    let length = std::fs::metadata(&path).expect("the file").len();
+    let file = std::fs::File::options().write(true).open(&path).expect("the file");
+    file.set_len(length + 10_000_000).expect("a longer file");
+    let shown = &json(&sandbox.run(["inspect", "--json", "sparse.mkv"]))[0];
+    // A file system without holes states 0; another one counts whole blocks.
+    let holes = shown["hole_bytes"].as_u64().expect("this file system tells");
+    assert!(holes == 0 || (9_900_000..=10_000_000).contains(&holes), "{holes}");
 }
 
 #[test]

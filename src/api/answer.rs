@@ -13,9 +13,9 @@ use crate::query;
 
 /// An error answer.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    status: StatusCode,
-    message: String,
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
     /// Where a query is wrong.
     place: Option<query::Error>,
 }
@@ -27,7 +27,7 @@ impl Refusal {
     }
 
     /// 404
-    pub(super) fn not_found(message: &str) -> Self {
+    pub(crate) fn not_found(message: &str) -> Self {
         Self { status: StatusCode::NOT_FOUND, message: message.to_owned(), place: None }
     }
 

@@ -15,7 +15,7 @@ const MOST: usize = 16 * 1024;
 
 /// What an answer takes at most, in units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Size {
+pub(crate) enum Size {
     /// A page, which is 256 KiB or one larger row; one job.
     Page = 384,
     /// One file with its tracks, the totals.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::time::timeout_at;
+use tokio::time::{Instant as Deadline, timeout_at};
 use tokio_util::sync::CancellationToken;
 use warp::reply::Response;
 
@@ -31,7 +31,7 @@ const PAUSE_FACTOR: u32 = 4;
 const SCANS: u32 = 10;
 
 /// Keeps the last count.
-pub(super) struct Overviews {
+pub(crate) struct Overviews {
     pool: ReadPool,
     roots: Box<dyn Fn() -> Vec<Root> + Send + Sync>,
     state: watch::Sender<State>,
@@ -49,12 +49,13 @@ struct State {
     failed: Option<(u64, String)>,
 }
 
+/// A count that has ended.
 #[derive(Clone, Debug)]
-struct Kept {
+pub(crate) struct Kept {
     generation: u64,
     of: Option<Fingerprint>,
     began: Instant,
-    overview: Arc<Overview>,
+    pub(crate) overview: Arc<Overview>,
 }
 
 #[derive(Serialize)]
@@ -89,6 +90,31 @@ impl Overviews {
     pub(super) async fn show(self: Arc<Self>, parameters: Parameters) -> Result<Response, Refusal> {
         query::none(&parameters)?;
         let deadline = ReadPool::deadline();
+        let (kept, is_current) = self.last(deadline).await?;
+        let roots = (self.roots)();
+        let render = move |scans: Vec<Job>| {
+            let overview = kept.as_ref().map(|kept| &*kept.overview);
+            answer::json(&Answer {
+                schema_version: SCHEMA_VERSION,
+                files: overview.map(|overview| overview.files),
+                bytes: overview.map(|overview| overview.bytes),
+                statuses: overview.map(|overview| &*overview.statuses),
+                containers: overview.map(|overview| &*overview.containers),
+                codecs: overview.map(|overview| &*overview.codecs),
+                languages: overview.map(|overview| &*overview.languages),
+                resolutions: overview.map(|overview| &*overview.resolutions),
+                roots,
+                scans: &scans,
+                age_seconds: kept.as_ref().map(|kept| kept.began.elapsed().as_secs_f64()),
+                current: is_current,
+            })
+        };
+        self.pool.answer(deadline, Size::Whole, |tx| jobs::scans(tx, SCANS), render).await
+    }
+
+    /// The last count of the present content, if there is one, and whether nothing was written since it began. Starts a count if
+    /// one is due, and waits for it, but not for long.
+    pub(crate) async fn last(self: &Arc<Self>, deadline: Deadline) -> Result<(Option<Kept>, bool), Refusal> {
         let (generation, now) = self.pool.state(deadline).await?;
         self.count_if_due(generation, now);
         let mut state = self.state.subscribe();
@@ -106,25 +132,8 @@ impl Overviews {
             return Err(Refusal::unavailable(reason));
         }
         let kept = kept.filter(|kept| kept.generation == generation);
-        let roots = (self.roots)();
-        let render = move |scans: Vec<Job>| {
-            let overview = kept.as_ref().map(|kept| &*kept.overview);
-            answer::json(&Answer {
-                schema_version: SCHEMA_VERSION,
-                files: overview.map(|overview| overview.files),
-                bytes: overview.map(|overview| overview.bytes),
-                statuses: overview.map(|overview| &*overview.statuses),
-                containers: overview.map(|overview| &*overview.containers),
-                codecs: overview.map(|overview| &*overview.codecs),
-                languages: overview.map(|overview| &*overview.languages),
-                resolutions: overview.map(|overview| &*overview.resolutions),
-                roots,
-                scans: &scans,
-                age_seconds: kept.as_ref().map(|kept| kept.began.elapsed().as_secs_f64()),
-                current: kept.as_ref().is_some_and(|kept| kept.is_of(now)),
-            })
-        };
-        self.pool.answer(deadline, Size::Whole, |tx| jobs::scans(tx, SCANS), render).await
+        let is_current = kept.as_ref().is_some_and(|kept| kept.is_of(now));
+        Ok((kept, is_current))
     }
 
     /// Starts a count, unless the last one is current or the pause has not ended.

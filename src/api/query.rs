@@ -7,6 +7,8 @@ use percent_encoding::percent_decode_str;
 
 use super::answer::Refusal;
 use crate::ask::By;
+use crate::base::timestamp::Timestamp;
+use crate::library::changes;
 use crate::library::files::order::{Key, Sort};
 use crate::library::files::{Status as FileStatus, listing as files};
 use crate::library::jobs::{Status as JobStatus, listing as jobs};
@@ -20,16 +22,19 @@ const WORD: usize = 64;
 
 const JOB_TYPES: [&str; 4] = ["transcode", "move", "scan", "apply"];
 
+/// What a cursor must be.
+const CURSOR: &str = "the number in `next_cursor` of the previous page";
+
 /// The query of a request, and its problems.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Parameters {
+pub(crate) struct Parameters {
     values: BTreeMap<String, String>,
     problems: Vec<String>,
 }
 
 impl Parameters {
     /// Parses `name=value&…` (application/x-www-form-urlencoded).
-    pub(super) fn parse(raw: &str) -> Self {
+    pub(crate) fn parse(raw: &str) -> Self {
         let mut parameters = Self::default();
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -46,7 +51,8 @@ impl Parameters {
         parameters
     }
 
-    fn take(&mut self, name: &str) -> Option<String> {
+    /// Takes the value of a parameter.
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         self.values.remove(name)
     }
 
@@ -96,6 +102,15 @@ impl Parameters {
             self.problem(name, &format!("one of {}", words.join(", ")));
         }
         Some(value)
+    }
+
+    fn take_number(&mut self, name: &str, wanted: &str) -> Option<i64> {
+        let value = self.take(name)?;
+        let number = number::<i64>(&value);
+        if number.is_none() {
+            self.problem(name, wanted);
+        }
+        number
     }
 
     fn take_flag(&mut self, name: &str) -> Option<bool> {
@@ -216,14 +231,8 @@ pub(super) fn files(mut parameters: Parameters) -> Result<(Files, Part), Refusal
         }
     }
     let limit = parameters.take_limit();
-    let cursor = parameters.take_either("cursor", "after", |parameters, name| {
-        let value = parameters.take(name)?;
-        let cursor = number::<i64>(&value);
-        if cursor.is_none() {
-            parameters.problem(name, "the number in `next_cursor` of the previous page");
-        }
-        cursor
-    });
+    let cursor =
+        parameters.take_either("cursor", "after", |parameters, name| parameters.take_number(name, CURSOR));
     parameters.finish(&FILES[..13])?;
     Ok((files, Part { format, cursor: cursor.unwrap_or_default(), limit }))
 }
@@ -234,6 +243,22 @@ pub(super) fn statistics(mut parameters: Parameters) -> Result<(Files, Option<By
     let by = parameters.take_one_of("by", &By::ALL.map(By::as_str));
     parameters.finish(&[&FILES[..8], &FILES[13..]].concat())?;
     Ok((files, by.as_deref().and_then(By::parse)))
+}
+
+/// Parses the query of `/changes`.
+pub(super) fn changes(mut parameters: Parameters) -> Result<(changes::Filter, Option<i64>, u32), Refusal> {
+    let since = parameters.take("since").and_then(|value| {
+        let since = Timestamp::parse(&value);
+        if since.is_none() {
+            parameters.problem("since", "a time such as 2025-01-31T12:00:00Z");
+        }
+        since
+    });
+    let file_id = parameters.take_number("file_id", "the id of a file");
+    let limit = parameters.take_limit();
+    let cursor = parameters.take_number("cursor", CURSOR);
+    parameters.finish(&["since", "file_id", "limit", "cursor"])?;
+    Ok((changes::Filter { since, file_id }, cursor, limit))
 }
 
 /// Parses the query of `/jobs`.

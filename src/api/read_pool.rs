@@ -23,7 +23,7 @@ const READERS: usize = 2;
 
 /// The permits to read; clones share them.
 #[derive(Clone, Debug)]
-pub(super) struct ReadPool {
+pub(crate) struct ReadPool {
     library: Arc<Library>,
     permits: Arc<Semaphore>,
     budget: AnswerBudget,
@@ -52,7 +52,7 @@ impl ReadPool {
     }
 
     /// The deadline of a new request.
-    pub(super) fn deadline() -> Instant {
+    pub(crate) fn deadline() -> Instant {
         Instant::now() + API_REQUEST_TIMEOUT
     }
 
@@ -81,7 +81,7 @@ impl ReadPool {
     ///
     /// # Errors
     /// As [`Self::answer`].
-    pub(super) async fn bytes<T: Send + 'static, U: Send + 'static>(
+    pub(crate) async fn bytes<T: Send + 'static, U: Send + 'static>(
         &self,
         deadline: Instant,
         size: Size,
@@ -102,7 +102,7 @@ impl ReadPool {
     ///
     /// # Errors
     /// If the database cannot be read in time.
-    pub(super) async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         deadline: Instant,
         work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
@@ -137,6 +137,25 @@ impl ReadPool {
         let outcome = outcome.await?;
         request.handle = None;
         outcome
+    }
+
+    /// What `render` makes without the database, on a blocking thread. The bytes are in use until they are dropped.
+    ///
+    /// # Errors
+    /// If it is not ready in time, and those of `render`.
+    pub(crate) async fn render(
+        &self,
+        deadline: Instant,
+        size: Size,
+        render: impl FnOnce() -> Result<Box<str>, Refusal> + Send + 'static,
+    ) -> Result<Bytes, Refusal> {
+        let mut share = self.budget.reserve(size, deadline).await?;
+        let rendered = self.run(deadline, move |_| {
+            let text = render()?;
+            share.fit(text.len());
+            Ok(answer::counted(text, share))
+        });
+        rendered.await?
     }
 
     /// Generation and fingerprint of the library, which change with its content. Reads the disk, so it needs a permit.

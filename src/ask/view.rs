@@ -21,7 +21,14 @@ impl query::File for View<'_> {
         match mark {
             Mark::Missing => Some(self.details.file.scan_status == "missing"),
             Mark::Duplicate => Some(self.has_twin),
-            Mark::Truncated => self.details.file.facts.missing_bytes.map(|bytes| bytes > 0),
+            Mark::Truncated => {
+                let file = &self.details.file;
+                if file.zero_tail.is_some() {
+                    Some(true)
+                } else {
+                    file.facts.missing_bytes.map(|bytes| bytes > 0)
+                }
+            }
         }
     }
 

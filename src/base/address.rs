@@ -1,7 +1,7 @@
 //! Where a daemon listens.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::SocketAddr as UnixAddr;
 use std::path::PathBuf;
@@ -32,6 +32,19 @@ impl Address {
             None if path.is_empty() => Self::Nameless,
             None => Self::Unix(path.into()),
         })
+    }
+
+    /// What a browser on this machine opens: a loopback address if the daemon listens on every address. `None` for a Unix
+    /// socket.
+    #[must_use]
+    pub fn page(&self) -> Option<String> {
+        let Self::Tcp(address) = self else { return None };
+        let ip = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        Some(format!("http://{}", SocketAddr::new(ip, address.port())))
     }
 }
 
@@ -71,6 +84,19 @@ mod tests {
         }
         for text in ["", "http://", "http://localhost:1", "started 12", "/v/library.db"] {
             assert_eq!(Address::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_browser_opens_an_address_of_this_machine() {
+        for (address, page) in [
+            ("http://127.0.0.1:8321", Some("http://127.0.0.1:8321")),
+            ("http://0.0.0.0:1", Some("http://127.0.0.1:1")),
+            ("http://[::]:1", Some("http://[::1]:1")),
+            ("http://192.0.2.7:1", Some("http://192.0.2.7:1")),
+            ("unix:/run/vpo.sock", None),
+        ] {
+            assert_eq!(Address::parse(address).and_then(|address| address.page()).as_deref(), page);
         }
     }
 

@@ -101,7 +101,7 @@ impl Fact for &'static str {
     }
 }
 
-/// Declares facts: for each its documentation, name and type. JSON leaves out those that are not known.
+/// Declares facts: for each its documentation, name and type.
 macro_rules! facts {
     (
         $(#[$about:meta])*
@@ -123,6 +123,23 @@ macro_rules! facts {
             pub(crate) fn each(&self, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
                 $(visit(stringify!($field), self.$field.as_ref().map_or(Value::Null, Fact::value));)*
             }
+
+            /// As a map without the facts that are not known.
+            pub(crate) fn serialize_known<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.serialize_all(serializer, false)
+            }
+
+            fn serialize_all<S: Serializer>(&self, serializer: S, null: bool) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(None)?;
+                let mut result = Ok(());
+                self.each(&mut |name, value| {
+                    if result.is_ok() && (null || value != Value::Null) {
+                        result = map.serialize_entry(name, &value);
+                    }
+                });
+                result?;
+                map.end()
+            }
         }
 
         impl $(<$word: Stored>)? $name $(<$word>)? {
@@ -134,15 +151,7 @@ macro_rules! facts {
 
         impl $(<$word: Fact>)? Serialize for $name $(<$word>)? {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut map = serializer.serialize_map(None)?;
-                let mut result = Ok(());
-                self.each(&mut |name, value| {
-                    if result.is_ok() && value != Value::Null {
-                        result = map.serialize_entry(name, &value);
-                    }
-                });
-                result?;
-                map.end()
+                self.serialize_all(serializer, true)
             }
         }
     };
@@ -154,13 +163,11 @@ facts! {
     /// How many bytes the file is shorter than its container states: 0 of a whole file, more of a
     /// truncated one. `None` if the container does not state its size, or it was not read.
     missing_bytes: u64,
-    /// Bytes of the file in holes: ranges for which its file system stores nothing.
-    holes: u64,
-    /// Bytes that are zero at the end of the file.
-    zero_tail: u64,
+    /// How many bytes of the file are holes, which nothing was ever written to. `None` if the file system does not tell.
+    hole_bytes: u64,
     /// The container's title.
     title: String,
-    /// Number of chapters.
+    /// Number of chapters; `None` if the container cannot state it, or they were too far away.
     chapters: u32,
     /// MP4: whether the index is before the media data, so that a player can begin at once.
     is_fast_start: bool,
@@ -176,9 +183,9 @@ facts! {
     name: String,
     /// As ffprobe names it, such as `Main 10` or `LC`.
     profile: String,
-    /// As people write it, such as `4.1`.
+    /// As people write it: `4.1`, `1b`, of MPEG-2 a name such as `Main`.
     level: String,
-    /// Bits per sample of a colour or sound channel.
+    /// Bits per sample of a colour or sound channel; of sound only if it is not compressed with losses.
     bit_depth: u32,
     /// ffmpeg's name, such as `yuv420p10le`.
     pixel_format: String,
@@ -212,9 +219,9 @@ facts! {
     is_commentary: bool,
     /// In the language the film was made in.
     is_original: bool,
-    /// Whether players offer the track.
+    /// Whether players offer the track. This and the flags before are `None` if the container cannot state them.
     is_enabled: bool,
-    /// A cover or another still picture.
+    /// A cover or another still picture; `None` of tracks without pictures.
     is_attached_picture: bool,
     /// The name of an attached file.
     file_name: String,
@@ -260,7 +267,7 @@ mod tests {
             ..TrackFacts::default()
         };
         assert_eq!(stored, expected);
-        let json = serde_json::to_value(&stored).expect("JSON");
+        let json = stored.serialize_known(serde_json::value::Serializer).expect("JSON");
         assert_eq!(json["is_original"], false);
         assert_eq!(json.as_object().expect("an object").len(), 5, "{json}");
     }

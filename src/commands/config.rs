@@ -53,7 +53,7 @@ fn line(field: &str, shown: &Shown, origin: Option<&Origin>) -> String {
 }
 
 /// A value as TOML on one line. Characters that control a terminal are escaped as `\u001b`.
-fn written(value: &toml::Value) -> String {
+pub(super) fn written(value: &toml::Value) -> String {
     let plain = value.to_string();
     match value {
         _ if !plain.contains(is_unsafe) => plain,

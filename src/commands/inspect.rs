@@ -1,6 +1,9 @@
-//! `vpo inspect FILE`: prints the container and its tracks, as a table or JSON.
+//! `vpo inspect FILE`: prints the container, its tracks and the facts of both, as text or JSON.
+
+mod find;
 
 use std::fmt::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,47 +13,73 @@ use unicode_width::UnicodeWidthStr;
 use super::{EXIT_FAILURE, output};
 use crate::base::text::{Escaped, Text};
 use crate::cli::InspectArgs;
-use crate::media::{self, MediaInfo, Track};
+use crate::media::{self, Facts, MediaInfo, Track, TrackFacts};
 
 /// Runs `vpo inspect`. Reports a file that cannot be read, and continues with the next.
 #[must_use]
 pub(crate) fn run(args: &InspectArgs) -> ExitCode {
-    let mut code = ExitCode::SUCCESS;
-    let mut is_first = true;
+    let mut run = Run { json: args.json, is_first: true, code: ExitCode::SUCCESS, stop: None };
     for path in &args.files {
-        let (info, size) = match inspect(Path::new(path)) {
-            Ok(inspected) => inspected,
-            Err(error) => {
-                output::complain(&format_args!("{path}: {error}"));
-                code = ExitCode::from(EXIT_FAILURE);
-                continue;
+        let mut count = 0;
+        find::each(Path::new(path), &mut |path, found| {
+            count += 1;
+            match found {
+                _ if run.stop.is_some() => {}
+                Ok(()) => run.file(path),
+                Err(error) => run.complain(path, &error),
             }
-        };
-        let printed = if args.json {
-            print_json(path, size, &info)
-        } else {
-            let mut text = Text::default();
-            if !std::mem::take(&mut is_first) {
-                text.end_line();
-            }
-            show(&mut text, path, size, &info);
-            output::print(&text)
-        };
-        if printed != ExitCode::SUCCESS {
-            return printed;
+        });
+        if count == 0 {
+            run.complain(Path::new(path), &"there is no video in this directory");
         }
     }
-    code
+    run.stop.unwrap_or(run.code)
+}
+
+/// The state of one run.
+struct Run {
+    json: bool,
+    is_first: bool,
+    /// Failure once a file could not be read.
+    code: ExitCode,
+    /// The exit code, once no more can be printed.
+    stop: Option<ExitCode>,
+}
+
+impl Run {
+    fn file(&mut self, path: &Path) {
+        let (info, size) = match inspect(path) {
+            Ok(inspected) => inspected,
+            Err(error) => return self.complain(path, &error),
+        };
+        let path = path.to_string_lossy();
+        let printed = if self.json {
+            print_json(&path, size, &info)
+        } else {
+            let mut text = Text::default();
+            if !std::mem::take(&mut self.is_first) {
+                text.end_line();
+            }
+            show(&mut text, &path, size, &info);
+            output::print_part(&text)
+        };
+        self.stop = printed.break_value();
+    }
+
+    fn complain(&mut self, path: &Path, error: &dyn std::fmt::Display) {
+        output::complain(&format_args!("{}: {error}", path.display()));
+        self.code = ExitCode::from(EXIT_FAILURE);
+    }
 }
 
 fn inspect(path: &Path) -> Result<(MediaInfo, u64), media::Error> {
     let file = media::open(path)?;
     let size = file.metadata()?.len();
-    Ok((media::probe(file)?, size))
+    Ok((media::measure_file(&file).0?, size))
 }
 
 /// Prints one line. The keys and their order are a contract.
-fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ExitCode {
+fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ControlFlow<ExitCode> {
     #[derive(Serialize)]
     struct File<'a> {
         path: &'a str,
@@ -58,7 +87,8 @@ fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ExitCode {
         container_format: &'a str,
         duration_seconds: Option<f64>,
         tracks: Vec<Row<'a>>,
-        missing_bytes: Option<u64>,
+        #[serde(flatten)]
+        facts: &'a Facts,
     }
     #[derive(Serialize)]
     struct Row<'a> {
@@ -74,6 +104,8 @@ fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ExitCode {
         width: Option<u32>,
         height: Option<u32>,
         frame_rate: Option<&'a str>,
+        #[serde(flatten)]
+        facts: &'a TrackFacts,
     }
     impl<'a> Row<'a> {
         fn new((track_index, track): (usize, &'a Track)) -> Self {
@@ -90,6 +122,7 @@ fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ExitCode {
                 width: track.width,
                 height: track.height,
                 frame_rate: track.frame_rate.as_deref(),
+                facts: &track.facts,
             }
         }
     }
@@ -100,9 +133,9 @@ fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ExitCode {
         // Containers do not store more digits.
         duration_seconds: info.duration_seconds.map(|seconds| (seconds * 1e6).round() / 1e6),
         tracks: info.tracks.iter().enumerate().map(Row::new).collect(),
-        missing_bytes: info.facts.missing_bytes,
+        facts: &info.facts,
     };
-    output::print_json(&file)
+    output::print_json_part(&file)
 }
 
 /// Appends a heading, and an aligned line for each track.
@@ -113,6 +146,17 @@ fn show(text: &mut Text, path: &str, size: u64, info: &MediaInfo) {
     if let Some(missing) = info.facts.missing_bytes.filter(|missing| *missing > 0) {
         let (missing, stated) = (bytes(missing), bytes(size.saturating_add(missing)));
         text.push_line(format_args!("  warning: truncated, {missing} of {stated} are missing"));
+    }
+    if let Some(holes) = info.facts.hole_bytes.filter(|holes| *holes > 0) {
+        text.push_line(format_args!("  warning: {} of it were never written", bytes(holes)));
+    }
+    let facts = &info.facts;
+    let title = facts.title.as_ref().map(|title| format!("\"{}\"", Escaped(title)));
+    let chapters = facts.chapters.filter(|count| *count > 0).map(|count| format!("{count} chapters"));
+    let start = facts.is_fast_start.map(|is_fast| if is_fast { "fast start" } else { "index at the end" });
+    let about: Vec<String> = [title, chapters, start.map(str::to_owned)].into_iter().flatten().collect();
+    if !about.is_empty() {
+        text.push_line(format_args!("  {}", about.join(", ")));
     }
     let heading = ["#", "type", "codec", "lang", "details", "flags", "title"].map(str::to_owned);
     let rows: Vec<Vec<String>> =
@@ -148,13 +192,38 @@ fn cells((index, track): (usize, &Track)) -> [String; 7] {
     // Escaped before the width is measured.
     let escaped = |text: &str| Escaped(text).to_string();
     let or_dash = |text: Option<&str>| escaped(text.unwrap_or("-"));
+    let facts = &track.facts;
     let size = track.width.zip(track.height).map(|(width, height)| format!("{width}x{height}"));
     let rate = track.frame_rate.as_ref().map(|rate| format!("{rate} fps"));
-    let details: Vec<String> = [size, rate, track.channel_layout.clone()].into_iter().flatten().collect();
-    let flags: Vec<&str> = [(track.is_default, "default"), (track.is_forced, "forced")]
-        .into_iter()
-        .filter_map(|(is_set, name)| is_set.then_some(name))
-        .collect();
+    let bits = facts.bit_depth.filter(|bits| *bits != 8).map(|bits| format!("{bits} bit"));
+    let details: Vec<String> = [
+        size,
+        rate,
+        track.channel_layout.clone(),
+        level(facts),
+        bits,
+        hdr(facts),
+        facts.sample_rate.map(|rate| format!("{} kHz", f64::from(rate) / 1000.0)),
+        facts.bit_rate.map(|rate| format!("{} kb/s", rate / 1000)),
+        facts.mime_type.clone().filter(|_| facts.is_attached_picture.is_none()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let flags: Vec<&str> = [
+        (track.is_default, "default"),
+        (track.is_forced, "forced"),
+        (facts.is_hearing_impaired == Some(true), "hearing-impaired"),
+        (facts.is_visual_impaired == Some(true), "visual-impaired"),
+        (facts.is_commentary == Some(true), "commentary"),
+        (facts.is_original == Some(true), "original"),
+        (facts.is_enabled == Some(false), "disabled"),
+        (facts.is_attached_picture == Some(true), "cover"),
+    ]
+    .into_iter()
+    .filter_map(|(is_set, name)| is_set.then_some(name))
+    .collect();
+    let title = [&track.title, &facts.name, &facts.file_name].into_iter().flatten().next();
     [
         index.to_string(),
         track.track_type.as_str().to_owned(),
@@ -162,8 +231,25 @@ fn cells((index, track): (usize, &Track)) -> [String; 7] {
         or_dash(track.language.as_deref()),
         escaped(&details.join(" ")),
         flags.join(","),
-        track.title.as_deref().map(escaped).unwrap_or_default(),
+        title.map(|title| escaped(title)).unwrap_or_default(),
     ]
+}
+
+/// `Main 10@5.1`, and what the codec's name leaves open.
+fn level(facts: &TrackFacts) -> Option<String> {
+    // Profiles without a name say nothing.
+    let profile = facts.profile.as_deref().filter(|profile| profile.len() > 1)?;
+    Some(match (&facts.level, facts.codec_detail) {
+        (Some(level), _) => format!("{profile}@{level}"),
+        (None, Some(detail)) if detail != profile => format!("{profile} {detail}"),
+        _ => profile.to_owned(),
+    })
+}
+
+/// `hdr10`, `dolby_vision 8.1`.
+fn hdr(facts: &TrackFacts) -> Option<String> {
+    let format = facts.hdr_format.filter(|format| *format != "sdr")?;
+    Some([Some(format), facts.dolby_vision.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" "))
 }
 
 /// `4.7 GB`, in powers of 1000 as in file managers.

@@ -36,6 +36,14 @@ pub(crate) fn print_json(value: &impl Serialize) -> ExitCode {
     }
 }
 
+/// As [`print_json`], of a part of the result; breaks as [`print_part`].
+pub(crate) fn print_json_part(value: &impl Serialize) -> ControlFlow<ExitCode> {
+    match to_json(value) {
+        Ok(json) => write_part((json + "\n").as_bytes()),
+        Err(error) => ControlFlow::Break(fail(&error, EXIT_FAILURE)),
+    }
+}
+
 /// Writes text that is already escaped.
 fn write(text: &str) -> ExitCode {
     write_part(text.as_bytes()).break_value().unwrap_or(ExitCode::SUCCESS)

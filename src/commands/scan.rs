@@ -5,7 +5,7 @@
 
 mod foreground;
 mod remote;
-mod report;
+pub(super) mod report;
 
 use std::ffi::OsStr;
 use std::io;

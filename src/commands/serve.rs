@@ -6,6 +6,7 @@ mod manager;
 mod metrics;
 mod reload;
 mod scanning;
+mod shown;
 mod start;
 mod stop;
 
@@ -39,6 +40,7 @@ use crate::telemetry::{self, Telemetry};
 use manager::{Manager, Status};
 use reload::Reload;
 use scanning::Scanning;
+use shown::ForPage;
 use start::{Opened, Shown};
 
 /// Why the daemon did not start, or ended with a failure.
@@ -138,7 +140,7 @@ async fn live(
     // Configuration, log, socket, database.
     let cancelled = stop.clone();
     let opened = spawn_blocking(move || start::open(sources, socket, &log, &cancelled));
-    let Opened { sources, config, telemetry, socket, library } = tokio::select! {
+    let Opened { sources, config, origins, telemetry, socket, library } = tokio::select! {
         biased;
         signal = signals.stop() => {
             info!("{signal} during the start: stopped");
@@ -156,19 +158,23 @@ async fn live(
     let settings = watch::Sender::new(scanning::settings(&config));
     let Scanning { scans, counted, task: scanner, handle } =
         scanning::start(&library, &settings, &health, &stop);
+    let server = config.server.clone();
+    let reload = Reload { sources, in_force: config, origins, telemetry: telemetry.clone(), settings };
+    let reload = Arc::new(Mutex::new(reload));
     let shown = Shown {
+        for_page: ForPage::new(&health, &library, &scans, &reload),
         health: health.clone(),
-        telemetry: telemetry.clone(),
+        telemetry,
         library: Arc::clone(&library),
         scans: scans.clone(),
         counted,
         scanner,
     };
     let mut daemon = Daemon {
-        http: tokio::spawn(start::serve_http(listener, shown, &config.server, stop.clone())),
+        http: tokio::spawn(start::serve_http(listener, shown, &server, stop.clone())),
         scanner: handle,
-        shutdown_timeout: config.server.shutdown_timeout.get(),
-        reload: Arc::new(Mutex::new(Reload { sources, in_force: config, telemetry, settings })),
+        shutdown_timeout: server.shutdown_timeout.get(),
+        reload,
         status: Status { health, scans, reload_failure: None },
         manager,
         library,
@@ -202,6 +208,7 @@ impl Daemon {
         self.show_status();
         info!(%address, "listening");
         let library = Arc::clone(&self.library);
+        let page = address.page().filter(|_| self.is_on_terminal());
         let publish = move || library.lock().map_or(Ok(()), |lock| lock.publish(&address));
         tokio::select! {
             biased;
@@ -213,6 +220,9 @@ impl Daemon {
         self.show_status();
         self.manager.notifier.ready();
         info!("running");
+        if let Some(page) = page {
+            info!("open {page}");
+        }
         if self.has_no_roots() {
             info!("no roots: nothing is scanned. Add --root DIRECTORY, or scan.roots to the configuration");
         }
@@ -278,6 +288,10 @@ impl Daemon {
 
     fn has_no_roots(&self) -> bool {
         self.reload.lock().unwrap_or_else(PoisonError::into_inner).in_force.scan.roots.is_empty()
+    }
+
+    fn is_on_terminal(&self) -> bool {
+        self.reload.lock().unwrap_or_else(PoisonError::into_inner).telemetry.is_on_terminal()
     }
 
     fn show_status(&self) {

@@ -82,6 +82,9 @@ macro_rules! keys {
             /// Days after which the row of a finished scan is deleted; 0 = never.
             job_retention_days: u16 = 90, reload,
                 "give a whole number of days from 0 to 65535 (0 = keep for ever)";
+            /// Days after which a recorded change is deleted; 0 = when there are a million.
+            history_days: u16 = 365, reload,
+                "give a whole number of days from 0 to 65535 (0 = keep the latest million changes)";
         }
     } };
 }

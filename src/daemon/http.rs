@@ -12,7 +12,8 @@
 //! - [`socket`]: a connection's socket, TCP or Unix.
 //! - [`framing`]: finds the end of each request head, so that every request that a client has sent is known.
 //! - [`service`]: the rules for every request, on any route.
-//! - [`auth`], [`hosts`], [`reply`]: the access token; the hosts that a request may name; answers and rejections.
+//! - [`auth`], [`hosts`], [`reply`], [`refused`]: the access token; the hosts that a request may name; rejections as JSON and,
+//!   for browsers, as pages.
 //! - [`counters`], [`mod@exposition`]: the counters of HTTP; the metrics of the core.
 
 pub(crate) mod auth;
@@ -26,6 +27,7 @@ pub(crate) mod routes;
 
 mod body;
 mod connection;
+mod refused;
 mod registry;
 mod server;
 mod service;

@@ -53,7 +53,7 @@ impl Status {
         }
     }
 
-    fn of(word: &str) -> Self {
+    pub(super) fn of(word: &str) -> Self {
         Self::OURS.into_iter().find(|status| status.as_str() == word).unwrap_or(Self::Foreign)
     }
 }
@@ -125,6 +125,8 @@ pub struct Known {
     pub hash: Option<String>,
     /// Who has read its facts.
     pub probed: Probed,
+    /// The names of its subtitle files, once [`subtitles::attach`](super::subtitles::attach) has added them.
+    pub subtitles: String,
 }
 
 /// The first `limit` rows of `span`, ordered by path.
@@ -144,6 +146,7 @@ pub fn known(conn: &Connection, span: &Span, limit: u32) -> rusqlite::Result<Vec
             hash: exact_text(row, 5),
             unreadable: row.get(6).ok()?,
             probed: Probed::of(row, 7, 3),
+            subtitles: String::new(),
         })
     })
 }

@@ -14,8 +14,9 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
+use super::sqlite::is_absent;
 use crate::base::times::DATABASE_DEBOUNCE;
 
 /// The daemon's own table, which other VPO programs do not use. The first write creates it.
@@ -119,7 +120,7 @@ impl Row {
         let mut statement = match connection.prepare(sql) {
             Ok(statement) => statement,
             // "no such table", "no such column", or a view of that name.
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => return Ok(None),
+            Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
         let row = statement
@@ -143,7 +144,7 @@ impl Row {
         let write = || connection.execute(sql, params![self.lineage, self.seq, self.base, self.parent]);
         match write() {
             Ok(_) => Ok(()),
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
+            Err(error) if is_absent(&error) => {
                 // The name is ours: a table of another shape is replaced.
                 connection.execute_batch("DROP TABLE IF EXISTS daemon_state")?;
                 connection.execute_batch(SQL)?;

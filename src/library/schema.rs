@@ -6,6 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::SCHEMA_VERSION;
+use super::sqlite::is_absent;
 
 /// The whole schema, with the row that states its version.
 pub const SQL: &str = include_str!("schema.sql");
@@ -74,7 +75,7 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<Result<(), Mi
                 Value::Null => "NULL".to_owned(),
             }),
         // "no such table", "no such column": the schema was read, and belongs to another program.
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) => None,
+        Err(error) if is_absent(&error) => None,
         Err(error) => return Err(error),
     };
     Ok(match found {

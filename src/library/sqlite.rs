@@ -17,6 +17,16 @@ pub(crate) fn interrupted() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(code, None)
 }
 
+/// Whether a statement names a table or a column that does not exist. SQLite's code for that is the general one.
+pub(super) fn is_absent(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::SqliteFailure(error, _) | rusqlite::Error::SqlInputError { error, .. } => {
+            error.code == rusqlite::ErrorCode::Unknown
+        }
+        _ => false,
+    }
+}
+
 /// Whether the disk is full.
 pub(super) fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
@@ -67,12 +77,25 @@ fn advice(error: &rusqlite::Error) -> Option<&'static str> {
 mod tests {
     use rusqlite::ffi;
 
-    use super::chain;
+    use super::{chain, is_absent};
     use crate::library::Error;
 
     fn failed(code: i32, message: &str) -> Error {
         let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(message.to_owned()));
         Error::Sqlite { path: "/v/library.db".into(), source }
+    }
+
+    #[test]
+    fn a_table_or_a_column_that_is_not_there_is_absent() {
+        let connection = rusqlite::Connection::open_in_memory().expect("in memory");
+        connection.execute_batch("CREATE TABLE there (one)").expect("created");
+        for sql in
+            ["SELECT one FROM absent", "SELECT other FROM there", "INSERT INTO there (other) VALUES (1)"]
+        {
+            let error = connection.prepare(sql).expect_err(sql);
+            assert!(is_absent(&error), "{sql}: {error:?}");
+        }
+        assert!(!is_absent(&rusqlite::Error::QueryReturnedNoRows));
     }
 
     #[test]

@@ -18,6 +18,14 @@ pub enum Error {
         /// Completes the sentence "it …": "is a JPEG image".
         found: &'static str,
     },
+    /// A video in a container that is not read.
+    #[error("{container}, which vpo does not read; it reads {supported}")]
+    UnreadContainer {
+        /// The names of the formats that are read: "A, B or C".
+        supported: String,
+        /// Its name, with an article.
+        container: &'static str,
+    },
     /// The file ends before data that the container announces.
     #[error("truncated: the file ends at byte {length}, within its {what}")]
     Truncated {

@@ -23,6 +23,30 @@ pub(crate) fn bibliographic(code: &str) -> Option<String> {
     Some(translated.to_owned())
 }
 
+/// The BCP 47 tag of any code of a file: a tag as it is, a code of ISO 639-2 with its two letters where there are some (RFC
+/// 5646, 2.2.1). `None` for `und`, and for what is no code.
+pub(crate) fn tag(code: &str) -> Option<String> {
+    let code = code.split('\0').next().unwrap_or_default().trim();
+    let is_tag =
+        code.len() <= MAX_TAG && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let language = bibliographic(code).filter(|language| is_tag && language != UNDETERMINED)?;
+    if code.len() != 3 {
+        return Some(code.to_owned());
+    }
+    let short = |record: &[u8]| record.get(2..5) == Some(language.as_bytes());
+    let mut records = ALPHA_2.as_bytes().chunks_exact(6).filter(|record| short(record));
+    let current = records.find_map(|record| {
+        let two = std::str::from_utf8(record.get(..2)?).ok()?;
+        (!WITHDRAWN.contains(&two)).then(|| two.to_owned())
+    });
+    Some(current.unwrap_or_else(|| code.to_ascii_lowercase()))
+}
+
+/// Maximum of bytes of a tag.
+const MAX_TAG: usize = 64;
+/// Codes of ISO 639-1 that are not used in tags.
+const WITHDRAWN: [&str; 5] = ["in", "iw", "ji", "mo", "sh"];
+
 /// The three letters that follow `code` in a table of records of one length, which end with a space.
 fn look_up(table: &'static str, code: &str) -> Option<&'static str> {
     let record = code.len() + 4;
@@ -91,6 +115,29 @@ mod tests {
         }
         for code in ["", "xx", "english", "\u{e9}a", "a b", "x-own", "i-klingon"] {
             assert_eq!(bibliographic(code), None, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn tags_have_two_letters_where_there_are_some() {
+        for (code, expected) in [
+            ("ger", "de"),
+            ("deu", "de"),
+            ("de", "de"),
+            ("pt-BR", "pt-BR"),
+            ("sr-Latn-RS", "sr-Latn-RS"),
+            ("yid", "yi"),
+            ("rum", "ro"),
+            ("heb", "he"),
+            ("hbs", "hbs"),
+            ("ckb", "ckb"),
+            ("mul", "mul"),
+            ("qaa", "qaa"),
+        ] {
+            assert_eq!(tag(code).as_deref(), Some(expected), "{code:?}");
+        }
+        for code in ["", "und", "english", "e\u{301}n", "de DE"] {
+            assert_eq!(tag(code), None, "{code:?}");
         }
     }
 

@@ -24,9 +24,9 @@ const MAX_VISITS: u32 = 200_000;
 
 /// Maximum length of one title in bytes.
 const MAX_TITLE: usize = 16 * 1024;
-/// Titles of one file, and so what it costs in the database: 64 KiB, of which the marks of 2,000 cut titles (1,000 tracks
-/// and 1,000 attachments) are part.
-const MAX_TITLES: usize = 64 * 1024 - 2_000 * CUT.len_utf8();
+/// Titles of one file, and so what it costs in the database: 64 KiB, of which the marks of 3,001 cut titles (1,000 tracks,
+/// 1,000 attachments with a file name each, the file) are part.
+const MAX_TITLES: usize = 64 * 1024 - 3_001 * CUT.len_utf8();
 
 /// A source of bytes with random access.
 pub trait Source: Read + Seek {}
@@ -150,6 +150,12 @@ impl<'a> Reader<'a> {
         };
         let end = (skip + count).min(self.window.len());
         Ok(self.window.get(skip..end).unwrap_or(&[]))
+    }
+
+    /// Whether the window holds `count` bytes at `offset`, or those up to the end of the file: they cost no read.
+    pub(crate) fn holds(&self, offset: u64, count: usize) -> bool {
+        let end = self.start.saturating_add(self.window.len() as u64);
+        offset >= self.start && offset.saturating_add(count as u64).min(self.length) <= end
     }
 
     /// The title in `size` bytes at `offset`; `None` when empty. The titles of one file share [`MAX_TITLES`]: a longer one

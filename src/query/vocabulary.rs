@@ -2,7 +2,8 @@
 
 use super::error::{Error, hint, quoted};
 use super::fold::fold;
-use super::language::{self, normalise};
+use super::language::normalise;
+use crate::base::language;
 
 /// A language or a codec that a query names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl Term {
 fn is_language(given: &str, canonical: &str) -> bool {
     match canonical {
         "und" => given.trim().eq_ignore_ascii_case("und"),
-        _ => canonical.len() == 3 && LANGUAGES.as_bytes().chunks(3).any(|code| code == canonical.as_bytes()),
+        _ => language::is_code(canonical),
     }
 }
 
@@ -149,20 +150,3 @@ const CODECS: &str = "aac aac_latm ac3 alac alaw amr_nb amr_wb apng ass av1 avs2
     pcm_s8 pcm_u8 png prores qdm2 qtrle ra_144 ra_288 rawvideo realtext rv10 rv20 rv30 rv40 sami speex \
     subrip svq1 svq3 text theora tiff truehd tta ttf utvideo vc1 vc1image vorbis vp3 vp5 vp6 vp6f vp7 \
     vp8 vp9 vvc wavpack webp webvtt wmalossless wmapro wmav1 wmav2 wmavoice wmv1 wmv2 wmv3";
-
-/// The codes of ISO 639-2/B, in turn (iso-codes, `iso_639-2`).
-const LANGUAGES: &str = "aarabkaceachadaadyafaafhafrainakaakkalbalealgaltamhanganpapaaraarcargarmarnarpartarwasmastathausavaave\
-    awaaymazebadbaibakbalbambanbaqbasbatbejbelbembenberbhobihbikbinbisblabntbosbrabrebtkbuabugbulburbyncad\
-    caicarcatcaucebcelchachbchechgchichkchmchnchochpchrchuchvchycmccnrcopcorcoscpecpfcppcrecrhcrpcsbcuscze\
-    dakdandardaydeldendgrdindivdoidradsbduadumdutdyudzoefiegyekaelxengenmepoesteweewofanfaofatfijfilfinfiu\
-    fonfrefrmfrofrrfrsfryfulfurgaagaygbagemgeogergezgilglagleglgglvgmhgohgongorgotgrbgrcgregrngswgujgwihai\
-    hathauhawhebherhilhimhinhithmnhmohrvhsbhunhupibaiboiceidoiiiijoikuileiloinaincindineinhipkirairoitajav\
-    jbojpnjprjrbkaakabkackalkamkankarkaskaukawkazkbdkhakhikhmkhokikkinkirkmbkokkomkonkorkoskpekrckrlkrokru\
-    kuakumkurkutladlahlamlaolatlavlezlimlinlitlollozltzlualublugluilunluolusmacmadmagmahmaimakmalmanmaomap\
-    marmasmaymdfmdrmenmgamicminmismkhmlgmltmncmnimnomohmonmosmulmunmusmwlmwrmynmyvnahnainapnaunavnblndendo\
-    ndsnepnewnianicniunnonobnognonnornqonsonubnwcnyanymnynnyonziociojioriormosaossotaotopaapagpalpampanpap\
-    paupeoperphiphnplipolponporprapropusquerajraprarroarohromrumrunruprussadsagsahsaisalsamsansassatscnsco\
-    selsemsgasgnshnsidsinsiositslasloslvsmasmesmismjsmnsmosmssnasndsnksogsomsonsotspasrdsrnsrpsrrssasswsuk\
-    sunsussuxswaswesycsyrtahtaitamtatteltemtertettgktglthatibtigtirtivtkltlhtlitmhtogtontpitsitsntsotuktum\
-    tupturtuttvltwityvudmugauigukrumbundurduzbvaivenvievolvotwakwalwarwaswelwenwlnwolxalxhoyaoyapyidyorypk\
-    zapzblzenzghzhazndzulzunzxxzza";

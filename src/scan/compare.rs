@@ -10,7 +10,7 @@ use super::plan::{Baseline, Plan, Planner};
 use super::root;
 use crate::base::timestamp::Timestamp;
 use crate::library::files::{self, Known, Span};
-use crate::library::{self, Library, Retry};
+use crate::library::{self, Library, Retry, sqlite, subtitles};
 
 /// Rows read at a time: a read transaction must not last as long as the walk of a slow share.
 const PAGE: u32 = 2000;
@@ -80,7 +80,12 @@ impl Iterator for Rows<'_> {
                 return Some(Ok(row));
             }
             let span = self.spans.pop_front()?;
-            let page = match self.scope.library.read(self.scope.retry, |tx| files::known(tx, &span, PAGE)) {
+            let read = |tx: &sqlite::Transaction<'_>| {
+                let mut page = files::known(tx, &span, PAGE)?;
+                subtitles::attach(tx, &mut page)?;
+                Ok(page)
+            };
+            let page = match self.scope.library.read(self.scope.retry, read) {
                 Ok(page) => page,
                 Err(error) => return Some(Err(error)),
             };

@@ -8,6 +8,7 @@
 //! for: what one points to within the root is found there by itself, and what lies outside is not the root's. Hence no
 //! cycles and no file twice.
 
+mod beside;
 mod names;
 
 use std::ffi::{CStr, OsStr};
@@ -20,9 +21,11 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawMode, StatxAttributes,
 use rustix::io::Errno;
 use rustix::path::Arg;
 
+use self::beside::Beside;
 use self::names::Names;
 use super::examples::{EXAMPLES_KEPT, Examples};
 use super::name;
+use super::passed_over::PassedOver;
 use crate::base::descriptors;
 use crate::base::error;
 use crate::base::timestamp::Timestamp;
@@ -42,6 +45,9 @@ pub(crate) struct Found<'a> {
     pub size: u64,
     /// Its mtime.
     pub modified: Timestamp,
+    /// Names of its subtitle files, relative to its directory, ordered, with two slashes between them; `None` if a directory
+    /// of them cannot be read.
+    pub subtitles: Option<&'a str>,
 }
 
 /// What a walk meets, in the order of stored paths.
@@ -84,6 +90,10 @@ pub(crate) struct Walked {
     pub clashes: u64,
     /// The first of those, for people.
     pub first_clash: Option<String>,
+    /// Subtitle files that belong to no video.
+    pub unmatched_subtitles: u64,
+    /// Files that are not read.
+    pub passed_over: PassedOver,
     /// The visitor said stop.
     pub stopped: bool,
 }
@@ -115,6 +125,8 @@ impl Walked {
         self.symlinks += other.symlinks;
         self.clashes += other.clashes;
         self.first_clash = self.first_clash.take().or(other.first_clash);
+        self.unmatched_subtitles += other.unmatched_subtitles;
+        self.passed_over.add(&other.passed_over);
     }
 }
 
@@ -129,7 +141,8 @@ pub(crate) fn walk(
 ) -> Walked {
     let raw = rules.root.as_os_str().as_bytes();
     let raw = raw.strip_suffix(b"/").unwrap_or(raw).to_vec();
-    let mut walk = Walk { rules, visit, path: encode_path(&raw), raw, seen: Walked::default() };
+    let (path, listed, seen) = (encode_path(&raw), Vec::new(), Walked::default());
+    let mut walk = Walk { rules, visit, path, raw, listed, seen };
     if walk.target(target).is_break() {
         walk.seen.stopped = true;
     }
@@ -195,6 +208,8 @@ struct Walk<'a, 'v> {
     visit: &'v mut dyn FnMut(Met<'_>) -> ControlFlow<()>,
     path: String,
     raw: Vec<u8>,
+    /// Folders of which the subtitle files were assigned to the videos above, until the walk comes to them.
+    listed: Vec<Vec<u8>>,
     seen: Walked,
 }
 
@@ -225,7 +240,7 @@ impl Walk<'_, '_> {
                 Ok(Some(next)) => next,
                 Ok(None) => return ControlFlow::Continue(()),
                 Err(Errno::NOTDIR | Errno::LOOP) if names.peek().is_none() => {
-                    return self.file(directory.as_fd(), &name);
+                    return self.only_file(directory.as_fd(), &name);
                 }
                 Err(error) => return self.not_opened(error, depth),
             };
@@ -256,11 +271,20 @@ impl Walk<'_, '_> {
             Err(error) => return self.unread(error, "/"),
         };
         self.seen.symlinks += names.symlinks;
+        self.seen.passed_over.add(&names.passed_over);
         for clash in &names.clashes {
             self.seen.clash(format!("{}/{clash}", name::shown(&self.raw)));
         }
+        let is_listed = self.listed.iter().position(|listed| *listed == self.raw);
+        if let Some(index) = is_listed {
+            self.listed.swap_remove(index);
+        }
+        let beside = self.beside(directory, &names);
+        if is_listed.is_none() {
+            self.seen.unmatched_subtitles += beside.unmatched;
+        }
         let (path_length, raw_length) = (self.path.len(), self.raw.len());
-        for name in names.iter() {
+        for (index, name) in names.iter().enumerate() {
             self.path.push('/');
             self.path.push_str(name.stored);
             self.raw.push(b'/');
@@ -272,7 +296,7 @@ impl Walk<'_, '_> {
                     Err(error) => self.not_opened(error, depth + 1),
                 }
             } else {
-                self.file(directory, name.raw)
+                self.file(directory, name.raw, beside.of(index).as_deref())
             };
             self.path.truncate(path_length);
             self.raw.truncate(raw_length);
@@ -305,7 +329,32 @@ impl Walk<'_, '_> {
         Ok(Some(directory))
     }
 
-    fn file(&mut self, parent: BorrowedFd<'_>, name: &CStr) -> ControlFlow<()> {
+    /// The subtitle files of the videos in a directory.
+    fn beside(&mut self, directory: BorrowedFd<'_>, names: &Names) -> Beside {
+        let (raw, except) = (&self.raw, self.rules.except);
+        let mut may_enter = |folder: &[u8]| {
+            let path = [raw, &b"/"[..], folder].concat();
+            let may_enter = !except.contains(&path);
+            self.listed.extend(may_enter.then_some(path));
+            may_enter
+        };
+        Beside::read(directory, names, &mut may_enter)
+    }
+
+    /// A file that was asked for.
+    fn only_file(&mut self, parent: BorrowedFd<'_>, name: &CStr) -> ControlFlow<()> {
+        // The way to it was not opened for reading.
+        let names = open_directory(parent, c".", false).and_then(|readable| {
+            Names::read(readable.as_fd(), self.rules.extensions).map(|names| (readable, names))
+        });
+        let subtitles = names.ok().and_then(|(directory, names)| {
+            let index = names.iter().position(|other| other.raw == name)?;
+            Beside::read(directory.as_fd(), &names, &mut |_| true).of(index)
+        });
+        self.file(parent, name, subtitles.as_deref())
+    }
+
+    fn file(&mut self, parent: BorrowedFd<'_>, name: &CStr, subtitles: Option<&str>) -> ControlFlow<()> {
         if !name::is_video(name.to_bytes(), self.rules.extensions) {
             return ControlFlow::Continue(());
         }
@@ -327,6 +376,7 @@ impl Walk<'_, '_> {
             raw: &self.raw,
             size: u64::try_from(found.st_size).unwrap_or_default(),
             modified: modified(&found),
+            subtitles,
         }))
     }
 }

@@ -25,7 +25,9 @@ use super::root::{self, RecoverySignal};
 use super::schedule::{Action, Event, Schedule, Scope};
 use super::state::ScanState;
 use super::watch::{self, WatchEvent, Watching};
-use super::{Context, Error, Settings, chain, close_abandoned, coded, discover, hash_pass, new_job_id};
+use super::{
+    Context, Error, Retention, Settings, chain, close_abandoned, coded, discover, hash_pass, new_job_id,
+};
 use crate::base::times::{SCAN_ENGINE_BUSY_TIMEOUT, SCAN_ENGINE_POLL_INTERVAL, SCAN_ENGINE_STOP_TIMEOUT};
 use crate::base::timestamp::Timestamp;
 use crate::library::files::statistics::Depth;
@@ -190,7 +192,7 @@ impl Engine {
         Context { library: Arc::clone(&self.library), roots, unreachable, extensions, stop, progress }
     }
 
-    fn count(&self, roots: Vec<String>, expire: Option<Duration>) -> Option<Event> {
+    fn count(&self, roots: Vec<String>, expire: Option<Retention>) -> Option<Event> {
         let (library, stop) = (Arc::clone(&self.library), self.stop.clone());
         let work = move || {
             yield_to_others();
@@ -198,7 +200,7 @@ impl Engine {
             let count = totals::count(&library, Depth::Files, &roots, &stop);
             let totals = count.map(|count| count.tally.totals()).map_err(Error::Library);
             let took = start.elapsed();
-            let expired = expire.map(|age| expiry::expire(&library, age, &stop));
+            let expired = expire.map(|retention| expiry::expire(&library, retention, &stop));
             Event::Counted { totals, took, expired }
         };
         let failed = |error| Event::Counted { totals: Err(error), took: Duration::ZERO, expired: None };

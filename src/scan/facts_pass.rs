@@ -8,16 +8,19 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::hash_pass::{retry, root_of};
+use super::history::History;
 use super::job::{BATCH_BYTES, Context};
 use super::plan::extension_of;
 use super::progress::Phase;
-use super::read::{self, Reading};
+use super::read;
 use super::root::Beneath;
-use super::{Error, root, store};
+use super::store::{self, Reread};
+use super::{Error, discover, root};
 use crate::base::times::SCAN_BATCH_AGE;
 use crate::library::files::SAME_TIME;
 use crate::library::files::facts::{self, Outdated};
 use crate::library::files::writer::Writer;
+use crate::library::subtitles;
 use crate::media::PROBER_VERSION;
 
 /// Rows that one query examines. A read transaction must not last long.
@@ -58,45 +61,73 @@ pub(crate) fn run(context: &Context, work: FactsWork) -> Result<u64, Error> {
     context.progress.enter(Phase::Rereading);
     let is_reachable = |root: &&PathBuf| !context.unreachable.contains(root);
     let roots: Vec<_> = context.roots.iter().filter(is_reachable).collect();
-    let (mut count, mut after) = (0, Some(0));
+    let mut passes: Vec<_> = roots.iter().map(|root| Pass::new(context, root)).collect();
+    let mut after = Some(0);
     while let Some(from) = after {
         let (rows, next) =
             context.library.read(retry(context), |tx| facts::outdated(tx, PROBER_VERSION, from, EXAMINED))?;
         after = next;
-        count += reread(context, &roots, &rows)?;
-    }
-    Ok(count)
-}
-
-/// A file that was read again.
-struct Reread {
-    id: i64,
-    /// As stored.
-    path: String,
-    extension: String,
-    reading: Reading,
-}
-
-fn reread(context: &Context, roots: &[&PathBuf], rows: &[Outdated]) -> Result<u64, Error> {
-    let (mut batch, mut bytes, mut count) = (Vec::new(), 0, 0);
-    let mut oldest = Instant::now();
-    for row in rows {
-        context.progress.alive();
-        if context.stop.is_cancelled() {
-            break;
-        }
-        let Some(found) = root_of(roots, &row.path).and_then(|root| read_again(root, row)) else { continue };
-        if batch.is_empty() {
-            (oldest, bytes) = (Instant::now(), 0);
-        }
-        bytes += found.reading.measured(Path::new(&found.path));
-        batch.push(found);
-        if batch.len() >= BATCH || bytes >= BATCH_BYTES || oldest.elapsed() > SCAN_BATCH_AGE {
-            count += store(context, &mut batch)?;
+        for row in &rows {
+            context.progress.alive();
+            if context.stop.is_cancelled() {
+                passes.iter_mut().try_for_each(Pass::store)?;
+                return Err(Error::Cancelled);
+            }
+            let root = root_of(&roots, &row.path);
+            if let Some(pass) = passes.iter_mut().find(|pass| Some(pass.root) == root) {
+                pass.read(row)?;
+            }
         }
     }
-    count += store(context, &mut batch)?;
-    if context.stop.is_cancelled() { Err(Error::Cancelled) } else { Ok(count) }
+    passes.iter_mut().try_for_each(Pass::store)?;
+    Ok(passes.iter().map(|pass| pass.count).sum())
+}
+
+/// Reads the files of one root again.
+struct Pass<'a> {
+    context: &'a Context,
+    root: &'a Path,
+    history: History,
+    batch: Vec<Reread>,
+    bytes: usize,
+    oldest: Instant,
+    /// Files that were stored.
+    count: u64,
+}
+
+impl<'a> Pass<'a> {
+    fn new(context: &'a Context, root: &'a Path) -> Self {
+        let history = History {
+            root: discover::stored(root),
+            is_first: false,
+            is_adopted: false,
+            fills_subtitles: false,
+            entries: [None; 3],
+        };
+        Self { context, root, history, batch: Vec::new(), bytes: 0, oldest: Instant::now(), count: 0 }
+    }
+
+    fn read(&mut self, row: &Outdated) -> Result<(), Error> {
+        let Some(found) = read_again(self.root, row) else { return Ok(()) };
+        if self.batch.is_empty() {
+            (self.oldest, self.bytes) = (Instant::now(), 0);
+        }
+        self.bytes += found.reading.measured(Path::new(&found.path));
+        self.batch.push(found);
+        let is_full = self.batch.len() >= BATCH || self.bytes >= BATCH_BYTES;
+        if is_full || self.oldest.elapsed() > SCAN_BATCH_AGE { self.store() } else { Ok(()) }
+    }
+
+    fn store(&mut self) -> Result<(), Error> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let (context, batch, history) = (self.context, &self.batch, &mut self.history);
+        self.count += context.library.write(retry(context), |tx| store::refresh(tx, batch, history))?;
+        context.progress.set_library_busy(false);
+        self.batch.clear();
+        Ok(())
+    }
 }
 
 /// Reads the file of a row, if it still is the file that the row describes: what has changed is read by the next scan.
@@ -110,23 +141,6 @@ fn read_again(root: &Path, row: &Outdated) -> Option<Reread> {
     })
 }
 
-fn store(context: &Context, batch: &mut Vec<Reread>) -> Result<u64, Error> {
-    if batch.is_empty() {
-        return Ok(0);
-    }
-    let count = context.library.write(retry(context), |tx| {
-        let mut writer = Writer::new(tx)?;
-        let mut count = 0;
-        for Reread { id, path, extension, reading } in &*batch {
-            count += u64::from(store::refresh(&mut writer, *id, path, extension, reading)?);
-        }
-        Ok(count)
-    })?;
-    context.progress.set_library_busy(false);
-    batch.clear();
-    Ok(count)
-}
-
 /// Deletes the facts of rows that are gone.
 fn sweep(context: &Context) -> Result<(), Error> {
     let mut after = Some(i64::MIN);
@@ -135,7 +149,11 @@ fn sweep(context: &Context) -> Result<(), Error> {
         let (ids, next) = context.library.read(retry(context), |tx| facts::orphans(tx, from, EXAMINED))?;
         after = next;
         for ids in ids.chunks(BATCH) {
-            context.library.write(retry(context), |tx| Writer::new(tx)?.forget(ids))?;
+            context.library.write(retry(context), |tx| {
+                Writer::new(tx)?.forget(ids)?;
+                let mut subtitles = subtitles::Writer::new(tx)?;
+                ids.iter().try_for_each(|id| subtitles.clear(*id))
+            })?;
         }
     }
     Ok(())

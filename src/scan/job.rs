@@ -22,14 +22,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info_span, warn};
 
 use super::examples::Examples;
+use super::history::History;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::read::{self, Reading};
 use super::root::RecoverySignal;
 use super::store::Stored;
 use super::{Error, chain, coded, discover, new_job_id};
-use crate::library::jobs::{End, Options, Queued};
-use crate::library::{self, Library};
+use crate::library::jobs::{End, Options, Queued, Reason};
+use crate::library::{self, Library, subtitles};
 use apply::Apply;
 use moves::Moves;
 use row::JobRow;
@@ -160,7 +161,14 @@ fn scan(row: &JobRow<'_>, result: &mut ScanResult) -> Result<(), Error> {
     result.take_unmounted(&plan.unmounted);
     result.summary.mounts = plan.mounts(&scan.baseline);
     let sizes = Arc::new(moves::sizes_of_lost(row, &missing, &plan)?);
-    let mut apply = Apply { row, scan: &scan, moves, sizes, moved: HashSet::new(), result };
+    let history = History {
+        root: discover::stored(&task.root),
+        is_first: scan.baseline.before.is_none(),
+        is_adopted: task.job.options.reason == Reason::LibraryReplaced.as_str(),
+        fills_subtitles: !row.read(|tx| subtitles::are_recorded(tx))?,
+        entries: [None; 3],
+    };
+    let mut apply = Apply { row, scan: &scan, moves, sizes, moved: HashSet::new(), history, result };
     apply.read_rounds(plan, &scan.targets)?;
     apply.settle()?;
     if scan.is_whole() {
@@ -189,6 +197,8 @@ impl ScanResult {
         summary.walk_errors = walked.error_count;
         summary.walk_error_examples.clone_from(&walked.errors);
         summary.mounts.clone_from(&walked.mounts);
+        summary.unmatched_subtitles = walked.unmatched_subtitles;
+        summary.passed_over.clone_from(&walked.passed_over);
         self.signals = walked.places.iter().cloned().map(RecoverySignal::Place).collect();
         if let Some(first) = summary.walk_error_examples.iter().next() {
             warn!(
@@ -275,11 +285,17 @@ impl ScanResult {
                 read::Outcome::Read(_) => self.summary.scanned += 1,
             }
         }
+        self.add(stored);
+    }
+
+    fn add(&mut self, stored: Stored) {
         self.summary.added += stored.added;
         self.summary.updated += stored.updated;
         self.summary.moved += stored.moved;
         self.summary.errors += stored.errors;
         self.summary.unreadable += stored.unreadable;
+        self.summary.subtitles_added += stored.subtitles_added;
+        self.summary.subtitles_gone += stored.subtitles_gone;
     }
 }
 

@@ -45,7 +45,7 @@ fn is_partial(name: &[u8]) -> bool {
 }
 
 /// Whether a name has one of `extensions` (lower case, without the dot), in any case.
-fn has_extension(name: &[u8], extensions: &[String]) -> bool {
+pub(crate) fn has_extension(name: &[u8], extensions: &[String]) -> bool {
     let Some(dot) = name.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0) else { return false };
     extensions.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(&name[dot + 1..]))
 }

@@ -3,6 +3,8 @@
 //!
 //! Entries and rows come ordered by path, so planning is one merge of two sorted lists. Only differences are kept.
 
+mod baseline;
+
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::iter::Peekable;
@@ -15,11 +17,12 @@ use rustix::io::Errno;
 use super::debounce;
 use super::discover::{self, Found, Walked};
 use super::hash::ContentHash;
-use super::root::{self, Identity, Look, Offline};
+use super::root::Offline;
 use crate::base::timestamp::Timestamp;
 use crate::library::files::facts::Probed;
 use crate::library::files::{Known, SAME_TIME, Span, Status};
 use crate::media::PROBER_VERSION;
+pub(crate) use baseline::Baseline;
 
 /// Maximum bytes of paths in one round. The rest is left for the next round, so that the first scan of a million files needs
 /// no more memory than that of a hundred thousand.
@@ -34,50 +37,6 @@ pub(crate) fn is_mass_deletion(gone: usize, known: u64) -> bool {
     gone >= MASS && gone as u64 * 100 > known * MASS_PERCENT
 }
 
-/// What the guards compare.
-#[derive(Clone, Debug)]
-pub(crate) struct Baseline {
-    /// The root now.
-    pub(crate) look: Look,
-    /// The root at the last completed scan of all of it.
-    pub(crate) before: Option<Identity>,
-    /// Mount points below the root at that scan, as stored paths.
-    pub(crate) mounts: Vec<String>,
-    /// Whether the user has confirmed missing files.
-    pub(crate) accept_missing: bool,
-    /// Whether files are read that have not changed.
-    pub(crate) full: bool,
-}
-
-impl Baseline {
-    /// Whether the root is unchanged. If not, all of it is walked: a part cannot show whether the root lies on another disk,
-    /// or on the directory below a mount.
-    pub(crate) fn is_same_root(&self) -> bool {
-        self.compare().is_ok()
-    }
-
-    fn compare(&self) -> Result<(), Offline> {
-        self.before.as_ref().map_or(Ok(()), |before| root::compare(before, &self.look.identity))
-    }
-
-    /// Checks whether an absent file of this root counts as gone.
-    ///
-    /// # Errors
-    /// The reason why it does not.
-    pub(crate) fn check(&self) -> Result<(), Offline> {
-        if self.look.empty { Err(Offline::Empty) } else { self.compare() }
-    }
-
-    /// Compares the root after the walk with the root before it: its share may have vanished meanwhile.
-    ///
-    /// # Errors
-    /// The difference.
-    pub(crate) fn check_again(&self, now: &Look) -> Result<(), Offline> {
-        root::compare(&self.look.identity, &now.identity)?;
-        if now.empty && !self.look.empty { Err(Offline::Empty) } else { Ok(()) }
-    }
-}
-
 /// A file to be read.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
@@ -88,6 +47,17 @@ pub(crate) struct Change {
     pub(crate) modified: Timestamp,
     /// Whether it has no row: it is new or moved. Otherwise it has changed.
     pub(crate) is_new: bool,
+    /// Names of its subtitle files; `None` if they are not known.
+    subtitles: Option<Range<u32>>,
+}
+
+/// An unchanged file with other subtitle files beside it than recorded.
+#[derive(Clone, Debug)]
+pub(crate) struct OtherSubtitles {
+    /// `files.id`
+    pub(crate) id: i64,
+    path: Range<u32>,
+    names: Range<u32>,
 }
 
 /// A row whose file is gone.
@@ -136,6 +106,8 @@ pub(crate) struct Plan {
     pub(crate) changes: Vec<Change>,
     /// Changes that are still being written ([`Plan::put_off`]).
     pub(crate) unquiet: Vec<Change>,
+    /// Unchanged files of which the subtitle files have changed.
+    pub(crate) subtitles: Vec<OtherSubtitles>,
     /// Rows whose files are gone.
     pub(crate) missing: Vec<Vanished>,
     /// Mounts below the root that are gone, and how many rows have lost their files with each. These keep their status.
@@ -161,14 +133,36 @@ pub(crate) struct Plan {
 impl Plan {
     /// The path of a change, for the kernel.
     pub(crate) fn path(&self, change: &Change) -> &Path {
-        let range = change.path.start as usize..change.path.end as usize;
-        Path::new(OsStr::from_bytes(self.paths.get(range).unwrap_or_default()))
+        Path::new(OsStr::from_bytes(self.bytes(&change.path)))
     }
 
     /// The path of a change as the library stores it, and its extension in lower case.
     pub(crate) fn stored_path(&self, change: &Change) -> (String, String) {
         let path = self.path(change);
         (discover::stored(path), extension_of(path))
+    }
+
+    /// The names of a change's subtitle files, as [`Found::subtitles`].
+    pub(crate) fn subtitles(&self, change: &Change) -> Option<&str> {
+        let names = self.bytes(change.subtitles.as_ref()?);
+        std::str::from_utf8(names).ok()
+    }
+
+    /// The stored path of an unchanged file, and the names of its subtitle files.
+    pub(crate) fn other_subtitles(&self, other: &OtherSubtitles) -> (String, &str) {
+        let path = discover::encode_path(self.bytes(&other.path));
+        (path, std::str::from_utf8(self.bytes(&other.names)).unwrap_or_default())
+    }
+
+    fn bytes(&self, range: &Range<u32>) -> &[u8] {
+        self.paths.get(range.start as usize..range.end as usize).unwrap_or_default()
+    }
+
+    /// Keeps some bytes of a path or of names.
+    fn keep(&mut self, bytes: &[u8]) -> Range<u32> {
+        let start = u32::try_from(self.paths.len()).unwrap_or(u32::MAX);
+        self.paths.extend_from_slice(bytes);
+        start..u32::try_from(self.paths.len()).unwrap_or(u32::MAX)
     }
 
     /// Sets the changes aside that are still being written at `now`.
@@ -185,7 +179,7 @@ impl Plan {
 
     /// Nothing is to be read or marked.
     pub(crate) fn is_idle(&self) -> bool {
-        self.to_read == 0 && self.missing.is_empty()
+        self.to_read == 0 && self.missing.is_empty() && self.subtitles.is_empty()
     }
 
     /// Mount points below the root for the next scan to compare with. One that is gone is remembered until it is back or
@@ -323,13 +317,36 @@ impl<'a> Planner<'a> {
         if row.size == found.size && same_time && settled && is_known {
             self.plan.unchanged += 1;
             self.plan.outdated += u64::from(!is_left && row.probed.is_before(PROBER_VERSION));
+            if let Some(names) = found.subtitles.filter(|names| *names != row.subtitles) {
+                self.other_subtitles(row.id, found, names);
+            }
         } else {
             self.change(found, false);
         }
     }
 
+    fn other_subtitles(&mut self, id: i64, found: &Found<'_>, names: &str) {
+        if self.plan.resume.is_some() || self.is_planned(found) {
+            return;
+        }
+        let (path, names) = (self.plan.keep(found.raw), self.plan.keep(names.as_bytes()));
+        self.plan.subtitles.push(OtherSubtitles { id, path, names });
+        self.end_round_if_full(found);
+    }
+
+    /// Whether an earlier round has planned it.
+    fn is_planned(&self, found: &Found<'_>) -> bool {
+        self.resume.is_some_and(|resume| found.path <= resume)
+    }
+
+    fn end_round_if_full(&mut self, found: &Found<'_>) {
+        if self.plan.paths.len() >= ROOM {
+            self.plan.resume = Some(found.path.to_owned());
+        }
+    }
+
     fn change(&mut self, found: &Found<'_>, is_new: bool) {
-        if self.resume.is_some_and(|resume| found.path <= resume) {
+        if self.is_planned(found) {
             return;
         }
         let plan = &mut self.plan;
@@ -337,13 +354,11 @@ impl<'a> Planner<'a> {
         if plan.resume.is_some() {
             return;
         }
-        let start = u32::try_from(plan.paths.len()).unwrap_or(u32::MAX);
-        plan.paths.extend_from_slice(found.raw);
-        let end = u32::try_from(plan.paths.len()).unwrap_or(u32::MAX);
-        plan.changes.push(Change { path: start..end, size: found.size, modified: found.modified, is_new });
-        if plan.paths.len() >= ROOM {
-            plan.resume = Some(found.path.to_owned());
-        }
+        let path = plan.keep(found.raw);
+        let subtitles = found.subtitles.map(|names| plan.keep(names.as_bytes()));
+        let (size, modified) = (found.size, found.modified);
+        plan.changes.push(Change { path, size, modified, is_new, subtitles });
+        self.end_round_if_full(found);
     }
 
     /// A row that the walk has no entry for.

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::{ReadBudget, ReadShare};
-use super::hash::ContentHash;
+use super::hash::{ContentHash, Ends};
 use super::plan::Plan;
 use super::progress::Progress;
 use super::root::Beneath;
@@ -55,6 +55,8 @@ pub(crate) struct Reading {
     pub(crate) modified: Timestamp,
     /// Its hash, if its size is that of a file that may have moved.
     pub(crate) hash: Option<ContentHash>,
+    /// Zero bytes at its end, if it was hashed ([`Ends::zero_tail`]).
+    pub(crate) zero_tail: u64,
     /// Titles that were cut.
     pub(crate) cut_titles: u32,
     /// Its bytes in the budget of its round.
@@ -64,7 +66,7 @@ pub(crate) struct Reading {
 impl Reading {
     fn new(index: usize, outcome: Outcome) -> Self {
         let modified = Timestamp::from_unix(0, 0);
-        Self { index, outcome, size: 0, modified, hash: None, cut_titles: 0, share: None }
+        Self { index, outcome, size: 0, modified, hash: None, zero_tail: 0, cut_titles: 0, share: None }
     }
 
     /// What it takes in memory, and about what its rows take in a transaction.
@@ -190,7 +192,7 @@ fn read_open(
     if !debounce::is_quiet(reading.modified, Timestamp::now()) {
         return Ok(Outcome::Unsettled);
     }
-    let (info, usage) = media::measure(&file);
+    let (info, usage) = media::measure_file(&file);
     reading.cut_titles = usage.cut_titles;
     let outcome = match info {
         Ok(info) => Outcome::Read(info),
@@ -198,7 +200,9 @@ fn read_open(
         Err(error) => Outcome::Broken(error.to_string()),
     };
     if hash_wanted(reading.size) {
-        reading.hash = ContentHash::from_file(&file, reading.size).ok();
+        let ends = Ends::from_file(&file, reading.size).ok();
+        reading.hash = ends.map(|ends| ends.hash);
+        reading.zero_tail = ends.map_or(0, |ends| ends.zero_tail);
     }
     let after = rustix::fs::fstat(&file)?;
     Ok(if same(&before, &after) { outcome } else { Outcome::Unsettled })

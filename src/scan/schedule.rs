@@ -36,7 +36,7 @@ use super::overlap::{self, ResolvedRoot};
 use super::root::{Look, Offline, RecoverySignal};
 use super::state::{Counts, Problem, ScanState};
 use super::watch::WatchEvent;
-use super::{Error, Settings, chain};
+use super::{Error, Retention, Settings, chain};
 use crate::base::times::{SCAN_ENGINE_MIN_INTERVAL, SCAN_ENGINE_POLL_INTERVAL};
 use crate::base::timestamp::Timestamp;
 use crate::library;
@@ -109,9 +109,9 @@ pub(super) enum Action {
     Hash { id: u64, scope: Scope, facts: FactsWork },
     /// Cancels a scan or a hashing pass.
     Cancel(u64),
-    /// Counts the files of each of `roots`, as stored, and deletes rows of scans that are older than `expire`. Ends with
+    /// Counts the files of each of `roots`, as stored, and deletes rows that are older than `expire`. Ends with
     /// [`Event::Counted`].
-    Count { roots: Vec<String>, expire: Option<Duration> },
+    Count { roots: Vec<String>, expire: Option<Retention> },
     /// Ends with [`Event::Looked`] or [`Event::LookFailed`].
     Look { root: PathBuf, signals: Arc<[RecoverySignal]> },
     /// Starts a watch in place of an earlier one of the root. Its reports carry the number of the `attempt`.
@@ -275,7 +275,7 @@ impl Schedule {
         if settings.roots != self.settings.roots {
             self.upkeep.roots_changed();
         }
-        if settings.job_retention != self.settings.job_retention {
+        if settings.retention != self.settings.retention {
             self.upkeep.expire_soon(now);
         }
         self.settings = settings;

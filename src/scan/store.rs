@@ -5,12 +5,16 @@ use std::collections::HashMap;
 
 use tracing::{debug, info, warn};
 
-use super::plan::{Move, Plan};
+use super::history::{self, After, History, Recorder};
+use super::plan::{Move, OtherSubtitles, Plan};
 use super::read::{Outcome, Reading};
+use super::subtitle;
 use crate::base::timestamp::Timestamp;
+use crate::library::changes::{Before, Kind};
 use crate::library::files::UNREADABLE;
-use crate::library::files::writer::{Content, Record, Track, Writer};
+use crate::library::files::writer::{Content, Hash, Record, Track, Writer};
 use crate::library::sqlite;
+use crate::library::subtitles::{self, Difference, SEPARATOR};
 use crate::media::{self, MediaInfo, PROBER_VERSION};
 
 /// The counters of a batch.
@@ -21,22 +25,30 @@ pub(crate) struct Stored {
     pub(crate) moved: u64,
     pub(crate) errors: u64,
     pub(crate) unreadable: u64,
+    pub(crate) subtitles_added: u64,
+    pub(crate) subtitles_gone: u64,
 }
 
 /// Stores one batch. A reading named in `moves` takes over that row. The counters and the moved ids are valid only once the
 /// transaction is committed.
 pub(crate) fn batch(
-    writer: &mut Writer<'_>,
+    tx: &sqlite::Transaction<'_>,
     plan: &Plan,
     readings: &[Reading],
     moves: &HashMap<usize, Move>,
-    first_seen: Option<Timestamp>,
+    history: &mut History,
 ) -> sqlite::Result<(Stored, Vec<i64>)> {
+    let (mut writer, mut subtitles) = (Writer::new(tx)?, subtitles::Writer::new(tx)?);
+    // What the first scan of a root finds may have been there for years.
+    let first_seen = (!history.is_first).then(Timestamp::now);
+    let mut recorder = Recorder::new(history, tx)?;
     let mut stored = Stored::default();
     let mut relocated = Vec::new();
     for reading in readings {
         let change = &plan.changes[reading.index];
         let (path, extension) = plan.stored_path(change);
+        let before = if change.is_new { None } else { recorder.before(&path)? };
+        let after = After::from(reading);
         let unreadable;
         let content = match &reading.outcome {
             Outcome::Read(info) => Ok(content(info)),
@@ -50,6 +62,9 @@ pub(crate) fn batch(
                 warn!(file_path = path, reason, "cannot read a file; the next scan retries");
                 // The file itself may be unchanged, so its row stays as it is.
                 if !change.is_new {
+                    if let Some(before) = before {
+                        recorder.file(before.id, &path, &history::decide(Some(&before), &after), None)?;
+                    }
                     continue;
                 }
                 unreadable = format!("{UNREADABLE}{reason}");
@@ -58,40 +73,100 @@ pub(crate) fn batch(
             Outcome::Unsettled | Outcome::Gone => continue,
         };
         let hash = reading.hash.map(|hash| hash.to_string());
-        let record =
-            Record { hash: hash.as_deref(), first_seen, ..record(&path, &extension, reading, content) };
+        let hash = hash.as_deref().map(|text| Hash { text, zero_tail: reading.zero_tail });
+        let record = Record { hash, first_seen, ..record(&path, &extension, reading, content) };
         if let Some(Move { id, from }) = moves.get(&reading.index)
             && writer.relocate(*id, from, &record)?
         {
             info!(file_path = path, file_id = id, "a file was moved or renamed; it keeps its row");
             relocated.push(*id);
             stored.moved += 1;
+            // The names say something else beside a video of another name.
+            subtitles.clear(*id)?;
+            set_subtitles(&mut subtitles, *id, &path, plan.subtitles(change))?;
+            recorder.file(*id, &path, &[Kind::Moved], Some(from))?;
             continue;
         }
-        writer.upsert(&record)?;
+        let id = writer.upsert(&record)?;
+        record_change(&mut recorder, id, &path, before.as_ref(), &after)?;
+        let difference = set_subtitles(&mut subtitles, id, &path, plan.subtitles(change))?;
+        if before.is_some() {
+            stored.subtitles_added += difference.added.len() as u64;
+            stored.subtitles_gone += difference.gone.len() as u64;
+            recorder.subtitles(id, &path, &difference)?;
+        }
         if change.is_new {
             stored.added += 1;
         } else {
             stored.updated += 1;
         }
     }
+    recorder.end()?;
     Ok((stored, relocated))
 }
 
-/// Records what was read again of the file of row `id`, if it could be read. Says whether it did.
+impl From<&Reading> for After {
+    fn from(reading: &Reading) -> Self {
+        let missing_bytes = match &reading.outcome {
+            // Zeros in place of the last bytes are as good as none.
+            Outcome::Read(info) if reading.zero_tail == 0 => info.facts.missing_bytes,
+            Outcome::Read(_) => Some(reading.zero_tail),
+            _ => None,
+        };
+        let is_unreadable = matches!(reading.outcome, Outcome::Unreadable(_));
+        Self { is_unreadable, size: reading.size, modified: reading.modified, missing_bytes }
+    }
+}
+
+/// A file that was read again.
+#[derive(Debug)]
+pub(crate) struct Reread {
+    /// `files.id`
+    pub(crate) id: i64,
+    /// As stored.
+    pub(crate) path: String,
+    pub(crate) extension: String,
+    pub(crate) reading: Reading,
+}
+
+/// Stores files that were read again, if they could be read and their rows are still there. Returns their number.
 pub(crate) fn refresh(
-    writer: &mut Writer<'_>,
+    tx: &sqlite::Transaction<'_>,
+    batch: &[Reread],
+    history: &mut History,
+) -> sqlite::Result<u64> {
+    let (mut writer, mut recorder) = (Writer::new(tx)?, Recorder::new(history, tx)?);
+    let mut count = 0;
+    for Reread { id, path, extension, reading } in batch {
+        let content = match &reading.outcome {
+            Outcome::Read(info) => Ok(content(info)),
+            Outcome::Broken(reason) => Err(reason.as_str()),
+            Outcome::Unreadable(_) | Outcome::Unsettled | Outcome::Gone => continue,
+        };
+        let before = recorder.before(path)?;
+        if writer.refresh(*id, &record(path, extension, reading, content))? {
+            record_change(&mut recorder, *id, path, before.as_ref(), &After::from(reading))?;
+            count += 1;
+        }
+    }
+    recorder.end()?;
+    Ok(count)
+}
+
+/// Records what happened to a file that was stored.
+fn record_change(
+    recorder: &mut Recorder<'_, '_>,
     id: i64,
     path: &str,
-    extension: &str,
-    reading: &Reading,
-) -> sqlite::Result<bool> {
-    let content = match &reading.outcome {
-        Outcome::Read(info) => Ok(content(info)),
-        Outcome::Broken(reason) => Err(reason.as_str()),
-        Outcome::Unreadable(_) | Outcome::Unsettled | Outcome::Gone => return Ok(false),
-    };
-    writer.refresh(id, &record(path, extension, reading, content))
+    before: Option<&Before>,
+    after: &After,
+) -> sqlite::Result<()> {
+    let kinds = history::decide(before, after);
+    if kinds.is_empty() {
+        recorder.reread();
+    }
+    let missing_bytes = after.missing_bytes.map(|bytes| bytes.to_string());
+    recorder.file(id, path, &kinds, missing_bytes.as_deref())
 }
 
 fn record<'a>(
@@ -110,6 +185,41 @@ fn record<'a>(
         prober: PROBER_VERSION,
         first_seen: None,
     }
+}
+
+/// Stores the subtitle files of unchanged videos.
+pub(crate) fn other_subtitles(
+    tx: &sqlite::Transaction<'_>,
+    plan: &Plan,
+    others: &[OtherSubtitles],
+    history: &mut History,
+) -> sqlite::Result<Stored> {
+    let mut writer = subtitles::Writer::new(tx)?;
+    let mut recorder = Recorder::new(history, tx)?;
+    let mut stored = Stored::default();
+    for other in others {
+        let (path, names) = plan.other_subtitles(other);
+        let difference = set_subtitles(&mut writer, other.id, &path, Some(names))?;
+        recorder.subtitles(other.id, &path, &difference)?;
+        stored.subtitles_added += difference.added.len() as u64;
+        stored.subtitles_gone += difference.gone.len() as u64;
+    }
+    recorder.end()?;
+    Ok(stored)
+}
+
+/// Records the subtitle files of the video at `path`, unless they are not known.
+fn set_subtitles(
+    writer: &mut subtitles::Writer<'_>,
+    id: i64,
+    path: &str,
+    names: Option<&str>,
+) -> sqlite::Result<Difference> {
+    let Some(names) = names else { return Ok(Difference::default()) };
+    let video = subtitle::stem(path.rsplit_once('/').map_or(path, |(_, name)| name));
+    let names = names.split(SEPARATOR).filter(|name| !name.is_empty());
+    let found: Vec<_> = names.map(|name| subtitle::describe(video, name)).collect();
+    writer.set(id, &found)
 }
 
 fn content(info: &MediaInfo) -> Content<'_> {

@@ -163,7 +163,7 @@ impl Dice {
             }
             let value: toml::Value = match key.name {
                 "server.bind" => self.pick(&["0.0.0.0", "::", "::1", "10.1.2.3", "::ffff:1.2.3.4"]).into(),
-                "server.port" | "scan.job_retention_days" => {
+                "server.port" | "scan.job_retention_days" | "scan.history_days" => {
                     i64::try_from(self.below(65536)).expect("small").into()
                 }
                 "server.shutdown_timeout" => {
@@ -265,6 +265,7 @@ fn a_reload_takes_over_the_level_and_the_library_and_names_the_rest() {
         ("scan.rescan_interval", "0"),
         ("scan.extensions", "['mkv']"),
         ("scan.job_retention_days", "0"),
+        ("scan.history_days", "0"),
     ];
     let secrets = ["server.auth_token", "server.auth_token_file"];
     let names = KEYS.iter().map(|key| key.name).filter(|name| !secrets.contains(name));

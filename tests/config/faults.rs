@@ -33,6 +33,7 @@ const HOSTS: &str =
 const VERIFY: &str =
     "give seconds from 0 to 31536000, such as 86400 (0 = only after the start and after faults)";
 const RETENTION: &str = "give a whole number of days from 0 to 65535 (0 = keep for ever)";
+const HISTORY: &str = "give a whole number of days from 0 to 65535 (0 = keep the latest million changes)";
 const EXTENSIONS: &str = "give file name extensions such as mkv,mp4: without *, separated by commas (in the file, a list of strings)";
 
 #[test]
@@ -77,6 +78,7 @@ fn every_value_in_the_file_that_does_not_fit_is_named_with_line_and_column() {
         ("database", "path", &["1", "[]", "1979-05-27"], "give the path of the database file"),
         ("database", "verify_interval", &["-1", "nan", "31536001", "\"1d\""], VERIFY),
         ("scan", "job_retention_days", &["-1", "65536", "1.5", "\"90\"", "true"], RETENTION),
+        ("scan", "history_days", &["-1", "65536", "1.5"], HISTORY),
         ("scan", "roots", &["\"/videos\"", "[1]", "{}"], ROOTS),
         ("scan", "watch", &["\"true\"", "1", "0.0"], "give true or false"),
         ("scan", "rescan_interval", &["-1", "nan", "31536001", "\"1h\"", "true"], INTERVAL),

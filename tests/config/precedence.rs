@@ -150,6 +150,13 @@ const CASES: &[Case] = &[
         variable: number("65535"),
         flag: None,
     },
+    Case {
+        key: "scan.history_days",
+        default: Some("365"),
+        file: number("0"),
+        variable: number("65535"),
+        flag: None,
+    },
 ];
 
 #[test]

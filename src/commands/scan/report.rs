@@ -95,7 +95,13 @@ impl Ended {
                 let _ = write!(text, ", {count} {what}");
             }
         }
-        if added + updated + moved + removed == 0 {
+        let (subtitles, lost) = (self.summary.subtitles_added, self.summary.subtitles_gone);
+        for (count, what) in [(subtitles, "added"), (lost, "gone")] {
+            if count > 0 {
+                let _ = write!(text, ", {} {what}", plural(count, "subtitle file"));
+            }
+        }
+        if added + updated + moved + removed + subtitles + lost == 0 {
             let _ = write!(text, ", nothing new");
         }
         let problems = [
@@ -117,6 +123,7 @@ impl Ended {
         let _ = write!(text, ")");
         text.end_line();
         let summary = &self.summary;
+        passed_over(&mut text, summary);
         let lists = [
             (errors, "file", "that cannot be parsed", &summary.error_examples),
             (summary.unreadable, "file", "that cannot be read", &summary.unreadable_examples),
@@ -185,6 +192,29 @@ pub(super) fn ended(root: &std::path::Path, job: &str, report: crate::scan::Repo
 const UNRECORDED: &str = "error[library]: cannot record the end of the scan, so the next scan records it as failed; what was \
                           stored is kept";
 
+/// Extensions that are named of the files that a scan does not read.
+const PASSED_OVER_SHOWN: usize = 8;
+
+/// Names what the scan has seen and does not read.
+fn passed_over(text: &mut Text, summary: &Summary) {
+    let counts = summary.passed_over.by_count();
+    if !counts.is_empty() {
+        let (shown, rest) = counts.split_at(counts.len().min(PASSED_OVER_SHOWN));
+        let mut named: Vec<_> =
+            shown.iter().map(|(extension, count)| format!("{extension} {count}")).collect();
+        if !rest.is_empty() {
+            named.push(format!("{} more", rest.iter().map(|(_, count)| count).sum::<u64>()));
+        }
+        text.push_line(format_args!("  not read: {}", named.join(", ")));
+    }
+    if summary.unmatched_subtitles > 0 {
+        text.push_line(format_args!(
+            "  subtitle files that belong to no video: {}",
+            summary.unmatched_subtitles
+        ));
+    }
+}
+
 /// Lists the first few of `count` files or places.
 fn list(text: &mut Text, count: u64, noun: &str, what: &str, examples: &Examples) {
     if count == 0 {
@@ -211,7 +241,7 @@ pub(super) fn incomplete(root: &str, walk_errors: u64, unreadable: u64) -> Strin
 }
 
 /// `1 video`, `2 videos`.
-pub(super) fn plural(count: u64, what: &str) -> String {
+pub(in crate::commands) fn plural(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 

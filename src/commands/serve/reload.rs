@@ -4,7 +4,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{Sources, scanning};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Origins};
 use crate::scan::Settings;
 use crate::telemetry::Telemetry;
 
@@ -12,6 +12,8 @@ use crate::telemetry::Telemetry;
 pub(super) struct Reload {
     pub(super) sources: Sources,
     pub(super) in_force: Config,
+    /// Where the values in force come from.
+    pub(super) origins: Origins,
     pub(super) telemetry: Telemetry,
     pub(super) settings: watch::Sender<Settings>,
 }
@@ -30,6 +32,9 @@ impl Reload {
         }
         let in_force = &mut self.in_force;
         let changes = Config::changes(in_force, &resolved.config);
+        let waiting = |key: &str| changes.restart.contains(&key);
+        self.origins.retain(|key, _| waiting(key));
+        self.origins.extend(resolved.origins.into_iter().filter(|(key, _)| !waiting(key)));
         in_force.reload(resolved.config);
         self.telemetry.set_level(in_force.logging.level);
         self.settings.send_if_modified(|settings| {

@@ -18,7 +18,7 @@ use crate::library::files::Status;
 use crate::library::files::statistics::{Depth, RootTotals, Totals};
 use crate::library::{Library, OpenError, totals};
 use crate::scan::state::RootState;
-use crate::scan::{self, ScanState, Scanner, Settings, chain};
+use crate::scan::{self, Retention, ScanState, Scanner, Settings, chain};
 
 /// Why the scanner's task failed.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +35,13 @@ enum Failure {
 pub(super) fn settings(config: &Config) -> Settings {
     let scan = &config.scan;
     let day = Duration::from_secs(24 * 3600);
+    let age = |days: u16| Some(day * u32::from(days)).filter(|time| !time.is_zero());
     Settings {
         roots: scan.roots.clone(),
         watch: scan.watch,
         rescan_interval: scan.rescan_interval.interval(),
         extensions: scan.extensions.to_vec(),
-        job_retention: Some(day * u32::from(scan.job_retention_days)).filter(|time| !time.is_zero()),
+        retention: Retention { jobs: age(scan.job_retention_days), changes: age(scan.history_days) },
     }
 }
 

@@ -8,18 +8,21 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use warp::Filter;
 
+use super::shown::ForPage;
 use super::{Log, ServeError, Sources, metrics, scanning};
-use crate::api;
+use crate::api::{self, Readers};
 use crate::base::address::Address;
 use crate::commands::terminal;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Origins};
 use crate::daemon::backoff::TaskState;
 use crate::daemon::health::{self, Health, ListedCheck};
 use crate::daemon::http::{self, Bound, Counters, Limits, Listener, Policy, Token};
 use crate::daemon::notify::PassedSocketError;
 use crate::library::files::statistics::Totals;
 use crate::library::{self, Library, lock};
+use crate::page;
 use crate::scan::ScanState;
 use crate::telemetry::{self, Telemetry};
 
@@ -31,6 +34,7 @@ const DAMAGED_STARTS: u32 = 3;
 pub(super) struct Opened {
     pub(super) sources: Sources,
     pub(super) config: Config,
+    pub(super) origins: Origins,
     pub(super) telemetry: Telemetry,
     pub(super) socket: Bound,
     pub(super) library: Arc<Library>,
@@ -80,7 +84,7 @@ pub(super) fn open(
     {
         return Err(ServeError::Damaged { path: library.path().to_owned(), detail, starts });
     }
-    Ok(Opened { sources, config, telemetry, socket, library: Arc::new(library) })
+    Ok(Opened { sources, config, origins: resolved.origins, telemetry, socket, library: Arc::new(library) })
 }
 
 /// Uses the passed socket, or binds a new one; `None` if the address is in use and a daemon has locked the database. It
@@ -118,6 +122,7 @@ pub(super) fn listen(socket: Bound, server: &config::Server) -> Result<Listener,
 
 /// The parts that the HTTP server shows.
 pub(super) struct Shown {
+    pub(super) for_page: ForPage,
     pub(super) health: Health,
     pub(super) telemetry: Telemetry,
     pub(super) library: Arc<Library>,
@@ -155,13 +160,15 @@ pub(super) fn serve_http(
     let counters = Arc::new(Counters::default());
     let mut registry = http::exposition(shown.health.clone(), Arc::clone(&counters));
     metrics::add(&mut registry, &shown);
+    let readers = Readers::new(Arc::clone(&shown.library), scanning::roots(shown.scans));
+    let page = page::routes(&readers, shown.library, Arc::new(shown.for_page));
     let health = shown.health.clone();
-    let api = api::routes(shown.library, scanning::roots(shown.scans), move || state(&health));
+    let others = api::routes(&readers, move || state(&health)).or(page).unify().boxed();
     let policy = Policy {
         token: server.auth_token.as_ref().map(|secret| Token::new(secret.expose())),
         hosts: server.hosts.iter().cloned().collect(),
     };
-    let routes = http::routes(shown.health, Arc::new(registry), policy, api);
+    let routes = http::routes(shown.health, Arc::new(registry), policy, others);
     let limits = Limits::fitted(usize::try_from(server.max_connections.get()).unwrap_or(usize::MAX));
     http::serve(listener, routes, stop, limits, counters)
 }

@@ -20,6 +20,7 @@ use warp::Rejection;
 use super::hosts::{Hosts, RequestHost};
 use super::reply::{HostNotAllowed, Unauthorized};
 use super::state::Connection;
+use crate::base::html;
 use crate::base::times::HTTP_WARNING_INTERVAL;
 
 /// The access token. `Debug` does not show it.
@@ -143,11 +144,14 @@ pub(super) fn required(
 ) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
     let wants_token = policy.token.is_some();
     decided(policy)
-        .and_then(move |(access, host): Decision| {
+        .and(html::is_wanted())
+        .and_then(move |(access, host): Decision, is_browser| {
             std::future::ready(match access {
                 Access::Full => Ok(()),
-                _ if wants_token => Err(warp::reject::custom(Unauthorized)),
-                Access::Anonymous | Access::StatusOnly => Err(warp::reject::custom(HostNotAllowed(host))),
+                _ if wants_token => Err(warp::reject::custom(Unauthorized { is_browser })),
+                Access::Anonymous | Access::StatusOnly => {
+                    Err(warp::reject::custom(HostNotAllowed { host, is_browser }))
+                }
             })
         })
         .untuple_one()

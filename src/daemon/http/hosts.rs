@@ -171,22 +171,31 @@ fn is_same(name: &str, own: &str) -> bool {
 
 /// The message for a request that names a host that is not allowed, with the configuration that allows it.
 pub(super) fn refusal(host: &RequestHost) -> String {
-    let name = match host {
-        RequestHost::Name(name) => name.as_str(),
-        RequestHost::Exempt | RequestHost::Address => "",
-    };
-    if name.len() > MAX_SHOWN || !is_name(name) {
+    let Some(name) = name_to_add(host) else {
+        let name = name(host);
         // It is ASCII.
         let shown: Cow<'_, str> = match name.get(..MAX_SHOWN) {
             Some(begin) => format!("{begin}…").into(),
             None => name.into(),
         };
         return format!("requests for the host \"{shown}\" are not allowed");
-    }
+    };
     format!(
         "requests for the host \"{name}\" are not allowed; add it to server.hosts: in [server], \
          hosts = [\"{name}\"], or VPO_SERVER_HOSTS={name}"
     )
+}
+
+/// The name of a host that `server.hosts` can allow.
+pub(super) fn name_to_add(host: &RequestHost) -> Option<&str> {
+    Some(name(host)).filter(|name| name.len() <= MAX_SHOWN && is_name(name))
+}
+
+fn name(host: &RequestHost) -> &str {
+    match host {
+        RequestHost::Name(name) => name,
+        RequestHost::Exempt | RequestHost::Address => "",
+    }
 }
 
 #[cfg(test)]

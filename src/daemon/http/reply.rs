@@ -9,6 +9,7 @@ use warp::reject::Reject;
 use warp::reply::Response;
 
 use super::hosts::{self, RequestHost};
+use super::refused;
 use crate::base::reply::{coded, error};
 
 /// Written by hand, because hyper does not receive the request: the request line is too long.
@@ -30,12 +31,17 @@ impl Reject for MethodNotAllowed {}
 
 /// The access token is missing or wrong.
 #[derive(Debug)]
-pub(super) struct Unauthorized;
+pub(super) struct Unauthorized {
+    pub(super) is_browser: bool,
+}
 impl Reject for Unauthorized {}
 
 /// The request has no token, and its host is not allowed.
 #[derive(Debug)]
-pub(super) struct HostNotAllowed(pub(super) RequestHost);
+pub(super) struct HostNotAllowed {
+    pub(super) host: RequestHost,
+    pub(super) is_browser: bool,
+}
 impl Reject for HostNotAllowed {}
 
 /// Converts a rejection to an answer.
@@ -49,14 +55,20 @@ fn answer(rejection: &Rejection) -> Response {
         let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed here");
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         answer
-    } else if rejection.find::<Unauthorized>().is_some() {
-        let mut answer = error(StatusCode::UNAUTHORIZED, "the access token is missing or wrong");
+    } else if let Some(Unauthorized { is_browser }) = rejection.find() {
+        let mut answer = match is_browser {
+            true => refused::without_token(),
+            false => error(StatusCode::UNAUTHORIZED, "the access token is missing or wrong"),
+        };
         let challenge = HeaderValue::from_static("Basic realm=\"vpo\", charset=\"UTF-8\"");
         answer.headers_mut().append(WWW_AUTHENTICATE, challenge);
         answer.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"vpo\""));
         answer
-    } else if let Some(HostNotAllowed(host)) = rejection.find() {
-        coded(StatusCode::MISDIRECTED_REQUEST, "host-not-allowed", &hosts::refusal(host))
+    } else if let Some(HostNotAllowed { host, is_browser }) = rejection.find() {
+        match is_browser {
+            true => refused::for_host(host),
+            false => coded(StatusCode::MISDIRECTED_REQUEST, "host-not-allowed", &hosts::refusal(host)),
+        }
     } else if rejection.find::<InvalidQuery>().is_some() {
         error(StatusCode::BAD_REQUEST, "the query string is not valid")
     } else if let Some(header) = rejection.find::<InvalidHeader>() {
@@ -66,7 +78,7 @@ fn answer(rejection: &Rejection) -> Response {
     } else if rejection.is_not_found() {
         error(
             StatusCode::NOT_FOUND,
-            "not found. Available: /health, /livez, /readyz, /metrics, /openapi.yaml, /api/v1/library, /api/v1/files, /api/v1/stats, /api/v1/jobs, /api/v1/status",
+            "not found. Available: /health, /livez, /readyz, /metrics, /openapi.yaml, /api/v1/library, /api/v1/files, /api/v1/stats, /api/v1/changes, /api/v1/jobs, /api/v1/status",
         )
     } else {
         tracing::error!(?rejection, "a request was rejected for an unknown reason");

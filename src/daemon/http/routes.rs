@@ -52,7 +52,7 @@ pub(crate) fn routes(
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
         response
     });
-    let guarded = auth::required(policy).and(no_trailing_slash()).and(scrape.or(others).unify());
+    let guarded = auth::required(policy).and(no_slash_at_the_end()).and(scrape.or(others).unify());
     // `or` clones its second filter for every request. Boxed, the clone is cheap.
     report.or(alive.or(guarded).unify().boxed()).unify().recover(rejected).unify()
 }
@@ -93,8 +93,9 @@ fn at(
     matching(move |full| paths.contains(&full))
 }
 
-fn no_trailing_slash() -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
-    matching(|full| !full.ends_with('/'))
+/// Only the path of the whole may end with a slash.
+fn no_slash_at_the_end() -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
+    matching(|full| full == "/" || !full.ends_with('/'))
 }
 
 fn matching(

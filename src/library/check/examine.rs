@@ -3,7 +3,7 @@
 use std::fs::Metadata;
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use super::fault::{Fault, sqlite_fault};
 use super::reason::Reason;
@@ -11,6 +11,7 @@ use crate::base::times::DATABASE_CHECK_BUSY_TIMEOUT;
 use crate::library::connection::Reader;
 use crate::library::identity::Row;
 use crate::library::schema::{self, Mismatch};
+use crate::library::sqlite::is_absent;
 
 /// A sound content.
 pub(super) struct Seen {
@@ -76,7 +77,7 @@ fn read(connection: &Connection) -> rusqlite::Result<Result<(Extent, Option<Row>
     // The path is in the table itself: an index alone would not show that the table is there.
     match transaction.query_row("SELECT path, filename FROM files LIMIT 1", [], |_| Ok(())) {
         Ok(()) | Err(rusqlite::Error::QueryReturnedNoRows) => {}
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
+        Err(error) if is_absent(&error) => {
             return Ok(Err(Mismatch::Incomplete { missing: vec!["files".to_owned()] }));
         }
         Err(error) => return Err(error),

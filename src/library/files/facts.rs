@@ -26,7 +26,8 @@ const OF_A_FILE: &str = "file_id INTEGER PRIMARY KEY,
     size_bytes INTEGER NOT NULL,
     modified_at TEXT NOT NULL,
     first_seen TEXT,
-    duration_seconds REAL";
+    duration_seconds REAL,
+    zero_tail INTEGER";
 
 /// Columns of `daemon_tracks` before those of [`TrackFacts`].
 const OF_A_TRACK: &str = "file_id INTEGER NOT NULL,
@@ -144,7 +145,7 @@ impl Source {
 
     /// The columns that [`of_file`] reads.
     pub(super) fn file_columns(&self) -> String {
-        let first = ["first_seen", "duration_seconds"].into_iter();
+        let first = ["first_seen", "duration_seconds", "zero_tail"].into_iter();
         let facts = self.columns(first.chain(Facts::COLUMNS.iter().map(|(name, _)| *name)));
         format!("{}, {facts}", self.probed())
     }
@@ -165,6 +166,7 @@ pub(super) struct OfFile {
     pub(super) is_current: bool,
     pub(super) first_seen: Option<String>,
     pub(super) duration_seconds: Option<f64>,
+    pub(super) zero_tail: Option<u64>,
     pub(super) facts: Facts,
 }
 
@@ -173,14 +175,21 @@ pub(super) fn of_file(row: &Row<'_>, column: usize, modified: usize) -> OfFile {
     let is_current = matches!(Probed::of(row, column, modified), Probed::By(_));
     let first_seen = lenient::text(row, column + 2);
     if !is_current {
-        return OfFile { is_current, first_seen, duration_seconds: None, facts: Facts::default() };
+        return OfFile {
+            is_current,
+            first_seen,
+            duration_seconds: None,
+            zero_tail: None,
+            facts: Facts::default(),
+        };
     }
     let duration_seconds = f64::from_stored(lenient::value(row, column + 3));
     OfFile {
         is_current,
         first_seen,
         duration_seconds,
-        facts: Facts::from_stored(&mut values(row, column + 4)),
+        zero_tail: u64::from_stored(lenient::value(row, column + 4)),
+        facts: Facts::from_stored(&mut values(row, column + 5)),
     }
 }
 

@@ -58,7 +58,10 @@ pub struct File {
     /// Bits per second, of the whole file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bit_rate: Option<u64>,
-    #[serde(flatten)]
+    /// Zero bytes at its end, if they fill 64 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zero_tail: Option<u64>,
+    #[serde(flatten, serialize_with = "Facts::serialize_known")]
     pub facts: Facts,
     /// Whether the facts are of the file as the row describes it. If not, they are unknown.
     #[serde(skip)]
@@ -82,7 +85,7 @@ pub struct Track {
     pub width: Option<i64>,
     pub height: Option<i64>,
     pub frame_rate: Option<String>,
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "StoredTrackFacts::serialize_known")]
     pub facts: StoredTrackFacts,
 }
 
@@ -347,6 +350,7 @@ fn file(row: &Row<'_>) -> rusqlite::Result<File> {
         first_seen: known.first_seen,
         duration_seconds: known.duration_seconds,
         bit_rate: known.duration_seconds.and_then(|seconds| bit_rate(size_bytes, seconds)),
+        zero_tail: known.zero_tail,
         facts: known.facts,
         are_facts_current: known.is_current,
     })

@@ -39,11 +39,20 @@ pub struct Record<'a> {
     /// Its content, or why it could not be read.
     pub content: Result<Content<'a>, &'a str>,
     /// Its hash, where the scan computed it at once.
-    pub hash: Option<&'a str>,
+    pub hash: Option<Hash<'a>>,
     /// Version of the prober that has read it.
     pub prober: u32,
     /// When the file was first seen, if it is not one of those that were there before.
     pub first_seen: Option<Timestamp>,
+}
+
+/// A hash, and what else its computation shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Hash<'a> {
+    /// `files.content_hash`
+    pub text: &'a str,
+    /// Zero bytes at the end, if they fill 64 KiB; else 0.
+    pub zero_tail: u64,
 }
 
 /// What is in a file that could be read.
@@ -152,7 +161,7 @@ impl<'tx> Writer<'tx> {
             record.extension,
             record.size.cast_signed(),
             record.modified,
-            record.hash,
+            record.hash.map(|hash| hash.text),
             container,
             self.now,
             status,
@@ -209,8 +218,12 @@ impl<'tx> Writer<'tx> {
     ///
     /// # Errors
     /// What SQLite reports.
-    pub fn set_hash(&mut self, row: &Unhashed, hash: &str) -> rusqlite::Result<()> {
-        self.hash.execute(params![row.id, row.size.cast_signed(), row.modified, hash]).map(|_| ())
+    pub fn set_hash(&mut self, row: &Unhashed, hash: Hash<'_>) -> rusqlite::Result<()> {
+        self.hash.execute(params![row.id, row.size.cast_signed(), row.modified, hash.text])?;
+        match &mut self.facts {
+            Some(facts) if hash.zero_tail > 0 => facts.set_zero_tail(row, hash.zero_tail),
+            _ => Ok(()),
+        }
     }
 
     /// Deletes the facts of rows that another program has deleted from `files`.
@@ -242,7 +255,7 @@ impl<'tx> Writer<'tx> {
             record.extension,
             record.size.cast_signed(),
             record.modified,
-            record.hash,
+            record.hash.map(|hash| hash.text),
             container,
             self.now,
             status,

@@ -1,6 +1,7 @@
-//! Headers of audio codecs: codec and channels.
+//! Headers of audio codecs: codec, channels, and what else they state.
 
 use super::bits::Bits;
+use super::sound::Sound;
 
 /// The audio object types that matter here (ISO/IEC 14496-3, table 1.17).
 mod object {
@@ -19,6 +20,7 @@ const CHANNELS: [u32; 15] = [0, 1, 2, 3, 4, 5, 6, 8, 0, 0, 0, 7, 8, 24, 8];
 pub(crate) struct AudioSpecificConfig {
     object_type: u32,
     channels: Option<u32>,
+    sound: Sound,
 }
 
 impl AudioSpecificConfig {
@@ -26,7 +28,7 @@ impl AudioSpecificConfig {
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut bits = Bits::new(bytes);
         let mut object_type = audio_object_type(&mut bits)?;
-        sampling_frequency(&mut bits)?;
+        let mut rate = sampling_frequency(&mut bits)?;
         let configuration = bits.number(4)?;
         let channels = *CHANNELS.get(usize::try_from(configuration).ok()?)?;
         // `None` = not stated: a decoder then searches the stream for both.
@@ -34,31 +36,47 @@ impl AudioSpecificConfig {
         if object_type == object::SBR || object_type == object::PS && !is_old_mp3_on_mp4(bits) {
             ps = (object_type == object::PS).then_some(true);
             sbr = Some(true);
-            sampling_frequency(&mut bits)?;
+            rate = sampling_frequency(&mut bits)?;
             object_type = audio_object_type(&mut bits)?;
             if object_type == object::BSAC {
                 bits.skip(4)?;
             }
         }
+        let sound = |sbr: bool, ps: bool, rate: u32| Sound {
+            profile: profile_name(object_type, sbr, ps),
+            rate: Some(rate),
+            ..Sound::default()
+        };
         if object_type == object::ALS {
-            return Some(Self { object_type, channels: als_channels(bits).or(Some(channels)) });
+            let channels = als_channels(bits).or(Some(channels));
+            return Some(Self { object_type, channels, sound: sound(false, false, rate) });
         }
+        let is_explicit = sbr.is_some();
         if channels == 0 {
-            return Some(Self { object_type, channels: program_config_channels(bits) });
+            let sound = sound(is_explicit, ps == Some(true), rate);
+            return Some(Self { object_type, channels: program_config_channels(bits), sound });
         }
-        if sbr.is_none() {
-            (sbr, ps) = sync_extension(bits);
+        if !is_explicit {
+            let extended;
+            (sbr, ps, extended) = sync_extension(bits);
+            rate = extended.unwrap_or(rate);
         }
         // Parametric stereo makes two channels of one, and a decoder expects it wherever there is
         // SBR.
         let parametric = ps.unwrap_or(object_type == object::LC && sbr == Some(true));
         let stereo = channels == 1 && sbr != Some(false) && parametric;
-        Some(Self { object_type, channels: Some(if stereo { 2 } else { channels }) })
+        let sound = sound(sbr == Some(true), ps == Some(true), rate);
+        Some(Self { object_type, channels: Some(if stereo { 2 } else { channels }), sound })
     }
 
     /// Channels that a decoder puts out.
     pub(crate) fn channels(self) -> Option<u32> {
         self.channels
+    }
+
+    /// Profile and rate of a decoder's output.
+    pub(crate) fn sound(self) -> Sound {
+        if self.codec() == "aac" { self.sound } else { Sound { profile: None, ..self.sound } }
     }
 
     /// The codec, by the audio object type.
@@ -78,8 +96,33 @@ fn audio_object_type(bits: &mut Bits<'_>) -> Option<u32> {
     }
 }
 
-fn sampling_frequency(bits: &mut Bits<'_>) -> Option<()> {
-    if bits.number(4)? == 15 { bits.skip(24) } else { Some(()) }
+/// Hz; 0 of a reserved index.
+fn sampling_frequency(bits: &mut Bits<'_>) -> Option<u32> {
+    match bits.number(4)? {
+        15 => bits.number(24),
+        index => Some(FREQUENCIES.get(usize::try_from(index).ok()?).copied().unwrap_or(0)),
+    }
+}
+
+/// Hz by `samplingFrequencyIndex` (ISO/IEC 14496-3, table 1.18).
+#[rustfmt::skip]
+pub(super) const FREQUENCIES: [u32; 13] =
+    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
+
+/// ffprobe's name of an audio object type.
+fn profile_name(object_type: u32, sbr: bool, ps: bool) -> Option<&'static str> {
+    Some(match object_type {
+        object::LC if ps => "HE-AACv2",
+        object::LC if sbr => "HE-AAC",
+        1 => "Main",
+        object::LC => "LC",
+        3 => "SSR",
+        4 => "LTP",
+        23 => "LD",
+        39 => "ELD",
+        42 => "xHE-AAC",
+        _ => return None,
+    })
 }
 
 /// A draft that was used under the number of parametric stereo.
@@ -88,8 +131,8 @@ fn is_old_mp3_on_mp4(bits: Bits<'_>) -> bool {
     !low(3).is_multiple_of(4) && low(9).is_multiple_of(64)
 }
 
-/// SBR and PS in the backward compatible extension after the configuration; `None` = not stated.
-fn sync_extension(mut bits: Bits<'_>) -> (Option<bool>, Option<bool>) {
+/// SBR, PS and the rate with SBR, in the backward compatible extension after the configuration; `None` = not stated.
+fn sync_extension(mut bits: Bits<'_>) -> (Option<bool>, Option<bool>, Option<u32>) {
     let mut found = || {
         while bits.left() > 15 {
             if bits.peek(11)? != 0x2B7 {
@@ -101,15 +144,13 @@ fn sync_extension(mut bits: Bits<'_>) -> (Option<bool>, Option<bool>) {
                 return None;
             }
             let sbr = bits.flag()?;
-            if sbr {
-                sampling_frequency(&mut bits)?;
-            }
+            let rate = if sbr { Some(sampling_frequency(&mut bits)?) } else { None };
             let marked = bits.left() > 11 && bits.number(11)? == 0x548;
-            return Some((Some(sbr), if marked { bits.flag() } else { None }));
+            return Some((Some(sbr), if marked { bits.flag() } else { None }, rate));
         }
         None
     };
-    found().unwrap_or((None, None))
+    found().unwrap_or((None, None, None))
 }
 
 /// Channels of a `program_config_element` in a `GASpecificConfig` (ISO/IEC 14496-3, 4.4.1).
@@ -147,108 +188,78 @@ fn als_channels(mut bits: Bits<'_>) -> Option<u32> {
     Some(bits.number(16)? + 1)
 }
 
-/// Channels of the Vorbis identification header, however the headers are laced.
-pub(crate) fn vorbis_channels(headers: &[u8]) -> Option<u32> {
+/// Channels of a codec, if stated, and what else its header states.
+pub(crate) type Header = (Option<u32>, Sound);
+
+/// Contents of the Vorbis identification header, however the headers are laced.
+pub(crate) fn vorbis(headers: &[u8]) -> Option<Header> {
     const MAGIC: &[u8] = b"\x01vorbis";
-    let at = headers.windows(MAGIC.len()).take(64).position(|window| window == MAGIC)?;
-    headers.get(at + MAGIC.len() + 4).map(|channels| u32::from(*channels))
+    let at = headers.windows(MAGIC.len()).take(64).position(|window| window == MAGIC)? + MAGIC.len() + 4;
+    let channels = headers.get(at).map(|channels| u32::from(*channels))?;
+    let number = |at: usize| Some(u32::from_le_bytes(*headers.get(at..)?.first_chunk()?));
+    // Its nominal rate, unless that is negative.
+    let bit_rate = number(at + 9).filter(|rate| i32::try_from(*rate).is_ok());
+    Some((Some(channels), Sound { rate: number(at + 1), bit_rate, ..Sound::default() }))
 }
 
-/// Speakers by `acmod` (ETSI TS 102 366, table 4.3).
-pub(super) const AC3_CHANNELS: [u32; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
-
-/// Contents of `dac3` and `dec3`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DolbyConfig {
-    pub(crate) channels: u32,
-    /// `bsmod`: what the service is for.
-    pub(crate) service: u32,
-}
-
-impl DolbyConfig {
-    /// From `dac3` (ETSI TS 102 366, F.4).
-    pub(crate) fn ac3(payload: &[u8]) -> Option<Self> {
-        let mut bits = Bits::new(payload);
-        bits.skip(2 + 5)?; // fscod, bsid
-        let service = bits.number(3)?;
-        let mode = usize::try_from(bits.number(3)?).ok()?;
-        let low_frequency = bits.number(1)?;
-        Some(Self { channels: AC3_CHANNELS.get(mode)? + low_frequency, service })
-    }
-
-    /// From `dec3` (ETSI TS 102 366, F.6): the first independent substream and those that depend on
-    /// it.
-    pub(crate) fn eac3(payload: &[u8]) -> Option<Self> {
-        let mut bits = Bits::new(payload);
-        bits.skip(13 + 3 + 2 + 5 + 1 + 1)?; // data rate, substreams, fscod, bsid, reserved, asvc
-        let service = bits.number(3)?;
-        let mode = usize::try_from(bits.number(3)?).ok()?;
-        let low_frequency = bits.number(1)?;
-        bits.skip(3)?;
-        let dependent = bits.number(4)?;
-        let locations = if dependent > 0 { bits.number(9)? } else { 0 };
-        // Pairs: Lc/Rc, Lrs/Rrs, Lsd/Rsd, Lw/Rw, Lvh/Rvh; single: Cs, Ts, Cvh, LFE2.
-        let dependents = locations.count_ones() + (locations & 0b0_0111_0011).count_ones();
-        Some(Self { channels: AC3_CHANNELS.get(mode)? + low_frequency + dependents, service })
-    }
-
-    /// Whether the service is an associated one: ffprobe then clears the track's other flags.
-    pub(crate) fn is_associated(self) -> bool {
-        matches!(self.service, 1 | 2 | 3 | 5) || self.service == 7 && self.channels > 1
-    }
-}
-
-/// Channels of `ddts` (ETSI TS 102 114, E.2.2.3.1): pairs and single speakers of `ChannelLayout`.
-pub(crate) fn dts_channels(payload: &[u8]) -> Option<u32> {
+/// Contents of `ddts` (ETSI TS 102 114, E.2.2.3.1): of `ChannelLayout` pairs and single speakers.
+pub(crate) fn dts(payload: &[u8]) -> Option<Header> {
     const PAIRS: u32 = 0xAE66;
     let mut bits = Bits::new(payload);
-    bits.skip(32 * 3 + 8 + 2 + 5 + 1 + 6 + 14 + 1 + 1)?;
+    let rate = Some(bits.number(32)?);
+    bits.skip(32)?; // maximum
+    let bit_rate = Some(bits.number(32)?).filter(|rate| *rate > 0);
+    bits.skip(8 + 2)?; // depth, frame
+    let profile = match bits.number(5)? {
+        1 => Some("DTS"),
+        2 | 3 => Some("DTS-ES"),
+        4 => Some("DTS 96/24"),
+        5..=13 => Some("DTS-HD HRA"),
+        14..=17 | 21 => Some("DTS-HD MA"),
+        18 => Some("DTS Express"),
+        _ => None,
+    };
+    bits.skip(1 + 6 + 14 + 1 + 1)?;
     let layout = bits.number(16)?;
-    (layout != 0).then(|| layout.count_ones() + (layout & PAIRS).count_ones())
+    let channels = (layout != 0).then(|| layout.count_ones() + (layout & PAIRS).count_ones());
+    let detail = profile.filter(|profile| *profile != "DTS");
+    Some((channels, Sound { profile, detail, rate, bit_rate, depth: None }))
 }
 
-/// Channels of `dmlp`, for the presentation with most (Dolby's "TrueHD in ISO base media").
-pub(crate) fn truehd_channels(payload: &[u8]) -> Option<u32> {
-    /// Speakers by bit of `channel_assignment`.
-    const SPEAKERS: [u32; 13] = [2, 1, 1, 2, 2, 2, 2, 1, 1, 2, 2, 1, 1];
-    let mut bits = Bits::new(payload);
-    bits.skip(4 + 8)?;
-    let six = bits.number(5)?;
-    bits.skip(2)?;
-    let eight = bits.number(13)?;
-    let assignment = if eight == 0 { six } else { eight };
-    let channels = SPEAKERS.iter().enumerate().filter(|(bit, _)| assignment >> bit & 1 == 1);
-    Some(channels.map(|(_, speakers)| speakers).sum()).filter(|channels| *channels > 0)
+/// Contents of `dOps` (Encapsulation of Opus in ISO Base Media File Format, 4.3.2).
+pub(crate) fn opus(payload: &[u8]) -> Option<Header> {
+    payload.get(1).map(|channels| (Some(u32::from(*channels)), Sound::default()))
 }
 
-/// Channels of `dOps` (Encapsulation of Opus in ISO Base Media File Format, 4.3.2).
-pub(crate) fn opus_channels(payload: &[u8]) -> Option<u32> {
-    payload.get(1).map(|channels| u32::from(*channels))
+/// Contents of `dfLa`: of the STREAMINFO block (RFC 9639, 8.2) in it.
+pub(crate) fn flac(payload: &[u8]) -> Option<Header> {
+    stream_info(payload.get(4 + 4..)?)
 }
 
-/// Channels of `dfLa`: of the STREAMINFO block (RFC 9639, 8.2) in it.
-pub(crate) fn flac_channels(payload: &[u8]) -> Option<u32> {
-    stream_info_channels(payload.get(4 + 4..)?)
+fn stream_info(stream_info: &[u8]) -> Option<Header> {
+    let mut bits = Bits::new(stream_info.get(10..)?);
+    let rate = Some(bits.number(20)?);
+    let channels = Some(bits.number(3)? + 1);
+    Some((channels, Sound { rate, depth: bits.number(5).map(|depth| depth + 1), ..Sound::default() }))
 }
 
-fn stream_info_channels(stream_info: &[u8]) -> Option<u32> {
-    Some(u32::from(stream_info.get(12)? >> 1 & 7) + 1)
-}
-
-/// Channels by the configuration that follows a `WAVEFORMATEX`.
-pub(super) fn configured_channels(codec: &str, config: &[u8]) -> Option<u32> {
+/// Contents of the configuration that follows a `WAVEFORMATEX`.
+pub(super) fn configured(codec: &str, config: &[u8]) -> Option<Header> {
     match codec {
-        "aac" => AudioSpecificConfig::parse(config)?.channels(),
-        "flac" if config.starts_with(b"fLaC") => flac_channels(config),
-        "flac" => stream_info_channels(config),
-        "vorbis" => vorbis_channels(config),
+        "aac" => AudioSpecificConfig::parse(config).map(|config| (config.channels(), config.sound())),
+        "flac" if config.starts_with(b"fLaC") => flac(config),
+        "flac" => stream_info(config),
+        "vorbis" => vorbis(config),
         _ => None,
     }
 }
 
-/// Channels of the ALAC magic cookie.
-pub(crate) fn alac_channels(cookie: &[u8]) -> Option<u32> {
-    cookie.get(9).map(|channels| u32::from(*channels)).filter(|channels| *channels > 0)
+/// Contents of the ALAC magic cookie.
+pub(crate) fn alac(cookie: &[u8]) -> Option<Header> {
+    let channels = u32::from(*cookie.get(9)?);
+    let rate = cookie.get(20..).and_then(|rate| rate.first_chunk()).map(|rate| u32::from_be_bytes(*rate));
+    let depth = Some(u32::from(*cookie.get(5)?));
+    Some((Some(channels).filter(|channels| *channels > 0), Sound { rate, depth, ..Sound::default() }))
 }
 
 #[cfg(test)]
@@ -270,6 +281,21 @@ mod tests {
         assert_eq!(channels(&[0x13, 0x88, 0x56, 0xE5, 0x00]), Some(1)); // SBR stated as absent
         assert_eq!(channels(&[0x12]), None);
         assert_eq!(channels(&[]), None);
+    }
+
+    #[test]
+    fn aac_profiles_and_rates() {
+        for (config, profile, rate) in [
+            (&[0x12, 0x10][..], "LC", 44_100),
+            (&[0x2B, 0x92, 0x08, 0x00], "HE-AAC", 44_100),
+            (&[0xEB, 0x8A, 0x08, 0x00], "HE-AACv2", 44_100),
+            (&[0x13, 0x90, 0x56, 0xE5, 0xA0], "HE-AAC", 44_100),
+            (&[0x13, 0x88, 0x56, 0xE5, 0x00], "LC", 22_050),
+            (&[0x0A, 0x10], "Main", 44_100),
+        ] {
+            let sound = AudioSpecificConfig::parse(config).unwrap().sound();
+            assert_eq!((sound.profile, sound.rate), (Some(profile), Some(rate)), "{config:02X?}");
+        }
     }
 
     #[test]
@@ -302,15 +328,9 @@ mod tests {
     }
 
     #[test]
-    fn dolby_and_dts() {
-        let ac3 = DolbyConfig::ac3(&[0x10, 0x3D, 0xC0]).unwrap();
-        assert_eq!((ac3.channels, ac3.is_associated()), (6, false));
-        let eac3 = DolbyConfig::eac3(&[0x06, 0x00, 0x20, 0x0F, 0x02, 0x02]).unwrap();
-        assert_eq!(eac3.channels, 8);
-        assert_eq!(DolbyConfig::eac3(&[0x06, 0x00, 0x20, 0x0F, 0x00]).unwrap().channels, 6);
-        assert_eq!(
-            flac_channels(&[0, 0, 0, 0, 0, 0, 0, 34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0A, 0xC4, 0x42]),
-            Some(2)
-        );
+    fn flac_states_rate_and_depth() {
+        let (channels, sound) =
+            flac(&[0, 0, 0, 0, 0, 0, 0, 34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0A, 0xC4, 0x42, 0xF0]).unwrap();
+        assert_eq!((channels, sound.rate, sound.depth), (Some(2), Some(44_100), Some(16)));
     }
 }

@@ -52,6 +52,11 @@ impl<'a> Bits<'a> {
         Some(())
     }
 
+    /// Skips `count` bits if the flag before them is set.
+    pub(crate) fn skip_if(&mut self, count: usize) -> Option<()> {
+        if self.flag()? { self.skip(count) } else { Some(()) }
+    }
+
     /// An unsigned Exp-Golomb code (ISO/IEC 14496-10, 9.1).
     pub(crate) fn golomb(&mut self) -> Option<u32> {
         let mut zeros = 0;

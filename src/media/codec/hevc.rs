@@ -1,7 +1,9 @@
 //! HEVC (ISO/IEC 23008-2): size and frame rate in its sequence and video parameter sets.
 
 use super::bits::Bits;
-use super::video::{VideoConfig, chroma_unit, cropped, skip_vui_signal, timing, unescaped};
+use super::picture::{Level, Picture, PixelFormat};
+use super::sei;
+use super::video::{VideoConfig, chroma_unit, cropped, timing, unescaped, vui_signal};
 use crate::media::bytes::u16_at;
 
 /// From `hvcC` (ISO/IEC 14496-15, 8.3.3.1): its first sequence and video parameter sets.
@@ -21,8 +23,10 @@ pub(crate) fn parse(payload: &[u8]) -> Option<VideoConfig> {
                 33 if config.size.is_none() => {
                     let sequence = sequence(&unescaped(unit));
                     config.size = sequence.size;
+                    config.picture = sequence.picture.or(config.picture);
                     claimed = sequence.rate;
                 }
+                39 => sei::apply(unescaped(unit).get(2..).unwrap_or_default(), &mut config.picture),
                 _ => {}
             }
             at += 2 + length;
@@ -35,19 +39,22 @@ pub(crate) fn parse(payload: &[u8]) -> Option<VideoConfig> {
     Some(config)
 }
 
-/// ISO/IEC 23008-2, 7.3.2.2: size and rate, as far as the unit can be read.
+/// ISO/IEC 23008-2, 7.3.2.2: what can be read of the unit.
 fn sequence(unit: &[u8]) -> VideoConfig {
+    let mut config = VideoConfig::default();
     let mut bits = Bits::new(unit.get(2..).unwrap_or_default());
-    let Some((size, sub_layers)) = size(&mut bits) else { return VideoConfig::default() };
-    VideoConfig { size: Some(size), rate: rate_of_sequence(&mut bits, sub_layers) }
+    let Some(sub_layers) = begin(&mut bits, &mut config) else { return config };
+    config.rate = parameters(&mut bits, sub_layers, &mut config.picture);
+    config.picture.name_by_color(config.picture.format == PixelFormat::planar(1, 8));
+    config
 }
 
-/// The size and the number of sub-layers, which precedes it.
-fn size(bits: &mut Bits<'_>) -> Option<((u32, u32), u32)> {
+/// Profile, format and size; the number of sub-layers, which precedes them.
+fn begin(bits: &mut Bits<'_>, config: &mut VideoConfig) -> Option<u32> {
     bits.skip(4)?;
     let sub_layers = bits.number(3)?;
     bits.skip(1)?;
-    skip_profile_tier_level(bits, sub_layers)?;
+    let (profile, level) = profile_tier_level(bits, sub_layers)?;
     bits.golomb()?;
     let chroma_format = bits.golomb()?;
     let separate_planes = chroma_format == 3 && bits.flag()?;
@@ -60,12 +67,22 @@ fn size(bits: &mut Bits<'_>) -> Option<((u32, u32), u32)> {
     }
     let unit = if separate_planes { (1, 1) } else { chroma_unit(chroma_format) };
     let size = cropped(coded, crop, unit);
-    (size.0 > 0 && size.1 > 0).then_some((size, sub_layers))
+    if size.0 == 0 || size.1 == 0 {
+        return None;
+    }
+    config.size = Some(size);
+    config.picture.profile = profile;
+    // Thirty times the level.
+    config.picture.level = u8::try_from(level / 3).ok().map(Level::Tenths);
+    // Television's range is the default of the parameters that may follow (E.3.1).
+    config.picture.color.is_full = Some(false);
+    config.picture.format = PixelFormat::planar(chroma_format, bits.golomb()?.saturating_add(8));
+    bits.golomb()?;
+    Some(sub_layers)
 }
 
-/// The frame rate in the VUI parameters, at the end of the set.
-fn rate_of_sequence(bits: &mut Bits<'_>, sub_layers: u32) -> Option<(u32, u32)> {
-    skip_golombs(bits, 2)?; // bit depths
+/// Colour, and the frame rate in the VUI parameters, at the end of the set.
+fn parameters(bits: &mut Bits<'_>, sub_layers: u32, picture: &mut Picture) -> Option<(u32, u32)> {
     let order_bits = usize::try_from(bits.golomb()?).ok()?.saturating_add(4);
     let each = bits.flag()?;
     skip_golombs(bits, 3 * if each { sub_layers + 1 } else { 1 })?;
@@ -88,7 +105,8 @@ fn rate_of_sequence(bits: &mut Bits<'_>, sub_layers: u32) -> Option<(u32, u32)> 
     if !bits.flag()? {
         return None;
     }
-    skip_vui_signal(bits)?;
+    vui_signal(bits, &mut picture.color)?;
+    picture.color.is_full = picture.color.is_full.or(Some(false));
     bits.skip(3)?;
     if bits.flag()? {
         skip_golombs(bits, 4)?; // default display window
@@ -144,7 +162,7 @@ fn rate(unit: &[u8]) -> Option<(u32, u32)> {
     bits.skip(4 + 2 + 6)?;
     let sub_layers = bits.number(3)?;
     bits.skip(1 + 16)?;
-    skip_profile_tier_level(&mut bits, sub_layers)?;
+    profile_tier_level(&mut bits, sub_layers)?;
     let each = bits.flag()?;
     skip_golombs(&mut bits, 3 * if each { sub_layers + 1 } else { 1 })?;
     let layers = usize::try_from(bits.number(6)?).ok()? + 1;
@@ -154,9 +172,17 @@ fn rate(unit: &[u8]) -> Option<(u32, u32)> {
     timing(&mut bits, 1)
 }
 
-/// ISO/IEC 23008-2, 7.3.3.
-fn skip_profile_tier_level(bits: &mut Bits<'_>, sub_layers: u32) -> Option<()> {
-    bits.skip(88 + 8)?;
+/// ISO/IEC 23008-2, 7.3.3: ffprobe's name of the general profile, and the level.
+fn profile_tier_level(bits: &mut Bits<'_>, sub_layers: u32) -> Option<(Option<&'static str>, u32)> {
+    bits.skip(2 + 1)?;
+    let stated = bits.number(5)?;
+    let compatible = bits.number(32)?;
+    // Of a set without a profile the last one counts that it is compatible with, as in ffprobe.
+    let profile = if stated > 0 { stated } else { 31 - compatible.trailing_zeros().min(31) };
+    let name = [(1, "Main"), (2, "Main 10"), (3, "Main Still Picture"), (4, "Rext")];
+    let name = name.iter().find(|(number, _)| *number == profile).map(|(_, name)| *name);
+    bits.skip(48)?;
+    let level = bits.number(8)?;
     let mut length = 0;
     for _ in 0..sub_layers {
         length += if bits.flag()? { 88 } else { 0 };
@@ -167,5 +193,6 @@ fn skip_profile_tier_level(bits: &mut Bits<'_>, sub_layers: u32) -> Option<()> {
             bits.skip(2)?;
         }
     }
-    bits.skip(length)
+    bits.skip(length)?;
+    Some((name, level))
 }

@@ -53,6 +53,18 @@ pub(crate) fn little_endian(codec: Option<&'static str>) -> Option<&'static str>
     })
 }
 
+/// Bits of a sample of PCM, by its codec's name, and of ADPCM; `None` of other codecs.
+pub(crate) fn sample_size(codec: &str) -> Option<u32> {
+    if codec.starts_with("adpcm_") {
+        return Some(4);
+    }
+    let name = codec.strip_prefix("pcm_")?;
+    match name {
+        "alaw" | "mulaw" => Some(8),
+        _ => name.get(1..)?.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +74,8 @@ mod tests {
         assert_eq!(linear(24, 4), Some("pcm_s24le"));
         assert_eq!(linear(32, 3), Some("pcm_f32be"));
         assert_eq!(linear(0, 4), None);
+        let sizes = ["pcm_s16le", "pcm_f64be", "pcm_u8", "pcm_alaw", "aac"].map(sample_size);
+        assert_eq!(sizes, [Some(16), Some(64), Some(8), Some(8), None]);
         assert_eq!(with_sample_size(Some("pcm_s16be"), 24), Some("pcm_s24be"));
         assert_eq!(with_sample_size(Some("aac"), 16), Some("aac"));
         assert_eq!(little_endian(Some("pcm_f32be")), Some("pcm_f32le"));

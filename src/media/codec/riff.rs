@@ -5,8 +5,9 @@
 //! Sources: Microsoft's mmreg.h and vfw.h, the FOURCC registry (fourcc.org), and ffprobe's names
 //! for both.
 
-use super::audio::configured_channels;
+use super::audio::configured;
 use super::fourcc::{FourCc, Table, look_up};
+use super::sound::Sound;
 
 /// The video codec of a four-character code.
 pub(crate) fn video(code: FourCc) -> Option<&'static str> {
@@ -87,6 +88,7 @@ pub(crate) struct WaveFormat {
     pub(crate) channels: u32,
     /// The channels are from the codec's configuration, not only from the header.
     pub(crate) is_configured: bool,
+    pub(crate) sound: Sound,
 }
 
 impl WaveFormat {
@@ -98,9 +100,21 @@ impl WaveFormat {
         let bits = short(14).unwrap_or(8);
         let codec = if tag == EXTENSIBLE { extensible(bytes, bits) } else { audio(tag, bits) };
         let config = bytes.get(if tag == EXTENSIBLE { 40 } else { 18 }..).unwrap_or_default();
-        let configured = codec.and_then(|codec| configured_channels(codec, config));
-        let stated = if codec == Some("aac_latm") { 0 } else { u32::from(short(2)?) };
-        Some(Self { codec, channels: configured.unwrap_or(stated), is_configured: configured.is_some() })
+        let (configured, sound) = codec.and_then(|codec| configured(codec, config)).unwrap_or_default();
+        let channels = if codec == Some("aac_latm") { 0 } else { u32::from(short(2)?) };
+        let long = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+        let stated = Sound {
+            rate: long(4),
+            bit_rate: long(8).map(|rate| rate.saturating_mul(8)),
+            depth: Some(u32::from(bits)),
+            ..Sound::default()
+        };
+        Some(Self {
+            codec,
+            channels: configured.unwrap_or(channels),
+            is_configured: configured.is_some(),
+            sound: sound.or(stated),
+        })
     }
 }
 

@@ -2,6 +2,8 @@
 //! ffprobe reports what the decoder finds there, not what the container states.
 
 use super::bits::Bits;
+use super::color::Color;
+use super::picture::Picture;
 
 /// Contents of a header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,11 +12,13 @@ pub(crate) struct VideoConfig {
     pub(crate) size: Option<(u32, u32)>,
     /// Frames a second that the codec claims: a fraction, not reduced.
     pub(crate) rate: Option<(u32, u32)>,
+    /// The rest.
+    pub(crate) picture: Picture,
 }
 
-/// Skips what precedes the timing in the VUI of both codecs: aspect ratio, overscan, signal type,
-/// chroma.
-pub(super) fn skip_vui_signal(bits: &mut Bits<'_>) -> Option<()> {
+/// What precedes the timing in the VUI of both codecs: aspect ratio, overscan, signal type, chroma. `None` where it is cut;
+/// `color` is what was read before.
+pub(super) fn vui_signal(bits: &mut Bits<'_>, color: &mut Color) -> Option<()> {
     if bits.flag()? && bits.number(8)? == 255 {
         bits.skip(32)?;
     }
@@ -22,10 +26,10 @@ pub(super) fn skip_vui_signal(bits: &mut Bits<'_>) -> Option<()> {
         bits.skip(1)?;
     }
     if bits.flag()? {
-        bits.skip(4)?;
-        if bits.flag()? {
-            bits.skip(24)?;
-        }
+        bits.skip(3)?;
+        let is_full = Some(bits.flag()?);
+        *color =
+            if bits.flag()? { Color::read(bits, is_full)? } else { Color { is_full, ..Color::default() } };
     }
     if bits.flag()? {
         bits.golomb()?;

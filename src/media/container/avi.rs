@@ -23,6 +23,8 @@ use crate::media::reader::Reader;
 const CHUNK: u64 = 8;
 /// A larger chunk in the header is taken to be damage or media data, and ends the header.
 const MAX_CHUNK: u32 = 1_000_000;
+/// The flag of a stream that is not to be played.
+const DISABLED: u32 = 1;
 /// Maximum of streams in one file, as in ffprobe.
 const MAX_STREAMS: usize = 1000;
 /// Limits of the search for first frames in `movi`: chunks, reads, and bytes read at once.
@@ -63,12 +65,13 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         return Err(Error::NoTracks);
     }
     let duration = header.duration(length);
+    let title = header.title.take();
     let missing_bytes = missing_bytes(reader, header.riff_end);
     Ok(MediaInfo {
         container_format: FORMAT.name,
         duration_seconds: duration,
         tracks: header.streams.into_iter().flat_map(Stream::tracks).collect(),
-        facts: Facts { missing_bytes, ..Facts::default() },
+        facts: Facts { missing_bytes, title, ..Facts::default() },
     })
 }
 
@@ -101,6 +104,7 @@ struct Header {
     /// `dwMicroSecPerFrame`, width and height of `avih`.
     frame_period: u32,
     size: (u32, u32),
+    title: Option<String>,
     streams: Vec<Stream>,
 }
 
@@ -122,6 +126,7 @@ impl Header {
                 b"LIST" => {
                     offset = body + 4;
                     if head.ends_with(b"INFO") {
+                        self.information(reader, offset, body + u64::from(size))?;
                         offset = body + padded(size);
                     }
                     continue;
@@ -140,6 +145,20 @@ impl Header {
             }
             offset = body + padded(size);
         }
+    }
+
+    /// The title in a list of texts, as far as it was read already.
+    fn information(&mut self, reader: &mut Reader<'_>, mut offset: u64, end: u64) -> Result<(), Error> {
+        while offset + CHUNK < end && reader.holds(offset, 8) {
+            reader.visit()?;
+            let head = reader.array::<8>(offset, "headers")?;
+            let (size, body) = (u32_at(&head, 4), offset + CHUNK);
+            if head.starts_with(b"INAM") && reader.holds(body, usize::try_from(size).unwrap_or(usize::MAX)) {
+                self.title = reader.title(body, u64::from(size))?;
+            }
+            offset = body + padded(size);
+        }
+        Ok(())
     }
 
     /// `AVIMAINHEADER`.
@@ -189,6 +208,7 @@ impl Header {
             rate,
             length: u32_at(&header, 32),
             sample_size: if kind == StreamKind::Video { 0 } else { u32_at(&header, 44) },
+            is_enabled: u32_at(&header, 8) & DISABLED == 0,
             title: None,
             format: None,
             picture: VideoConfig::default(),
@@ -280,8 +300,7 @@ impl Header {
                 let (file, riff_end) = (u128::from(file), u128::from(self.riff_end));
                 frames = (frames * file + riff_end / 2) / riff_end;
             }
-            let frames = u32::try_from(frames).unwrap_or(u32::MAX);
-            f64::from(frames) * f64::from(stream.scale) / f64::from(stream.rate)
+            stream.seconds(u32::try_from(frames).unwrap_or(u32::MAX))
         });
         seconds.reduce(f64::max).filter(|seconds| *seconds > 0.0)
     }

@@ -6,7 +6,9 @@ mod codec_id;
 mod ebml;
 mod encodings;
 mod ids;
+mod picture;
 mod segment;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod tracks;
@@ -18,11 +20,11 @@ use segment::Segment;
 use tracks::{TrackEntry, TrackKind};
 
 use super::format::ContainerFormat;
-use crate::media::codec::vpx;
+use crate::media::codec::frame_header;
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Rate, Timing};
 use crate::media::info::{Facts, MediaInfo, Track, TrackFacts, TrackType, channel_layout};
-use crate::media::language::{UNDETERMINED, bibliographic};
+use crate::media::language::{self, UNDETERMINED, bibliographic};
 use crate::media::reader::Reader;
 
 /// Frames whose times are read if a track does not state its rate. Frames are stored in decoding
@@ -50,6 +52,12 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     };
     let mut entries: Vec<(TrackEntry, Codec)> = entries.map(with_codec).collect();
     let rates = read_blocks(reader, &segment, &mut entries);
+    segment.read_late(reader);
+    for (entry, _) in &mut entries {
+        let of_track = segment.statistics.iter().find(|statistics| statistics.uid == entry.uid);
+        entry.facts.bit_rate = of_track.and_then(|statistics| statistics.bit_rate);
+        entry.facts.duration_seconds = of_track.and_then(|statistics| statistics.duration);
+    }
     let mut tracks: Vec<Track> =
         entries.into_iter().zip(rates).map(|((entry, codec), rate)| track(entry, codec, rate)).collect();
     tracks.append(&mut segment.attachments);
@@ -69,7 +77,12 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         container_format: FORMAT.name,
         duration_seconds: duration.filter(|seconds| seconds.is_finite() && *seconds > 0.0),
         tracks,
-        facts: Facts { missing_bytes: segment.missing, ..Facts::default() },
+        facts: Facts {
+            missing_bytes: segment.missing,
+            title: segment.title,
+            chapters: segment.chapters,
+            ..Facts::default()
+        },
     })
 }
 
@@ -122,6 +135,7 @@ fn track(entry: TrackEntry, codec: Codec, rate: Option<Rate>) -> Track {
     let channels = codec.channels.unwrap_or(entry.channels);
     let channels = Some(channels).filter(|channels| entry.kind == TrackKind::Audio && *channels > 0);
     let size = codec.video.size.or(entry.size()).filter(|_| entry.kind == TrackKind::Video);
+    let facts = describe(&entry, &codec, channels);
     Track {
         track_type,
         codec: codec.name.map(str::to_owned),
@@ -134,8 +148,28 @@ fn track(entry: TrackEntry, codec: Codec, rate: Option<Rate>) -> Track {
         width: size.map(|(width, _)| width),
         height: size.map(|(_, height)| height),
         frame_rate: rate.map(|rate| rate.to_string()),
-        facts: TrackFacts::default(),
+        facts,
     }
+}
+
+/// The facts of a track. What the container states about pictures comes before what the codec does.
+fn describe(entry: &TrackEntry, codec: &Codec, channels: Option<u32>) -> TrackFacts {
+    let mut facts = entry.facts.clone();
+    let of_statistics = facts.bit_rate;
+    facts.language_tag = match entry.language_bcp47.as_deref().or(entry.language.as_deref()) {
+        Some(stated) => language::tag(stated),
+        None => Some("en".to_owned()),
+    };
+    match entry.kind {
+        TrackKind::Video => {
+            entry.picture.or(codec.video.picture).apply(&mut facts);
+            facts.is_attached_picture = Some(false);
+        }
+        TrackKind::Audio => codec.sound.apply(codec.name, channels, &mut facts),
+        _ => {}
+    }
+    facts.bit_rate = of_statistics.or(facts.bit_rate);
+    facts
 }
 
 /// `LanguageBCP47` overrules `Language`, whose default applies if there is neither (RFC 9559,
@@ -161,9 +195,9 @@ fn read_blocks(
     let mut rate = |read: &mut (TrackEntry, Codec)| {
         let found = wanted_blocks(read).and_then(|_| blocks.next()).unwrap_or_default();
         let (entry, codec) = read;
-        if let Some(head) = found.head {
-            let frame = encodings::restore(&entry.encodings, encodings::FRAMES, head, cluster::MAX_HEAD);
-            codec.video.size = codec.name.zip(frame).and_then(|(name, frame)| vpx::size(name, &frame));
+        if let (Some(head), Some(name)) = (found.head, codec.name) {
+            let frame = encodings::restore(&entry.encodings, encodings::FRAMES, head, found.wants_head);
+            codec.apply_frame(name, entry.size().is_none(), &frame.unwrap_or_default());
         }
         if found.wanted > 0 {
             estimated_rate(entry, codec, segment.timestamp_scale(), &found.frames)
@@ -174,12 +208,21 @@ fn read_blocks(
     entries.iter_mut().map(&mut rate).collect()
 }
 
-/// What a video track lacks and its first blocks contain.
+/// What a track lacks and its first blocks contain.
 fn wanted_blocks((entry, codec): &(TrackEntry, Codec)) -> Option<FirstBlocks> {
-    let wanted = if plausible_rate(entry).is_some() { 0 } else { FRAMES };
-    let wants_head = entry.size().is_none() && matches!(codec.name, Some("vp8" | "vp9"));
-    let is_wanted = entry.kind == TrackKind::Video && (wanted > 0 || wants_head);
-    is_wanted.then(|| FirstBlocks::new(entry.number, wanted, wants_head))
+    let is_video = entry.kind == TrackKind::Video;
+    let (wants_head, is_optional) = match codec.name {
+        Some("vp8" | "vp9") if is_video => (cluster::HEAD, entry.size().is_some()),
+        Some("mpeg2video") if is_video => (codec_id::MPEG_HEAD, true),
+        Some("mpeg4") if is_video && codec.video.picture.profile.is_none() => (codec_id::MPEG_HEAD, true),
+        Some("ac3" | "eac3" | "truehd" | "mlp" | "mp1" | "mp2" | "mp3") if !is_video => (cluster::HEAD, true),
+        Some("dts") if !is_video => (frame_header::DTS_LENGTH, true),
+        _ => (0, true),
+    };
+    let wanted = if !is_video || plausible_rate(entry).is_some() { 0 } else { FRAMES };
+    let blocks =
+        FirstBlocks { track: entry.number, wanted, wants_head, is_optional, ..FirstBlocks::default() };
+    (wanted > 0 || wants_head > 0).then_some(blocks)
 }
 
 /// The stated rate. ffprobe ignores rates up to 5 and from 1000 frames a second on, and estimates

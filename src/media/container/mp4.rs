@@ -12,17 +12,20 @@ mod fragments;
 mod language;
 mod metadata;
 mod movie;
+mod picture_boxes;
 mod random_access;
 mod sample_entry;
 mod sample_table;
 #[cfg(test)]
 mod tests;
+mod track;
 
 use boxes::{BoxHeader, Boxes};
 use fragmented::Fragmented;
 use fragments::Timeline;
 use metadata::Cover;
-use movie::{Movie, MovieStream, MovieTrack};
+use movie::{Movie, MovieStream};
+use track::MovieTrack;
 
 use super::format::ContainerFormat;
 use crate::media::codec::fourcc::four_cc_at;
@@ -78,7 +81,7 @@ fn recognises(head: &[u8]) -> bool {
 /// [`Error::Truncated`] when the file ends before `moov` or within its tracks, [`Error::Malformed`]
 /// when there is none, [`Error::NoTracks`], and those of the reader.
 fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
-    let (movie, boxes, missing) = find_movie(reader)?;
+    let Found { movie, boxes, missing, is_fast_start } = find_movie(reader)?;
     let timeline = match &movie.fragments {
         Some(fragments) => Some(fragments::read(reader, &movie, fragments, boxes)?),
         None => None,
@@ -89,7 +92,7 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         .iter()
         .map(|stream| match stream {
             MovieStream::Track(track) => describe(&movie, track, of_track.next()),
-            MovieStream::Cover(cover) => describe_cover(*cover),
+            MovieStream::Cover(cover) => describe_cover(cover),
         })
         .collect();
     if tracks.is_empty() {
@@ -107,7 +110,13 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         container_format: FORMAT.name,
         duration_seconds,
         tracks,
-        facts: Facts { missing_bytes, ..Facts::default() },
+        facts: Facts {
+            missing_bytes,
+            chapters: Some(movie.chapter_count()),
+            title: movie.title,
+            is_fast_start: Some(is_fast_start),
+            ..Facts::default()
+        },
     })
 }
 
@@ -122,14 +131,24 @@ fn missing_after(reader: &mut Reader<'_>, mut boxes: Boxes) -> u64 {
     missing
 }
 
-/// Finds and reads `moov`; also returns the boxes after it, and how many bytes it is larger than the
-/// file.
-fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes, u64), Error> {
+/// The movie box, and where it was found.
+struct Found {
+    movie: Movie,
+    /// Those that follow it.
+    boxes: Boxes,
+    /// How many bytes it is larger than the file.
+    missing: u64,
+    /// No media data precede it.
+    is_fast_start: bool,
+}
+
+/// Finds and reads `moov`.
+fn find_movie(reader: &mut Reader<'_>) -> Result<Found, Error> {
     let length = reader.length();
     let mut boxes = Boxes::new(0, length);
     let mut is_quicktime = true;
     let (mut end, mut missing, mut is_media_segment) = (0, 0, false);
-    let mut freed = None;
+    let (mut freed, mut is_fast_start) = (None, true);
     while let Some(found) = boxes.next(reader)? {
         end = found.end;
         match &found.kind {
@@ -139,22 +158,26 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<(Movie, Boxes, u64), Error> {
                 is_quicktime = brands.get(..4).is_some_and(is_brand)
                     || brands.get(8..).unwrap_or_default().chunks_exact(4).any(is_brand);
             }
-            b"moov" => return Ok((movie::parse(reader, &found, is_quicktime)?, boxes, found.missing)),
-            // Some files keep it in a box of this type.
-            b"hoov" if holds_movie(reader, &found)? => {
-                return Ok((movie::parse(reader, &found, is_quicktime)?, boxes, found.missing));
+            // Some files keep it in a box of the second type.
+            kind if kind == b"moov" || kind == b"hoov" && holds_movie(reader, &found)? => {
+                let movie = movie::parse(reader, &found, is_quicktime)?;
+                return Ok(Found { movie, boxes, missing: found.missing, is_fast_start });
             }
             // Tag editors leave the former movie box in one, so it is used only if there is no
             // other movie box.
             b"free" if freed.is_none() && holds_movie(reader, &found)? => freed = Some((found, boxes)),
             kind => {
                 is_media_segment |= matches!(kind, b"moof" | b"styp");
+                is_fast_start &= kind != b"mdat";
                 missing = found.missing;
             }
         }
     }
     match freed {
-        Some((found, behind)) => Ok((movie::parse(reader, &found, is_quicktime)?, behind, missing)),
+        Some((found, boxes)) => {
+            let movie = movie::parse(reader, &found, is_quicktime)?;
+            Ok(Found { movie, boxes, missing, is_fast_start: false })
+        }
         None if is_media_segment => Err(Error::Malformed {
             offset: end,
             what: "there is no movie box (moov): it is a media segment of a stream, without its headers",
@@ -199,17 +222,52 @@ fn describe(movie: &Movie, track: &MovieTrack, fragmented: Option<&Fragmented>) 
         width: size.map(|(width, _)| width),
         height: size.map(|(_, height)| height),
         frame_rate: rate.map(|rate| rate.to_string()),
-        facts: TrackFacts::default(),
+        facts: facts(movie, track, (track_type, channels), fragmented),
     }
 }
 
-fn describe_cover(cover: Cover) -> Track {
+fn facts(
+    movie: &Movie,
+    track: &MovieTrack,
+    (track_type, channels): (TrackType, Option<u32>),
+    fragmented: Option<&Fragmented>,
+) -> TrackFacts {
+    let mut facts = track.facts.clone();
+    let entry = &track.entry;
+    match track_type {
+        TrackType::Video => {
+            entry.picture().apply(&mut facts);
+            // The pictures of chapters are still ones.
+            facts.is_attached_picture = Some(movie.chapters.contains(&track.id));
+        }
+        TrackType::Audio => entry.sound.apply(entry.codec, channels, &mut facts),
+        _ => {}
+    }
+    facts.bit_rate = track.bit_rate().or(facts.bit_rate);
+    let length = match fragmented {
+        Some(fragmented) => fragmented.length(track, movie.timescale),
+        None => track.shown(movie.timescale),
+    };
+    facts.duration_seconds = Some(seconds(length, track.timescale)).filter(|seconds| *seconds > 0.0);
+    // `bsmod` of AC-3 (ETSI TS 102 366, 4.4.2.2). What the container can state and does not is false.
+    let or_service = |flag: Option<bool>, service| Some(flag.unwrap_or(entry.service == service));
+    facts.is_visual_impaired = or_service(facts.is_visual_impaired, 2);
+    facts.is_hearing_impaired = or_service(facts.is_hearing_impaired, 3);
+    facts.is_commentary = or_service(facts.is_commentary, 5);
+    facts.is_enabled = Some(track.is_enabled);
+    facts
+}
+
+fn describe_cover(cover: &Cover) -> Track {
     // ffprobe reports 0 for an unknown size.
     let (width, height) = cover.size.unwrap_or_default();
+    let mut facts = TrackFacts { is_attached_picture: Some(true), ..TrackFacts::default() };
+    cover.picture.apply(&mut facts);
     Track {
         codec: Some(cover.codec.to_owned()),
         width: Some(width),
         height: Some(height),
+        facts,
         ..Track::new(TrackType::Video)
     }
 }

@@ -9,13 +9,18 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 
 use crate::base::descriptors;
-use crate::scan::name;
+use crate::scan::passed_over::PassedOver;
+use crate::scan::{name, subtitle};
 
 /// The names of one directory, kept in one piece of memory.
 #[derive(Default)]
 pub(super) struct Names {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// Names of subtitle files, as the library stores them.
+    pub(super) subtitles: Vec<String>,
+    /// Files that are neither videos nor subtitles.
+    pub(super) passed_over: PassedOver,
     /// Symbolic links, which are passed over.
     pub(super) symlinks: u64,
     /// Names, for people, that are left out: see [`is_clash`].
@@ -70,8 +75,14 @@ impl Names {
                 kind => kind,
             };
             names.symlinks += u64::from(kind == FileType::Symlink);
-            let is_video = kind == FileType::RegularFile && name::is_video(bytes, extensions);
+            let is_file = kind == FileType::RegularFile;
+            let is_video = is_file && name::is_video(bytes, extensions);
             if kind != FileType::Directory && !is_video {
+                if is_file && subtitle::is_subtitle(bytes) {
+                    names.subtitles.push(name::encode(bytes).into_owned());
+                } else if is_file && !name::has_extension(bytes, extensions) {
+                    names.passed_over.count(bytes);
+                }
                 continue;
             }
             if is_clash(directory, name) {

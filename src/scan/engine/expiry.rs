@@ -1,4 +1,5 @@
-//! Deletes rows of scans that are older than `scan.job_retention_days`.
+//! Deletes rows of scans that are older than `scan.job_retention_days`, and changes that are older than
+//! `scan.history_days`.
 
 use std::time::Duration;
 
@@ -6,14 +7,35 @@ use tokio_util::sync::CancellationToken;
 
 use crate::base::timestamp::Timestamp;
 use crate::library::jobs::history::{self, Expiry};
-use crate::library::{self, Library, Retry};
+use crate::library::{self, Library, Retry, changes, subtitles};
+use crate::scan::Retention;
 
-/// Deletes what is older than `age`, a short transaction each.
+/// Deletes what is old, a short transaction each. Returns the number of rows of scans.
 pub(super) fn expire(
     library: &Library,
-    age: Duration,
+    retention: Retention,
     stop: &CancellationToken,
 ) -> Result<usize, library::Error> {
+    expire_changes(library, retention.changes, stop)?;
+    retention.jobs.map_or(Ok(0), |age| expire_jobs(library, age, stop))
+}
+
+fn expire_changes(
+    library: &Library,
+    age: Option<Duration>,
+    stop: &CancellationToken,
+) -> Result<(), library::Error> {
+    let generation = library.generation();
+    loop {
+        let retry = Retry::new(stop).for_generation(generation);
+        let (_, may_be_more) = library.write(retry, |tx| changes::expire(tx, Timestamp::now(), age))?;
+        if !may_be_more {
+            return library.write(retry, |tx| subtitles::delete_orphans(tx));
+        }
+    }
+}
+
+fn expire_jobs(library: &Library, age: Duration, stop: &CancellationToken) -> Result<usize, library::Error> {
     let retry = Retry::new(stop);
     let (generation, now) = (library.generation(), Timestamp::now());
     let (mut expiry, mut deleted) = (Expiry::new(), 0);

@@ -14,9 +14,10 @@ use super::row::JobRow;
 use super::{BATCH, BATCH_BYTES, ScanResult};
 use crate::base::retry::Failure;
 use crate::base::times::{SCAN_BATCH_AGE, SCAN_POLL_INTERVAL, SCAN_SETTLE_WAIT};
-use crate::base::timestamp::Timestamp;
+use crate::library::changes::Kind;
 use crate::library::files;
 use crate::library::files::writer::Writer;
+use crate::scan::history::{History, Recorder};
 use crate::scan::plan::{Plan, Vanished};
 use crate::scan::progress::Phase;
 use crate::scan::read::{self, Reading};
@@ -35,6 +36,8 @@ pub(super) struct Apply<'a> {
     pub(super) sizes: Arc<HashSet<u64>>,
     /// Rows that followed their files.
     pub(super) moved: HashSet<i64>,
+    /// How changes are recorded.
+    pub(super) history: History,
     pub(super) result: &'a mut ScanResult,
 }
 
@@ -44,6 +47,7 @@ impl Apply<'_> {
         self.row.context.progress.expect(plan.to_read);
         loop {
             let resume = plan.resume.clone();
+            self.store_subtitles(&plan)?;
             self.read_round(&plan)?;
             let Some(resume) = resume else { return Ok(()) };
             drop(plan);
@@ -53,6 +57,18 @@ impl Apply<'_> {
             self.result.put_off(&next);
             plan = Arc::new(next);
         }
+    }
+
+    /// Stores the subtitle files of unchanged videos.
+    fn store_subtitles(&mut self, plan: &Plan) -> Result<(), Error> {
+        for others in plan.subtitles.chunks(BATCH) {
+            let history = &mut self.history;
+            let stored =
+                self.row.write_with_heartbeat(|tx| store::other_subtitles(tx, plan, others, history))?;
+            self.result.add(stored);
+            self.row.tick()?;
+        }
+        Ok(())
     }
 
     fn read_round(&mut self, plan: &Arc<Plan>) -> Result<(), Error> {
@@ -103,11 +119,9 @@ impl Apply<'_> {
         let new = batch.iter().filter(is_new);
         let hashed: Vec<_> = new.filter_map(|reading| Some((reading.index, reading.hash?))).collect();
         let moves = self.moves.find(&hashed)?;
-        // What the first scan of a root finds may have been there for years.
-        let first_seen = self.scan.baseline.before.as_ref().map(|_| Timestamp::now());
-        let (stored, relocated) = self.row.write_with_heartbeat(|tx| {
-            store::batch(&mut Writer::new(tx)?, plan, batch, &moves, first_seen)
-        })?;
+        let history = &mut self.history;
+        let (stored, relocated) =
+            self.row.write_with_heartbeat(|tx| store::batch(tx, plan, batch, &moves, history))?;
         self.moved.extend(relocated);
         self.row.context.progress.stored(batch.len() as u64, stored.errors);
         self.result.count(stored, plan, batch.drain(..));
@@ -150,11 +164,20 @@ impl Apply<'_> {
         self.scan.baseline.check_again(&now).map_err(|why| self.row.offline(why))?;
         for rows in missing.chunks(BATCH) {
             let gone = self.really_gone(rows)?;
+            let history = &mut self.history;
             let removed = self.row.write(|tx| {
-                let mut writer = Writer::new(tx)?;
-                // A row that was moved or changed meanwhile stays as it is.
-                let mark = |(id, path): &(i64, String)| writer.mark_missing(*id, path);
-                gone.iter().map(mark).collect::<Result<Vec<_>, _>>()
+                let (mut writer, mut recorder) = (Writer::new(tx)?, Recorder::new(history, tx)?);
+                let mut removed = Vec::with_capacity(gone.len());
+                for (id, path) in &gone {
+                    // A row that was moved or changed meanwhile stays as it is.
+                    let is_news = writer.mark_missing(*id, path)?;
+                    if is_news {
+                        recorder.file(*id, path, &[Kind::Missing], None)?;
+                    }
+                    removed.push(is_news);
+                }
+                recorder.end()?;
+                Ok(removed)
             })?;
             for ((id, path), _) in gone.iter().zip(removed).filter(|(_, removed)| *removed) {
                 info!(file_path = path, file_id = id, "a file is missing");

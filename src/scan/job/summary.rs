@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scan::examples::Examples;
 use crate::scan::facts_pass::FactsWork;
+use crate::scan::passed_over::PassedOver;
 use crate::scan::root::Identity;
 
 /// What a scan did, as `summary_json` records it. The first six keys are those of other VPO programs.
@@ -41,6 +42,15 @@ pub(crate) struct Summary {
     pub unreadable_examples: Examples,
     /// Titles of tracks that were cut, because a file's exceed what is recorded of them.
     pub cut_titles: u64,
+    /// Subtitle files that appeared beside recorded videos.
+    pub subtitles_added: u64,
+    /// Subtitle files that are gone from recorded videos.
+    pub subtitles_gone: u64,
+    /// Subtitle files that belong to no video.
+    pub unmatched_subtitles: u64,
+    /// Files that are not read, by extension.
+    #[serde(skip_serializing_if = "PassedOver::is_empty")]
+    pub passed_over: PassedOver,
     /// Files still being written, left for later.
     pub unsettled: u64,
     /// Symbolic links passed over.

@@ -1,6 +1,7 @@
 use std::convert::Infallible;
 
 use super::*;
+use crate::scan::root::{self, Identity, Look};
 
 /// When files and rows were last modified.
 const THEN: i64 = 1_000_000;
@@ -29,16 +30,8 @@ fn baseline() -> Baseline {
 fn row(path: &str, status: Status) -> Known {
     let id = i64::try_from(path.len()).expect("short") * 1000 + i64::from(path.as_bytes()[path.len() - 1]);
     let path = path.to_owned();
-    Known {
-        id,
-        path,
-        size: 7,
-        modified: Some(time(THEN)),
-        status,
-        unreadable: false,
-        hash: None,
-        probed: Probed::By(PROBER_VERSION),
-    }
+    let (modified, subtitles, probed) = (Some(time(THEN)), String::new(), Probed::By(PROBER_VERSION));
+    Known { id, path, size: 7, modified, status, unreadable: false, hash: None, subtitles, probed }
 }
 
 fn rows(paths: &[&str]) -> Vec<Known> {
@@ -68,7 +61,8 @@ fn plan(baseline: &Baseline, disk: &Disk<'_>, rows: Vec<Known>) -> Plan {
     let mut planner = Planner::new(baseline, except, disk.resume, &is_gone);
     let mut rows = rows.into_iter().map(Ok::<_, Infallible>).peekable();
     for (path, size, modified) in disk.entries {
-        let found = Found { path, raw: path.as_bytes(), size: *size, modified: time(*modified) };
+        let found =
+            Found { path, raw: path.as_bytes(), size: *size, modified: time(*modified), subtitles: Some("") };
         let Ok(()) = planner.entry(&found, &mut rows);
     }
     let mounts = disk.mounts.iter().map(|&mount| mount.to_owned()).collect();
@@ -234,7 +228,7 @@ fn place_that_the_walk_could_not_read_excuses_only_its_own_rows() {
     for place in ["/r/d/", "/r/e"] {
         let Ok(()) = planner.unread(place, &mut rows);
     }
-    let found = Found { path: "/r/f", raw: b"/r/f", size: 7, modified: time(THEN) };
+    let found = Found { path: "/r/f", raw: b"/r/f", size: 7, modified: time(THEN), subtitles: Some("") };
     let Ok(()) = planner.entry(&found, &mut rows);
     let Ok(()) = planner.end(Walked::default(), rows);
     let found = planner.finish();
@@ -319,7 +313,7 @@ fn path_and_extension_of_a_change_are_those_of_its_row() {
     let names: [(&str, &[u8], &str); 2] =
         [("/r/a.b/Film.2.MKV", b"/r/a.b/Film.2.MKV", "mkv"), ("/r/%FF.mp4", b"/r/\xFF.mp4", "mp4")];
     for (path, raw, _) in names {
-        let found = Found { path, raw, size: 7, modified: time(THEN) };
+        let found = Found { path, raw, size: 7, modified: time(THEN), subtitles: Some("") };
         let Ok(()) = planner.entry(&found, &mut [].into_iter().map(Ok::<_, Infallible>).peekable());
     }
     let plan = planner.finish();

@@ -89,7 +89,7 @@ impl Upkeep {
         (self.is_count_due, self.is_counting) = (false, true);
         let may_expire = self.may_expire && self.next_expiry <= now;
         let roots = settings.roots.iter().map(|root| discover::stored(root)).collect();
-        Some(Action::Count { roots, expire: settings.job_retention.filter(|_| may_expire) })
+        Some(Action::Count { roots, expire: Some(settings.retention).filter(|_| may_expire) })
     }
 
     /// A count has ended.

@@ -21,7 +21,7 @@ use super::WatchError;
 use crate::base::descriptors;
 use crate::base::error::plain;
 use crate::scan::discover::{DEEPEST, is_nothing, open_directory, open_way};
-use crate::scan::name;
+use crate::scan::{name, subtitle};
 
 /// What can change the library. Opening and reading a file cannot.
 const WATCHED: WatchFlags = WatchFlags::ATTRIB
@@ -116,12 +116,22 @@ impl Tree {
             // Without a name the event is of the watched directory itself.
             let name = event.file_name().map(CStr::to_bytes);
             let is_directory = name.is_none() || what.contains(ReadFlags::ISDIR);
-            let is_wanted =
-                |name| !name::is_ignored(name) && (is_directory || name::is_video(name, extensions));
+            let is_wanted = |name| {
+                let is_of_video = || name::is_video(name, extensions) || subtitle::is_subtitle(name);
+                !name::is_ignored(name) && (is_directory || is_of_video())
+            };
             if !name.is_none_or(is_wanted) {
                 continue;
             }
             let path = name.map_or(directory.clone(), |name| directory.join(OsStr::from_bytes(name)));
+            // The videos that it belongs to are found in their directory.
+            if let Some(above) = videos_of(&path, is_directory) {
+                let is_below = above.starts_with(&self.root);
+                batch.files.insert(if is_below { above } else { &self.root }.to_owned());
+                if !is_directory {
+                    continue;
+                }
+            }
             if !is_directory {
                 batch.files.insert(path);
             } else if !what.contains(ReadFlags::ATTRIB) || self.first_unreadable(&path).is_some() {
@@ -216,6 +226,18 @@ impl AsFd for Tree {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inotify.as_fd()
     }
+}
+
+/// The directory of the videos that a subtitle file, or a directory of subtitle files, belongs to.
+fn videos_of(path: &Path, is_directory: bool) -> Option<&Path> {
+    let name = path.file_name()?;
+    if !is_directory && !subtitle::is_subtitle(name.as_bytes()) {
+        return None;
+    }
+    let is_folder = |path: &&Path| path.file_name().and_then(OsStr::to_str).is_some_and(subtitle::is_folder);
+    let own = if is_directory { path } else { path.parent()? };
+    let folder = own.ancestors().take(2).find(is_folder);
+    if is_directory { folder?.parent() } else { folder.map_or(Some(own), Path::parent) }
 }
 
 fn failure(error: Errno) -> WatchError {

@@ -1,14 +1,15 @@
 //! Writes facts: creates their tables, and the statements of one batch.
 
 use rusqlite::types::{Null, ToSqlOutput, ValueRef};
-use rusqlite::{ErrorCode, Statement, ToSql, Transaction};
+use rusqlite::{ErrorCode, Statement, ToSql, Transaction, params};
 use tracing::warn;
 
 use super::{FOUND, StoredTrackFacts, are_stored, statements};
 use crate::base::facts::{Facts, Value};
 use crate::base::timestamp::Timestamp;
+use crate::library::files::Unhashed;
 use crate::library::files::writer::Record;
-use crate::library::sqlite::chain;
+use crate::library::sqlite::{chain, is_absent};
 
 /// Creates the tables where they are not there or of another shape, and the row of `_meta` that states their version. `false`
 /// if what has their names cannot be removed; then no facts are stored.
@@ -18,10 +19,7 @@ fn prepare(tx: &Transaction<'_>) -> rusqlite::Result<bool> {
             Ok(()) => {}
             // "no such module", or a table of another program refers to it.
             Err(error)
-                if matches!(
-                    error.sqlite_error_code(),
-                    Some(ErrorCode::Unknown | ErrorCode::ConstraintViolation)
-                ) =>
+                if is_absent(&error) || error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>
             {
                 warn!(
                     "cannot store facts of files: what has the names daemon_files and daemon_tracks cannot be replaced: {}",
@@ -85,6 +83,7 @@ pub(in crate::library::files) struct FactsWriter<'tx> {
     track: Statement<'tx>,
     clear: Statement<'tx>,
     forget: Statement<'tx>,
+    zero_tail: Statement<'tx>,
 }
 
 impl<'tx> FactsWriter<'tx> {
@@ -96,7 +95,7 @@ impl<'tx> FactsWriter<'tx> {
         let placeholders = |count: usize| vec!["?"; count].join(", ");
         let kept = ["prober", "size_bytes", "modified_at", "duration_seconds"].into_iter();
         let replaced: Vec<String> = kept
-            .chain(Facts::COLUMNS.iter().map(|(name, _)| *name).filter(|name| *name != "zero_tail"))
+            .chain(Facts::COLUMNS.iter().map(|(name, _)| *name))
             .map(|name| format!("{name} = excluded.{name}"))
             .collect();
         Ok(Some(Self {
@@ -108,7 +107,7 @@ impl<'tx> FactsWriter<'tx> {
                     zero_tail = CASE WHEN daemon_files.size_bytes = excluded.size_bytes
                         AND daemon_files.modified_at = excluded.modified_at
                         THEN coalesce(excluded.zero_tail, daemon_files.zero_tail) ELSE excluded.zero_tail END",
-                placeholders(6 + Facts::COLUMNS.len()),
+                placeholders(7 + Facts::COLUMNS.len()),
                 replaced.join(", ")
             ))?,
             track: tx.prepare(&format!(
@@ -116,6 +115,9 @@ impl<'tx> FactsWriter<'tx> {
                 placeholders(2 + StoredTrackFacts::COLUMNS.len())
             ))?,
             clear: tx.prepare("DELETE FROM daemon_tracks WHERE file_id = ?1")?,
+            zero_tail: tx.prepare(
+                "UPDATE daemon_files SET zero_tail = ?4 WHERE file_id = ?1 AND size_bytes = ?2 AND modified_at = ?3",
+            )?,
             forget: tx.prepare(
                 "DELETE FROM daemon_files WHERE file_id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE id = ?1)",
             )?,
@@ -133,6 +135,7 @@ impl<'tx> FactsWriter<'tx> {
         let none = Facts::default();
         let (facts, duration) =
             record.content.as_ref().map_or((&none, None), |found| (found.facts, found.duration_seconds));
+        let zero_tail = record.hash.map(|hash| hash.zero_tail.cast_signed()).filter(|zeros| *zeros > 0);
         let mut row = Binding::new(&mut self.file);
         row.add(&id);
         row.add(&record.prober);
@@ -140,6 +143,7 @@ impl<'tx> FactsWriter<'tx> {
         row.add(&record.modified);
         row.add(&first_seen);
         row.add(&duration);
+        row.add(&zero_tail);
         facts.each(&mut |_, value| row.add(&value));
         row.execute()
     }
@@ -167,6 +171,16 @@ impl<'tx> FactsWriter<'tx> {
             }
         }
         Ok(())
+    }
+
+    /// Records zeros at the end of a file, unless its row has changed since it was read.
+    pub(in crate::library::files) fn set_zero_tail(
+        &mut self,
+        row: &Unhashed,
+        zero_tail: u64,
+    ) -> rusqlite::Result<()> {
+        let values = params![row.id, row.size.cast_signed(), row.modified, zero_tail.cast_signed()];
+        self.zero_tail.execute(values).map(drop)
     }
 
     /// Deletes the facts of `id`, if `files` has no such row.

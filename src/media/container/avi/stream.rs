@@ -1,10 +1,11 @@
 //! A stream of an AVI file, and the tracks that it becomes.
 
+use crate::media::codec::picture::Picture;
 use crate::media::codec::riff::WaveFormat;
 use crate::media::codec::video::VideoConfig;
-use crate::media::codec::{frame_header, mpeg4};
+use crate::media::codec::{avc, frame_header, mpeg2, mpeg4};
 use crate::media::frame_rate::{self, Timing};
-use crate::media::info::{Track, TrackType, channel_layout};
+use crate::media::info::{Track, TrackFacts, TrackType, channel_layout};
 
 /// Contents of a `strl` list.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub(super) struct Stream {
     pub(super) rate: u32,
     pub(super) length: u32,
     pub(super) sample_size: u32,
+    pub(super) is_enabled: bool,
     pub(super) title: Option<String>,
     pub(super) format: Option<StreamFormat>,
     /// Contents of the header of MPEG-4 video: after the bitmap format, else in the first frame.
@@ -43,7 +45,8 @@ impl Stream {
     pub(super) fn needs_frame(&self) -> bool {
         match &self.format {
             Some(StreamFormat::Bitmap { codec, .. }) => {
-                *codec == Some("mpeg4") && self.picture == VideoConfig::default()
+                matches!(codec, Some("mpeg4" | "mpeg2video" | "h264"))
+                    && self.picture == VideoConfig::default()
             }
             Some(StreamFormat::Wave(wave)) => {
                 !wave.is_configured && wave.codec.is_some_and(frame_header::is_needed)
@@ -56,12 +59,44 @@ impl Stream {
     pub(super) fn apply_frame(&mut self, bytes: &[u8]) {
         if let Some(StreamFormat::Wave(wave)) = &mut self.format {
             let header = wave.codec.and_then(|codec| frame_header::find(codec, bytes));
-            if let Some((codec, channels)) = header {
-                *wave = WaveFormat { codec: Some(codec), channels, is_configured: true };
+            if let Some(header) = header {
+                let channels = if header.channels > 0 { header.channels } else { wave.channels };
+                let sound = header.sound.or(wave.sound);
+                *wave = WaveFormat { codec: Some(header.codec), channels, is_configured: true, sound };
             }
-        } else {
-            self.picture = mpeg4::parse(bytes).unwrap_or_default();
+            return;
         }
+        let codec = match &self.format {
+            Some(StreamFormat::Bitmap { codec, .. }) => *codec,
+            _ => None,
+        };
+        // Size and rate of other codecs are those that the container states.
+        match codec {
+            Some("mpeg4") => self.picture = mpeg4::parse(bytes).unwrap_or_default(),
+            Some("h264") => self.picture.picture = avc::find(bytes).unwrap_or_default(),
+            _ => self.picture.picture = mpeg2::parse(bytes),
+        }
+    }
+
+    /// Seconds of so many units.
+    pub(super) fn seconds(&self, units: u32) -> f64 {
+        f64::from(units) * f64::from(self.scale) / f64::from(self.rate)
+    }
+
+    /// The facts of a track of the stream.
+    fn facts(&self, codec: Option<&str>, channels: Option<u32>) -> TrackFacts {
+        let mut facts = TrackFacts::default();
+        match &self.format {
+            Some(StreamFormat::Bitmap { codec: Some(codec), .. }) => {
+                self.picture.picture.or(Picture::of_codec(codec)).apply(&mut facts);
+            }
+            Some(StreamFormat::Wave(wave)) => wave.sound.apply(codec, channels, &mut facts),
+            _ => {}
+        }
+        facts.is_attached_picture = (self.kind == StreamKind::Video).then_some(false);
+        facts.is_enabled = Some(self.is_enabled);
+        facts.duration_seconds = Some(self.seconds(self.length)).filter(|seconds| *seconds > 0.0);
+        facts
     }
 
     /// The tracks of the stream: one, or two of DV type 1.
@@ -90,6 +125,7 @@ impl Stream {
             (StreamKind::Interleaved, _) => return self.interleaved(track),
             _ => {}
         }
+        track.facts = self.facts(track.codec.as_deref(), track.channels);
         vec![track]
     }
 

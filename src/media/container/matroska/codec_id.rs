@@ -2,11 +2,13 @@
 //! and the contents of the codecs' headers in `CodecPrivate`.
 
 use super::tracks::{TrackEntry, TrackKind};
-use crate::media::codec::audio::{self, AudioSpecificConfig};
+use crate::media::codec::audio::{self, AudioSpecificConfig, Header};
 use crate::media::codec::fourcc::four_cc_at;
+use crate::media::codec::picture::Picture;
 use crate::media::codec::riff::{self, WaveFormat};
+use crate::media::codec::sound::Sound;
 use crate::media::codec::video::VideoConfig;
-use crate::media::codec::{avc, hevc, mpeg4, quicktime};
+use crate::media::codec::{av1, avc, frame_header, hevc, mpeg2, mpeg4, quicktime, vpx};
 
 /// Contents of a track's codec identifier and private data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,17 +18,22 @@ pub(super) struct Codec {
     pub(super) channels: Option<u32>,
     /// Size and rate of the decoder's output.
     pub(super) video: VideoConfig,
+    pub(super) sound: Sound,
 }
 
 /// Identifies a track's codec by its entry and its restored `CodecPrivate`.
 pub(super) fn identify(entry: &TrackEntry, private: &[u8]) -> Codec {
     let four = |at: usize| four_cc_at(private, at);
+    let mut sound = Sound::default();
     let (name, channels) = match entry.codec_id.as_str() {
         "V_MS/VFW/FOURCC" if private.len() >= 40 => {
             (four(16).and_then(|code| riff::video(code).or_else(|| quicktime::video(code))), None)
         }
         "A_MS/ACM" => match WaveFormat::parse(private) {
-            Some(format) => (format.codec, Some(format.channels)),
+            Some(format) => {
+                sound = format.sound;
+                (format.codec, Some(format.channels))
+            }
             None => (None, None),
         },
         // A sample description, which some writers begin with its type instead of its size.
@@ -43,32 +50,79 @@ pub(super) fn identify(entry: &TrackEntry, private: &[u8]) -> Codec {
             (name, None)
         }
     };
-    let is_video = entry.kind == TrackKind::Video;
-    Codec {
-        name,
-        channels: channels.or_else(|| channels_of(name?, private)),
-        video: name.filter(|_| is_video).and_then(|name| video_of(name, entry, private)).unwrap_or_default(),
+    let mut codec = Codec { name, channels, sound, video: VideoConfig::default() };
+    match entry.kind {
+        TrackKind::Video => codec.video = name.map(|name| video_of(name, entry, private)).unwrap_or_default(),
+        TrackKind::Audio if channels.is_none() => {
+            let header = name.and_then(|name| sound_of(name, private));
+            (codec.channels, codec.sound) = header.unwrap_or_default();
+        }
+        _ => {}
     }
+    let stated = Sound {
+        rate: entry.sample_rate,
+        depth: Some(entry.bit_depth).filter(|depth| *depth > 0),
+        ..Sound::default()
+    };
+    codec.sound = codec.sound.or(stated);
+    codec
 }
 
-fn channels_of(codec: &str, private: &[u8]) -> Option<u32> {
-    match codec {
-        "aac" => AudioSpecificConfig::parse(private)?.channels(),
-        "alac" => audio::alac_channels(private),
-        "flac" => audio::flac_channels(private),
-        "opus" if private.starts_with(b"OpusHead") => private.get(9).map(|channels| u32::from(*channels)),
-        "vorbis" => audio::vorbis_channels(private),
+/// Bytes of a frame of MPEG-2 and MPEG-4 that its sequence headers take.
+pub(super) const MPEG_HEAD: usize = 320;
+
+fn mpeg_picture(name: &str, frame: &[u8]) -> Option<Picture> {
+    match name {
+        "mpeg2video" => Some(mpeg2::parse(frame)),
+        "mpeg4" => Some(mpeg4::parse(frame)?.picture),
         _ => None,
     }
 }
 
-fn video_of(codec: &str, entry: &TrackEntry, private: &[u8]) -> Option<VideoConfig> {
+impl Codec {
+    /// Adds what the first frame states; the size of its picture only if nothing else does.
+    pub(super) fn apply_frame(&mut self, name: &'static str, needs_size: bool, frame: &[u8]) {
+        if let Some(config) = vpx::key_frame(name, frame) {
+            self.video.size = config.size.filter(|_| needs_size);
+            self.video.picture = config.picture.or(self.video.picture);
+        } else if let Some(picture) = mpeg_picture(name, frame) {
+            self.video.picture = picture.or(self.video.picture);
+        } else if let Some(header) = frame_header::parse(name, frame) {
+            // The track's own rate is that of an extension too.
+            let rate = self.sound.rate;
+            self.sound = Sound { rate: rate.or(header.sound.rate), ..header.sound.or(self.sound) };
+        }
+    }
+}
+
+fn sound_of(codec: &str, private: &[u8]) -> Option<Header> {
     match codec {
+        "aac" => AudioSpecificConfig::parse(private).map(|config| (config.channels(), config.sound())),
+        "alac" => audio::alac(private),
+        "flac" => audio::flac(private),
+        "opus" if private.starts_with(b"OpusHead") => {
+            Some((private.get(9).map(|channels| u32::from(*channels)), Sound::default()))
+        }
+        "vorbis" => audio::vorbis(private),
+        _ => None,
+    }
+}
+
+fn video_of(codec: &str, entry: &TrackEntry, private: &[u8]) -> VideoConfig {
+    let of_picture = |picture: Picture| Some(VideoConfig { picture, ..VideoConfig::default() });
+    let config = match codec {
         "h264" => avc::parse(private, entry.width.zip(entry.height).unwrap_or_default()),
         "hevc" => hevc::parse(private),
         "mpeg4" => mpeg4::parse(private),
+        "av1" => av1::parse(private),
+        "vp9" => of_picture(vpx::features(private)),
+        "mpeg2video" => of_picture(mpeg2::parse(private)),
+        "prores" => four_cc_at(private, 0).and_then(|code| of_picture(Picture::of_prores(code))),
         _ => None,
-    }
+    };
+    let mut config = config.unwrap_or_default();
+    config.picture = config.picture.or(Picture::of_codec(codec));
+    config
 }
 
 /// PCM by sample size: one identifier covers several.

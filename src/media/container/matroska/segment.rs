@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::ebml::{Children, Element};
+use super::tags::{self, Statistics};
 use super::tracks::{self, MAX_TRACKS, TrackEntry};
 use super::{attachments, ids};
 use crate::media::error::Error;
@@ -14,6 +15,8 @@ use crate::media::reader::Reader;
 const MAX_SEEKS: usize = 64;
 /// Maximum of damaged bytes that are searched for the next known element.
 const MAX_DAMAGE: u64 = 256 * 1024;
+/// Reads of a file up to which those elements are read that only tell facts: `Tags`, and `Chapters` behind the clusters.
+const FEW_READS: u32 = 4;
 /// Bytes of Info and Tracks that one read gets.
 const PREFETCH: usize = 64 * 1024;
 
@@ -31,6 +34,10 @@ pub(super) struct Segment {
     timestamp_scale: Option<u64>,
     /// In units of the timestamp scale.
     pub(super) duration: Option<f64>,
+    pub(super) title: Option<String>,
+    /// Number of chapters; `None` if the file has some that were not read.
+    pub(super) chapters: Option<u32>,
+    pub(super) statistics: Vec<Statistics>,
     pub(super) entries: Vec<TrackEntry>,
     pub(super) attachments: Vec<Track>,
     /// The offset of the first Cluster.
@@ -40,6 +47,8 @@ pub(super) struct Segment {
     /// The first error.
     pub(super) damage: Option<Error>,
     seeks: VecDeque<(u32, u64)>,
+    /// `Chapters` and `Tags` that were not read yet.
+    late: Vec<(u32, u64)>,
     /// Offsets and identifiers of the elements read.
     done: BTreeSet<u64>,
     kinds: BTreeSet<u32>,
@@ -54,6 +63,7 @@ impl Segment {
             end: element.end.unwrap_or(length).min(length),
             is_open: element.end.is_none_or(|end| end > length),
             missing: element.end.map(|end| end.saturating_sub(length)),
+            chapters: Some(0),
             ..Self::default()
         };
         segment.up_to_first_cluster(reader)?;
@@ -116,6 +126,7 @@ impl Segment {
             }
             ids::ATTACHMENTS => attachments::read(reader, children, &mut self.attachments),
             ids::SEEK_HEAD => self.seek_head(reader, children),
+            ids::CHAPTERS | ids::TAGS => self.optional(reader, element, children),
             _ => Ok(element.body),
         }
     }
@@ -125,10 +136,44 @@ impl Segment {
             match child.id {
                 ids::TIMESTAMP_SCALE => self.timestamp_scale = child.unsigned(reader)?,
                 ids::DURATION => self.duration = child.float(reader)?,
+                ids::TITLE => self.title = child.title(reader)?,
                 _ => {}
             }
         }
         Ok(children.position())
+    }
+
+    /// Reads what only tells facts: its damage is none of the file.
+    fn optional(
+        &mut self,
+        reader: &mut Reader<'_>,
+        element: Element,
+        children: Children,
+    ) -> Result<u64, Error> {
+        if tags::fetch(reader, element)? {
+            let _ = match element.id {
+                ids::TAGS => tags::read(reader, children, &mut self.statistics),
+                _ => tags::chapters(reader, children).map(|count| self.chapters = Some(count)),
+            };
+        }
+        Ok(element.body)
+    }
+
+    /// Reads the `Chapters` and `Tags` that SeekHeads list behind the clusters, if little was read of the file.
+    pub(super) fn read_late(&mut self, reader: &mut Reader<'_>) {
+        for (id, offset) in std::mem::take(&mut self.late) {
+            if self.kinds.contains(&id)
+                || reader.usage().reads >= FEW_READS && !reader.holds(offset, tags::PREFETCH)
+            {
+                continue;
+            }
+            let Ok(_) = reader.at_most(offset, tags::PREFETCH) else { return };
+            if let Ok(Some(element)) = Element::at(reader, offset, self.end)
+                && element.id == id
+            {
+                let _ = self.element(reader, element);
+            }
+        }
     }
 
     fn seek_head(&mut self, reader: &mut Reader<'_>, mut children: Children) -> Result<u64, Error> {
@@ -163,6 +208,13 @@ impl Segment {
             let wanted = match id {
                 ids::SEEK_HEAD => true,
                 ids::INFO | ids::TRACKS | ids::ATTACHMENTS => !self.kinds.contains(&id),
+                ids::TAGS | ids::CHAPTERS if !self.kinds.contains(&id) => {
+                    if id == ids::CHAPTERS {
+                        self.chapters = None;
+                    }
+                    self.late.push((id, offset));
+                    false
+                }
                 _ => false,
             };
             if !wanted || self.done.contains(&offset) {

@@ -44,7 +44,7 @@ fn only_track(entry: &[u8], cluster: &[u8]) -> Track {
 
 #[test]
 fn the_claim_of_h264_needs_a_frame() {
-    let video = VideoConfig { size: None, rate: Some((50, 2)) };
+    let video = VideoConfig { rate: Some((50, 2)), ..VideoConfig::default() };
     let entry = TrackEntry { kind: TrackKind::Video, ..TrackEntry::default() };
     let rate = |name, frames: &[Frame]| {
         let codec = Codec { name: Some(name), video, ..Codec::default() };

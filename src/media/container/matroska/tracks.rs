@@ -2,8 +2,10 @@
 
 use super::ebml::{Children, Element};
 use super::encodings::{self, Encoding};
-use super::ids;
+use super::{ids, picture};
+use crate::media::codec::picture::Picture;
 use crate::media::error::Error;
+use crate::media::info::TrackFacts;
 use crate::media::reader::Reader;
 
 /// Maximum of bytes read of `CodecPrivate`.
@@ -16,6 +18,8 @@ pub(super) const MAX_TRACKS: usize = 1000;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TrackEntry {
     pub(super) number: u64,
+    /// What tags name the track by.
+    pub(super) uid: u64,
     pub(super) kind: TrackKind,
     pub(super) codec_id: String,
     /// As it is stored, see [`TrackEntry::restored_private`].
@@ -32,14 +36,20 @@ pub(super) struct TrackEntry {
     pub(super) timestamp_scale: f64,
     pub(super) width: Option<u32>,
     pub(super) height: Option<u32>,
+    pub(super) picture: Picture,
     pub(super) channels: u32,
     pub(super) bit_depth: u32,
+    /// Hz of the decoder's output.
+    pub(super) sample_rate: Option<u32>,
+    /// The flags, and later the rest.
+    pub(super) facts: TrackFacts,
 }
 
 impl Default for TrackEntry {
     fn default() -> Self {
         Self {
             number: 0,
+            uid: 0,
             kind: TrackKind::Metadata,
             codec_id: String::new(),
             codec_private: Vec::new(),
@@ -53,8 +63,19 @@ impl Default for TrackEntry {
             timestamp_scale: 1.0,
             width: None,
             height: None,
+            picture: Picture::default(),
             channels: 1,
             bit_depth: 0,
+            sample_rate: None,
+            // The defaults of the format, and what absent flags without one mean.
+            facts: TrackFacts {
+                is_hearing_impaired: Some(false),
+                is_visual_impaired: Some(false),
+                is_commentary: Some(false),
+                is_original: Some(false),
+                is_enabled: Some(true),
+                ..TrackFacts::default()
+            },
         }
     }
 }
@@ -132,6 +153,7 @@ fn entry(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Track
     while let Some(child) = children.next(reader)? {
         match child.id {
             ids::TRACK_NUMBER => entry.number = child.unsigned(reader)?.unwrap_or(0),
+            ids::TRACK_UID => entry.uid = child.unsigned(reader)?.unwrap_or(0),
             ids::TRACK_TYPE => kind = child.unsigned(reader)?.and_then(TrackKind::from_number),
             ids::CODEC_ID => entry.codec_id = child.word(reader)?.unwrap_or_default(),
             ids::CODEC_PRIVATE => private = Some(child),
@@ -140,6 +162,12 @@ fn entry(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Track
             ids::NAME => entry.name = child.title(reader)?,
             ids::FLAG_DEFAULT => entry.is_default = child.flag(reader)?.unwrap_or(true),
             ids::FLAG_FORCED => entry.is_forced = child.flag(reader)?.unwrap_or(false),
+            ids::FLAG_ENABLED => entry.facts.is_enabled = child.flag(reader)?.or(Some(true)),
+            ids::FLAG_HEARING_IMPAIRED => entry.facts.is_hearing_impaired = flag(reader, child)?,
+            ids::FLAG_VISUAL_IMPAIRED => entry.facts.is_visual_impaired = flag(reader, child)?,
+            ids::FLAG_ORIGINAL => entry.facts.is_original = flag(reader, child)?,
+            ids::FLAG_COMMENTARY => entry.facts.is_commentary = flag(reader, child)?,
+            ids::BLOCK_ADDITION_MAPPING => picture::addition(reader, child, &mut entry.picture)?,
             ids::DEFAULT_DURATION => {
                 entry.default_duration = child.unsigned(reader)?.filter(|duration| *duration > 0);
             }
@@ -160,7 +188,12 @@ fn entry(reader: &mut Reader<'_>, mut children: Children) -> Result<Option<Track
     Ok(Some(entry))
 }
 
+fn flag(reader: &mut Reader<'_>, element: Element) -> Result<Option<bool>, Error> {
+    Ok(element.flag(reader)?.or(Some(false)))
+}
+
 fn video(reader: &mut Reader<'_>, video: Element, entry: &mut TrackEntry) -> Result<(), Error> {
+    let (mut interlaced, mut order) = (None, None);
     let mut children = video.children(video.end.unwrap_or(video.body), &[]);
     while let Some(child) = children.next(reader)? {
         match child.id {
@@ -171,9 +204,13 @@ fn video(reader: &mut Reader<'_>, video: Element, entry: &mut TrackEntry) -> Res
                 let rate = child.float(reader)?.filter(|rate| *rate > 0.0);
                 entry.default_duration = rate.and_then(nanoseconds);
             }
+            ids::FLAG_INTERLACED => interlaced = child.unsigned(reader)?,
+            ids::FIELD_ORDER => order = child.unsigned(reader)?,
+            ids::COLOUR => picture::color(reader, child, &mut entry.picture)?,
             _ => {}
         }
     }
+    entry.picture.field_order = picture::field_order(interlaced, order);
     Ok(())
 }
 
@@ -183,14 +220,24 @@ fn nanoseconds(rate: f64) -> Option<u64> {
     (1.0..1e15).contains(&duration).then_some(duration as u64)
 }
 
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+fn hertz(rate: f64) -> Option<u32> {
+    (1.0..1e9).contains(&rate).then_some(rate as u32)
+}
+
 fn audio(reader: &mut Reader<'_>, audio: Element, entry: &mut TrackEntry) -> Result<(), Error> {
+    let (mut stated, mut output) = (None, None);
     let mut children = audio.children(audio.end.unwrap_or(audio.body), &[]);
     while let Some(child) = children.next(reader)? {
         match child.id {
             ids::CHANNELS => entry.channels = child.small(reader)?.unwrap_or(1),
             ids::BIT_DEPTH => entry.bit_depth = child.small(reader)?.unwrap_or(0),
+            ids::SAMPLING_FREQUENCY => stated = child.float(reader)?,
+            ids::OUTPUT_SAMPLING_FREQUENCY => output = child.float(reader)?,
             _ => {}
         }
     }
+    // The default is 8 kHz.
+    entry.sample_rate = hertz(output.filter(|rate| *rate > 0.0).or(stated).unwrap_or(8_000.0));
     Ok(())
 }

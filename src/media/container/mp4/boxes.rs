@@ -54,6 +54,11 @@ impl Boxes {
         Self { at, end }
     }
 
+    /// The offset of the next box.
+    pub(crate) fn position(&self) -> u64 {
+        self.at
+    }
+
     /// The next box; `None` at the end of the range and at an impossible size, after which no box
     /// can be found. A box that is larger than its parent ends with its parent.
     pub(crate) fn next(&mut self, reader: &mut Reader<'_>) -> Result<Option<BoxHeader>, Error> {

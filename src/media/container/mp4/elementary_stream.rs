@@ -1,8 +1,10 @@
 //! Elementary stream descriptors (`esds`): the codec of an MPEG-4 stream, and its decoder specific
 //! information.
 
-use crate::media::codec::audio::{AudioSpecificConfig, vorbis_channels};
+use crate::media::bytes::u32_at;
+use crate::media::codec::audio::{AudioSpecificConfig, vorbis};
 use crate::media::codec::quicktime;
+use crate::media::codec::sound::Sound;
 
 /// Codec and channels of an audio stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,12 +13,15 @@ pub(crate) struct AudioConfig {
     pub(crate) codec: Option<&'static str>,
     /// Channels that a decoder puts out.
     pub(crate) channels: Option<u32>,
+    pub(crate) sound: Sound,
 }
 
 /// Contents of the `esds` box (ISO/IEC 14496-1, 7.2.6; 14496-14, 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ElementaryStream<'a> {
     pub(crate) object_type: u8,
+    /// Bits per second in the mean; 0 if not stated.
+    pub(crate) bit_rate: u32,
     pub(crate) specific: &'a [u8],
 }
 
@@ -50,7 +55,7 @@ impl<'a> ElementaryStream<'a> {
             Some((5, specific)) => specific,
             _ => &[],
         };
-        Some(Self { object_type, specific })
+        Some(Self { object_type, bit_rate: u32_at(config, 9).unwrap_or(0), specific })
     }
 
     /// Codec and channels.
@@ -58,11 +63,18 @@ impl<'a> ElementaryStream<'a> {
         let codec = quicktime::object_type(self.object_type);
         match codec {
             Some("aac") => AudioSpecificConfig::parse(self.specific).map_or(
-                AudioConfig { codec, channels: None },
-                |config| AudioConfig { codec: Some(config.codec()), channels: config.channels() },
+                AudioConfig { codec, ..AudioConfig::default() },
+                |config| AudioConfig {
+                    codec: Some(config.codec()),
+                    channels: config.channels(),
+                    sound: config.sound(),
+                },
             ),
-            Some("vorbis") => AudioConfig { codec, channels: vorbis_channels(self.specific) },
-            _ => AudioConfig { codec, channels: None },
+            Some("vorbis") => {
+                let (channels, sound) = vorbis(self.specific).unwrap_or_default();
+                AudioConfig { codec, channels, sound }
+            }
+            _ => AudioConfig { codec, ..AudioConfig::default() },
         }
     }
 }
@@ -90,12 +102,14 @@ mod tests {
 
     #[test]
     fn elementary_streams() {
-        let config = [4, 17, 0x40, 0x15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 2, 0x12, 0x10];
+        let config = [4, 17, 0x40, 0x15, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xF4, 0, 5, 2, 0x12, 0x10];
         let mut payload = vec![0, 0, 0, 0, 3, 0x80, 0x80, 0x80, 22, 0, 1, 0];
         payload.extend(config);
         let stream = ElementaryStream::parse(&payload).unwrap();
-        assert_eq!(stream, ElementaryStream { object_type: 0x40, specific: &[0x12, 0x10] });
-        assert_eq!(stream.audio(), AudioConfig { codec: Some("aac"), channels: Some(2) });
+        let specific = &[0x12, 0x10];
+        assert_eq!(stream, ElementaryStream { object_type: 0x40, bit_rate: 128_000, specific });
+        let audio = stream.audio();
+        assert_eq!((audio.codec, audio.channels, audio.sound.profile), (Some("aac"), Some(2), Some("LC")));
         for end in 0..payload.len() {
             let _ = ElementaryStream::parse(&payload[..end]);
         }

@@ -1,8 +1,8 @@
 //! One track's fragments: where they begin and end, and the times of the first frames.
 
 use super::boxes::BoxHeader;
-use super::movie::MovieTrack;
 use super::sample_table::accumulate;
+use super::track::MovieTrack;
 use crate::media::bytes::u32_at;
 use crate::media::error::Error;
 use crate::media::frame_rate::FRAMES;

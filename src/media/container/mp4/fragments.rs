@@ -7,8 +7,9 @@
 
 use super::boxes::{BoxHeader, Boxes};
 use super::fragmented::Fragmented;
-use super::movie::{Fragments, Movie, MovieTrack};
+use super::movie::{Fragments, Movie};
 use super::random_access::{IndexEntry, last_entry, random_access_size};
+use super::track::MovieTrack;
 use crate::media::bytes::{u16_at, u32_at, u64_at};
 use crate::media::error::Error;
 use crate::media::frame_rate::sufficient;

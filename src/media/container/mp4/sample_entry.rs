@@ -2,12 +2,16 @@
 
 use super::boxes::{BoxHeader, Boxes};
 use super::elementary_stream::ElementaryStream;
-use crate::media::bytes::{u16_at, u32_at};
-use crate::media::codec::audio::{self, DolbyConfig};
+use super::picture_boxes;
+use crate::media::bytes::{u16_at, u32_at, u64_at};
+use crate::media::codec::audio::{self, Header};
+use crate::media::codec::dolby::{self, DolbyConfig};
 use crate::media::codec::fourcc::{FourCc, four_cc_at};
+use crate::media::codec::picture::Picture;
 use crate::media::codec::riff::WaveFormat;
+use crate::media::codec::sound::Sound;
 use crate::media::codec::video::VideoConfig;
-use crate::media::codec::{avc, frame_header, hevc, mpeg4, pcm, quicktime};
+use crate::media::codec::{av1, avc, frame_header, hevc, mpeg2, mpeg4, pcm, quicktime, vpx};
 use crate::media::error::Error;
 use crate::media::info::TrackType;
 use crate::media::reader::Reader;
@@ -38,6 +42,14 @@ pub(crate) struct SampleEntry {
     pub(crate) is_associated_service: bool,
     /// Of timed text: some or all samples are forced.
     pub(crate) is_forced: bool,
+    /// What the service of AC-3 is for (`bsmod`).
+    pub(crate) service: u32,
+    /// By boxes of the container, and by the codec's header.
+    picture: Picture,
+    coded: Picture,
+    pub(crate) sound: Sound,
+    /// Bits per second, as stated.
+    pub(crate) bit_rate: Option<u32>,
 }
 
 /// What determines the meaning of a sample entry from outside of it.
@@ -118,6 +130,7 @@ impl SampleEntry {
     /// The fixed part of an audio entry (ISO/IEC 14496-12, 12.2.3; QuickTime sound descriptions of
     /// version 1 and 2 are longer); the offset of the boxes in it.
     fn audio(&mut self, fixed: &[u8], extended: bool) -> u64 {
+        let mut rate = u32_at(fixed, 24).map(|rate| rate >> 16);
         let mut channels = u32::from(u16_at(fixed, 16).unwrap_or(0));
         let mut bits = u32::from(u16_at(fixed, 18).unwrap_or(0));
         let mut children = 28;
@@ -125,6 +138,7 @@ impl SampleEntry {
             Some(1) if extended => children = 44,
             Some(2) if extended => {
                 children = 64;
+                rate = u64_at(fixed, 32).map(f64::from_bits).and_then(hertz);
                 channels = u32_at(fixed, 40).unwrap_or(0);
                 bits = u32_at(fixed, 48).unwrap_or(0);
                 if self.format == *b"lpcm" {
@@ -142,6 +156,7 @@ impl SampleEntry {
         }
         self.codec = pcm::with_sample_size(self.codec, bits);
         self.channels = Some(channels);
+        self.sound = Sound { rate, depth: Some(bits), ..Sound::default() };
         children
     }
 
@@ -185,27 +200,30 @@ impl SampleEntry {
                 }
                 self.apply_video(hevc::parse(payload));
             }
+            b"av1C" => self.apply_video(av1::parse(payload)),
+            b"vpcC" => self.coded = vpx::configuration(payload).unwrap_or_default().or(self.coded),
+            b"btrt" => self.bit_rate = self.bit_rate.or(u32_at(payload, 8).filter(|rate| *rate > 0)),
             b"dac3" => self.apply_dolby(DolbyConfig::ac3(payload)),
             b"dec3" => self.apply_dolby(DolbyConfig::eac3(payload)),
-            b"ddts" => self.apply_channels(audio::dts_channels(payload)),
-            b"dmlp" => self.apply_channels(audio::truehd_channels(payload)),
-            b"dOps" => self.apply_channels(audio::opus_channels(payload)),
-            b"dfLa" => self.apply_channels(audio::flac_channels(payload)),
+            b"ddts" => self.apply_header(audio::dts(payload)),
+            b"dmlp" => self.apply_header(dolby::truehd(payload)),
+            b"dOps" => self.apply_header(audio::opus(payload)),
+            b"dfLa" => self.apply_header(audio::flac(payload)),
             b"alac" if self.codec == Some("alac") => {
-                self.apply_channels(payload.get(4..).and_then(audio::alac_channels));
+                self.apply_header(payload.get(4..).and_then(audio::alac));
             }
             // Of Windows Media in fragmented files (Protected Interoperable File Format).
             b"wfex" if self.kind == Some(TrackType::Audio) => {
                 if let Some(wave) = WaveFormat::parse(payload) {
                     self.codec = wave.codec;
-                    self.apply_channels(Some(wave.channels));
+                    self.apply_header(Some((Some(wave.channels), wave.sound)));
                 }
             }
             b"enda" if u16_at(payload, 0).is_some_and(|flag| flag & 0xFF == 1) => {
                 self.codec = pcm::little_endian(self.codec);
             }
             b"pcmC" if payload.get(4) == Some(&1) => self.codec = pcm::little_endian(self.codec),
-            _ => {}
+            _ => picture_boxes::apply(kind, payload, &mut self.picture),
         }
     }
 
@@ -227,9 +245,15 @@ impl SampleEntry {
         let Some(stream) = ElementaryStream::parse(payload) else { return };
         let config = stream.audio();
         self.codec = config.codec.or(self.codec);
-        self.apply_channels(config.channels);
-        if self.kind == Some(TrackType::Video) && self.codec == Some("mpeg4") {
-            self.apply_video(mpeg4::parse(stream.specific));
+        self.apply_header(Some((config.channels, config.sound)));
+        let stated = Some(stream.bit_rate).filter(|rate| i32::try_from(*rate).is_ok_and(|rate| rate > 0));
+        self.bit_rate = stated.or(self.bit_rate);
+        match self.codec {
+            Some("mpeg4") if self.kind == Some(TrackType::Video) => {
+                self.apply_video(mpeg4::parse(stream.specific));
+            }
+            Some("mpeg2video") => self.coded = mpeg2::parse(stream.specific),
+            _ => {}
         }
     }
 
@@ -237,7 +261,20 @@ impl SampleEntry {
         if let Some(config) = config.filter(|_| self.kind == Some(TrackType::Video)) {
             self.size = config.size.or(self.size);
             self.claimed_rate = config.rate.or(self.claimed_rate);
+            self.coded = config.picture.or(self.coded);
         }
+    }
+
+    /// What is known of its pictures. A box of the container overrules the codec's header (ISO/IEC 14496-12, 12.1.5.1).
+    pub(crate) fn picture(&self) -> Picture {
+        let usual = self.codec.map(Picture::of_codec).unwrap_or_default();
+        self.picture.or(self.coded).or(Picture::of_prores(self.format)).or(usual)
+    }
+
+    fn apply_header(&mut self, header: Option<Header>) {
+        let Some((channels, sound)) = header.filter(|_| self.kind == Some(TrackType::Audio)) else { return };
+        self.apply_channels(channels);
+        self.sound = sound.or(self.sound);
     }
 
     fn apply_channels(&mut self, channels: Option<u32>) {
@@ -248,8 +285,9 @@ impl SampleEntry {
     }
 
     fn apply_dolby(&mut self, config: Option<DolbyConfig>) {
-        self.apply_channels(config.map(|config| config.channels));
+        self.apply_header(config.map(|config| (Some(config.channels), config.sound)));
         self.is_associated_service = config.is_some_and(DolbyConfig::is_associated);
+        self.service = config.map_or(0, |config| config.service);
     }
 
     /// Whether the channels are to be read from the first frame. An entry with more than two is
@@ -263,9 +301,10 @@ impl SampleEntry {
 
     /// Sets the channels by a frame's header.
     pub(crate) fn apply_frame(&mut self, frame: &[u8]) {
-        if let Some((codec, channels)) = self.codec.and_then(|codec| frame_header::parse(codec, frame)) {
-            self.codec = Some(codec);
-            self.channels = Some(channels);
+        if let Some(header) = self.codec.and_then(|codec| frame_header::parse(codec, frame)) {
+            self.codec = Some(header.codec);
+            self.channels = Some(header.channels).filter(|channels| *channels > 0).or(self.channels);
+            self.sound = header.sound.or(self.sound);
         }
     }
 
@@ -279,6 +318,11 @@ impl SampleEntry {
             _ => {}
         }
     }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+fn hertz(rate: f64) -> Option<u32> {
+    (1.0..1e9).contains(&rate).then_some(rate as u32)
 }
 
 /// The boxes that [`SampleEntry::configure`] handles.
@@ -299,5 +343,17 @@ fn is_configuration(kind: FourCc) -> bool {
             | b"enda"
             | b"pcmC"
             | b"wfex"
+            | b"av1C"
+            | b"vpcC"
+            | b"btrt"
+            | b"colr"
+            | b"fiel"
+            | b"mdcv"
+            | b"clli"
+            | b"SmDm"
+            | b"CoLL"
+            | b"dvcC"
+            | b"dvvC"
+            | b"dvwC"
     )
 }

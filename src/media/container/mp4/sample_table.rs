@@ -42,6 +42,13 @@ impl Durations {
         }
     }
 
+    /// Number of frames; of a longer table at least as many.
+    pub(crate) fn samples(&self) -> u32 {
+        let read = u32::try_from(self.runs.len()).unwrap_or(0);
+        let counted = self.runs.iter().fold(0_u32, |sum, (count, _)| sum.saturating_add(*count));
+        counted.saturating_add(self.total.saturating_sub(read))
+    }
+
     /// The decoding times of the first frames.
     pub(crate) fn times(&self) -> Vec<i64> {
         let each = self.runs.iter().flat_map(|(count, duration)| {
@@ -49,6 +56,17 @@ impl Durations {
         });
         accumulate(0, each.take(FRAMES))
     }
+}
+
+/// The sum of all sizes in `stsz` (ISO/IEC 14496-12, 8.7.3.2); `None` if it is cut.
+pub(crate) fn total_size(table: &[u8]) -> Option<u64> {
+    let (each, count) = (u32_at(table, 4)?, u32_at(table, 8)?);
+    if each > 0 {
+        return Some(u64::from(each) * u64::from(count));
+    }
+    let sizes = table.get(12..)?.chunks_exact(4);
+    let is_whole = usize::try_from(count).is_ok_and(|count| count <= sizes.len());
+    is_whole.then(|| sizes.filter_map(|size| u32_at(size, 0)).map(u64::from).sum())
 }
 
 /// The times of consecutive frames with these durations.

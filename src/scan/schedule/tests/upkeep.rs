@@ -5,7 +5,7 @@ use super::*;
 /// The age of rows that the count that starts now deletes, or [`NOTHING`]; `None` without a count.
 fn count(world: &mut World) -> Option<Duration> {
     world.dispatch_and_hash().into_iter().find_map(|action| match action {
-        Action::Count { expire, .. } => Some(expire.unwrap_or(NOTHING)),
+        Action::Count { expire, .. } => Some(expire.and_then(|retention| retention.jobs).unwrap_or(NOTHING)),
         _ => None,
     })
 }
@@ -59,7 +59,7 @@ fn count_that_failed_is_made_again() {
 #[test]
 fn old_rows_are_deleted_once_a_day_and_when_the_age_changes() {
     let month = Some(Duration::from_secs(30 * DAY));
-    let with = |job_retention| Settings { job_retention, ..settings(&["/a"]) };
+    let with = |jobs| Settings { retention: Retention { jobs, changes: None }, ..settings(&["/a"]) };
     let mut world = World::at_rest(with(month));
     counted(&mut world, 0, Some(Err(busy())));
     scan(&mut world);

@@ -1,0 +1,104 @@
+//! One file: what is recorded of it and of its tracks, and files with the same content.
+
+use std::sync::Arc;
+
+use maud::{Markup, html};
+
+use super::files::{self, badge};
+use super::format::{Name, Sentence, size, stored};
+use super::layout::Frame;
+use super::{Outcome, Site, View, page};
+use crate::api::answer::Refusal;
+use crate::api::budget::Size;
+use crate::library::files::listing::{self, Details, File, Track};
+use crate::library::files::{Twin, twins};
+use crate::library::sqlite::{Result, Transaction};
+
+/// Files of the same content that are named.
+const TWINS: u32 = 20;
+
+pub(super) async fn show(site: &Arc<Site>, id: i64) -> Outcome {
+    let frame = site.frame(View::File(id));
+    let read = move |tx: &Transaction<'_>| {
+        let found = listing::details(tx, id)?;
+        found.map(|details| Ok((same_content(tx, &details.file)?, details))).transpose()
+    };
+    let render = move |found: Option<(Vec<Twin>, Details)>| {
+        let gone = || Refusal::not_found(&format!("There is no file {id} in the library."));
+        let (twins, details) = found.ok_or_else(gone)?;
+        page(&Frame { title: details.file.filename.clone(), ..frame }, &main(&details, &twins))
+    };
+    site.read(Size::Whole, read, render).await
+}
+
+/// The other files that are there with this content.
+fn same_content(tx: &Transaction<'_>, file: &File) -> Result<Vec<Twin>> {
+    let Some(hash) = &file.content_hash else { return Ok(Vec::new()) };
+    let content = (hash.clone(), u64::try_from(file.size_bytes).unwrap_or_default());
+    let mut found = twins(tx, &[content], TWINS)?.pop().unwrap_or_default();
+    found.retain(|twin| twin.id != file.id && twin.status != crate::library::files::Status::Missing);
+    Ok(found)
+}
+
+fn main(details: &Details, twins: &[Twin]) -> Markup {
+    let Details { file, tracks, truncated } = details;
+    html! {
+        main #main {
+            h1 { (Name(&file.filename)) " " (badge(&file.scan_status)) }
+            @if let Some(error) = &file.scan_error { p.note.warn { (Sentence(error)) "." } }
+            @if file.scan_status == "missing" {
+                p.note.warn { "This file is no longer there. What was recorded of it is kept." }
+            }
+            dl.facts {
+                dt { "Path" } dd { code.path { (Name(&file.path)) } }
+                dt { "Size" } dd { (size(file.size_bytes.unsigned_abs())) }
+                @if let Some(container) = &file.container_format { dt { "Container" } dd { (Name(container)) } }
+                dt { "Modified" } dd { (stored(&file.modified_at)) }
+                dt { "Last read" } dd { (stored(&file.scanned_at)) }
+                @if let Some(hash) = &file.content_hash { dt { "Content hash" } dd { code { (Name(hash)) } } }
+                dt { "For programs" }
+                dd { a href={ "../api/v1/files/" (file.id) } { "api/v1/files/" (file.id) } }
+            }
+            @if !twins.is_empty() {
+                h2 { "Probably the same content" }
+                p.muted { "These files have the same size, and their first and last 64 KiB are equal." }
+                ul.problems { @for twin in twins { li { a href=(twin.id) { (Name(&twin.path)) } } } }
+            }
+            @if !tracks.is_empty() {
+                h2 { "Tracks" }
+                (table(tracks))
+                @if *truncated { p.muted { "There are more tracks than are shown." } }
+            }
+        }
+    }
+}
+
+fn table(tracks: &[Track]) -> Markup {
+    html! {
+        table {
+            thead { tr {
+                th scope="col" { "Type" } th scope="col" { "Codec" } th scope="col" { "Language" }
+                th scope="col" { "Details" } th scope="col" { "Title" }
+            } }
+            tbody {
+                @for track in tracks {
+                    tr {
+                        th scope="row" { (Sentence(&track.track_type)) }
+                        td data-label="Codec" { (or_dash(track.codec.as_deref())) }
+                        td data-label="Language" { (or_dash(track.language.as_deref())) }
+                        td data-label="Details" {
+                            (Sentence(&files::measures(track)))
+                            @if track.is_default { " " span.badge { "default" } }
+                            @if track.is_forced { " " span.badge { "forced" } }
+                        }
+                        td data-label="Title" { (or_dash(track.title.as_deref())) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn or_dash(text: Option<&str>) -> Markup {
+    html! { @match text { Some(text) => (Name(text)), None => "–" } }
+}
