@@ -94,6 +94,32 @@ impl TrackType {
     }
 }
 
+/// Gives the only picture or sound that states no bit rate what the others leave of the bytes of all. Texts and data take
+/// next to nothing.
+pub(crate) fn add_bit_rate(tracks: &mut [Track], bytes: u64, duration: Option<f64>) {
+    let is_film = |track: &&mut Track| {
+        matches!(track.track_type, TrackType::Video | TrackType::Audio)
+            && track.facts.is_attached_picture != Some(true)
+    };
+    let Some(duration) = duration.filter(|duration| *duration > 0.0) else { return };
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let (mut left, mut lacking) = (bytes as f64 * 8.0, None);
+    for track in tracks.iter_mut().filter(is_film) {
+        match track.facts.bit_rate {
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+            Some(rate) => left -= rate as f64 * track.facts.duration_seconds.unwrap_or(duration),
+            None if lacking.is_some() => return,
+            None => lacking = Some(track),
+        }
+    }
+    if let Some(track) = lacking {
+        let rate = left / track.facts.duration_seconds.unwrap_or(duration);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+        let rate = (1.0..1e12).contains(&rate).then_some(rate as u64);
+        track.facts.bit_rate = rate;
+    }
+}
+
 /// The name of a layout by its number of channels; the positions of the speakers do not matter.
 pub(crate) fn channel_layout(channels: u32) -> Option<String> {
     let name = match channels {
