@@ -116,7 +116,7 @@ impl Site {
             View::Overview => overview::show(&self).await,
             View::Files => files::show(&self, query).await,
             View::File(id) => file::show(&self, id).await,
-            View::Changes => changes::show(&self).await,
+            View::Changes => changes::show(&self, query).await,
             View::Jobs => jobs::show(&self, query).await,
             View::About => about::show(&self).await,
             View::NotFound => Err(Refusal::not_found("There is no such page.")),

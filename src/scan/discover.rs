@@ -11,6 +11,7 @@
 mod beside;
 mod names;
 
+use std::borrow::Cow;
 use std::ffi::{CStr, OsStr};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
@@ -266,7 +267,7 @@ impl Walk<'_, '_> {
     fn directory(&mut self, directory: BorrowedFd<'_>, depth: usize) -> ControlFlow<()> {
         (self.visit)(Met::Nothing)?;
         self.seen.directories += 1;
-        let names = match Names::read(directory, self.rules.extensions) {
+        let mut names = match Names::read(directory, self.rules.extensions) {
             Ok(names) => names,
             Err(error) => return self.unread(error, "/"),
         };
@@ -279,7 +280,7 @@ impl Walk<'_, '_> {
         if let Some(index) = is_listed {
             self.listed.swap_remove(index);
         }
-        let beside = self.beside(directory, &names);
+        let beside = self.beside(directory, &mut names);
         if is_listed.is_none() {
             self.seen.unmatched_subtitles += beside.unmatched;
         }
@@ -330,7 +331,7 @@ impl Walk<'_, '_> {
     }
 
     /// The subtitle files of the videos in a directory.
-    fn beside(&mut self, directory: BorrowedFd<'_>, names: &Names) -> Beside {
+    fn beside(&mut self, directory: BorrowedFd<'_>, names: &mut Names) -> Beside {
         let (raw, except) = (&self.raw, self.rules.except);
         let mut may_enter = |folder: &[u8]| {
             let path = [raw, &b"/"[..], folder].concat();
@@ -347,9 +348,10 @@ impl Walk<'_, '_> {
         let names = open_directory(parent, c".", false).and_then(|readable| {
             Names::read(readable.as_fd(), self.rules.extensions).map(|names| (readable, names))
         });
-        let subtitles = names.ok().and_then(|(directory, names)| {
+        let subtitles = names.ok().and_then(|(directory, mut names)| {
             let index = names.iter().position(|other| other.raw == name)?;
-            Beside::read(directory.as_fd(), &names, &mut |_| true).of(index)
+            let beside = Beside::read(directory.as_fd(), &mut names, &mut |_| true);
+            beside.of(index).map(Cow::into_owned)
         });
         self.file(parent, name, subtitles.as_deref())
     }

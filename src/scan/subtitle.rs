@@ -87,19 +87,21 @@ pub(crate) struct Assignment {
 /// subtitles it belongs to the video that its own folder is named after, or else to the only video.
 pub(crate) fn assign(videos: &[&str], names: &[String]) -> Assignment {
     let stems = Stems::new(videos);
-    let lower: Vec<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
-    let mut sorted: Vec<_> = lower.iter().map(String::as_str).collect();
-    sorted.sort_unstable();
-    let has = |name: &str, extension: &str| {
-        sorted.binary_search(&format!("{}.{extension}", stem(name)).as_str()).is_ok()
-    };
+    let is_of_pair = |name: &&String| matches!(format_of(name.as_bytes()), Some("sub" | "vobsub"));
+    let mut halves: Vec<_> = names.iter().filter(is_of_pair).map(|name| name.to_ascii_lowercase()).collect();
+    halves.sort_unstable();
+    let has =
+        |name: &str, extension: &str| halves.binary_search(&format!("{}.{extension}", stem(name))).is_ok();
     let mut assignment = Assignment::default();
-    for (index, name) in lower.iter().enumerate() {
-        let owners = match format_of(name.as_bytes()) {
+    let mut lower = String::new();
+    for (index, name) in names.iter().enumerate() {
+        lower.clone_from(name);
+        lower.make_ascii_lowercase();
+        let owners = match format_of(lower.as_bytes()) {
             // The index stands for the pair, and is of no use alone.
-            Some("sub") if has(name, "idx") => continue,
-            Some("vobsub") if !has(name, "sub") => 0..0,
-            _ => stems.owners(name),
+            Some("sub") if has(&lower, "idx") => continue,
+            Some("vobsub") if !has(&lower, "sub") => 0..0,
+            _ => stems.owners(&lower),
         };
         assignment.unmatched += u64::from(owners.is_empty());
         assignment.pairs.extend(stems.0[owners].iter().map(|(_, video)| (*video, index)));

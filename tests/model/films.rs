@@ -141,7 +141,7 @@ impl Films {
         self.tree.keys().map(PathBuf::from).filter(is_loose).collect()
     }
 
-    fn some(&self, rng: &mut Rng) -> Option<PathBuf> {
+    pub(super) fn some(&self, rng: &mut Rng) -> Option<PathBuf> {
         let mut loose = self.loose();
         let at = usize::try_from(rng.below(loose.len() as u64)).expect("an index");
         (!loose.is_empty()).then(|| loose.swap_remove(at))

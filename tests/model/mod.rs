@@ -14,6 +14,7 @@ mod quiet;
 mod restore;
 mod serving;
 mod steps;
+mod subtitles;
 mod table;
 mod world;
 

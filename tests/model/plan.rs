@@ -80,6 +80,7 @@ kinds! {
     DirectoryRenamed 2,
     ManyTouched 2,
     HostileFiles 6,
+    SubtitlesChanged 5,
     // The other program.
     Rows 4,
     WriterOpens 3,

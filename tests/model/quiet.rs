@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::content::Snapshot;
+use super::subtitles;
 use super::world::{SCAN, World};
 
 impl World {
@@ -50,6 +51,7 @@ impl World {
     fn compared(&self) -> Result<Snapshot, String> {
         let found = Snapshot::read(&self.connect(), &self.root)?;
         self.expected.check(&found, Some(&self.films.tree))?;
+        subtitles::check(&self.connect(), &self.films.tree)?;
         Ok(found)
     }
 

@@ -34,6 +34,7 @@ impl World {
             Kind::DirectoryRenamed => self.films.rename_directory(rng),
             Kind::ManyTouched => self.films.touch_many(rng),
             Kind::HostileFiles => (0..=rng.below(3)).for_each(|_| self.films.hostile(rng)),
+            Kind::SubtitlesChanged => (0..4).for_each(|_| self.films.change_subtitles(rng)),
             Kind::Rows => self.write_rows(rng, false),
             Kind::WriterOpens => self.write_rows(rng, true),
             Kind::WriterCloses => self.close_other(),

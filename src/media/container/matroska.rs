@@ -213,6 +213,7 @@ fn wanted_blocks((entry, codec): &(TrackEntry, Codec)) -> Option<FirstBlocks> {
     let is_video = entry.kind == TrackKind::Video;
     let (wants_head, is_optional) = match codec.name {
         Some("vp8" | "vp9") if is_video => (cluster::HEAD, entry.size().is_some()),
+        Some("hevc") if entry.picture.or(codec.video.picture).is_pq() => (codec_id::SEI_HEAD, true),
         Some("mpeg2video") if is_video => (codec_id::MPEG_HEAD, true),
         Some("mpeg4") if is_video && codec.video.picture.profile.is_none() => (codec_id::MPEG_HEAD, true),
         Some("ac3" | "eac3" | "truehd" | "mlp" | "mp1" | "mp2" | "mp3") if !is_video => (cluster::HEAD, true),

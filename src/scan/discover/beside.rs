@@ -1,5 +1,7 @@
 //! The subtitle files of the videos in one directory: in it, and in folders such as `Subs`.
 
+use std::borrow::Cow;
+
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 
@@ -14,9 +16,11 @@ const LIMIT: usize = 1 << 20;
 /// The subtitle files of the videos of one directory.
 #[derive(Default)]
 pub(super) struct Beside {
-    /// The index of a video among the directory's names, and the relative name of its file; ordered. `None` if a folder cannot
-    /// be read, or there are too many.
-    pairs: Option<Vec<(usize, String)>>,
+    /// Relative names of subtitle files, ordered.
+    names: Vec<String>,
+    /// The index of a video among the directory's names, and of its file among `names`; ordered. `None` if a folder cannot be
+    /// read, or there are too many.
+    pairs: Option<Vec<(usize, usize)>>,
     /// Subtitle files that belong to no video.
     pub(super) unmatched: u64,
 }
@@ -26,39 +30,43 @@ impl Beside {
     /// folder whether it is this root's.
     pub(super) fn read(
         directory: BorrowedFd<'_>,
-        names: &Names,
+        names: &mut Names,
         may_enter: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Self {
+        let mut found = std::mem::take(&mut names.subtitles);
         let (mut videos, mut stems) = (Vec::new(), Vec::new());
         for (index, name) in names.iter().enumerate().filter(|(_, name)| !name.is_directory) {
             videos.push(index);
             stems.push(subtitle::stem(name.stored));
         }
-        let mut found = names.subtitles.clone();
         let is_known = videos.is_empty() || folders(directory, names, &stems, may_enter, &mut found).is_ok();
         if found.is_empty() {
-            return Self { pairs: is_known.then(Vec::new), unmatched: 0 };
+            return Self { pairs: is_known.then(Vec::new), ..Self::default() };
         }
         if found.iter().map(String::len).sum::<usize>() > LIMIT {
-            return Self { pairs: None, unmatched: found.len() as u64 };
+            return Self { unmatched: found.len() as u64, ..Self::default() };
         }
+        found.sort_unstable();
         let assignment = subtitle::assign(&stems, &found);
-        let pair = |(video, name): &(usize, usize)| (videos[*video], found[*name].clone());
-        let mut pairs: Vec<_> = assignment.pairs.iter().map(pair).collect();
+        let mut pairs: Vec<_> =
+            assignment.pairs.iter().map(|(video, name)| (videos[*video], *name)).collect();
         pairs.sort_unstable();
-        Self { pairs: Some(pairs).filter(|_| is_known), unmatched: assignment.unmatched }
+        Self { names: found, pairs: Some(pairs).filter(|_| is_known), unmatched: assignment.unmatched }
     }
 
     /// The names of a video's subtitle files, given the index of its name, as [`super::Found::subtitles`].
-    pub(super) fn of(&self, index: usize) -> Option<String> {
+    pub(super) fn of(&self, index: usize) -> Option<Cow<'_, str>> {
         let pairs = self.pairs.as_ref()?;
+        if pairs.is_empty() {
+            return Some(Cow::Borrowed(""));
+        }
         let start = pairs.partition_point(|(video, _)| *video < index);
         let own = pairs[start..].iter().take_while(|(video, _)| *video == index);
-        let mut list = String::new();
-        for (_, name) in own {
-            if !list.is_empty() {
-                list.push_str(SEPARATOR);
-            }
+        let mut own = own.map(|(_, name)| self.names[*name].as_str());
+        let mut list = Cow::Borrowed(own.next().unwrap_or_default());
+        for name in own {
+            let list = list.to_mut();
+            list.push_str(SEPARATOR);
             list.push_str(name);
         }
         Some(list)
