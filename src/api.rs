@@ -7,6 +7,7 @@
 pub(crate) mod answer;
 pub(crate) mod budget;
 mod files;
+mod gzip;
 pub(crate) mod overview;
 pub(crate) mod query;
 pub(crate) mod read_pool;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use warp::filters::BoxedFilter;
+use warp::http::HeaderMap;
+use warp::http::header::ACCEPT_ENCODING;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
@@ -194,11 +197,15 @@ fn parameters() -> impl Filter<Extract = (Parameters,), Error = Rejection> + Clo
     method.and(raw).map(|raw: String| Parameters::parse(&raw))
 }
 
+/// The pool, for a client that accepts gzip or not.
 fn with(
     pool: &ReadPool,
 ) -> impl Filter<Extract = (ReadPool,), Error = Infallible> + Clone + Send + Sync + 'static {
     let pool = pool.clone();
-    warp::any().map(move || pool.clone())
+    warp::header::headers_cloned().map(move |headers: HeaderMap| {
+        let mut codings = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+        pool.clone().with_gzip(codings.any(gzip::is_accepted))
+    })
 }
 
 async fn answer(outcome: impl Future<Output = Result<Response, Refusal>>) -> Response {

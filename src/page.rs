@@ -116,7 +116,7 @@ impl Site {
             View::Overview => overview::show(&self).await,
             View::Files => files::show(&self, query).await,
             View::File(id) => file::show(&self, id).await,
-            View::Changes => changes::show(&self).await,
+            View::Changes => changes::show(&self, query).await,
             View::Jobs => jobs::show(&self, query).await,
             View::About => about::show(&self).await,
             View::NotFound => Err(Refusal::not_found("There is no such page.")),
@@ -140,7 +140,7 @@ impl Site {
         work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
         render: impl FnOnce(T) -> Result<Box<str>, Refusal> + Send + 'static,
     ) -> Outcome {
-        let render = move |read| Ok((render(read)?, ()));
+        let render = move |read| Ok((render(read)?.into_boxed_bytes(), ()));
         self.readers.pool.bytes(ReadPool::deadline(), size, work, render).await.map(|(page, ())| page)
     }
 

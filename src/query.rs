@@ -119,6 +119,16 @@ impl Query {
         names
     }
 
+    /// Whether it may hold for a file whose tracks and duplicates are not known yet. If not, it does not hold.
+    #[must_use]
+    pub fn may_match(&self, file: &dyn File) -> bool {
+        let parts = match &self.expression {
+            Expression::And(parts) => &parts[..],
+            other => std::slice::from_ref(other),
+        };
+        parts.iter().all(|part| part.needs_more_than_the_file() || part.matches(file))
+    }
+
     /// Whether tracks matter to it.
     #[must_use]
     pub fn asks_for_tracks(&self) -> bool {

@@ -93,6 +93,17 @@ fn every_view_is_a_page_and_leads_to_the_others() {
     assert!(
         view(&daemon, "/jobs").contains("2</data> gone") || view(&daemon, "/jobs").contains("1</data> gone")
     );
+    let changes = view(&daemon, "/changes");
+    assert!(
+        changes.contains("first scan") && changes.contains(">gone<") && changes.contains("gone.mkv"),
+        "{changes}"
+    );
+    assert!(page.contains("Last changes") && page.contains("Audio language"), "{page}");
+    let gone = view(&daemon, &format!("/file/{}", sandbox.row("films/b/gone.mkv").id));
+    assert!(
+        gone.contains("no longer there") && gone.contains("History") && gone.contains("../file/"),
+        "{gone}"
+    );
     let about = view(&daemon, "/about");
     assert!(
         about.contains("server.port") && about.contains(sandbox.library().to_str().expect("UTF-8")),
@@ -336,6 +347,7 @@ fn every_view_says_what_to_do_when_there_is_nothing() {
     assert!(page.contains("no root is configured") && page.contains("--root"), "{page}");
     assert!(view(&daemon, "/files").contains("No file is recorded yet."));
     assert!(view(&daemon, "/jobs").contains("No job is recorded yet."));
+    assert!(view(&daemon, "/changes").contains("No change is recorded yet."));
 }
 
 #[test]

@@ -5,8 +5,10 @@
 
 mod avi;
 mod corpus;
+mod facts;
 mod matroska;
 mod mp4;
+mod pictures;
 mod truth;
 
 use std::collections::BTreeMap;
@@ -77,6 +79,54 @@ fn matroska_fields_equal_mkvmerges() {
     }
     println!("{} files\n\n{}", files.len(), table.show(&["tracks"], &truth::MKVMERGE));
     table.assert_agreement(least);
+}
+
+#[test]
+#[ignore = "needs ffmpeg and mkvtoolnix: compares with them"]
+fn facts_equal_what_others_state() {
+    let recipes = matroska::recipes().chain(avi::recipes()).chain(mp4::recipes()).chain(pictures::recipes());
+    let mut files = corpus::make(&recipes.collect::<Vec<_>>());
+    files.extend(corpus::real());
+    let ours = inspect(&files);
+    let (mut of_ffprobe, mut of_mkvmerge) = (Table::default(), Table::default());
+    for path in &files {
+        let Some(ours) = ours.get(path) else { continue };
+        let family = family(path, Some(ours));
+        if let Some(probed) = truth::ffprobe_facts(path) {
+            facts::compare(&mut of_ffprobe, path, family, &probed, ours);
+        }
+        if family == "matroska"
+            && let Some(probed) = truth::mkvmerge_facts(path)
+        {
+            facts::compare(&mut of_mkvmerge, path, family, &probed, &truth::without_attachments(ours));
+        }
+    }
+    println!("ffprobe:\n{}\n", of_ffprobe.show(&[], &facts::OF_FFPROBE));
+    println!("mkvmerge:\n{}", of_mkvmerge.show(&[], &facts::OF_MKVMERGE));
+    of_ffprobe.assert_agreement(|_| 98.0);
+    of_mkvmerge.assert_agreement(|_| 98.0);
+}
+
+/// The targets of docs/performance.md.
+#[test]
+#[ignore = "needs ffmpeg and mkvtoolnix: reads what they make"]
+fn a_file_costs_few_reads_in_the_mean() {
+    let recipes = matroska::recipes().chain(avi::recipes()).chain(mp4::recipes()).chain(pictures::recipes());
+    let made = corpus::make(&recipes.collect::<Vec<_>>());
+    for files in [made, corpus::real()] {
+        let (mut bytes, mut reads, mut count) = (0, 0, 0);
+        for path in &files {
+            let (info, usage) = media::measure(std::fs::File::open(path).expect("a file"));
+            if info.is_ok() {
+                (bytes, reads, count) = (bytes + usage.bytes, reads + u64::from(usage.reads), count + 1);
+            }
+        }
+        println!("{count} files, {bytes} bytes in {reads} reads");
+        assert!(
+            bytes <= count * 24 * 1024 && reads <= count * 4,
+            "{count} files, {bytes} bytes, {reads} reads"
+        );
+    }
 }
 
 /// The real files, where they are.

@@ -31,9 +31,9 @@ fn library() -> Sandbox {
         settled(&sandbox.write(&format!("films/{name}.mkv"), video::matroska("Film", languages)));
     }
     settled(&sandbox.write("films/full.mkv", samples::matroska()));
-    sandbox.film("films/h264.mkv");
     settled(&sandbox.write("films/broken.mp4", "no video"));
     sandbox.scan(&[]);
+    sandbox.film("films/h264.mkv");
     std::fs::remove_file(sandbox.path("films/gone.mkv")).expect("removed");
     sandbox.scan(&["--accept-missing"]);
     sandbox.sql(
@@ -45,7 +45,8 @@ fn library() -> Sandbox {
             AND file_id IN (SELECT id FROM files WHERE filename = 'en.mkv');
          UPDATE tracks SET language = 'eng' WHERE track_type = 'subtitle';
          UPDATE files SET size_bytes = 2000000000, container_format = 'avi' WHERE filename = 'en.mkv';
-         UPDATE files SET scanned_at = '2020-01-01T00:00:00.000000+00:00' WHERE filename = 'full.mkv'",
+         UPDATE daemon_files SET first_seen = '2020-01-01T00:00:00.000000+00:00'
+            WHERE file_id IN (SELECT id FROM files WHERE filename = 'full.mkv')",
     );
     sandbox
 }
@@ -110,5 +111,51 @@ fn commands_of_the_page_run() {
         shell.args(["-c", command]).env_clear().env("PATH", bin).env("HOME", sandbox.path(""));
         let output = shell.output().expect("sh runs");
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// Replaces what differs from run to run: numbers, and the blanks that align columns.
+fn normalised(text: &str, home: &str) -> Vec<String> {
+    let text = text.replace(home, "/home/ada");
+    let lines = text.lines().map(|line| {
+        let digits = line.chars().map(|c| if c.is_ascii_digit() { '0' } else { c });
+        let mut line: String = digits.collect();
+        while line.contains("00") {
+            line = line.replace("00", "0");
+        }
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    });
+    lines.collect()
+}
+
+#[test]
+fn tutorial_shows_what_is_printed() {
+    const TUTORIAL: &str = include_str!("../docs/tutorial.md");
+    let sandbox = Sandbox::new();
+    let with_english_subtitles: Vec<u8> = {
+        let mut film = samples::matroska();
+        let at = film.windows(3).position(|bytes| bytes == b"ger").expect("its subtitles are German");
+        film[at..at + 3].copy_from_slice(b"eng");
+        film
+    };
+    settled(&sandbox.write("videos/Arrival.mkv", with_english_subtitles));
+    settled(&sandbox.write("videos/Brücke.mkv", video::matroska("Brücke", &["ger", "eng"])));
+    settled(&sandbox.write("videos/Unfinished.mp4", "This is not a video."));
+    let home = sandbox.path("").display().to_string();
+    let home = home.trim_end_matches('/');
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_vpo")).parent().expect("a directory");
+    let blocks =
+        TUTORIAL.split("\n```console\n").skip(1).map(|rest| rest.split("\n```\n").next().expect("an end"));
+    for block in blocks {
+        for part in block.strip_prefix("$ ").expect("a command").split("\n$ ") {
+            let (command, shown) = part.split_once('\n').unwrap_or((part, ""));
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", &format!("{command} 2>&1")]).env_clear().env("PATH", bin).env("HOME", home);
+            let output = shell.current_dir(home).output().expect("sh runs");
+            let printed = String::from_utf8(output.stdout).expect("UTF-8");
+            assert!(output.status.success(), "{command}: {printed}");
+            let actual = printed.replace(home, "/home/ada");
+            assert_eq!(normalised(shown, home), normalised(&printed, home), "{command} prints\n{actual}");
+        }
     }
 }

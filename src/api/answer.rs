@@ -3,11 +3,11 @@
 use hyper::body::Bytes;
 use serde::Serialize;
 use serde_json::json;
-use warp::http::StatusCode;
+use warp::http::header::{CONTENT_ENCODING, VARY};
+use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
 
 use super::budget::AnswerShare;
-use crate::ask::terms;
 use crate::base::reply;
 use crate::base::text::to_json;
 use crate::query;
@@ -38,10 +38,9 @@ impl Refusal {
     }
 
     /// 400: a query is refused.
-    pub(super) fn query(refusal: terms::Refusal) -> Self {
-        let message = format!("where: {refusal}");
-        let place = if let terms::Refusal::Query(error) = refusal { Some(error) } else { None };
-        Self { place, ..Self::parameter(message) }
+    pub(super) fn query(error: query::Error) -> Self {
+        let message = format!("where: {error}");
+        Self { place: Some(error), ..Self::parameter(message) }
     }
 
     /// Whether the same request may succeed later.
@@ -72,24 +71,29 @@ pub(super) fn json(value: &impl Serialize) -> Result<Box<str>, Refusal> {
         .map_err(|error| Refusal::unavailable(format!("cannot write the answer: {error}")))
 }
 
-/// 200 with JSON.
-pub(super) fn ok(json: Bytes) -> Response {
-    reply::from_json(StatusCode::OK, json)
+/// 200 with JSON, as it is or as gzip.
+pub(super) fn ok(json: Bytes, is_compressed: bool) -> Response {
+    let mut response = reply::from_json(StatusCode::OK, json);
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if is_compressed {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
 }
 
 /// Bytes that are in use until the last of them is on its way to the client.
-pub(super) fn counted(text: Box<str>, share: AnswerShare) -> Bytes {
+pub(super) fn counted(text: Box<[u8]>, share: AnswerShare) -> Bytes {
     Bytes::from_owner(Counted { text, _share: share })
 }
 
 /// Bytes of an answer that are counted until it is dropped.
 struct Counted {
-    text: Box<str>,
+    text: Box<[u8]>,
     _share: AnswerShare,
 }
 
 impl AsRef<[u8]> for Counted {
     fn as_ref(&self) -> &[u8] {
-        self.text.as_bytes()
+        &self.text
     }
 }

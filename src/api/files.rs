@@ -161,7 +161,7 @@ async fn next_part(
     }
 }
 
-type TextPart = Result<(Box<str>, Option<Cursor>), Refusal>;
+type TextPart = Result<(Box<[u8]>, Option<Cursor>), Refusal>;
 
 /// The text of the files after `from`, and where the next part begins.
 fn part(
@@ -196,7 +196,7 @@ fn part(
         return Ok(Err(Refusal::parameter(format!("cannot write the answer: {error}"))));
     }
     Ok(match walked {
-        Some(walked) => Ok((text.into_boxed_str(), walked.next_cursor)),
+        Some(walked) => Ok((text.into_bytes().into(), walked.next_cursor)),
         None => Err(Refusal::parameter("a file was removed meanwhile".to_owned())),
     })
 }

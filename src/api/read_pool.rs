@@ -13,6 +13,7 @@ use warp::reply::Response;
 
 use super::answer::{self, Refusal};
 use super::budget::{AnswerBudget, Size};
+use super::gzip;
 use crate::base::error;
 use crate::base::times::API_REQUEST_TIMEOUT;
 use crate::library::sqlite::{self, InterruptHandle, Transaction};
@@ -27,6 +28,8 @@ pub(crate) struct ReadPool {
     library: Arc<Library>,
     permits: Arc<Semaphore>,
     budget: AnswerBudget,
+    /// Whether the client accepts gzip.
+    gzip: bool,
 }
 
 /// Interrupts the query of a request whose client has gone or whose deadline has passed.
@@ -48,7 +51,12 @@ impl Drop for Reader {
 
 impl ReadPool {
     pub(super) fn new(library: Arc<Library>) -> Self {
-        Self { library, permits: Arc::new(Semaphore::new(READERS)), budget: AnswerBudget::new() }
+        Self { library, permits: Arc::new(Semaphore::new(READERS)), budget: AnswerBudget::new(), gzip: false }
+    }
+
+    /// The same pool for a client that accepts gzip, or not.
+    pub(super) fn with_gzip(self, gzip: bool) -> Self {
+        Self { gzip, ..self }
     }
 
     /// The deadline of a new request.
@@ -72,9 +80,16 @@ impl ReadPool {
         work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
         render: impl FnOnce(T) -> Result<Box<str>, Refusal> + Send + 'static,
     ) -> Result<Response, Refusal> {
-        let render = move |read| Ok((render(read)?, ()));
-        let (bytes, ()) = self.bytes(deadline, size, work, render).await?;
-        Ok(answer::ok(bytes))
+        let is_accepted = self.gzip;
+        let render = move |read| {
+            let text = render(read)?;
+            Ok(match is_accepted.then(|| gzip::compressed(&text)).flatten() {
+                Some(compressed) => (compressed.into(), true),
+                None => (text.into_boxed_bytes(), false),
+            })
+        };
+        let (bytes, is_compressed) = self.bytes(deadline, size, work, render).await?;
+        Ok(answer::ok(bytes, is_compressed))
     }
 
     /// As [`Self::answer`], but only the bytes, which are in use until they are dropped, and what `render` returns besides.
@@ -86,7 +101,7 @@ impl ReadPool {
         deadline: Instant,
         size: Size,
         work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
-        render: impl FnOnce(T) -> Result<(Box<str>, U), Refusal> + Send + 'static,
+        render: impl FnOnce(T) -> Result<(Box<[u8]>, U), Refusal> + Send + 'static,
     ) -> Result<(Bytes, U), Refusal> {
         let mut share = self.budget.reserve(size, deadline).await?;
         let finish = move |read| {
@@ -153,7 +168,7 @@ impl ReadPool {
         let rendered = self.run(deadline, move |_| {
             let text = render()?;
             share.fit(text.len());
-            Ok(answer::counted(text, share))
+            Ok(answer::counted(text.into_boxed_bytes(), share))
         });
         rendered.await?
     }

@@ -166,6 +166,8 @@ pub(crate) const DAEMON_ANSWER_TIMEOUT: Duration = s(2);
 
 /// A request may wait and read for this long, both together.
 pub(crate) const API_REQUEST_TIMEOUT: Duration = s(3);
+/// A page of a query ends after this time, with the cursor of the next one, also if nothing was found.
+pub(crate) const QUERY_READ_TIME: Duration = s(1);
 /// A count of the files for which a query holds may take this long: some millions of files.
 pub(crate) const API_STATISTICS_TIMEOUT: Duration = s(30);
 /// A part of a streamed answer is tried again this long while the database is busy.

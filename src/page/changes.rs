@@ -2,29 +2,105 @@
 
 use std::sync::Arc;
 
-use maud::html;
+use maud::{Markup, html};
 
+use super::format::{Name, Sentence, plural, size, stored};
 use super::{Outcome, Site, View, page};
 use crate::api::budget::Size;
-use crate::api::read_pool::ReadPool;
+use crate::api::query::Parameters;
+use crate::library::changes::{self, Change, Filter, Page};
+use crate::library::sqlite::Transaction;
 
-pub(super) async fn show(site: &Arc<Site>) -> Outcome {
+/// Changes of a page.
+const LIMIT: u32 = 100;
+
+pub(super) async fn show(site: &Arc<Site>, query: &str) -> Outcome {
     let frame = site.frame(View::Changes);
-    let render = move || {
-        page(
-            &frame,
-            &html! {
-                main #main data-refresh {
-                    h1 { "Changes" }
-                    p.lead { "This version keeps no history of single files." }
-                    p {
-                        "What is new this week is in " a href=(super::format::files("age < 7d")) { "Files" }
-                        ", what is gone in " a href=(super::format::files("missing")) { "Missing" }
-                        ", and how many files each scan found new, changed or gone, in " a href="jobs" { "Jobs" } "."
-                    }
+    let cursor = Parameters::parse(query).take("cursor").and_then(|cursor| cursor.parse().ok());
+    let read = move |tx: &Transaction<'_>| changes::page(tx, Filter::default(), cursor, LIMIT);
+    site.read(Size::Page, read, move |found| page(&frame, &main(&found, cursor.is_some()))).await
+}
+
+fn main(page: &Page, is_later: bool) -> Markup {
+    html! {
+        main #main data-refresh[!is_later] {
+            h1 { "Changes" }
+            @if page.changes.is_empty() {
+                p.lead { "No change is recorded yet." }
+                p {
+                    "What scans find new, changed or gone from now on is listed here. The first scan of a root counts as one
+                    change. What was scanned is in " a href="jobs" { "Jobs" } "."
                 }
-            },
-        )
-    };
-    site.readers.pool.render(ReadPool::deadline(), Size::Page, render).await
+            } @else {
+                (list(&page.changes, ""))
+            }
+            @if let Some(next) = page.next_cursor {
+                p.pages { a href={ "changes?cursor=" (next) } rel="next" { "Older changes" } }
+            }
+        }
+    }
+}
+
+/// Changes as a table; `up` leads to the page's own directory.
+pub(super) fn list(changes: &[Change], up: &str) -> Markup {
+    html! {
+        table.changes {
+            thead { tr { th scope="col" { "When" } th scope="col" { "What" } th scope="col" { "File" } } }
+            tbody { @for change in changes { (row(change, up)) } }
+        }
+    }
+}
+
+fn row(change: &Change, up: &str) -> Markup {
+    let kind = change.kind.as_deref().unwrap_or_default();
+    let (word, class) = described(kind);
+    let path = change.path.as_deref().unwrap_or_default();
+    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+    html! {
+        tr {
+            td { (stored(change.at.as_deref().unwrap_or_default())) }
+            td { span class=(class) { @if word.is_empty() { (Sentence(kind)) } @else { (word) } } }
+            th scope="row" {
+                @match change.file_id {
+                    Some(id) => {
+                        a href={ (up) "file/" (id) } { (Name(name)) }
+                        span.path { (Name(directory)) }
+                    }
+                    None => (Name(path)),
+                }
+                @if let Some(detail) = &change.detail { span.path { (detail_of(kind, detail)) } }
+            }
+        }
+    }
+}
+
+/// A kind of change in words, and how it is marked.
+fn described(kind: &str) -> (&'static str, &'static str) {
+    match kind {
+        "added" => ("new", "badge ok"),
+        "changed" => ("changed", "badge"),
+        "moved" => ("moved", "badge"),
+        "missing" => ("gone", "badge warn"),
+        "returned" => ("back again", "badge ok"),
+        "unreadable" => ("broken", "badge bad"),
+        "readable" => ("readable again", "badge ok"),
+        "truncated" => ("cut short", "badge bad"),
+        "complete" => ("whole again", "badge ok"),
+        "subtitle_added" => ("new subtitles", "badge ok"),
+        "subtitle_gone" => ("subtitles gone", "badge warn"),
+        "first_scan" => ("first scan", "badge"),
+        "adopted" => ("database replaced", "badge"),
+        "reread" => ("read again", "badge"),
+        _ => ("", "badge"),
+    }
+}
+
+fn detail_of(kind: &str, detail: &str) -> Markup {
+    let number = || detail.parse().unwrap_or_default();
+    match kind {
+        "moved" => html! { "from " (Name(detail)) },
+        "truncated" => html! { (size(number())) " missing" },
+        "first_scan" | "adopted" | "reread" => plural(number(), "file", "files"),
+        _ => html! { (Name(detail)) },
+    }
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
+use super::changes;
 use super::files::{self, badge};
 use super::format::{Name, Sentence, size, stored};
 use super::layout::Frame;
 use super::{Outcome, Site, View, page};
 use crate::api::answer::Refusal;
 use crate::api::budget::Size;
+use crate::library::changes::{Change, Filter, page as changes_page};
 use crate::library::files::listing::{self, Details, File, Track};
 use crate::library::files::{Twin, twins};
 use crate::library::sqlite::{Result, Transaction};
@@ -17,16 +19,30 @@ use crate::library::sqlite::{Result, Transaction};
 /// Files of the same content that are named.
 const TWINS: u32 = 20;
 
+/// Changes that are shown.
+const CHANGES: u32 = 20;
+
+/// What is shown.
+struct Found {
+    details: Details,
+    /// Other files of the same content.
+    twins: Vec<Twin>,
+    history: Vec<Change>,
+}
+
 pub(super) async fn show(site: &Arc<Site>, id: i64) -> Outcome {
     let frame = site.frame(View::File(id));
     let read = move |tx: &Transaction<'_>| {
-        let found = listing::details(tx, id)?;
-        found.map(|details| Ok((same_content(tx, &details.file)?, details))).transpose()
+        let Some(details) = listing::details(tx, id)? else { return Ok(None) };
+        let twins = same_content(tx, &details.file)?;
+        let filter = Filter { file_id: Some(id), ..Filter::default() };
+        let history = changes_page(tx, filter, None, CHANGES)?.changes;
+        Ok(Some(Found { details, twins, history }))
     };
-    let render = move |found: Option<(Vec<Twin>, Details)>| {
+    let render = move |found: Option<Found>| {
         let gone = || Refusal::not_found(&format!("There is no file {id} in the library."));
-        let (twins, details) = found.ok_or_else(gone)?;
-        page(&Frame { title: details.file.filename.clone(), ..frame }, &main(&details, &twins))
+        let found = found.ok_or_else(gone)?;
+        page(&Frame { title: found.details.file.filename.clone(), ..frame }, &main(&found))
     };
     site.read(Size::Whole, read, render).await
 }
@@ -40,8 +56,8 @@ fn same_content(tx: &Transaction<'_>, file: &File) -> Result<Vec<Twin>> {
     Ok(found)
 }
 
-fn main(details: &Details, twins: &[Twin]) -> Markup {
-    let Details { file, tracks, truncated, .. } = details;
+fn main(found: &Found) -> Markup {
+    let Found { details: Details { file, tracks, truncated, .. }, twins, history } = found;
     html! {
         main #main {
             h1 { (Name(&file.filename)) " " (badge(&file.scan_status)) }
@@ -68,6 +84,10 @@ fn main(details: &Details, twins: &[Twin]) -> Markup {
                 h2 { "Tracks" }
                 (table(tracks))
                 @if *truncated { p.muted { "There are more tracks than are shown." } }
+            }
+            @if !history.is_empty() {
+                h2 { "History" }
+                (changes::list(history, "../"))
             }
         }
     }

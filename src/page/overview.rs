@@ -11,6 +11,7 @@ use super::{Outcome, Site, View, page};
 use crate::api::budget::Size;
 use crate::api::read_pool::ReadPool;
 use crate::base::timestamp::Timestamp;
+use crate::library::changes::{self, Change, page as changes_page};
 use crate::library::files::listing::{self, File, Filter};
 use crate::library::files::statistics::{Group, Overview};
 use crate::library::sqlite::Transaction;
@@ -20,6 +21,9 @@ const BARS: usize = 8;
 
 /// Files with a problem that are named.
 const NAMED: u32 = 5;
+
+/// Changes that are shown.
+const LAST: u32 = 6;
 
 /// Questions that people ask, and the queries that answer them.
 pub(super) const QUESTIONS: [(&str, &str); 10] = [
@@ -42,14 +46,15 @@ pub(super) async fn show(site: &Arc<Site>) -> Outcome {
     let (frame, health, roots) = (site.frame(View::Overview), site.daemon.health(), site.daemon.roots());
     let broken = counted.as_ref().map_or(0, |counted| of_status(counted, "error"));
     let read = move |tx: &Transaction<'_>| {
+        let last = changes_page(tx, changes::Filter::default(), None, LAST)?.changes;
         if broken == 0 {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), last));
         }
         let filter = Filter { status: Some("error".to_owned()), ..Filter::default() };
-        listing::page(tx, &filter, 0, NAMED).map(|page| page.files)
+        Ok((listing::page(tx, &filter, 0, NAMED)?.files, last))
     };
-    let render = move |broken: Vec<File>| {
-        let main = main(&Facts { counted: counted.as_deref(), is_current, health, roots, broken });
+    let render = move |(broken, last): (Vec<File>, Vec<Change>)| {
+        let main = main(&Facts { counted: counted.as_deref(), is_current, health, roots, broken, last });
         page(&Frame { reload: (!is_current).then_some(3), ..frame }, &main)
     };
     site.read(Size::Whole, read, render).await
@@ -65,6 +70,8 @@ struct Facts<'a> {
     roots: Vec<Root>,
     /// The first few files that cannot be read.
     broken: Vec<File>,
+    /// The last changes.
+    last: Vec<Change>,
 }
 
 fn main(facts: &Facts<'_>) -> Markup {
@@ -77,6 +84,13 @@ fn main(facts: &Facts<'_>) -> Markup {
                 @if counted.files > 0 {
                     (questions())
                     (space(counted))
+                }
+            }
+            @if !facts.last.is_empty() {
+                section aria-labelledby="last" {
+                    h2 #last { "Last changes" }
+                    (super::changes::list(&facts.last, ""))
+                    p { a href="changes" { "All changes" } }
                 }
             }
             (roots(&facts.roots))
@@ -203,15 +217,16 @@ fn space(counted: &Overview) -> Markup {
         let query = |name: &str| Some(format!("exists({track_type}, codec == {})", quoted(name)?));
         (title, bars(&counted.codecs, Some(track_type), &query))
     };
-    let language = |name: &str| {
-        let name = quoted(name)?;
-        Some(format!("exists(audio, lang == {name}) or exists(subtitle, lang == {name})"))
+    let languages = |title, track_type: &'static str| {
+        let query = |name: &str| Some(format!("exists({track_type}, lang == {})", quoted(name)?));
+        (title, bars(&counted.track_languages, Some(track_type), &query))
     };
     let container = |name: &str| Some(format!("container == {}", quoted(name)?));
     let cards = [
         codecs("Video codec", "video"),
         ("Resolution", bars(&counted.resolutions, None, &resolution)),
-        ("Language", bars(&counted.languages, None, &language)),
+        languages("Audio language", "audio"),
+        languages("Subtitle language", "subtitle"),
         codecs("Audio codec", "audio"),
         codecs("Subtitle format", "subtitle"),
         ("Container", bars(&counted.containers, None, &container)),

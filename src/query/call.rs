@@ -1,7 +1,8 @@
 //! A call with its arguments → [`Expression`].
 
 use super::error::{Error, hint, quoted};
-use super::expression::{Expression, FILTERS, Field, Filter, Text, TrackType, Tracks};
+use super::expression::{Expression, FILTERS, Field, Filter, Flag, Number, Text, TrackType, Tracks};
+use super::fact;
 use super::fold::fold;
 use super::language::normalise;
 use super::lexer::{Lexeme, Operator, Token};
@@ -150,7 +151,10 @@ impl Call<'_> {
         let folded = name.text.to_lowercase();
         let known = FILTERS.iter().filter(|(_, in_policies, _)| *in_policies || notes.terms.is_some());
         let Some((_, _, field)) = known.clone().find(|(filter, ..)| *filter == folded) else {
-            let hint = hint(&folded, &mut known.map(|(filter, ..)| *filter));
+            let hint = match fact::find(&folded) {
+                Some(_) => "; it is a fact of the file: write it outside of the parentheses".to_owned(),
+                None => hint(&folded, &mut known.map(|(filter, ..)| *filter)),
+            };
             let message = format!("unknown filter {}{hint}", quoted(name.text));
             return Err(self.error_at(name.start, message));
         };
@@ -248,6 +252,24 @@ fn canonical(name: Lexeme<'_>, text: Text, item: &Value<'_>, notes: &mut Notes) 
         terms.push(Term { kind, given, canonical, start: item.lexeme.start });
     }
     canonical
+}
+
+/// How to write a track type or a filter that stands outside of a call.
+pub(super) fn place_of(name: &str) -> Option<String> {
+    let name = name.to_lowercase();
+    if TrackType::ALL.into_iter().any(|known| known.as_str() == name) {
+        return Some(format!("exists({name})"));
+    }
+    let (name, _, field) = FILTERS.iter().find(|(filter, ..)| *filter == name)?;
+    let (track_type, comparison) = match field {
+        Field::Text(Text::Language | Text::Tag | Text::Title) => ("audio", "== …"),
+        Field::Text(_) => ("video", "== …"),
+        Field::Number(Number::Channels) => ("audio", "> …"),
+        Field::Number(_) => ("video", ">= …"),
+        Field::Flag(Flag::Hdr) => ("video", "== true"),
+        Field::Flag(_) | Field::NotCommentary => ("subtitle", "== true"),
+    };
+    Some(format!("exists({track_type}, {name} {comparison})"))
 }
 
 fn unfit(name: Lexeme<'_>, found: Lexeme<'_>, wanted: &str) -> String {

@@ -180,6 +180,13 @@ impl Expression {
         }
     }
 
+    /// Whether more must be known of a file than its own row.
+    pub(super) fn needs_more_than_the_file(&self) -> bool {
+        let mut names_duplicates = false;
+        self.visit(&mut |name| names_duplicates |= name == "duplicate");
+        names_duplicates || self.asks_for_tracks()
+    }
+
     /// Whether it says something about files that are missing.
     pub(super) fn asks_for_missing(&self) -> bool {
         match self {

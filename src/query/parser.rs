@@ -116,7 +116,10 @@ impl<'a> Parser<'a, '_> {
             _ => {
                 let known = call::FUNCTIONS.iter().copied();
                 let facts = fact::NAMES.iter().map(|(fact, _)| *fact).filter(|_| self.notes.terms.is_some());
-                let hint = hint(name.text, &mut known.chain(facts));
+                let hint = match call::place_of(name.text) {
+                    Some(example) => format!("; write {example}"),
+                    None => hint(name.text, &mut known.chain(facts)),
+                };
                 Err(self.expected(&format!("( after {}{hint}", quoted(name.text)), self.current()))
             }
         }

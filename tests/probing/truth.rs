@@ -5,6 +5,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::facts;
+
 /// The fields that mkvmerge also reports.
 pub(super) const MKVMERGE: [&str; 8] =
     ["track_type", "language", "title", "is_default", "is_forced", "channels", "width", "height"];
@@ -21,6 +23,17 @@ pub(super) fn ffprobe(path: &Path) -> Option<Value> {
         "duration_seconds": duration,
         "tracks": tracks,
     }))
+}
+
+/// What ffprobe states as facts.
+pub(super) fn ffprobe_facts(path: &Path) -> Option<Value> {
+    let arguments = ["-v", "error", "-show_format", "-show_streams", "-show_chapters", "-of", "json", "-i"];
+    run("ffprobe", &arguments, path).map(|probed| facts::of_ffprobe(&probed))
+}
+
+/// What mkvmerge states as facts.
+pub(super) fn mkvmerge_facts(path: &Path) -> Option<Value> {
+    run("mkvmerge", &["-J"], path).map(|probed| facts::of_mkvmerge(&probed))
 }
 
 fn stream(stream: &Value) -> Value {
@@ -98,7 +111,9 @@ pub(super) fn without_attachments(file: &Value) -> Value {
         track["track_type"] != "attachment" && !is_cover
     };
     let tracks = file["tracks"].as_array().expect("tracks").iter();
-    json!({ "tracks": tracks.filter(is_track).cloned().collect::<Vec<_>>() })
+    let mut file = file.clone();
+    file["tracks"] = tracks.filter(is_track).cloned().collect();
+    file
 }
 
 fn run(program: &str, arguments: &[&str], path: &Path) -> Option<Value> {

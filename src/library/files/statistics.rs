@@ -68,6 +68,9 @@ pub struct Overview {
     pub codecs: Vec<Group>,
     /// By language: files with at least one audio or subtitle track of it.
     pub languages: Vec<Group>,
+    /// By language and type of track: files with at least one such track. For the page.
+    #[serde(skip)]
+    pub track_languages: Vec<Group>,
     /// By the class of the largest video track.
     pub resolutions: Vec<Group>,
 }
@@ -162,6 +165,7 @@ pub struct Tally {
     containers: Groups,
     codecs: Groups,
     languages: Groups,
+    track_languages: Groups,
     resolutions: Groups,
     /// With the spans of their roots; the last is below none.
     totals: Vec<(Option<Span>, RootTotals)>,
@@ -184,6 +188,7 @@ impl Tally {
             containers: Groups::default(),
             codecs: Groups::default(),
             languages: Groups::default(),
+            track_languages: Groups::default(),
             resolutions: Groups::default(),
         }
     }
@@ -220,7 +225,8 @@ impl Tally {
     }
 
     fn count_tracks(&mut self, tracks: &mut Statement<'_>, file: i64, size: u64) -> rusqlite::Result<()> {
-        let (mut codecs, mut languages, mut picture) = (Vec::new(), Vec::new(), None);
+        let (mut codecs, mut languages, mut of_type, mut picture) =
+            (Vec::new(), Vec::new(), Vec::new(), None);
         let mut rows = tracks.query([file, MOST_TRACKS])?;
         while let Some(row) = rows.next()? {
             let Some(kind) = word(row, 0) else { continue };
@@ -237,6 +243,7 @@ impl Tally {
                 }
                 "audio" | "subtitle" => {
                     self.languages.count_once(&mut languages, None, word(row, 2), size);
+                    self.track_languages.count_once(&mut of_type, Some(kind), word(row, 2), size);
                 }
                 _ => {}
             }
@@ -258,6 +265,7 @@ impl Tally {
             containers: self.containers.sorted(),
             codecs: self.codecs.sorted(),
             languages: self.languages.sorted(),
+            track_languages: self.track_languages.sorted(),
             resolutions: self.resolutions.sorted(),
         }
     }

@@ -26,7 +26,7 @@ pub(crate) fn parse(payload: &[u8]) -> Option<VideoConfig> {
                     config.picture = sequence.picture.or(config.picture);
                     claimed = sequence.rate;
                 }
-                39 => sei::apply(unescaped(unit).get(2..).unwrap_or_default(), &mut config.picture),
+                sei::SEI => sei::apply(unescaped(unit).get(2..).unwrap_or_default(), &mut config.picture),
                 _ => {}
             }
             at += 2 + length;

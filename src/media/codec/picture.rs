@@ -130,6 +130,11 @@ impl Picture {
         Some((profile >> 1, compatibility >> 4))
     }
 
+    /// Whether the transfer is that of HDR10 and its kin, which metadata tell apart.
+    pub(crate) fn is_pq(&self) -> bool {
+        self.color.transfer == Some(PQ)
+    }
+
     /// Adds the facts.
     pub(crate) fn apply(&self, facts: &mut TrackFacts) {
         facts.profile = self.profile.map(str::to_owned);

@@ -3,8 +3,8 @@
 use super::pcm;
 use crate::media::info::TrackFacts;
 
-/// Codecs that keep the samples as they were; of DTS some profiles do.
-const LOSSLESS: [&str; 9] = ["flac", "alac", "truehd", "mlp", "wavpack", "tta", "ape", "mp4als", "dts"];
+/// Codecs that keep the samples as they were, as one profile of DTS does.
+const LOSSLESS: [&str; 8] = ["flac", "alac", "truehd", "mlp", "wavpack", "tta", "ape", "mp4als"];
 
 /// Facts of an audio track, from its codec's header or from its container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Sound {
         match codec {
             Some("opus") => self = Self { rate: Some(48_000), depth: None, ..self },
             // Lossy codecs have no samples of a size, whatever the container states.
-            Some(codec) if !LOSSLESS.contains(&codec) => {
+            Some(codec) if !LOSSLESS.contains(&codec) && self.profile != Some("DTS-HD MA") => {
                 self.depth = pcm::sample_size(codec);
                 let of_pcm = self.depth.filter(|_| codec.starts_with("pcm_"));
                 let of_pcm = of_pcm.zip(rate).zip(channels);

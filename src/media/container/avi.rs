@@ -14,9 +14,9 @@ use super::format::ContainerFormat;
 use crate::media::codec::fourcc::four_cc_at;
 use crate::media::codec::riff::{self, WaveFormat};
 use crate::media::codec::video::VideoConfig;
-use crate::media::codec::{mpeg4, quicktime};
+use crate::media::codec::{image, mpeg4, quicktime};
 use crate::media::error::Error;
-use crate::media::info::{Facts, MediaInfo};
+use crate::media::info::{Facts, MediaInfo, Track, add_bit_rate};
 use crate::media::reader::Reader;
 
 /// The header of a chunk: its name and its size.
@@ -33,6 +33,8 @@ const MAX_SEARCH_READS: u32 = 6;
 const SEARCH_STEP: usize = 16 * 1024;
 /// Bytes used of a chunk in `movi`: with its header one read.
 const MAX_FRAME: usize = 2048 - 8;
+/// Bytes of a frame, with its header, that are worth a read of the rest.
+const MIN_FRAME: usize = 64;
 /// The number of chunks that are usually in the first read.
 const NEAR_CHUNKS: u32 = 4;
 /// Maximum of RIFF chunks in a file: each holds about 1 GB.
@@ -64,13 +66,19 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     if header.streams.is_empty() {
         return Err(Error::NoTracks);
     }
-    let duration = header.duration(length);
+    header.measure(length);
+    let duration = header.duration();
     let title = header.title.take();
     let missing_bytes = missing_bytes(reader, header.riff_end);
+    let media = header.media_bytes(length);
+    let mut tracks: Vec<Track> = header.streams.into_iter().flat_map(Stream::tracks).collect();
+    if missing_bytes == Some(0) {
+        add_bit_rate(&mut tracks, media, duration);
+    }
     Ok(MediaInfo {
         container_format: FORMAT.name,
         duration_seconds: duration,
-        tracks: header.streams.into_iter().flat_map(Stream::tracks).collect(),
+        tracks,
         facts: Facts { missing_bytes, title, ..Facts::default() },
     })
 }
@@ -105,6 +113,8 @@ struct Header {
     frame_period: u32,
     size: (u32, u32),
     title: Option<String>,
+    /// The place and size of `movi`.
+    media: (u64, u32),
     streams: Vec<Stream>,
 }
 
@@ -120,6 +130,7 @@ impl Header {
             let name: &[u8; 4] = &[head[0], head[1], head[2], head[3]];
             match name {
                 b"LIST" if head.ends_with(b"movi") => {
+                    self.media = (body + 4, size);
                     self.first_frames(reader, body + 4);
                     return Ok(true);
                 }
@@ -207,6 +218,7 @@ impl Header {
             scale,
             rate,
             length: u32_at(&header, 32),
+            shown: 0,
             sample_size: if kind == StreamKind::Video { 0 } else { u32_at(&header, 44) },
             is_enabled: u32_at(&header, 8) & DISABLED == 0,
             title: None,
@@ -264,6 +276,10 @@ impl Header {
             if reader.usage().reads >= most_reads || !self.streams.iter().any(Stream::needs_frame) {
                 return;
             }
+            // Facts alone are not worth a search.
+            if !self.streams.iter().any(Stream::depends_on_frame) && !reader.holds(offset, MIN_FRAME) {
+                return;
+            }
             if nth >= NEAR_CHUNKS && offset + CHUNK > fetched {
                 fetched = offset + SEARCH_STEP as u64;
                 if reader.at_most(offset, SEARCH_STEP).is_err() {
@@ -283,6 +299,11 @@ impl Header {
                 _ => usize::MAX,
             };
             if let Some(stream) = self.streams.get_mut(index).filter(|stream| stream.needs_frame()) {
+                if stream.is_jpeg() {
+                    let end = offset + CHUNK + u64::from(size);
+                    stream.picture.picture =
+                        image::parse(reader, offset + CHUNK, end).unwrap_or_default().picture;
+                }
                 let most = usize::try_from(size).unwrap_or(usize::MAX).min(MAX_FRAME);
                 stream.apply_frame(reader.at_most(offset + CHUNK, most).unwrap_or_default());
             }
@@ -290,18 +311,35 @@ impl Header {
         }
     }
 
-    /// The longest duration of the streams that count frames, in proportion if the file is
-    /// truncated.
-    fn duration(&self, file: u64) -> Option<f64> {
-        let streams = self.streams.iter().filter(|stream| stream.sample_size == 0);
-        let seconds = streams.map(|stream| {
+    /// Finds how much of each stream there is: in proportion if the file is truncated.
+    fn measure(&mut self, file: u64) {
+        for stream in &mut self.streams {
             let mut frames = u128::from(stream.length);
             if self.riff_end > file {
                 let (file, riff_end) = (u128::from(file), u128::from(self.riff_end));
                 frames = (frames * file + riff_end / 2) / riff_end;
             }
-            stream.seconds(u32::try_from(frames).unwrap_or(u32::MAX))
-        });
+            stream.shown = u32::try_from(frames).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// Bytes of all frames, without the headers and the index entries of their chunks: most streams have as many chunks as
+    /// there are pictures. A file of several RIFF chunks has media up to its end.
+    fn media_bytes(&self, file: u64) -> u64 {
+        let (start, size) = self.media;
+        let is_one = self.riff_end.saturating_add(CHUNK) >= file;
+        let all =
+            if is_one { u64::from(size).min(file.saturating_sub(start)) } else { file.saturating_sub(start) };
+        let chunks = self.streams.iter().filter(|stream| stream.kind == StreamKind::Video);
+        let chunks: u64 =
+            chunks.map(|stream| u64::from(stream.length)).sum::<u64>() * self.streams.len() as u64;
+        all.saturating_sub(chunks * if is_one { CHUNK } else { CHUNK + 16 })
+    }
+
+    /// The longest duration of the streams that count frames.
+    fn duration(&self) -> Option<f64> {
+        let streams = self.streams.iter().filter(|stream| stream.sample_size == 0);
+        let seconds = streams.map(|stream| stream.seconds(stream.shown));
         seconds.reduce(f64::max).filter(|seconds| *seconds > 0.0)
     }
 }

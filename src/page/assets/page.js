@@ -60,6 +60,7 @@
     return true;
   }
 
+  let beats = 0;
   let shown = live.firstElementChild.outerHTML, version = live.firstElementChild.dataset.version, said = "";
   async function poll() {
     if (document.hidden) return;
@@ -82,7 +83,7 @@
     }
     const { refresh, again } = document.querySelector("main").dataset;
     const now = state.dataset.version;
-    const isDue = refresh !== undefined && now && state.dataset.down === undefined && (now !== version || again !== undefined);
+    const isDue = refresh !== undefined && now && state.dataset.down === undefined && (now !== version || again !== undefined && ++beats % 3 === 0);
     if (isDue && (await renew().catch(() => false))) version = now;
   }
 

@@ -15,6 +15,8 @@ pub(super) struct Stream {
     pub(super) scale: u32,
     pub(super) rate: u32,
     pub(super) length: u32,
+    /// The part of `length` that the file has.
+    pub(super) shown: u32,
     pub(super) sample_size: u32,
     pub(super) is_enabled: bool,
     pub(super) title: Option<String>,
@@ -45,7 +47,7 @@ impl Stream {
     pub(super) fn needs_frame(&self) -> bool {
         match &self.format {
             Some(StreamFormat::Bitmap { codec, .. }) => {
-                matches!(codec, Some("mpeg4" | "mpeg2video" | "h264"))
+                matches!(codec, Some("mpeg4" | "mpeg2video" | "h264" | "mjpeg"))
                     && self.picture == VideoConfig::default()
             }
             Some(StreamFormat::Wave(wave)) => {
@@ -53,6 +55,13 @@ impl Stream {
             }
             None => false,
         }
+    }
+
+    /// As [`Self::needs_frame`], for more than facts.
+    pub(super) fn depends_on_frame(&self) -> bool {
+        let is_wave = matches!(self.format, Some(StreamFormat::Wave(_)));
+        let is_mpeg4 = matches!(self.format, Some(StreamFormat::Bitmap { codec: Some("mpeg4"), .. }));
+        (is_wave || is_mpeg4) && self.needs_frame()
     }
 
     /// Applies the header of a frame, if there is one in these bytes.
@@ -74,8 +83,14 @@ impl Stream {
         match codec {
             Some("mpeg4") => self.picture = mpeg4::parse(bytes).unwrap_or_default(),
             Some("h264") => self.picture.picture = avc::find(bytes).unwrap_or_default(),
-            _ => self.picture.picture = mpeg2::parse(bytes),
+            Some("mpeg2video") => self.picture.picture = mpeg2::parse(bytes),
+            _ => {}
         }
+    }
+
+    /// Whether its frames are pictures of JPEG.
+    pub(super) fn is_jpeg(&self) -> bool {
+        matches!(self.format, Some(StreamFormat::Bitmap { codec: Some("mjpeg"), .. }))
     }
 
     /// Seconds of so many units.
@@ -95,7 +110,8 @@ impl Stream {
         }
         facts.is_attached_picture = (self.kind == StreamKind::Video).then_some(false);
         facts.is_enabled = Some(self.is_enabled);
-        facts.duration_seconds = Some(self.seconds(self.length)).filter(|seconds| *seconds > 0.0);
+        let seconds = (self.seconds(self.shown) * 1e6).round() / 1e6;
+        facts.duration_seconds = Some(seconds).filter(|seconds| *seconds > 0.0);
         facts
     }
 

@@ -8,7 +8,7 @@ use crate::media::codec::picture::Picture;
 use crate::media::codec::riff::{self, WaveFormat};
 use crate::media::codec::sound::Sound;
 use crate::media::codec::video::VideoConfig;
-use crate::media::codec::{av1, avc, frame_header, hevc, mpeg2, mpeg4, quicktime, vpx};
+use crate::media::codec::{av1, avc, frame_header, hevc, mpeg2, mpeg4, quicktime, sei, vpx};
 
 /// Contents of a track's codec identifier and private data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub(super) fn identify(entry: &TrackEntry, private: &[u8]) -> Codec {
     codec
 }
 
+/// Bytes of a frame of HEVC that the information before its picture takes, with that of an encoder about itself.
+pub(super) const SEI_HEAD: usize = 4 * 1024;
 /// Bytes of a frame of MPEG-2 and MPEG-4 that its sequence headers take.
 pub(super) const MPEG_HEAD: usize = 320;
 
@@ -85,6 +87,8 @@ impl Codec {
         if let Some(config) = vpx::key_frame(name, frame) {
             self.video.size = config.size.filter(|_| needs_size);
             self.video.picture = config.picture.or(self.video.picture);
+        } else if name == "hevc" {
+            sei::apply_frame(frame, &mut self.video.picture);
         } else if let Some(picture) = mpeg_picture(name, frame) {
             self.video.picture = picture.or(self.video.picture);
         } else if let Some(header) = frame_header::parse(name, frame) {

@@ -1,5 +1,7 @@
 //! Each rule on a tiny file of our own making.
 
+mod facts;
+
 use std::io::Cursor;
 
 use super::*;

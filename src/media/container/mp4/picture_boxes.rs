@@ -8,7 +8,8 @@ use crate::media::codec::picture::Picture;
 /// Adds what one box states.
 pub(crate) fn apply(kind: FourCc, payload: &[u8], picture: &mut Picture) {
     match &kind {
-        b"colr" => picture.color = color(payload).unwrap_or(picture.color),
+        // The first one is the most accurate (ISO/IEC 14496-12, 12.1.5.1).
+        b"colr" => picture.color = picture.color.or(color(payload).unwrap_or_default()),
         b"fiel" => picture.field_order = field_order(payload).or(picture.field_order),
         // Of MP4, and of VP9 before it was in the standard.
         b"mdcv" | b"clli" | b"SmDm" | b"CoLL" => picture.has_mastering = true,
@@ -54,7 +55,8 @@ mod tests {
         apply(*b"colr", b"prof....", &mut picture);
         assert_eq!(picture.color, Color::new(9, 16, 9, Some(true)));
         apply(*b"colr", b"nclc\0\x01\0\x01\0\x01", &mut picture);
-        assert_eq!(picture.color, Color::new(1, 1, 1, None));
+        assert_eq!(picture.color, Color::new(9, 16, 9, Some(true)), "the first one");
+        assert_eq!(color(b"nclc\0\x01\0\x01\0\x01"), Some(Color::new(1, 1, 1, None)));
         apply(*b"fiel", &[2, 9], &mut picture);
         apply(*b"mdcv", &[], &mut picture);
         apply(*b"dvcC", &[1, 0, 10, 0x35, 0], &mut picture);

@@ -1,5 +1,6 @@
 //! Each rule on a tiny file of our own making.
 
+mod facts;
 mod fragments;
 
 use std::io::Cursor;
