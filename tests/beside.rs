@@ -64,7 +64,7 @@ fn subtitle_files_are_recorded_and_leave_the_row_of_the_video_alone() {
     let list = |query: &str| {
         let output = sandbox.run(["list", "--paths", query]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        output.stdout.iter().filter(|byte| **byte == b'\n').count()
+        String::from_utf8(output.stdout).expect("UTF-8").lines().count()
     };
     assert_eq!(list("exists(subtitle, external == true, lang == ger)"), 1);
     assert_eq!(list("exists(subtitle, external == true, codec == vobsub)"), 1);
