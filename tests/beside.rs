@@ -150,6 +150,8 @@ fn new_subtitle_files_are_seen_as_they_come_and_go() {
     let srt = "Film.mkv Film.en.srt eng - 0 0 srt";
     sandbox.write("films/Film/Film.en.srt", "text");
     wait(&[srt]);
+    let page = daemon.get(&format!("/file/{}", sandbox.row("films/Film/Film.mkv").id));
+    assert_eq!((page.status, page.body.contains(">Film.en.srt<")), (200, true), "{}", page.body);
     // A folder with a file in it is one event.
     sandbox.write("Subs/3_French.srt", "text");
     fs::rename(sandbox.path("Subs"), sandbox.path("films/Film/Subs")).expect("moved");
