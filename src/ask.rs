@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use crate::base::times::{COUNT_READ_TIME, QUERY_READ_TIME};
 use crate::base::timestamp::Timestamp;
 use crate::library::files::Span;
-use crate::library::files::listing::{self, Details, File, Filter};
+use crate::library::files::listing::{self, Details, Filter};
 use crate::library::files::order::{self, Key, Sort};
 use crate::library::room::Room;
 use crate::library::sqlite::{Result, Transaction};
@@ -243,7 +243,7 @@ impl Question {
         if self.is_by_id() {
             let page = listing::page(tx, &self.filter, cursor.after, CHUNK)?;
             let rows = page.next_cursor.map_or(0, |next| next.abs_diff(cursor.after));
-            let files = page.files.into_iter().map(without_tracks).filter(|details| self.may_hold(details));
+            let files = page.files.into_iter().map(Details::from).filter(|details| self.may_hold(details));
             if !needs_tracks {
                 return Ok(Some(Chunk {
                     files: files.collect(),
@@ -252,7 +252,7 @@ impl Question {
                     next: page.next_cursor,
                 }));
             }
-            let files: Vec<File> = files.map(|details| details.file).collect();
+            let files: Vec<_> = files.map(|details| details.file).collect();
             let count = files.len();
             let files = listing::with_tracks(tx, files)?;
             let is_cut = files.len() < count;
@@ -284,10 +284,6 @@ struct Chunk {
     /// How many were examined for them.
     rows: u64,
     next: Option<i64>,
-}
-
-fn without_tracks(file: File) -> Details {
-    Details { file, tracks: Vec::new(), truncated: false }
 }
 
 /// Whether `filter` applies to a file that the database has not compared with it.

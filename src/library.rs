@@ -25,6 +25,7 @@ pub mod lock;
 mod log;
 pub(crate) mod open;
 mod overwrites;
+mod own;
 mod path;
 pub(crate) mod room;
 pub mod schema;

@@ -61,6 +61,23 @@ fn subtitle_files_are_recorded_and_leave_the_row_of_the_video_alone() {
         "Film.mkv Subs/2_German SDH.srt ger - 0 1 srt",
     ];
     assert_eq!(subtitles(&sandbox), all);
+    let list = |query: &str| {
+        let output = sandbox.run(["list", "--paths", query]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8").lines().count()
+    };
+    assert_eq!(list("exists(subtitle, external == true, lang == ger)"), 1);
+    assert_eq!(list("exists(subtitle, external == true, codec == vobsub)"), 1);
+    assert_eq!(list("exists(subtitle, external == true, lang == fre)"), 0);
+    let output = sandbox.run(["list", "--json"]);
+    let listed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(
+        listed["subtitles"][2],
+        json!({
+            "name": "Subs/2_German SDH.srt", "language": "ger", "tag": null, "is_forced": false,
+            "is_hearing_impaired": true, "format": "srt",
+        })
+    );
     let row = || sandbox.value::<String>("SELECT id || scanned_at FROM files");
     let before = row();
     sandbox.write("films/Film/Film.pt-BR.forced.srt", "text");
@@ -133,6 +150,8 @@ fn new_subtitle_files_are_seen_as_they_come_and_go() {
     let srt = "Film.mkv Film.en.srt eng - 0 0 srt";
     sandbox.write("films/Film/Film.en.srt", "text");
     wait(&[srt]);
+    let page = daemon.get(&format!("/file/{}", sandbox.row("films/Film/Film.mkv").id));
+    assert_eq!((page.status, page.body.contains(">Film.en.srt<")), (200, true), "{}", page.body);
     // A folder with a file in it is one event.
     sandbox.write("Subs/3_French.srt", "text");
     fs::rename(sandbox.path("Subs"), sandbox.path("films/Film/Subs")).expect("moved");

@@ -2,6 +2,7 @@
 
 use crate::base::timestamp::Timestamp;
 use crate::library::files::listing::{Details, Track};
+use crate::library::subtitles::Subtitle;
 use crate::query::{self, Amount, Flag, Mark, Number, Text, TrackType, Words};
 
 /// A file, at a time.
@@ -14,7 +15,12 @@ pub(super) struct View<'a> {
 
 impl query::File for View<'_> {
     fn track(&self, index: usize) -> Option<&dyn query::Track> {
-        Some(self.details.tracks.get(index)?)
+        // Subtitle files come after the tracks.
+        let Details { tracks, subtitles, .. } = self.details;
+        match tracks.get(index) {
+            Some(track) => Some(track),
+            None => subtitles.get(index - tracks.len()).map(|subtitle| subtitle as &dyn query::Track),
+        }
     }
 
     fn mark(&self, mark: Mark) -> Option<bool> {
@@ -82,12 +88,47 @@ impl query::Track for Track {
         match flag {
             Flag::Default => Some(self.is_default),
             Flag::Forced => Some(self.is_forced),
-            // Subtitle files are not recorded.
             Flag::External => Some(false),
             Flag::Hdr => self.facts.hdr_format.as_ref().map(|format| format != "sdr"),
             Flag::HearingImpaired => self.facts.is_hearing_impaired,
             Flag::Commentary => self.facts.is_commentary,
             Flag::Original => self.facts.is_original,
+        }
+    }
+}
+
+impl query::Track for Subtitle<'_> {
+    fn track_type(&self) -> Option<TrackType> {
+        Some(TrackType::Subtitle)
+    }
+
+    fn text(&self, text: Text) -> Option<&str> {
+        match text {
+            Text::Language => Some(&self.language),
+            // As ffprobe names what is in such files. `sub` may be one of several.
+            Text::Codec => match &*self.format {
+                "srt" => Some("subrip"),
+                "ass" | "ssa" => Some("ass"),
+                "vtt" => Some("webvtt"),
+                "sup" => Some("hdmv_pgs_subtitle"),
+                "vobsub" => Some("dvd_subtitle"),
+                _ => None,
+            },
+            Text::Tag => self.tag.as_deref(),
+            Text::Title | Text::Profile => None,
+        }
+    }
+
+    fn number(&self, _: Number) -> Option<i64> {
+        None
+    }
+
+    fn flag(&self, flag: Flag) -> Option<bool> {
+        match flag {
+            Flag::External => Some(true),
+            Flag::Forced => Some(self.is_forced),
+            Flag::HearingImpaired => Some(self.is_hearing_impaired),
+            Flag::Default | Flag::Hdr | Flag::Commentary | Flag::Original => Some(false),
         }
     }
 }

@@ -9,21 +9,25 @@ use serde::Serialize;
 
 use super::files::{Status, UNREADABLE};
 use super::lenient::{exact_text, integer, text, unsigned};
+use super::own::OwnTable;
 use super::room::Room;
 use super::sqlite::is_absent;
 use crate::base::timestamp::Timestamp;
 
 /// The table, and its index for the changes of one file.
+const TABLE: OwnTable = OwnTable { name: "daemon_changes", statements: &[SQL, INDEX] };
+
+const INDEX: &str = "CREATE INDEX daemon_changes_file ON daemon_changes (file_id)";
+
 const SQL: &str = "\
-CREATE TABLE IF NOT EXISTS daemon_changes (
+CREATE TABLE daemon_changes (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at TEXT NOT NULL,       -- UTC
     kind TEXT NOT NULL,
     file_id INTEGER,        -- files.id; NULL for an entry of many files
     path TEXT NOT NULL,     -- of the file then; of the root for an entry of many files
     detail TEXT             -- moved: the path before; truncated: bytes missing; subtitle_…: name; of many files: their number
-);
-CREATE INDEX IF NOT EXISTS daemon_changes_file ON daemon_changes (file_id)";
+)";
 
 /// Most rows of the table.
 const MOST: i64 = 1_000_000;
@@ -94,38 +98,37 @@ pub struct Before {
 /// The statements of one batch.
 pub struct Journal<'tx> {
     tx: &'tx Transaction<'tx>,
-    insert: Statement<'tx>,
+    /// `None` if no changes can be recorded.
+    insert: Option<Statement<'tx>>,
     before: Statement<'tx>,
     missing_bytes: Option<Statement<'tx>>,
     now: Timestamp,
 }
 
 impl<'tx> Journal<'tx> {
-    /// Prepares the statements; creates the table if there is none of its shape.
+    /// Creates the table if it does not exist, and prepares the statements. If it cannot be created, nothing is recorded.
     ///
     /// # Errors
     /// What SQLite reports.
     pub fn new(tx: &'tx Transaction<'_>) -> rusqlite::Result<Self> {
         let insert =
             "INSERT INTO daemon_changes (at, kind, file_id, path, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let insert = match tx.prepare(insert) {
-            Err(error) if is_absent(&error) => {
-                tx.execute_batch("DROP TABLE IF EXISTS daemon_changes")?;
-                tx.execute_batch(SQL)?;
-                tx.prepare(insert)?
-            }
-            prepared => prepared?,
+        let insert = if TABLE.create(tx)? { Some(tx.prepare(insert)?) } else { None };
+        let noted = if insert.is_some() {
+            "'unreadable' = (SELECT kind FROM daemon_changes WHERE file_id = files.id
+                AND kind IN ('unreadable', 'readable') ORDER BY id DESC LIMIT 1)"
+        } else {
+            "0"
         };
-        let before = "SELECT id, size_bytes, modified_at, scan_status,
-                substr(coalesce(scan_error, ''), 1, length(?2)) = ?2
-                    OR 'unreadable' = (SELECT kind FROM daemon_changes WHERE file_id = files.id
-                        AND kind IN ('unreadable', 'readable') ORDER BY id DESC LIMIT 1)
-            FROM files WHERE path = ?1";
+        let before = format!(
+            "SELECT id, size_bytes, modified_at, scan_status,
+                substr(coalesce(scan_error, ''), 1, length(?2)) = ?2 OR {noted} FROM files WHERE path = ?1"
+        );
         let missing_bytes = match tx.prepare("SELECT missing_bytes FROM daemon_files WHERE file_id = ?1") {
             Err(error) if is_absent(&error) => None,
             prepared => Some(prepared?),
         };
-        Ok(Self { tx, insert, before: tx.prepare(before)?, missing_bytes, now: Timestamp::now() })
+        Ok(Self { tx, insert, before: tx.prepare(&before)?, missing_bytes, now: Timestamp::now() })
     }
 
     /// What is recorded of the file at `path`.
@@ -156,7 +159,8 @@ impl<'tx> Journal<'tx> {
     /// # Errors
     /// What SQLite reports.
     pub fn record(&mut self, kind: Kind, id: i64, path: &str, detail: Option<&str>) -> rusqlite::Result<()> {
-        self.insert.execute(params![self.now, kind.as_str(), id, path, detail]).map(|_| ())
+        let Some(insert) = &mut self.insert else { return Ok(()) };
+        insert.execute(params![self.now, kind.as_str(), id, path, detail]).map(|_| ())
     }
 
     /// Adds `count` to the entry of many files that `entry` names, or to a new one. A first scan that was interrupted goes on
@@ -171,6 +175,7 @@ impl<'tx> Journal<'tx> {
         count: u64,
         entry: &mut Option<i64>,
     ) -> rusqlite::Result<()> {
+        let Some(insert) = &mut self.insert else { return Ok(()) };
         if entry.is_none() && kind == Kind::FirstScan {
             let sql = "SELECT max(id) FROM daemon_changes WHERE file_id IS NULL AND kind = ?1 AND path = ?2";
             *entry = self.tx.query_row(sql, [kind.as_str(), root], |row| row.get(0))?;
@@ -184,7 +189,7 @@ impl<'tx> Journal<'tx> {
             }
         }
         let row = params![self.now, kind.as_str(), None::<i64>, root, count.to_string()];
-        *entry = Some(self.insert.insert(row)?);
+        *entry = Some(insert.insert(row)?);
         Ok(())
     }
 }
@@ -233,10 +238,10 @@ pub fn page(conn: &Connection, filter: Filter, cursor: Option<i64>, limit: u32) 
         Some(_) => OF_FILE,
         None => OF_ALL,
     };
-    let mut statement = match conn.prepare(sql) {
-        Err(error) if is_absent(&error) => return Ok(Page::default()),
-        prepared => prepared?,
-    };
+    if !TABLE.exists(conn)? {
+        return Ok(Page::default());
+    }
+    let mut statement = conn.prepare(sql)?;
     let mut rows = statement.query(params![cursor.unwrap_or(i64::MAX), filter.file_id])?;
     let (mut page, mut room) = (Page::default(), Room::page());
     while let Some(row) = rows.next()? {
@@ -268,10 +273,10 @@ const OF_FILE: &str = "SELECT id, at, kind, file_id, path, detail FROM daemon_ch
 /// # Errors
 /// What SQLite reports.
 pub fn expire(conn: &Connection, now: Timestamp, age: Option<Duration>) -> rusqlite::Result<(usize, bool)> {
-    let mut statement = match conn.prepare("SELECT id, at FROM daemon_changes ORDER BY id LIMIT ?1") {
-        Err(error) if is_absent(&error) => return Ok((0, false)),
-        prepared => prepared?,
-    };
+    if !TABLE.exists(conn)? {
+        return Ok((0, false));
+    }
+    let mut statement = conn.prepare("SELECT id, at FROM daemon_changes ORDER BY id LIMIT ?1")?;
     let newest: Option<i64> =
         conn.query_row("SELECT max(id) FROM daemon_changes", [], |row| row.get(0)).optional()?.flatten();
     let first_kept = newest.unwrap_or_default() - MOST + 1;

@@ -3,12 +3,18 @@
 //! The table is the daemon's own and has no foreign keys. The first write creates it; where it does not exist, no video has
 //! subtitle files.
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, Statement, Transaction, params};
+use serde::Serialize;
 
 use super::files::Known;
-use super::sqlite::is_absent;
+use super::lenient::{integer, text, word};
+use super::own::OwnTable;
 
 /// The table.
+const TABLE: OwnTable = OwnTable { name: "daemon_subtitles", statements: &[SQL] };
+
 const SQL: &str = "\
 CREATE TABLE daemon_subtitles (
     file_id INTEGER NOT NULL,             -- files.id of the video
@@ -25,15 +31,15 @@ CREATE TABLE daemon_subtitles (
 pub const SEPARATOR: &str = "//";
 
 /// A subtitle file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the names are the columns")]
 pub struct Subtitle<'a> {
-    pub name: &'a str,
+    pub name: Cow<'a, str>,
     pub language: String,
     pub tag: Option<String>,
     pub is_forced: bool,
     pub is_hearing_impaired: bool,
-    pub format: &'static str,
+    pub format: Cow<'a, str>,
 }
 
 /// Adds to each row the names of its subtitle files, ordered and separated by [`SEPARATOR`].
@@ -41,11 +47,10 @@ pub struct Subtitle<'a> {
 /// # Errors
 /// What SQLite reports.
 pub fn attach(conn: &Connection, rows: &mut [Known]) -> rusqlite::Result<()> {
-    let mut statement = match conn.prepare(NAMES) {
-        Ok(statement) => statement,
-        Err(error) if is_absent(&error) => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    if !TABLE.exists(conn)? {
+        return Ok(());
+    }
+    let mut statement = conn.prepare(NAMES)?;
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_unstable_by_key(|index| rows[*index].id);
     let (Some(first), Some(last)) = (order.first(), order.last()) else { return Ok(()) };
@@ -59,7 +64,7 @@ pub fn attach(conn: &Connection, rows: &mut [Known]) -> rusqlite::Result<()> {
         let mut rest = step.iter();
         let mut current = rest.next();
         while let Some(row) = found.next()? {
-            let (Ok(id), Some(name)) = (row.get::<_, i64>(0), super::lenient::word(row, 1)) else { continue };
+            let (Ok(id), Some(name)) = (row.get::<_, i64>(0), word(row, 1)) else { continue };
             while current.is_some_and(|index| rows[*index].id < id) {
                 current = rest.next();
             }
@@ -85,10 +90,7 @@ const NAMES: &str = "SELECT file_id, name FROM daemon_subtitles
 /// # Errors
 /// What SQLite reports.
 pub fn are_recorded(conn: &Connection) -> rusqlite::Result<bool> {
-    match conn.prepare(NAMES) {
-        Err(error) if is_absent(&error) => Ok(false),
-        prepared => prepared.map(|_| true),
-    }
+    TABLE.exists(conn)
 }
 
 /// Deletes rows of videos that are no longer recorded, because another program has deleted theirs.
@@ -96,11 +98,10 @@ pub fn are_recorded(conn: &Connection) -> rusqlite::Result<bool> {
 /// # Errors
 /// What SQLite reports.
 pub fn delete_orphans(conn: &Connection) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM daemon_subtitles WHERE file_id NOT IN (SELECT id FROM files)";
-    match conn.execute(sql, []) {
-        Err(error) if is_absent(&error) => Ok(()),
-        deleted => deleted.map(|_| ()),
+    if TABLE.exists(conn)? {
+        conn.execute("DELETE FROM daemon_subtitles WHERE file_id NOT IN (SELECT id FROM files)", [])?;
     }
+    Ok(())
 }
 
 /// What one video gained and lost.
@@ -112,35 +113,68 @@ pub struct Difference {
     pub gone: Vec<String>,
 }
 
+/// Reads the subtitle files of the videos from `first` to `last`, by id, in the order of ids and names.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn read(
+    conn: &Connection,
+    first: i64,
+    last: i64,
+    each: &mut dyn FnMut(i64, Subtitle<'static>),
+) -> rusqlite::Result<()> {
+    if !TABLE.exists(conn)? {
+        return Ok(());
+    }
+    let mut statement = conn.prepare(
+        "SELECT file_id, name, language, tag, is_forced, is_hearing_impaired, format FROM daemon_subtitles
+         WHERE file_id >= ?1 AND file_id <= ?2 ORDER BY file_id, name",
+    )?;
+    let mut rows = statement.query([first, last])?;
+    while let Some(row) = rows.next()? {
+        let (Some(id), Some(name), Some(language)) = (integer(row, 0), text(row, 1), text(row, 2)) else {
+            continue;
+        };
+        let subtitle = Subtitle {
+            name: name.into(),
+            language,
+            tag: text(row, 3),
+            is_forced: integer(row, 4) == Some(1),
+            is_hearing_impaired: integer(row, 5) == Some(1),
+            format: text(row, 6).unwrap_or_default().into(),
+        };
+        each(id, subtitle);
+    }
+    Ok(())
+}
+
 /// The statements of one batch.
-pub struct Writer<'tx> {
+pub struct Writer<'tx>(Option<Statements<'tx>>);
+
+struct Statements<'tx> {
     names: Statement<'tx>,
     insert: Statement<'tx>,
     delete: Statement<'tx>,
 }
 
 impl<'tx> Writer<'tx> {
-    /// Prepares the statements; creates the table if there is none of its shape.
+    /// Creates the table if it does not exist, and prepares the statements. If it cannot be created, nothing is recorded.
     ///
     /// # Errors
     /// What SQLite reports.
     pub fn new(tx: &'tx Transaction<'_>) -> rusqlite::Result<Self> {
-        let insert = "REPLACE INTO daemon_subtitles
-                (file_id, name, language, tag, is_forced, is_hearing_impaired, format)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let insert = match tx.prepare(insert) {
-            Err(error) if is_absent(&error) => {
-                tx.execute_batch("DROP TABLE IF EXISTS daemon_subtitles")?;
-                tx.execute_batch(SQL)?;
-                tx.prepare(insert)?
-            }
-            prepared => prepared?,
-        };
-        Ok(Self {
+        if !TABLE.create(tx)? {
+            return Ok(Self(None));
+        }
+        Ok(Self(Some(Statements {
             names: tx.prepare(NAMES)?,
-            insert,
+            insert: tx.prepare(
+                "INSERT INTO daemon_subtitles
+                    (file_id, name, language, tag, is_forced, is_hearing_impaired, format)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?,
             delete: tx.prepare("DELETE FROM daemon_subtitles WHERE file_id = ?1 AND name = ?2")?,
-        })
+        })))
     }
 
     /// Records the subtitle files of a video, ordered by name, in place of those that are recorded.
@@ -149,19 +183,20 @@ impl<'tx> Writer<'tx> {
     /// What SQLite reports.
     pub fn set(&mut self, file_id: i64, subtitles: &[Subtitle<'_>]) -> rusqlite::Result<Difference> {
         let mut difference = Difference::default();
-        let known = self.names.query_map([file_id, file_id], |row| row.get::<_, String>(1))?;
+        let Some(Statements { names, insert, delete }) = &mut self.0 else { return Ok(difference) };
+        let known = names.query_map([file_id, file_id], |row| row.get::<_, String>(1))?;
         let known = known.collect::<Result<Vec<_>, _>>()?;
         for name in &known {
-            if subtitles.binary_search_by(|subtitle| subtitle.name.cmp(name)).is_err() {
-                self.delete.execute(params![file_id, name])?;
+            if subtitles.binary_search_by(|subtitle| (*subtitle.name).cmp(name)).is_err() {
+                delete.execute(params![file_id, name])?;
                 difference.gone.push(name.clone());
             }
         }
         for subtitle in subtitles {
-            if known.binary_search_by(|name| (**name).cmp(subtitle.name)).is_ok() {
+            if known.binary_search_by(|name| (**name).cmp(&*subtitle.name)).is_ok() {
                 continue;
             }
-            self.insert.execute(params![
+            insert.execute(params![
                 file_id,
                 subtitle.name,
                 subtitle.language,
@@ -170,7 +205,7 @@ impl<'tx> Writer<'tx> {
                 subtitle.is_hearing_impaired,
                 subtitle.format
             ])?;
-            difference.added.push(subtitle.name.to_owned());
+            difference.added.push(subtitle.name.clone().into_owned());
         }
         Ok(difference)
     }

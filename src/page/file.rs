@@ -15,6 +15,7 @@ use crate::library::changes::{Change, Filter, page as changes_page};
 use crate::library::files::listing::{self, Details, File, Track};
 use crate::library::files::{Twin, twins};
 use crate::library::sqlite::{Result, Transaction};
+use crate::library::subtitles::Subtitle;
 
 /// Files of the same content that are named.
 const TWINS: u32 = 20;
@@ -57,7 +58,7 @@ fn same_content(tx: &Transaction<'_>, file: &File) -> Result<Vec<Twin>> {
 }
 
 fn main(found: &Found) -> Markup {
-    let Found { details: Details { file, tracks, truncated }, twins, history } = found;
+    let Found { details: Details { file, tracks, subtitles, truncated }, twins, history } = found;
     html! {
         main #main {
             h1 { (Name(&file.filename)) " " (badge(&file.scan_status)) }
@@ -84,6 +85,10 @@ fn main(found: &Found) -> Markup {
                 h2 { "Tracks" }
                 (table(tracks))
                 @if *truncated { p.muted { "There are more tracks than are shown." } }
+            }
+            @if !subtitles.is_empty() {
+                h2 { "Subtitle files" }
+                (subtitle_files(subtitles))
             }
             @if !history.is_empty() {
                 h2 { "History" }
@@ -112,6 +117,27 @@ fn table(tracks: &[Track]) -> Markup {
                             @if track.is_forced { " " span.badge { "forced" } }
                         }
                         td data-label="Title" { (or_dash(track.title.as_deref())) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn subtitle_files(files: &[Subtitle<'_>]) -> Markup {
+    html! {
+        table {
+            thead { tr { th scope="col" { "Name" } th scope="col" { "Language" } th scope="col" { "Details" } } }
+            tbody {
+                @for file in files {
+                    tr {
+                        th scope="row" { (Name(&file.name)) }
+                        td data-label="Language" { (Name(file.tag.as_ref().unwrap_or(&file.language))) }
+                        td data-label="Details" {
+                            (Name(&file.format))
+                            @if file.is_forced { " " span.badge { "forced" } }
+                            @if file.is_hearing_impaired { " " span.badge { "hearing-impaired" } }
+                        }
                     }
                 }
             }

@@ -54,12 +54,12 @@ pub(crate) fn describe<'a>(video: &str, name: &'a str) -> Subtitle<'a> {
         None => marks::read_end(own),
     };
     Subtitle {
-        name,
+        name: name.into(),
         language: marks.language.unwrap_or_else(|| UNDETERMINED.to_owned()),
         tag: marks.tag,
         is_forced: marks.is_forced,
         is_hearing_impaired: marks.is_hearing_impaired,
-        format: format_of(name.as_bytes()).unwrap_or_default(),
+        format: format_of(name.as_bytes()).unwrap_or_default().into(),
     }
 }
 

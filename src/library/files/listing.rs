@@ -10,12 +10,16 @@ use super::facts::{self, StoredTrackFacts};
 use crate::base::facts::Facts;
 use crate::library::lenient::{integer, text};
 use crate::library::room::Room;
+use crate::library::subtitles::{self, Subtitle};
 
 /// Most rows of `files` that one page examines.
 const WINDOW: i64 = 50_000;
 
 /// [`with_tracks`] ends after the file that exceeds this.
 const TRACKS_BYTES: usize = 4 << 20;
+
+/// Most subtitle files of one video.
+const SUBTITLES: usize = 100;
 
 /// What to list. Every condition given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,9 +101,18 @@ pub struct Details {
     pub file: File,
     /// Its tracks, in order.
     pub tracks: Vec<Track>,
+    /// The subtitle files beside it, by name; the first 100.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subtitles: Vec<Subtitle<'static>>,
     /// Whether the tracks are only the first ones: all of them take more than 1 MiB.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+}
+
+impl From<File> for Details {
+    fn from(file: File) -> Self {
+        Self { file, tracks: Vec::new(), subtitles: Vec::new(), truncated: false }
+    }
 }
 
 /// Some files, by id.
@@ -212,7 +225,7 @@ pub fn chosen(conn: &Connection, ids: &[i64], tracks: bool) -> rusqlite::Result<
         if tracks {
             found.extend(with_tracks_from(conn, &source, vec![file])?);
         } else {
-            found.push(Details { file, tracks: Vec::new(), truncated: false });
+            found.push(Details::from(file));
         }
     }
     Ok(found)
@@ -231,8 +244,24 @@ fn with_tracks_from(
     source: &facts::Source,
     files: Vec<File>,
 ) -> rusqlite::Result<Vec<Details>> {
-    let mut found: Vec<Details> =
-        files.into_iter().map(|file| Details { file, tracks: Vec::new(), truncated: false }).collect();
+    let mut found = add_tracks(conn, source, files.into_iter().map(Details::from).collect())?;
+    let ids = found.first().zip(found.last()).map(|(first, last)| (first.file.id, last.file.id));
+    let Some((first, last)) = ids else { return Ok(found) };
+    subtitles::read(conn, first, last, &mut |id, subtitle| {
+        let at = found.binary_search_by_key(&id, |details| details.file.id).ok();
+        let details = at.and_then(|at| found.get_mut(at));
+        if let Some(details) = details.filter(|details| details.subtitles.len() < SUBTITLES) {
+            details.subtitles.push(subtitle);
+        }
+    })?;
+    Ok(found)
+}
+
+fn add_tracks(
+    conn: &Connection,
+    source: &facts::Source,
+    mut found: Vec<Details>,
+) -> rusqlite::Result<Vec<Details>> {
     let Some((first, last)) = found.first().zip(found.last()) else { return Ok(found) };
     let mut statement = conn.prepare(&tracks_sql(source))?;
     let mut rows = statement.query([first.file.id, last.file.id])?;

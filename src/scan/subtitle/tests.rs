@@ -18,7 +18,7 @@ fn judge(line: &str) -> Result<(), String> {
             let flags = [("forced", is_forced), ("hi", is_hearing_impaired)];
             let flags: Vec<_> = flags.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| *name).collect();
             let flags = if flags.is_empty() { "-".to_owned() } else { flags.join(" ") };
-            [owners.join("/"), language, tag.unwrap_or_else(|| "-".to_owned()), flags, format.to_owned()]
+            [owners.join("/"), language, tag.unwrap_or_else(|| "-".to_owned()), flags, format.into_owned()]
         }
     };
     if found[..] == expected[..5] { Ok(()) } else { Err(format!("{found:?}")) }
