@@ -26,7 +26,7 @@ pub(crate) fn run(args: &InspectArgs) -> ExitCode {
             match found {
                 _ if run.stop.is_some() => {}
                 Ok(()) => run.file(path),
-                Err(error) => run.complain(path, &error),
+                Err(error) => run.complain(path, &media::Error::Io(error)),
             }
         });
         if count == 0 {
