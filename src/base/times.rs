@@ -170,6 +170,8 @@ pub(crate) const API_REQUEST_TIMEOUT: Duration = s(3);
 pub(crate) const API_STATISTICS_TIMEOUT: Duration = s(30);
 /// A part of a streamed answer is tried again this long while the database is busy.
 pub(crate) const API_STREAM_TIMEOUT: Duration = s(15);
+/// A page of the list of files is searched for this long. What is not found by then is left to the next page.
+pub(crate) const PAGE_SEARCH_TIME: Duration = ms(750);
 /// A request waits this long for a count that has just begun: one of a library of some thousand files takes no longer.
 pub(crate) const API_COUNT_TIMEOUT: Duration = ms(50);
 /// Until the next count after one that failed.

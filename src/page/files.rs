@@ -1,4 +1,6 @@
-//! The list of files: what is searched for, in order, page by page.
+//! The list of files: a search, its results in order, page by page.
+
+mod search;
 
 use std::sync::Arc;
 
@@ -9,13 +11,12 @@ use super::overview::QUESTIONS;
 use super::{Outcome, Site, View, page};
 use crate::api::budget::Size;
 use crate::api::query::Parameters;
-use crate::ask::terms::{self, Refusal as NotAsked};
-use crate::ask::{Bounds, Cursor, Page, Question};
+use crate::ask::terms::Refusal as NotAsked;
 use crate::library::files::listing::{Details, Track};
 use crate::library::files::order::Sort;
 use crate::library::files::statistics::resolution;
-use crate::library::sqlite::{self, Transaction};
-use crate::query::Query;
+use crate::library::sqlite::Transaction;
+use search::{Found, find};
 
 /// Files of a page.
 const LIMIT: u32 = 50;
@@ -38,16 +39,6 @@ struct Request {
     cursor: i64,
 }
 
-/// What was found.
-struct Found {
-    /// What was typed, as an expression: for programs. Empty for all files.
-    expression: String,
-    /// How it was understood.
-    notes: Vec<String>,
-    /// `None` if the file where the page begins is no longer recorded.
-    page: Option<Page>,
-}
-
 pub(super) async fn show(site: &Arc<Site>, query: &str) -> Outcome {
     let mut parameters = Parameters::parse(query);
     let mut taken = |name| parameters.take(name).unwrap_or_default();
@@ -59,58 +50,6 @@ pub(super) async fn show(site: &Arc<Site>, query: &str) -> Outcome {
     let read = move |tx: &Transaction<'_>| find(tx, &asked);
     let render = move |found: Result<Found, NotAsked>| page(&frame, &main(&request, &found));
     site.read(Size::Page, read, render).await
-}
-
-fn find(tx: &Transaction<'_>, request: &Request) -> sqlite::Result<Result<Found, NotAsked>> {
-    let (expression, query) = match understand(tx, &request.text) {
-        Ok(understood) => understood,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let mut notes = query.as_ref().map(terms::aliases).unwrap_or_default();
-    let question = Question { sort: request.sort, ..Question::new(query) };
-    let page = question.page(tx, &request.cursor.into(), Bounds::page(LIMIT))?;
-    let is_empty =
-        page.as_ref().is_some_and(|page| page.files.is_empty() && page.walked.next_cursor.is_none());
-    if let Some(query) = question.query.as_ref().filter(|_| is_empty) {
-        notes.extend(terms::absent(tx, query));
-    }
-    Ok(Ok(Found { expression, notes, page }))
-}
-
-/// What was typed is an expression, or else words that the path contains.
-fn understand(tx: &Transaction<'_>, text: &str) -> Result<(String, Option<Query>), NotAsked> {
-    if text.is_empty() {
-        return Ok((String::new(), None));
-    }
-    match terms::read(tx, text) {
-        Err(NotAsked::Query(_)) if !is_like_an_expression(text) => {
-            let words = in_path(text);
-            terms::read(tx, &words).map(|query| (words, Some(query)))
-        }
-        outcome => outcome.map(|query| (text.to_owned(), Some(query))),
-    }
-}
-
-/// Whether a text that is not an expression was meant as one. Names of films hold parentheses and words such as `and`.
-fn is_like_an_expression(text: &str) -> bool {
-    let lower = text.to_lowercase();
-    let has = |part: &&str| lower.contains(*part);
-    ["exists(", "count(", "=", "<", ">", " in [", "path contains"].iter().any(has)
-}
-
-/// Words as an expression: the path contains each of them.
-fn in_path(text: &str) -> String {
-    let quoted = |word: &str| {
-        let quote = if word.contains('"') { '\'' } else { '"' };
-        // A word with both quotes is searched for without one of them.
-        format!("path contains {quote}{}{quote}", word.replace(quote, ""))
-    };
-    let unquoted =
-        text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).filter(|text| !text.is_empty());
-    match unquoted {
-        Some(text) => quoted(text),
-        None => text.split_whitespace().map(quoted).collect::<Vec<_>>().join(" and "),
-    }
 }
 
 fn main(request: &Request, found: &Result<Found, NotAsked>) -> Markup {
@@ -169,19 +108,19 @@ fn results(request: &Request, found: &Found) -> Markup {
             p.lead { "The file where this page begins is no longer recorded. " a href=(link(request, &request.order, 0)) { "To the first page" } }
         };
     };
-    let next = page.walked.next_cursor.as_ref().map(Cursor::id);
+    let next = page.next;
     let number = page.files.len() as u64;
     html! {
         @for note in &found.notes { p.note { (Sentence(note)) "." } }
         @if page.files.is_empty() && next.is_none() && request.cursor == 0 {
-            (nothing(request, page.walked.left_out))
+            (nothing(request, page.left_out))
         } @else {
             p.bar {
                 span {
                     @if next.is_none() && request.cursor == 0 { (plural(number, "file", "files")) }
                     @else { (plural(number, "file", "files")) " on this page" }
-                    @if page.walked.left_out > 0 {
-                        ", " (plural(page.walked.left_out, "missing one left out", "missing ones left out"))
+                    @if page.left_out > 0 {
+                        ", " (plural(page.left_out, "missing one left out", "missing ones left out"))
                     }
                 }
                 span { "Export: " (export(request, found, "csv")) " · " (export(request, found, "json")) }
@@ -361,33 +300,6 @@ fn export(request: &Request, found: &Found, format: &str) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_become_an_expression() {
-        for (text, expression) in [
-            ("blade", "path contains \"blade\""),
-            ("Blade  Runner", "path contains \"Blade\" and path contains \"Runner\""),
-            ("\"Blade Runner\"", "path contains \"Blade Runner\""),
-            ("12\" vinyl", "path contains '12\"' and path contains \"vinyl\""),
-            ("a\"b'c", "path contains 'a\"bc'"),
-            ("\"\"", "path contains '\"\"'"),
-        ] {
-            assert_eq!(in_path(text), expression);
-            assert!(Query::parse(expression, &|_, _| true).is_ok(), "{expression}");
-        }
-    }
-
-    #[test]
-    fn names_of_films_are_not_taken_for_expressions() {
-        for name in ["Alien (1979)", "Beauty and the Beast", "[rec]", "not another film", "Se7en"] {
-            assert!(!is_like_an_expression(name), "{name}");
-        }
-        for text in
-            ["exists(audo)", "size > 20", "path contains", "codec = hevc", "container in [mkv", "Count(audio"]
-        {
-            assert!(is_like_an_expression(text), "{text}");
-        }
-    }
 
     #[test]
     fn frame_rates_are_decimal() {
