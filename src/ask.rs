@@ -17,7 +17,9 @@ mod view;
 pub(crate) use statistics::{By, Counted};
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
+use crate::base::times::{COUNT_READ_TIME, QUERY_READ_TIME};
 use crate::base::timestamp::Timestamp;
 use crate::library::files::Span;
 use crate::library::files::listing::{self, Details, File, Filter};
@@ -59,17 +61,19 @@ pub(crate) struct Bounds {
     pub files: u64,
     /// Rows that are examined, some more or less.
     pub rows: u64,
+    /// No further rows are examined after this time.
+    pub time: Duration,
 }
 
 impl Bounds {
-    /// A page of at most so many files. It examines 50,000 rows.
+    /// A page of at most so many files. It examines 50,000 rows, or as many as it can in a second.
     pub(crate) fn page(files: u32) -> Self {
-        Self { files: files.into(), rows: 50_000 }
+        Self { files: files.into(), rows: 50_000, time: QUERY_READ_TIME }
     }
 
     /// A part of a whole answer, short enough that writers do not notice the read.
     pub(crate) fn slice(files: u64) -> Self {
-        Self { files, rows: 2_000 }
+        Self { files, rows: u64::MAX, time: COUNT_READ_TIME }
     }
 }
 
@@ -164,7 +168,8 @@ impl Question {
     ) -> Result<Option<Walked>> {
         let span = self.below.as_deref().map(Span::below);
         let asks_for_twins = self.query.as_ref().is_some_and(|query| query.names().contains("duplicate"));
-        let (mut walked, mut rows, mut cursor) = (Walked::default(), 0, cursor.clone());
+        let start = Instant::now();
+        let (mut walked, mut rows, mut cursor) = (Walked::default(), 0_u64, cursor.clone());
         loop {
             let limit = if rows == 0 { CHUNK } else { AHEAD };
             let Some(chunk) = self.chunk(tx, span.as_ref(), &mut cursor, limit)? else { return Ok(None) };
@@ -194,10 +199,11 @@ impl Question {
                 }
                 at = id;
             }
-            rows += chunk.rows;
+            rows = rows.saturating_add(chunk.rows);
             let Some(next) = chunk.next else { return Ok(Some(walked)) };
             cursor.after = next;
-            if rows >= bounds.rows || walked.found >= bounds.files {
+            let is_over = rows >= bounds.rows || start.elapsed() >= bounds.time;
+            if is_over || walked.found >= bounds.files {
                 walked.next_cursor = Some(cursor);
                 return Ok(Some(walked));
             }

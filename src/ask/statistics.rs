@@ -8,9 +8,6 @@ use crate::library::files::listing::{Details, Track};
 use crate::library::files::statistics::{is_image, resolution};
 use crate::library::sqlite::{Result, Transaction};
 
-/// Files that one call counts.
-const SLICE: u64 = 2_000;
-
 /// Groups that are kept. Files of further ones are counted together, under [`OTHERS`].
 const MOST_GROUPS: usize = 500;
 
@@ -149,7 +146,7 @@ impl Question {
         counted: &mut Counted,
     ) -> Result<bool> {
         let cursor = std::mem::take(&mut counted.cursor);
-        let walked = self.walk(tx, &cursor, Bounds::slice(SLICE), &mut |details| {
+        let walked = self.walk(tx, &cursor, Bounds::slice(u64::MAX), &mut |details| {
             let bytes = u64::try_from(details.file.size_bytes).unwrap_or_default();
             counted.files += 1;
             counted.bytes = counted.bytes.saturating_add(bytes);

@@ -166,12 +166,12 @@ pub(crate) const DAEMON_ANSWER_TIMEOUT: Duration = s(2);
 
 /// A request may wait and read for this long, both together.
 pub(crate) const API_REQUEST_TIMEOUT: Duration = s(3);
+/// A page of a query ends after this time, with the cursor of the next one, also if nothing was found.
+pub(crate) const QUERY_READ_TIME: Duration = s(1);
 /// A count of the files for which a query holds may take this long: some millions of files.
 pub(crate) const API_STATISTICS_TIMEOUT: Duration = s(30);
 /// A part of a streamed answer is tried again this long while the database is busy.
 pub(crate) const API_STREAM_TIMEOUT: Duration = s(15);
-/// A page of the list of files is searched for this long. What is not found by then is left to the next page.
-pub(crate) const PAGE_SEARCH_TIME: Duration = ms(750);
 /// A request waits this long for a count that has just begun: one of a library of some thousand files takes no longer.
 pub(crate) const API_COUNT_TIMEOUT: Duration = ms(50);
 /// Until the next count after one that failed.

@@ -11,11 +11,11 @@ use super::overview::QUESTIONS;
 use super::{Outcome, Site, View, page};
 use crate::api::budget::Size;
 use crate::api::query::Parameters;
-use crate::ask::terms::Refusal as NotAsked;
-use crate::library::files::listing::{Details, Track};
+use crate::library::files::listing::{Details, File, Track};
 use crate::library::files::order::Sort;
 use crate::library::files::statistics::resolution;
 use crate::library::sqlite::Transaction;
+use crate::query;
 use search::{Found, find};
 
 /// Files of a page.
@@ -48,11 +48,11 @@ pub(super) async fn show(site: &Arc<Site>, query: &str) -> Outcome {
     let frame = site.frame(View::Files);
     let asked = request.clone();
     let read = move |tx: &Transaction<'_>| find(tx, &asked);
-    let render = move |found: Result<Found, NotAsked>| page(&frame, &main(&request, &found));
+    let render = move |found: Result<Found, query::Error>| page(&frame, &main(&request, &found));
     site.read(Size::Page, read, render).await
 }
 
-fn main(request: &Request, found: &Result<Found, NotAsked>) -> Markup {
+fn main(request: &Request, found: &Result<Found, query::Error>) -> Markup {
     let is_refused = found.is_err();
     html! {
         main #main {
@@ -72,18 +72,15 @@ fn main(request: &Request, found: &Result<Found, NotAsked>) -> Markup {
 }
 
 /// Why the text is not answered, and where it is wrong.
-fn fault(refusal: &NotAsked) -> Markup {
+fn fault(error: &query::Error) -> Markup {
+    let (before, after) = split(&error.excerpt, error.caret);
+    let (at, rest) = split(after, 1);
     html! {
         div.fault #fault role="alert" {
-            @match refusal {
-                NotAsked::Query(error) => {
-                    @let (before, after) = split(&error.excerpt, error.caret);
-                    @let (at, rest) = split(after, 1);
-                    pre { (Sentence(before)) mark { @if at.is_empty() { "␣" } @else { (Sentence(at)) } } (Sentence(rest)) }
-                    p { "Column " (error.column) ": " (Sentence(&error.message)) }
-                }
-                NotAsked::Unrecorded(_) => p { (Sentence(&refusal.to_string())) },
+            pre {
+                (Sentence(before)) mark { @if at.is_empty() { "␣" } @else { (Sentence(at)) } } (Sentence(rest))
             }
+            p { "Column " (error.column) ": " (Sentence(&error.message)) }
         }
     }
 }
@@ -192,6 +189,7 @@ fn row(details: &Details) -> Markup {
             th scope="row" {
                 a href={ "file/" (file.id) } { (Name(&file.filename)) }
                 @if file.scan_status != "ok" { " " (badge(&file.scan_status)) }
+                @if is_cut(file) { " " span.badge.bad { "cut short" } }
                 span.path { (Name(&file.directory)) }
             }
             td { (size(file.size_bytes.unsigned_abs())) }
@@ -213,6 +211,11 @@ pub(super) fn badge(status: &str) -> Markup {
     }
 }
 
+/// Whether the file is shorter than its container states, or ends with zeros.
+pub(super) fn is_cut(file: &File) -> bool {
+    file.zero_tail.is_some() || file.facts.missing_bytes.is_some_and(|bytes| bytes > 0)
+}
+
 /// The tracks of a type in short, each description once.
 fn short(details: &Details, track_type: &str, describe: fn(&Track) -> String) -> String {
     let mut all: Vec<String> = Vec::new();
@@ -230,27 +233,52 @@ fn short(details: &Details, track_type: &str, describe: fn(&Track) -> String) ->
     all.join(", ")
 }
 
-/// `hevc 2160p`
+/// A dynamic range in words.
+pub(super) fn hdr(format: &str) -> &str {
+    match format {
+        "sdr" => "SDR",
+        "pq" => "PQ",
+        "hdr10" => "HDR10",
+        "hdr10+" => "HDR10+",
+        "hlg" => "HLG",
+        "dolby_vision" => "Dolby Vision",
+        other => other,
+    }
+}
+
+/// `hevc 2160p HDR10`
 fn picture(track: &Track) -> String {
     let class = track.width.zip(track.height).map(|(width, height)| resolution(width, height));
-    joined([track.codec.as_deref(), class])
+    let hdr = track.facts.hdr_format.as_deref().map(hdr).filter(|hdr| *hdr != "SDR");
+    joined([track.codec.as_deref(), class, hdr])
 }
 
 /// `eng 5.1`
 fn sound(track: &Track) -> String {
-    joined([track.language.as_deref(), track.channel_layout.as_deref()])
+    joined([track.language.as_deref(), track.channel_layout.as_deref(), track.facts.codec_detail.as_deref()])
 }
 
 /// `eng`, or `eng forced`
 fn text(track: &Track) -> String {
-    joined([Some(track.language.as_deref().unwrap_or("und")), track.is_forced.then_some("forced")])
+    joined([Some(track.language.as_deref().unwrap_or("und")), track.is_forced.then_some("forced"), None])
 }
 
 /// `3840 × 2160, 24 fps`, `5.1`
 pub(super) fn measures(track: &Track) -> String {
     let pixels = track.width.zip(track.height).map(|(width, height)| format!("{width} × {height}"));
     let rate = track.frame_rate.as_deref().map(|rate| format!("{} fps", frames(rate)));
-    let parts = [pixels, rate, track.channel_layout.clone()];
+    let facts = &track.facts;
+    let parts = [
+        pixels,
+        rate,
+        facts.hdr_format.as_deref().map(|format| hdr(format).to_owned()),
+        facts.bit_depth.map(|bits| format!("{bits} bit")),
+        facts.profile.clone(),
+        track.channel_layout.clone(),
+        facts.codec_detail.clone(),
+        facts.sample_rate.map(|rate| format!("{rate} Hz")),
+        facts.bit_rate.map(|rate| format!("{} kbit/s", rate / 1000)),
+    ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
@@ -267,7 +295,7 @@ fn frames(rate: &str) -> String {
     }
 }
 
-fn joined(parts: [Option<&str>; 2]) -> String {
+fn joined(parts: [Option<&str>; 3]) -> String {
     let parts: Vec<&str> = parts.into_iter().flatten().collect();
     if parts.is_empty() { "?".to_owned() } else { parts.join(" ") }
 }

@@ -1,18 +1,12 @@
 //! What is searched for, and a page of what is found.
 
-use std::time::Instant;
-
 use super::{LIMIT, Request};
-use crate::ask::terms::{self, Refusal};
+use crate::ask::terms;
 use crate::ask::{Bounds, Cursor, Question};
 use crate::base::text::to_json;
-use crate::base::times::PAGE_SEARCH_TIME;
 use crate::library::files::listing::{self, Details};
 use crate::library::sqlite::{self, Transaction};
-use crate::query::Query;
-
-/// Rows that are examined before the time is looked at.
-const ROWS: u64 = 2_000;
+use crate::query::{Error, Query};
 
 /// Bytes of the files and tracks of a page as JSON, but for the last file.
 const BYTES: usize = 128 * 1024;
@@ -28,7 +22,6 @@ pub(super) struct Found {
 }
 
 /// A part of the answer.
-#[derive(Default)]
 pub(super) struct Searched {
     pub(super) files: Vec<Details>,
     /// Missing files that match.
@@ -37,7 +30,7 @@ pub(super) struct Searched {
     pub(super) next: Option<i64>,
 }
 
-pub(super) fn find(tx: &Transaction<'_>, request: &Request) -> sqlite::Result<Result<Found, Refusal>> {
+pub(super) fn find(tx: &Transaction<'_>, request: &Request) -> sqlite::Result<Result<Found, Error>> {
     let (expression, query) = match understand(tx, &request.text) {
         Ok(understood) => understood,
         Err(refusal) => return Ok(Err(refusal)),
@@ -46,7 +39,13 @@ pub(super) fn find(tx: &Transaction<'_>, request: &Request) -> sqlite::Result<Re
     // Reading tracks takes most of the time. Where the query is not about them, only those of its answer are read.
     let tracks = query.as_ref().is_none_or(Query::asks_for_tracks);
     let question = Question { sort: request.sort, tracks, ..Question::new(query) };
-    let mut page = search(tx, &question, request.cursor)?;
+    let bounds = Bounds { rows: u64::MAX, ..Bounds::page(LIMIT) };
+    let page = question.page(tx, &request.cursor.into(), bounds)?;
+    let mut page = page.map(|page| Searched {
+        files: page.files,
+        left_out: page.walked.left_out,
+        next: page.walked.next_cursor.as_ref().map(Cursor::id),
+    });
     if let Some(page) = page.as_mut().filter(|_| !tracks) {
         add_tracks(tx, page)?;
     }
@@ -55,29 +54,6 @@ pub(super) fn find(tx: &Transaction<'_>, request: &Request) -> sqlite::Result<Re
         notes.extend(terms::absent(tx, query));
     }
     Ok(Ok(Found { expression, notes, page }))
-}
-
-/// Searches until a page is full, all is searched, or the time is over.
-fn search(tx: &Transaction<'_>, question: &Question, after: i64) -> sqlite::Result<Option<Searched>> {
-    let (begun, mut cursor, mut bytes) = (Instant::now(), Cursor::from(after), 0);
-    let mut found = Searched::default();
-    loop {
-        let left = u64::from(LIMIT) - found.files.len() as u64;
-        let Some(page) = question.page(tx, &cursor, Bounds { files: left, rows: ROWS })? else {
-            return Ok(None);
-        };
-        let bytes_of = |details: &Details| to_json(details).map_or(0, |json| json.len());
-        bytes += page.files.iter().map(bytes_of).sum::<usize>();
-        let is_over = begun.elapsed() >= PAGE_SEARCH_TIME || bytes >= BYTES;
-        let is_full = page.files.len() as u64 == left;
-        found.left_out += page.walked.left_out;
-        found.files.extend(page.files);
-        found.next = page.walked.next_cursor.as_ref().map(Cursor::id);
-        match page.walked.next_cursor {
-            Some(next) if !is_full && !is_over => cursor = next,
-            _ => return Ok(Some(found)),
-        }
-    }
 }
 
 /// Adds the tracks of the files, and ends the page before they take too much memory.
@@ -98,12 +74,12 @@ fn add_tracks(tx: &Transaction<'_>, page: &mut Searched) -> sqlite::Result<()> {
 }
 
 /// What was typed is an expression, or else words that the path contains.
-fn understand(tx: &Transaction<'_>, text: &str) -> Result<(String, Option<Query>), Refusal> {
+fn understand(tx: &Transaction<'_>, text: &str) -> Result<(String, Option<Query>), Error> {
     if text.is_empty() {
         return Ok((String::new(), None));
     }
     match terms::read(tx, text) {
-        Err(Refusal::Query(_)) if !is_like_an_expression(text) => {
+        Err(_) if !is_like_an_expression(text) => {
             let words = in_path(text);
             terms::read(tx, &words).map(|query| (words, Some(query)))
         }
