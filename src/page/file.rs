@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::changes;
 use super::files::{self, badge};
-use super::format::{Name, Sentence, size, stored};
+use super::format::{Name, Sentence, duration, size, stored};
 use super::layout::Frame;
 use super::{Outcome, Site, View, page};
 use crate::api::answer::Refusal;
@@ -66,9 +66,22 @@ fn main(found: &Found) -> Markup {
             @if file.scan_status == "missing" {
                 p.note.warn { "This file is no longer there. What was recorded of it is kept." }
             }
+            @if files::is_cut(file) {
+                p.note.warn {
+                    strong { "This video is cut short. " }
+                    @match file.zero_tail {
+                        Some(zeros) => { (size(zeros)) " of zeros are at its end." }
+                        None => { (size(file.facts.missing_bytes.unwrap_or_default())) " are missing." }
+                    }
+                }
+            }
             dl.facts {
                 dt { "Path" } dd { code.path { (Name(&file.path)) } }
                 dt { "Size" } dd { (size(file.size_bytes.unsigned_abs())) }
+                @if let Some(seconds) = file.duration_seconds { dt { "Duration" } dd { (duration(seconds)) } }
+                @if let Some(rate) = file.bit_rate { dt { "Bit rate" } dd { (rate / 1000) " kbit/s" } }
+                @if let Some(title) = &file.facts.title { dt { "Title" } dd { (Name(title)) } }
+                @if let Some(seen) = &file.first_seen { dt { "First seen" } dd { (stored(seen)) } }
                 @if let Some(container) = &file.container_format { dt { "Container" } dd { (Name(container)) } }
                 dt { "Modified" } dd { (stored(&file.modified_at)) }
                 dt { "Last read" } dd { (stored(&file.scanned_at)) }

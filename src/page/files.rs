@@ -1,4 +1,6 @@
-//! The list of files: what is searched for, in order, page by page.
+//! The list of files: a search, its results in order, page by page.
+
+mod search;
 
 use std::sync::Arc;
 
@@ -9,13 +11,12 @@ use super::overview::QUESTIONS;
 use super::{Outcome, Site, View, page};
 use crate::api::budget::Size;
 use crate::api::query::Parameters;
-use crate::ask::terms;
-use crate::ask::{Bounds, Cursor, Page, Question};
-use crate::library::files::listing::{Details, Track};
+use crate::library::files::listing::{Details, File, Track};
 use crate::library::files::order::Sort;
 use crate::library::files::statistics::resolution;
-use crate::library::sqlite::{self, Transaction};
-use crate::query::{self, Query};
+use crate::library::sqlite::Transaction;
+use crate::query;
+use search::{Found, find};
 
 /// Files of a page.
 const LIMIT: u32 = 50;
@@ -38,16 +39,6 @@ struct Request {
     cursor: i64,
 }
 
-/// What was found.
-struct Found {
-    /// What was typed, as an expression: for programs. Empty for all files.
-    expression: String,
-    /// How it was understood.
-    notes: Vec<String>,
-    /// `None` if the file where the page begins is no longer recorded.
-    page: Option<Page>,
-}
-
 pub(super) async fn show(site: &Arc<Site>, query: &str) -> Outcome {
     let mut parameters = Parameters::parse(query);
     let mut taken = |name| parameters.take(name).unwrap_or_default();
@@ -59,58 +50,6 @@ pub(super) async fn show(site: &Arc<Site>, query: &str) -> Outcome {
     let read = move |tx: &Transaction<'_>| find(tx, &asked);
     let render = move |found: Result<Found, query::Error>| page(&frame, &main(&request, &found));
     site.read(Size::Page, read, render).await
-}
-
-fn find(tx: &Transaction<'_>, request: &Request) -> sqlite::Result<Result<Found, query::Error>> {
-    let (expression, query) = match understand(tx, &request.text) {
-        Ok(understood) => understood,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let mut notes = query.as_ref().map(terms::aliases).unwrap_or_default();
-    let question = Question { sort: request.sort, ..Question::new(query) };
-    let page = question.page(tx, &request.cursor.into(), Bounds::page(LIMIT))?;
-    let is_empty =
-        page.as_ref().is_some_and(|page| page.files.is_empty() && page.walked.next_cursor.is_none());
-    if let Some(query) = question.query.as_ref().filter(|_| is_empty) {
-        notes.extend(terms::absent(tx, query));
-    }
-    Ok(Ok(Found { expression, notes, page }))
-}
-
-/// What was typed is an expression, or else words that the path contains.
-fn understand(tx: &Transaction<'_>, text: &str) -> Result<(String, Option<Query>), query::Error> {
-    if text.is_empty() {
-        return Ok((String::new(), None));
-    }
-    match terms::read(tx, text) {
-        Err(_) if !is_like_an_expression(text) => {
-            let words = in_path(text);
-            terms::read(tx, &words).map(|query| (words, Some(query)))
-        }
-        outcome => outcome.map(|query| (text.to_owned(), Some(query))),
-    }
-}
-
-/// Whether a text that is not an expression was meant as one. Names of films hold parentheses and words such as `and`.
-fn is_like_an_expression(text: &str) -> bool {
-    let lower = text.to_lowercase();
-    let has = |part: &&str| lower.contains(*part);
-    ["exists(", "count(", "=", "<", ">", " in [", "path contains"].iter().any(has)
-}
-
-/// Words as an expression: the path contains each of them.
-fn in_path(text: &str) -> String {
-    let quoted = |word: &str| {
-        let quote = if word.contains('"') { '\'' } else { '"' };
-        // A word with both quotes is searched for without one of them.
-        format!("path contains {quote}{}{quote}", word.replace(quote, ""))
-    };
-    let unquoted =
-        text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).filter(|text| !text.is_empty());
-    match unquoted {
-        Some(text) => quoted(text),
-        None => text.split_whitespace().map(quoted).collect::<Vec<_>>().join(" and "),
-    }
 }
 
 fn main(request: &Request, found: &Result<Found, query::Error>) -> Markup {
@@ -134,11 +73,13 @@ fn main(request: &Request, found: &Result<Found, query::Error>) -> Markup {
 
 /// Why the text is not answered, and where it is wrong.
 fn fault(error: &query::Error) -> Markup {
+    let (before, after) = split(&error.excerpt, error.caret);
+    let (at, rest) = split(after, 1);
     html! {
         div.fault #fault role="alert" {
-            @let (before, after) = split(&error.excerpt, error.caret);
-            @let (at, rest) = split(after, 1);
-            pre { (Sentence(before)) mark { @if at.is_empty() { "␣" } @else { (Sentence(at)) } } (Sentence(rest)) }
+            pre {
+                (Sentence(before)) mark { @if at.is_empty() { "␣" } @else { (Sentence(at)) } } (Sentence(rest))
+            }
             p { "Column " (error.column) ": " (Sentence(&error.message)) }
         }
     }
@@ -164,19 +105,19 @@ fn results(request: &Request, found: &Found) -> Markup {
             p.lead { "The file where this page begins is no longer recorded. " a href=(link(request, &request.order, 0)) { "To the first page" } }
         };
     };
-    let next = page.walked.next_cursor.as_ref().map(Cursor::id);
+    let next = page.next;
     let number = page.files.len() as u64;
     html! {
         @for note in &found.notes { p.note { (Sentence(note)) "." } }
         @if page.files.is_empty() && next.is_none() && request.cursor == 0 {
-            (nothing(request, page.walked.left_out))
+            (nothing(request, page.left_out))
         } @else {
             p.bar {
                 span {
                     @if next.is_none() && request.cursor == 0 { (plural(number, "file", "files")) }
                     @else { (plural(number, "file", "files")) " on this page" }
-                    @if page.walked.left_out > 0 {
-                        ", " (plural(page.walked.left_out, "missing one left out", "missing ones left out"))
+                    @if page.left_out > 0 {
+                        ", " (plural(page.left_out, "missing one left out", "missing ones left out"))
                     }
                 }
                 span { "Export: " (export(request, found, "csv")) " · " (export(request, found, "json")) }
@@ -248,6 +189,7 @@ fn row(details: &Details) -> Markup {
             th scope="row" {
                 a href={ "file/" (file.id) } { (Name(&file.filename)) }
                 @if file.scan_status != "ok" { " " (badge(&file.scan_status)) }
+                @if is_cut(file) { " " span.badge.bad { "cut short" } }
                 span.path { (Name(&file.directory)) }
             }
             td { (size(file.size_bytes.unsigned_abs())) }
@@ -269,6 +211,11 @@ pub(super) fn badge(status: &str) -> Markup {
     }
 }
 
+/// Whether the file is shorter than its container states, or ends with zeros.
+pub(super) fn is_cut(file: &File) -> bool {
+    file.zero_tail.is_some() || file.facts.missing_bytes.is_some_and(|bytes| bytes > 0)
+}
+
 /// The tracks of a type in short, each description once.
 fn short(details: &Details, track_type: &str, describe: fn(&Track) -> String) -> String {
     let mut all: Vec<String> = Vec::new();
@@ -286,27 +233,52 @@ fn short(details: &Details, track_type: &str, describe: fn(&Track) -> String) ->
     all.join(", ")
 }
 
-/// `hevc 2160p`
+/// A dynamic range in words.
+pub(super) fn hdr(format: &str) -> &str {
+    match format {
+        "sdr" => "SDR",
+        "pq" => "PQ",
+        "hdr10" => "HDR10",
+        "hdr10+" => "HDR10+",
+        "hlg" => "HLG",
+        "dolby_vision" => "Dolby Vision",
+        other => other,
+    }
+}
+
+/// `hevc 2160p HDR10`
 fn picture(track: &Track) -> String {
     let class = track.width.zip(track.height).map(|(width, height)| resolution(width, height));
-    joined([track.codec.as_deref(), class])
+    let hdr = track.facts.hdr_format.as_deref().map(hdr).filter(|hdr| *hdr != "SDR");
+    joined([track.codec.as_deref(), class, hdr])
 }
 
 /// `eng 5.1`
 fn sound(track: &Track) -> String {
-    joined([track.language.as_deref(), track.channel_layout.as_deref()])
+    joined([track.language.as_deref(), track.channel_layout.as_deref(), track.facts.codec_detail.as_deref()])
 }
 
 /// `eng`, or `eng forced`
 fn text(track: &Track) -> String {
-    joined([Some(track.language.as_deref().unwrap_or("und")), track.is_forced.then_some("forced")])
+    joined([Some(track.language.as_deref().unwrap_or("und")), track.is_forced.then_some("forced"), None])
 }
 
 /// `3840 × 2160, 24 fps`, `5.1`
 pub(super) fn measures(track: &Track) -> String {
     let pixels = track.width.zip(track.height).map(|(width, height)| format!("{width} × {height}"));
     let rate = track.frame_rate.as_deref().map(|rate| format!("{} fps", frames(rate)));
-    let parts = [pixels, rate, track.channel_layout.clone()];
+    let facts = &track.facts;
+    let parts = [
+        pixels,
+        rate,
+        facts.hdr_format.as_deref().map(|format| hdr(format).to_owned()),
+        facts.bit_depth.map(|bits| format!("{bits} bit")),
+        facts.profile.clone(),
+        track.channel_layout.clone(),
+        facts.codec_detail.clone(),
+        facts.sample_rate.map(|rate| format!("{rate} Hz")),
+        facts.bit_rate.map(|rate| format!("{} kbit/s", rate / 1000)),
+    ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
@@ -323,7 +295,7 @@ fn frames(rate: &str) -> String {
     }
 }
 
-fn joined(parts: [Option<&str>; 2]) -> String {
+fn joined(parts: [Option<&str>; 3]) -> String {
     let parts: Vec<&str> = parts.into_iter().flatten().collect();
     if parts.is_empty() { "?".to_owned() } else { parts.join(" ") }
 }
@@ -356,33 +328,6 @@ fn export(request: &Request, found: &Found, format: &str) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_become_an_expression() {
-        for (text, expression) in [
-            ("blade", "path contains \"blade\""),
-            ("Blade  Runner", "path contains \"Blade\" and path contains \"Runner\""),
-            ("\"Blade Runner\"", "path contains \"Blade Runner\""),
-            ("12\" vinyl", "path contains '12\"' and path contains \"vinyl\""),
-            ("a\"b'c", "path contains 'a\"bc'"),
-            ("\"\"", "path contains '\"\"'"),
-        ] {
-            assert_eq!(in_path(text), expression);
-            assert!(Query::parse(expression, &|_, _| true).is_ok(), "{expression}");
-        }
-    }
-
-    #[test]
-    fn names_of_films_are_not_taken_for_expressions() {
-        for name in ["Alien (1979)", "Beauty and the Beast", "[rec]", "not another film", "Se7en"] {
-            assert!(!is_like_an_expression(name), "{name}");
-        }
-        for text in
-            ["exists(audo)", "size > 20", "path contains", "codec = hevc", "container in [mkv", "Count(audio"]
-        {
-            assert!(is_like_an_expression(text), "{text}");
-        }
-    }
 
     #[test]
     fn frame_rates_are_decimal() {

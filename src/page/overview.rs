@@ -26,7 +26,7 @@ const NAMED: u32 = 5;
 const LAST: u32 = 6;
 
 /// Questions that people ask, and the queries that answer them.
-pub(super) const QUESTIONS: [(&str, &str); 10] = [
+pub(super) const QUESTIONS: [(&str, &str); 12] = [
     ("have no English subtitles", "not exists(subtitle, lang == eng)"),
     ("have no English audio", "not exists(audio, lang == eng)"),
     ("are neither HEVC nor AV1", "not exists(video, codec in [hevc, av1])"),
@@ -36,6 +36,8 @@ pub(super) const QUESTIONS: [(&str, &str); 10] = [
     ("are new this week", "age < 7d"),
     ("are probably there twice", "duplicate"),
     ("are broken", "status == error"),
+    ("are cut short", "truncated"),
+    ("are HDR", "exists(video, hdr == true)"),
     ("are missing", "missing"),
 ];
 
@@ -101,12 +103,13 @@ fn main(facts: &Facts<'_>) -> Markup {
 /// One sentence on how the library is, and what to do.
 fn headline(facts: &Facts<'_>) -> Markup {
     let Facts { counted, health, roots, .. } = facts;
+    let truncated = counted.map_or(0, |counted| counted.truncated);
     let is_scanning = roots.iter().any(|root| root.scan.is_some());
-    let files = counted.map_or(0, |counted| counted.files);
+    let recorded = counted.map_or(0, |counted| counted.files);
     let [broken, missing] =
         ["error", "missing"].map(|status| counted.map_or(0, |one| of_status(one, status)));
     html! {
-        @if roots.is_empty() && files == 0 {
+        @if roots.is_empty() && recorded == 0 {
             h1.state.warn { "No videos yet: no root is configured." }
             p.lead {
                 "A root is a directory whose videos are recorded. Start the daemon with "
@@ -122,15 +125,22 @@ fn headline(facts: &Facts<'_>) -> Markup {
                 @else { (health.problems.len()) " things need attention." }
             }
             p.lead { "What it is, and what to do, is written above." }
-        } @else if files == 0 && is_scanning {
+        } @else if recorded == 0 && is_scanning {
             h1.state { "The first scan is running." }
             p.lead { "Videos appear here as they are read." }
-        } @else if files == 0 {
+        } @else if recorded == 0 {
             h1.state.warn { "No videos were found." }
             p.lead { "Look at the roots below: are these the directories with your videos?" }
         } @else if broken > 0 {
             h1.state.warn { (plural(broken, "video is broken.", "videos are broken.")) }
-            p.lead { "The reasons are below. Everything else is well." }
+            p.lead {
+                "The reasons are below."
+                @if truncated > 0 { " And " a href=(files("truncated")) { (plural(truncated, "is cut short", "are cut short")) } "." }
+                @else { " Everything else is well." }
+            }
+        } @else if truncated > 0 {
+            h1.state.warn { (plural(truncated, "video is cut short.", "videos are cut short.")) }
+            p.lead { "They end before they should: " a href=(files("truncated")) { "the list" } ". Everything else is well." }
         } @else {
             h1.state.ok { "All is well." }
             p.lead {
@@ -144,12 +154,17 @@ fn headline(facts: &Facts<'_>) -> Markup {
 
 fn figures(counted: &Overview, roots: &[Root]) -> Markup {
     let missing = of_status(counted, "missing");
+    let hours = (counted.seconds + 1800) / 3600;
     let figure = |name: &str, value: Markup| html! { div { dt { (name) } dd { (value) } } };
     html! {
         dl.figures {
             (figure(if counted.files == 1 { "video" } else { "videos" }, count(counted.files)))
+            @if hours > 0 { (figure(if hours == 1 { "hour" } else { "hours" }, count(hours))) }
             (figure("in all", size(counted.bytes)))
             (figure(if roots.len() == 1 { "root" } else { "roots" }, count(roots.len() as u64)))
+            @if counted.truncated > 0 {
+                (figure("cut short", html! { a href=(files("truncated")) { (count(counted.truncated)) } }))
+            }
             @if missing > 0 {
                 (figure("missing", html! { a href=(files("missing")) { (count(missing)) } }))
             }
@@ -225,6 +240,7 @@ fn space(counted: &Overview) -> Markup {
     let cards = [
         codecs("Video codec", "video"),
         ("Resolution", bars(&counted.resolutions, None, &resolution)),
+        ("Dynamic range", bars(&counted.ranges, None, &|_| None)),
         languages("Audio language", "audio"),
         languages("Subtitle language", "subtitle"),
         codecs("Audio codec", "audio"),

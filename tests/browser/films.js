@@ -1,5 +1,5 @@
 // Films of some hundred bytes: Matroska headers with tracks of many codecs, sizes and languages, and some odd names.
-import { mkdirSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 function element(id, ...contents) {
@@ -48,12 +48,16 @@ export const ODD = ["<img src=x onerror=alert(1)>", "\u202egpj.\u2066weird", "a\
 /** Writes so many films below a directory. */
 export function library(directory, count) {
   const hourAgo = Date.now() / 1000 - 3600;
-  // The end of a file is a hole: films of many gigabytes that take no room.
+  // Most of a file is a hole: films of many gigabytes that take little room. Zeros at the end would mean that it is cut short.
+  const end = Buffer.alloc(1024, 1);
   const write = (name, content, size = content.length) => {
     const path = join(directory, name);
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, content);
-    truncateSync(path, size);
+    if (size > content.length) {
+      truncateSync(path, size - end.length);
+      appendFileSync(path, end);
+    }
     utimesSync(path, hourAgo, hourAgo);
   };
   for (let at = 0; at < count; at++) {
@@ -65,6 +69,8 @@ export function library(directory, count) {
     const name = `${title} (${1960 + (at % 60)})`;
     write(`${name}/${name}.mkv`, bytes, Math.round(width * height * 1500 * (1 + (at % 5) / 3)));
   }
+  const cut = film({ title: "Cut", video: VIDEOS[1], width: 1280, height: 720, audio: [["A_AAC", "eng", 2, ""]], subtitles: [] });
+  write("Broken/half a download.mkv", cut.subarray(0, cut.length - 8));
   write("Broken/no film.mkv", "<!doctype html><title>not a film</title>");
   write("Broken/zeros.mp4", Buffer.alloc(4096));
   const odd = { video: VIDEOS[0], width: 1920, height: 1080, audio: [["A_AAC", "heb", 2, "\u202e</bdi><script>alert(2)</script>"]], subtitles: [] };

@@ -140,7 +140,7 @@ async function main() {
   const origin = await address(daemon);
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
   try {
-    await until("the films are recorded", 60000, async () => (await (await fetch(`${origin}/api/v1/library`)).json()).files >= 305);
+    await until("the films are recorded", 60000, async () => (await (await fetch(`${origin}/api/v1/library`)).json()).files >= 308);
     await looks(browser, origin);
     await keys(browser, origin);
     await lost(browser, origin);

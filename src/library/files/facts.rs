@@ -155,6 +155,11 @@ impl Source {
         self.columns(StoredTrackFacts::COLUMNS.iter().map(|(name, _)| *name))
     }
 
+    /// The dynamic range of a track.
+    pub(super) fn hdr_format(&self) -> &'static str {
+        if self.are_stored { "d.hdr_format" } else { "NULL" }
+    }
+
     fn columns<'a>(&self, names: impl Iterator<Item = &'a str>) -> String {
         let column = |name| if self.are_stored { format!("d.{name}") } else { "NULL".to_owned() };
         names.map(column).collect::<Vec<_>>().join(", ")

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Row, Statement};
 use serde::Serialize;
 
+use super::facts::{self, OfFile, Source};
 use super::{Span, Status};
 use crate::library::lenient::{integer, word};
 
@@ -71,6 +72,15 @@ pub struct Overview {
     /// By language and type of track: files with at least one such track. For the page.
     #[serde(skip)]
     pub track_languages: Vec<Group>,
+    /// Their length in seconds, where it is known. For the page, as the next two.
+    #[serde(skip)]
+    pub seconds: u64,
+    /// Files that are cut short.
+    #[serde(skip)]
+    pub truncated: u64,
+    /// By the dynamic range of a video track; those of which it is known.
+    #[serde(skip)]
+    pub ranges: Vec<Group>,
     /// By the class of the largest video track.
     pub resolutions: Vec<Group>,
 }
@@ -147,11 +157,23 @@ impl Groups {
     }
 }
 
-const FILES: &str =
-    "SELECT id, size_bytes, scan_status, container_format, path FROM files WHERE id > ?1 ORDER BY id";
+fn files_sql(source: &Source) -> String {
+    format!(
+        "SELECT files.id, files.size_bytes, scan_status, container_format, path, files.modified_at, {}
+         FROM files{} WHERE files.id > ?1 ORDER BY files.id",
+        source.file_columns(),
+        source.join()
+    )
+}
 
-const TRACKS: &str = "SELECT track_type, codec, language, width, height, frame_rate FROM tracks
-    WHERE file_id = ?1 LIMIT ?2";
+fn tracks_sql(source: &Source) -> String {
+    format!(
+        "SELECT track_type, codec, language, width, height, frame_rate, {} FROM tracks{}
+         WHERE tracks.file_id = ?1 LIMIT ?2",
+        source.hdr_format(),
+        source.join_tracks()
+    )
+}
 
 /// A count as far as it has come.
 #[derive(Clone, Debug)]
@@ -161,6 +183,9 @@ pub struct Tally {
     last: i64,
     files: u64,
     bytes: u64,
+    seconds: u64,
+    truncated: u64,
+    ranges: Groups,
     statuses: Groups,
     containers: Groups,
     codecs: Groups,
@@ -184,6 +209,9 @@ impl Tally {
             last: i64::MIN,
             files: 0,
             bytes: 0,
+            seconds: 0,
+            truncated: 0,
+            ranges: Groups::default(),
             statuses: Groups::default(),
             containers: Groups::default(),
             codecs: Groups::default(),
@@ -199,8 +227,9 @@ impl Tally {
     /// What SQLite reports.
     pub fn advance(&mut self, conn: &Connection, time: Duration) -> rusqlite::Result<bool> {
         let start = Instant::now();
-        let mut tracks = conn.prepare(TRACKS)?;
-        let mut statement = conn.prepare(FILES)?;
+        let source = Source::new(conn)?;
+        let mut tracks = conn.prepare(&tracks_sql(&source))?;
+        let mut statement = conn.prepare(&files_sql(&source))?;
         let mut rows = statement.query([self.last])?;
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
@@ -214,7 +243,9 @@ impl Tally {
                 self.bytes = self.bytes.saturating_add(size);
                 let at = self.containers.find(None, word(row, 3));
                 self.containers.count(at, size);
-                self.count_tracks(&mut tracks, id, size)?;
+                let known = facts::of_file(row, 6, 5);
+                self.count_facts(&known);
+                self.count_tracks(&mut tracks, id, size, known.is_current)?;
             }
             self.last = id;
             if start.elapsed() >= time {
@@ -224,9 +255,24 @@ impl Tally {
         Ok(true)
     }
 
-    fn count_tracks(&mut self, tracks: &mut Statement<'_>, file: i64, size: u64) -> rusqlite::Result<()> {
+    fn count_facts(&mut self, known: &OfFile) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds")]
+        let seconds = known.duration_seconds.unwrap_or_default() as u64;
+        self.seconds = self.seconds.saturating_add(seconds);
+        let is_cut = known.zero_tail.is_some() || known.facts.missing_bytes.is_some_and(|bytes| bytes > 0);
+        self.truncated += u64::from(is_cut);
+    }
+
+    fn count_tracks(
+        &mut self,
+        tracks: &mut Statement<'_>,
+        file: i64,
+        size: u64,
+        has_facts: bool,
+    ) -> rusqlite::Result<()> {
         let (mut codecs, mut languages, mut of_type, mut picture) =
             (Vec::new(), Vec::new(), Vec::new(), None);
+        let mut ranges = Vec::new();
         let mut rows = tracks.query([file, MOST_TRACKS])?;
         while let Some(row) = rows.next()? {
             let Some(kind) = word(row, 0) else { continue };
@@ -236,6 +282,10 @@ impl Tally {
                 "video" => {
                     let (width, height) = (integer(row, 3), integer(row, 4));
                     let is_cover = word(row, 5).is_none() && is_image(codec);
+                    let range = word(row, 6).filter(|_| has_facts && !is_cover);
+                    if range.is_some() {
+                        self.ranges.count_once(&mut ranges, None, range, size);
+                    }
                     let width = width.unwrap_or_default();
                     if !is_cover && picture.is_none_or(|(other, _)| width > other) {
                         picture = Some((width, height.unwrap_or_default()));
@@ -261,6 +311,9 @@ impl Tally {
         Overview {
             files: self.files,
             bytes: self.bytes,
+            seconds: self.seconds,
+            truncated: self.truncated,
+            ranges: self.ranges.sorted(),
             statuses: self.statuses.sorted(),
             containers: self.containers.sorted(),
             codecs: self.codecs.sorted(),
@@ -314,8 +367,12 @@ mod tests {
 
     #[test]
     fn files_and_tracks_are_read_along_the_keys() {
-        assert_eq!(plan(FILES, &[Box::new(0)]), "SEARCH files USING INTEGER PRIMARY KEY (rowid>?)");
-        let tracks = plan(TRACKS, &[Box::new(0), Box::new(1)]);
+        let source = Source::new(&Connection::open_in_memory().expect("memory")).expect("no facts");
+        assert_eq!(
+            plan(&files_sql(&source), &[Box::new(0)]),
+            "SEARCH files USING INTEGER PRIMARY KEY (rowid>?)"
+        );
+        let tracks = plan(&tracks_sql(&source), &[Box::new(0), Box::new(1)]);
         assert!(
             tracks.starts_with("SEARCH tracks USING INDEX") && tracks.ends_with("(file_id=?)"),
             "{tracks}"
