@@ -1,9 +1,9 @@
-//! The ground floor: what every part of the crate may use. It uses no other part itself, and knows nothing of videos
-//! and databases.
+//! The ground floor: what every part of the crate may use. It uses no other part itself.
 
 pub mod address;
 pub(crate) mod descriptors;
 pub mod error;
+pub mod facts;
 pub(crate) mod html;
 pub(crate) mod language;
 pub(crate) mod log;

@@ -165,6 +165,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
 /// Scan the roots once and record changes in the database.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(subcommand, name = "scan", help_triggers("-h", "--help"))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct ScanArgs {
     /// print the summary as JSON
     #[argh(switch)]
@@ -175,6 +176,9 @@ pub struct ScanArgs {
     /// mark files as missing even when they are many
     #[argh(switch)]
     pub accept_missing: bool,
+    /// read every file again, also those that have not changed
+    #[argh(switch)]
+    pub full: bool,
     /// configuration file
     #[argh(option, short = 'c', arg_name = "file")]
     pub config: Option<String>,

@@ -11,6 +11,7 @@ pub(crate) mod debounce;
 pub(crate) mod discover;
 mod engine;
 pub(crate) mod examples;
+pub(crate) mod facts_pass;
 pub(crate) mod hash;
 pub(crate) mod hash_pass;
 mod history;

@@ -14,6 +14,7 @@ mod config;
 mod crowd;
 mod damage;
 mod descriptors;
+mod facts;
 mod faults;
 mod foreign_rows;
 mod harness;

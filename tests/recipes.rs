@@ -31,9 +31,9 @@ fn library() -> Sandbox {
         settled(&sandbox.write(&format!("films/{name}.mkv"), video::matroska("Film", languages)));
     }
     settled(&sandbox.write("films/full.mkv", samples::matroska()));
-    sandbox.film("films/h264.mkv");
     settled(&sandbox.write("films/broken.mp4", "no video"));
     sandbox.scan(&[]);
+    sandbox.film("films/h264.mkv");
     std::fs::remove_file(sandbox.path("films/gone.mkv")).expect("removed");
     sandbox.scan(&["--accept-missing"]);
     sandbox.sql(
@@ -45,7 +45,8 @@ fn library() -> Sandbox {
             AND file_id IN (SELECT id FROM files WHERE filename = 'en.mkv');
          UPDATE tracks SET language = 'eng' WHERE track_type = 'subtitle';
          UPDATE files SET size_bytes = 2000000000, container_format = 'avi' WHERE filename = 'en.mkv';
-         UPDATE files SET scanned_at = '2020-01-01T00:00:00.000000+00:00' WHERE filename = 'full.mkv'",
+         UPDATE daemon_files SET first_seen = '2020-01-01T00:00:00.000000+00:00'
+            WHERE file_id IN (SELECT id FROM files WHERE filename = 'full.mkv')",
     );
     sandbox
 }

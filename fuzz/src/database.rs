@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::limits::Limit;
 use tokio_util::sync::CancellationToken;
+use vpo::base::facts::{Facts, TrackFacts};
 use vpo::base::timestamp::Timestamp;
 use vpo::library::files::listing::{self, Filter};
 use vpo::library::files::statistics::Depth;
@@ -149,14 +150,16 @@ fn use_database(path: &Path, mode: Mode, cancel: &CancellationToken) -> Result<(
     let _ = library.write(retry, |tx| jobs::queue(tx, "2", "/v", &jobs::Options::new(Reason::Start)));
     let _ = library.write(retry, |tx| {
         let mut writer = Writer::new(tx)?;
-        ["/v/a.mkv", "/v/c.mkv"].into_iter().try_for_each(|path| writer.upsert(&record(path)).map(drop))
+        let facts = (Facts::default(), TrackFacts { profile: Some("High".to_owned()), ..TrackFacts::default() });
+        let paths = ["/v/a.mkv", "/v/c.mkv"];
+        paths.into_iter().try_for_each(|path| writer.upsert(&record(path, &facts)).map(drop))
     });
     let _ = library.check();
     let _ = library.close();
     Ok(())
 }
 
-fn record(path: &str) -> Record<'_> {
+fn record<'a>(path: &'a str, facts: &'a (Facts, TrackFacts<&'static str>)) -> Record<'a> {
     let track = Track {
         track_type: "video",
         codec: Some("h264"),
@@ -175,8 +178,15 @@ fn record(path: &str) -> Record<'_> {
         extension: "mkv",
         size: 3000,
         modified: Timestamp::now(),
-        content: Ok(Content { container_format: "matroska,webm", tracks: vec![track] }),
+        content: Ok(Content {
+            container_format: "matroska,webm",
+            duration_seconds: Some(1.5),
+            facts: &facts.0,
+            tracks: vec![(track, &facts.1)],
+        }),
         hash: None,
+        prober: 1,
+        first_seen: None,
     }
 }
 

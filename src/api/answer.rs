@@ -8,7 +8,6 @@ use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
 
 use super::budget::AnswerShare;
-use crate::ask::terms;
 use crate::base::reply;
 use crate::base::text::to_json;
 use crate::query;
@@ -39,10 +38,9 @@ impl Refusal {
     }
 
     /// 400: a query is refused.
-    pub(super) fn query(refusal: terms::Refusal) -> Self {
-        let message = format!("where: {refusal}");
-        let place = if let terms::Refusal::Query(error) = refusal { Some(error) } else { None };
-        Self { place, ..Self::parameter(message) }
+    pub(super) fn query(error: query::Error) -> Self {
+        let message = format!("where: {error}");
+        Self { place: Some(error), ..Self::parameter(message) }
     }
 
     /// Whether the same request may succeed later.

@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 
-use super::view::UNRECORDED;
 use crate::library::files::listing::{self, Column};
 use crate::library::sqlite::Transaction;
 use crate::query::{self, Kind, Query, fold, normalise};
@@ -10,28 +9,13 @@ use crate::query::{self, Kind, Query, fold, normalise};
 /// Most values that are named where a query finds nothing.
 const NAMED: usize = 8;
 
-/// Why a query is not answered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// It is not a query.
-    #[error("{0}")]
-    Query(query::Error),
-    /// It names a fact that the database does not hold.
-    #[error("cannot answer: this version does not record {0}")]
-    Unrecorded(&'static str),
-}
-
 /// Reads a query.
 ///
 /// # Errors
-/// If it is not one, names a language or codec that is neither known nor recorded, or a fact that is not recorded.
-pub(crate) fn read(tx: &Transaction<'_>, text: &str) -> Result<Query, Refusal> {
+/// If it is not one, or names a language or codec that is neither known nor recorded.
+pub(crate) fn read(tx: &Transaction<'_>, text: &str) -> Result<Query, query::Error> {
     let recorded = Recorded::new(tx);
-    let query = Query::parse(text, &|kind, value| recorded.has(kind, value)).map_err(Refusal::Query)?;
-    match query.names().into_iter().find(|name| UNRECORDED.contains(name)) {
-        Some(name) => Err(Refusal::Unrecorded(name)),
-        None => Ok(query),
-    }
+    Query::parse(text, &|kind, value| recorded.has(kind, value))
 }
 
 /// The stored name of a language or codec.

@@ -4,20 +4,6 @@ use crate::base::timestamp::Timestamp;
 use crate::library::files::listing::{Details, Track};
 use crate::query::{self, Amount, Flag, Mark, Number, Text, TrackType, Words};
 
-/// The filters and facts that the database does not record.
-pub(super) const UNRECORDED: [&str; 10] = [
-    "truncated",
-    "duration",
-    "bit_rate",
-    "bit_depth",
-    "profile",
-    "tag",
-    "hdr",
-    "hearing_impaired",
-    "commentary",
-    "original",
-];
-
 /// A file, at a time.
 pub(super) struct View<'a> {
     pub details: &'a Details,
@@ -35,7 +21,14 @@ impl query::File for View<'_> {
         match mark {
             Mark::Missing => Some(self.details.file.scan_status == "missing"),
             Mark::Duplicate => Some(self.has_twin),
-            Mark::Truncated => None,
+            Mark::Truncated => {
+                let file = &self.details.file;
+                if file.zero_tail.is_some() {
+                    Some(true)
+                } else {
+                    file.facts.missing_bytes.map(|bytes| bytes > 0)
+                }
+            }
         }
     }
 
@@ -43,10 +36,12 @@ impl query::File for View<'_> {
         match amount {
             Amount::Size => u64::try_from(self.details.file.size_bytes).ok(),
             Amount::Age => {
-                let scanned = Timestamp::parse(&self.details.file.scanned_at)?;
-                Some(scanned.until(self.now).unwrap_or_default().as_secs())
+                let first_seen = Timestamp::parse(self.details.file.first_seen.as_ref()?)?;
+                Some(first_seen.until(self.now).unwrap_or_default().as_secs())
             }
-            Amount::Duration | Amount::BitRate => None,
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds")]
+            Amount::Duration => self.details.file.duration_seconds.map(|seconds| seconds as u64),
+            Amount::BitRate => self.details.file.bit_rate,
         }
     }
 
@@ -69,7 +64,8 @@ impl query::Track for Track {
             Text::Language => self.language.as_deref(),
             Text::Codec => self.codec.as_deref(),
             Text::Title => self.title.as_deref(),
-            Text::Profile | Text::Tag => None,
+            Text::Profile => self.facts.profile.as_deref(),
+            Text::Tag => self.facts.language_tag.as_deref(),
         }
     }
 
@@ -78,7 +74,7 @@ impl query::Track for Track {
             Number::Channels => self.channels,
             Number::Width => self.width,
             Number::Height => self.height,
-            Number::BitDepth => None,
+            Number::BitDepth => self.facts.bit_depth.map(i64::from),
         }
     }
 
@@ -88,7 +84,10 @@ impl query::Track for Track {
             Flag::Forced => Some(self.is_forced),
             // Subtitle files are not recorded.
             Flag::External => Some(false),
-            Flag::Hdr | Flag::HearingImpaired | Flag::Commentary | Flag::Original => None,
+            Flag::Hdr => self.facts.hdr_format.as_ref().map(|format| format != "sdr"),
+            Flag::HearingImpaired => self.facts.is_hearing_impaired,
+            Flag::Commentary => self.facts.is_commentary,
+            Flag::Original => self.facts.is_original,
         }
     }
 }

@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{EXIT_FAILURE, EXIT_USAGE, output};
 use crate::ask::Question;
-use crate::ask::terms::{self, Refusal};
+use crate::ask::terms;
 use crate::base::text::Escaped;
 use crate::cli::ListArgs;
 use crate::config::{self, Environment};
@@ -75,10 +75,7 @@ fn track(value: &str) -> String {
 
 fn read_one(library: &Library, origin: &str, text: &str) -> Result<Query, ExitCode> {
     let read = within(library, |tx| Ok(terms::read(tx, text)))?;
-    let query = read.map_err(|refusal| match refusal {
-        Refusal::Query(error) => refuse(origin, &error),
-        Refusal::Unrecorded(_) => usage(&refusal),
-    })?;
+    let query = read.map_err(|error| refuse(origin, &error))?;
     for alias in terms::aliases(&query) {
         output::complain(&alias);
     }

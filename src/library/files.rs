@@ -1,20 +1,23 @@
-//! Rows of `files` and `tracks`: what a scan looks up is here, what it records in [`writer`]; [`listing`], [`order`]
-//! and [`statistics`] are for people.
+//! Rows of `files` and `tracks`, and the [`facts`] beside them: what a scan looks up is here, what it records in [`writer`];
+//! [`listing`], [`order`] and [`statistics`] are for people.
 //!
 //! Every function takes the connection or transaction that it uses; opening it and retries are not done here. Nothing here
 //! deletes a row of `files`.
 
+pub mod facts;
 pub mod listing;
 pub mod order;
 pub mod statistics;
 pub mod writer;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use super::lenient::{exact_text, unsigned};
 use crate::base::timestamp::Timestamp;
+use facts::Probed;
 
 /// The values of `files.scan_status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +61,9 @@ impl Status {
 /// What `scan_error` of a file begins with that could not be opened or read at all: such a row is tried
 /// again by every scan, because permissions and failing disks change neither size nor mtime.
 pub const UNREADABLE: &str = "cannot be read: ";
+
+/// Times that lie no further apart are the same: other programs round them to milliseconds.
+pub const SAME_TIME: Duration = Duration::from_millis(1);
 
 /// A half-open span of `files.path` in the order of its bytes, which is the order of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +123,8 @@ pub struct Known {
     pub unreadable: bool,
     /// `files.content_hash`
     pub hash: Option<String>,
+    /// Who has read its facts.
+    pub probed: Probed,
     /// The names of its subtitle files, once [`subtitles::attach`](super::subtitles::attach) has added them.
     pub subtitles: String,
 }
@@ -126,7 +134,7 @@ pub struct Known {
 /// # Errors
 /// What SQLite reports.
 pub fn known(conn: &Connection, span: &Span, limit: u32) -> rusqlite::Result<Vec<Known>> {
-    let mut statement = conn.prepare(KNOWN)?;
+    let mut statement = conn.prepare(&known_sql(&facts::Source::new(conn)?))?;
     let rows = statement.query(params![span.from, span.to, UNREADABLE])?;
     first(rows, limit, |row| {
         Some(Known {
@@ -137,6 +145,7 @@ pub fn known(conn: &Connection, span: &Span, limit: u32) -> rusqlite::Result<Vec
             status: Status::of(&exact_text(row, 4).unwrap_or_default()),
             hash: exact_text(row, 5),
             unreadable: row.get(6).ok()?,
+            probed: Probed::of(row, 7, 3),
             subtitles: String::new(),
         })
     })
@@ -157,9 +166,15 @@ fn first<T>(
     Ok(found)
 }
 
-const KNOWN: &str = "SELECT id, path, size_bytes, modified_at, scan_status, content_hash,
-        substr(coalesce(scan_error, ''), 1, length(?3)) = ?3
-    FROM files WHERE path >= ?1 AND path < ?2 ORDER BY path";
+fn known_sql(source: &facts::Source) -> String {
+    format!(
+        "SELECT files.id, path, files.size_bytes, files.modified_at, scan_status, content_hash,
+            substr(coalesce(scan_error, ''), 1, length(?3)) = ?3, {}
+         FROM files{} WHERE path >= ?1 AND path < ?2 ORDER BY path",
+        source.probed(),
+        source.join()
+    )
+}
 
 /// Sizes of hashed files that are missing or lie outside `span`: only a new file of such a size can have moved here.
 /// Reads the table once.
@@ -258,3 +273,22 @@ pub fn unhashed(conn: &Connection, after: i64, limit: u32) -> rusqlite::Result<V
 
 const UNHASHED: &str = "SELECT id, path, size_bytes, modified_at FROM files
     WHERE content_hash IS NULL AND id > ?1 AND scan_status <> 'missing' ORDER BY id";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::schema::plan;
+
+    #[test]
+    fn a_scan_reads_rows_with_their_facts_in_the_order_of_an_index() {
+        let connection = Connection::open_in_memory().expect("a database");
+        facts::create(&connection);
+        let source = facts::Source::new(&connection).expect("read");
+        let sql = known_sql(&source).replace("?1", "'/a'").replace("?2", "'/b'").replace("?3", "'x'");
+        assert_eq!(
+            plan(&sql, &[]),
+            "SEARCH files USING INDEX sqlite_autoindex_files_1 (path>? AND path<?); \
+             SEARCH d USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN"
+        );
+    }
+}

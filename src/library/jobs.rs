@@ -135,13 +135,23 @@ pub struct Options {
     /// Look again at files that are still being written before the job ends.
     #[serde(default)]
     pub wait: bool,
+    /// Read files that have not changed, too.
+    #[serde(default)]
+    pub full: bool,
 }
 
 impl Options {
     /// Plain options for `reason`.
     #[must_use]
     pub fn new(reason: Reason) -> Self {
-        Self { by: BY.to_owned(), reason: reason.as_str().to_owned(), accept_missing: false, wait: false }
+        let reason = reason.as_str().to_owned();
+        Self { by: BY.to_owned(), reason, accept_missing: false, wait: false, full: false }
+    }
+
+    /// Those of a scan that a user requests and waits for.
+    #[must_use]
+    pub fn requested(accept_missing: bool, full: bool) -> Self {
+        Self { accept_missing, full, wait: true, ..Self::new(Reason::Request) }
     }
 }
 

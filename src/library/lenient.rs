@@ -5,6 +5,7 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
 
+use crate::base::facts::Value;
 use crate::base::timestamp::Timestamp;
 
 /// Most bytes of a text as JSON. A path of 4,096 bytes never takes as many: 24 KiB if all are control characters.
@@ -39,6 +40,20 @@ pub(super) fn word<'a>(row: &'a Row<'_>, column: usize) -> Option<&'a str> {
 /// A number; `None` for anything else.
 pub(super) fn integer(row: &Row<'_>, column: usize) -> Option<i64> {
     row.get(column).ok()
+}
+
+/// A value of a fact. Text ends where it is not UTF-8, and after 32 KiB.
+pub(super) fn value<'a>(row: &'a Row<'_>, column: usize) -> Value<'a> {
+    match row.get_ref(column) {
+        Ok(ValueRef::Integer(number)) => Value::Integer(number),
+        Ok(ValueRef::Real(number)) => Value::Real(number),
+        Ok(ValueRef::Text(bytes)) => {
+            let bytes = bytes.get(..MAX_TEXT).unwrap_or(bytes);
+            let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+            Value::Text(std::str::from_utf8(&bytes[..valid]).unwrap_or_default())
+        }
+        _ => Value::Null,
+    }
 }
 
 /// A count or a size. Any other value, for example a negative one, differs from every real one.

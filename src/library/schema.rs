@@ -254,6 +254,7 @@ fn columns(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
 pub(super) fn plan(sql: &str, values: &[Box<dyn rusqlite::ToSql>]) -> String {
     let connection = Connection::open_in_memory().expect("a database");
     connection.execute_batch(SQL).expect("the schema");
+    super::files::facts::create(&connection);
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("valid SQL");
     let values = rusqlite::params_from_iter(values);
     let rows = statement.query_map(values, |row| row.get::<_, String>(3)).expect("a plan");

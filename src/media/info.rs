@@ -1,8 +1,8 @@
 //! The result of a probe: a video's container and tracks.
 
-use serde::Serialize;
-
 use super::language::UNDETERMINED;
+use crate::base::facts;
+pub use crate::base::facts::Facts;
 
 /// A video's container and tracks.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,76 +17,8 @@ pub struct MediaInfo {
     pub facts: Facts,
 }
 
-/// What the headers state about a file beyond the columns of schema 7.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Facts {
-    /// How many bytes the file is shorter than its container states: 0 of a whole file, more of a
-    /// truncated one. `None` if the container does not state its size, or it was not read.
-    pub missing_bytes: Option<u64>,
-    /// How many bytes of the file are holes, which nothing was ever written to. `None` if the file system does not tell.
-    pub hole_bytes: Option<u64>,
-    /// The container's title.
-    pub title: Option<String>,
-    /// Number of chapters; `None` if the container cannot state it, or they were too far away.
-    pub chapters: Option<u32>,
-    /// MP4: whether the index is before the media data, so that a player can begin at once.
-    pub is_fast_start: Option<bool>,
-}
-
 /// What the headers state about a track beyond the columns of schema 7.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct TrackFacts {
-    /// BCP 47 language tag (RFC 5646), such as `pt-BR`.
-    pub language_tag: Option<String>,
-    /// The name of an MP4 track, which ffprobe does not report as its title.
-    pub name: Option<String>,
-    /// As ffprobe names it, such as `Main 10` or `LC`.
-    pub profile: Option<String>,
-    /// As people write it: `4.1`, `1b`, of MPEG-2 a name such as `Main`.
-    pub level: Option<String>,
-    /// Bits per sample of a colour or sound channel; of sound only if it is not compressed with losses.
-    pub bit_depth: Option<u32>,
-    /// ffmpeg's name, such as `yuv420p10le`.
-    pub pixel_format: Option<String>,
-    /// ffmpeg's name, such as `bt2020`.
-    pub color_primaries: Option<&'static str>,
-    /// ffmpeg's name, such as `smpte2084`.
-    pub color_transfer: Option<&'static str>,
-    /// ffmpeg's name, such as `bt2020nc`.
-    pub color_matrix: Option<&'static str>,
-    /// `tv` or `pc`.
-    pub color_range: Option<&'static str>,
-    /// `sdr`, `pq`, `hdr10`, `hdr10+`, `hlg` or `dolby_vision`; `None` where the headers do not state it.
-    pub hdr_format: Option<&'static str>,
-    /// Profile of Dolby Vision and its compatibility id, such as `8.1`.
-    pub dolby_vision: Option<String>,
-    /// `progressive`, `tt`, `bb`, `tb` or `bt`, as ffprobe names it.
-    pub field_order: Option<&'static str>,
-    /// Hz.
-    pub sample_rate: Option<u32>,
-    /// Bits per second.
-    pub bit_rate: Option<u64>,
-    /// Seconds.
-    pub duration_seconds: Option<f64>,
-    /// What the codec's name leaves open, such as `DTS-HD MA` or `Atmos`.
-    pub codec_detail: Option<&'static str>,
-    /// For people who do not hear well.
-    pub is_hearing_impaired: Option<bool>,
-    /// For people who do not see well.
-    pub is_visual_impaired: Option<bool>,
-    /// A commentary on the film.
-    pub is_commentary: Option<bool>,
-    /// In the language the film was made in.
-    pub is_original: Option<bool>,
-    /// Whether players offer the track. This and the flags before are `None` if the container cannot state them.
-    pub is_enabled: Option<bool>,
-    /// A cover or another still picture; `None` of tracks without pictures.
-    pub is_attached_picture: Option<bool>,
-    /// The name of an attached file.
-    pub file_name: Option<String>,
-    /// The MIME type of an attached file.
-    pub mime_type: Option<String>,
-}
+pub type TrackFacts = facts::TrackFacts<&'static str>;
 
 /// One track (ffprobe: stream).
 #[derive(Clone, Debug, PartialEq)]
@@ -159,6 +91,32 @@ impl TrackType {
             Self::Attachment => "attachment",
             Self::Other => "other",
         }
+    }
+}
+
+/// Gives the only picture or sound that states no bit rate what the others leave of the bytes of all. Texts and data take
+/// next to nothing.
+pub(crate) fn add_bit_rate(tracks: &mut [Track], bytes: u64, duration: Option<f64>) {
+    let is_film = |track: &&mut Track| {
+        matches!(track.track_type, TrackType::Video | TrackType::Audio)
+            && track.facts.is_attached_picture != Some(true)
+    };
+    let Some(duration) = duration.filter(|duration| *duration > 0.0) else { return };
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let (mut left, mut lacking) = (bytes as f64 * 8.0, None);
+    for track in tracks.iter_mut().filter(is_film) {
+        match track.facts.bit_rate {
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+            Some(rate) => left -= rate as f64 * track.facts.duration_seconds.unwrap_or(duration),
+            None if lacking.is_some() => return,
+            None => lacking = Some(track),
+        }
+    }
+    if let Some(track) = lacking {
+        let rate = left / track.facts.duration_seconds.unwrap_or(duration);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+        let rate = (1.0..1e12).contains(&rate).then_some(rate as u64);
+        track.facts.bit_rate = rate;
     }
 }
 

@@ -9,13 +9,13 @@ use super::overview::QUESTIONS;
 use super::{Outcome, Site, View, page};
 use crate::api::budget::Size;
 use crate::api::query::Parameters;
-use crate::ask::terms::{self, Refusal as NotAsked};
+use crate::ask::terms;
 use crate::ask::{Bounds, Cursor, Page, Question};
 use crate::library::files::listing::{Details, Track};
 use crate::library::files::order::Sort;
 use crate::library::files::statistics::resolution;
 use crate::library::sqlite::{self, Transaction};
-use crate::query::Query;
+use crate::query::{self, Query};
 
 /// Files of a page.
 const LIMIT: u32 = 50;
@@ -57,11 +57,11 @@ pub(super) async fn show(site: &Arc<Site>, query: &str) -> Outcome {
     let frame = site.frame(View::Files);
     let asked = request.clone();
     let read = move |tx: &Transaction<'_>| find(tx, &asked);
-    let render = move |found: Result<Found, NotAsked>| page(&frame, &main(&request, &found));
+    let render = move |found: Result<Found, query::Error>| page(&frame, &main(&request, &found));
     site.read(Size::Page, read, render).await
 }
 
-fn find(tx: &Transaction<'_>, request: &Request) -> sqlite::Result<Result<Found, NotAsked>> {
+fn find(tx: &Transaction<'_>, request: &Request) -> sqlite::Result<Result<Found, query::Error>> {
     let (expression, query) = match understand(tx, &request.text) {
         Ok(understood) => understood,
         Err(refusal) => return Ok(Err(refusal)),
@@ -78,12 +78,12 @@ fn find(tx: &Transaction<'_>, request: &Request) -> sqlite::Result<Result<Found,
 }
 
 /// What was typed is an expression, or else words that the path contains.
-fn understand(tx: &Transaction<'_>, text: &str) -> Result<(String, Option<Query>), NotAsked> {
+fn understand(tx: &Transaction<'_>, text: &str) -> Result<(String, Option<Query>), query::Error> {
     if text.is_empty() {
         return Ok((String::new(), None));
     }
     match terms::read(tx, text) {
-        Err(NotAsked::Query(_)) if !is_like_an_expression(text) => {
+        Err(_) if !is_like_an_expression(text) => {
             let words = in_path(text);
             terms::read(tx, &words).map(|query| (words, Some(query)))
         }
@@ -113,7 +113,7 @@ fn in_path(text: &str) -> String {
     }
 }
 
-fn main(request: &Request, found: &Result<Found, NotAsked>) -> Markup {
+fn main(request: &Request, found: &Result<Found, query::Error>) -> Markup {
     let is_refused = found.is_err();
     html! {
         main #main {
@@ -133,18 +133,13 @@ fn main(request: &Request, found: &Result<Found, NotAsked>) -> Markup {
 }
 
 /// Why the text is not answered, and where it is wrong.
-fn fault(refusal: &NotAsked) -> Markup {
+fn fault(error: &query::Error) -> Markup {
     html! {
         div.fault #fault role="alert" {
-            @match refusal {
-                NotAsked::Query(error) => {
-                    @let (before, after) = split(&error.excerpt, error.caret);
-                    @let (at, rest) = split(after, 1);
-                    pre { (Sentence(before)) mark { @if at.is_empty() { "␣" } @else { (Sentence(at)) } } (Sentence(rest)) }
-                    p { "Column " (error.column) ": " (Sentence(&error.message)) }
-                }
-                NotAsked::Unrecorded(_) => p { (Sentence(&refusal.to_string())) },
-            }
+            @let (before, after) = split(&error.excerpt, error.caret);
+            @let (at, rest) = split(after, 1);
+            pre { (Sentence(before)) mark { @if at.is_empty() { "␣" } @else { (Sentence(at)) } } (Sentence(rest)) }
+            p { "Column " (error.column) ": " (Sentence(&error.message)) }
         }
     }
 }

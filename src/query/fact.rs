@@ -40,7 +40,7 @@ pub enum Amount {
     Size,
     /// Seconds.
     Duration,
-    /// Seconds since VPO recorded the file as new or changed.
+    /// Seconds since VPO first saw the file. Not known of files that the first scan found.
     Age,
     /// Bits per second.
     BitRate,

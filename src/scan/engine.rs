@@ -17,6 +17,7 @@ use tokio::sync::watch::{Receiver as Watched, Sender as Published};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::facts_pass::FactsWork;
 use super::job::{self, Report, Summary, Task};
 use super::overlap::ResolvedRoot;
 use super::progress::Progress;
@@ -126,7 +127,7 @@ impl Engine {
             },
             Action::RecordEnd { id, end } => self.record_end(id, &end),
             Action::Scan { id, task, scope } => self.scan(id, *task, scope),
-            Action::Hash { id, scope } => self.hash(id, scope),
+            Action::Hash { id, scope, facts } => self.hash(id, scope, facts),
             Action::Cancel(id) => {
                 self.jobs.iter().filter(|job| job.id == id).for_each(|job| job.stop.cancel());
                 None
@@ -175,11 +176,11 @@ impl Engine {
         self.spawn("scan", move || scanned(job::run(&context, &task)), failed)
     }
 
-    fn hash(&mut self, id: u64, scope: Scope) -> Option<Event> {
+    fn hash(&mut self, id: u64, scope: Scope, facts: FactsWork) -> Option<Event> {
         let context = self.add_job(id, None, scope);
         let work = move || {
             yield_to_others();
-            Event::Hashed { id, outcome: hash_pass::run(&context) }
+            Event::Hashed { id, outcome: hash_pass::run(&context, facts) }
         };
         self.spawn("hash", work, move |error| Event::Hashed { id, outcome: Err(error) })
     }

@@ -5,17 +5,17 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::facts_pass::{self, FactsWork};
 use super::hash::Ends;
 use super::job::Context;
-use super::plan::SAME_TIME;
 use super::progress::Phase;
 use super::root::Beneath;
 use super::{Error, discover, read, root};
 use crate::base::times::SCAN_BATCH_AGE;
 use crate::base::timestamp::Timestamp;
 use crate::library::changes::{Journal, Kind};
-use crate::library::files::writer::Writer;
-use crate::library::files::{self, Unhashed};
+use crate::library::files::writer::{Hash, Writer};
+use crate::library::files::{self, SAME_TIME, Unhashed};
 use crate::library::{Retry, sqlite};
 
 /// Rows that one query returns, and hashes written in one transaction.
@@ -26,15 +26,18 @@ const BATCH: u32 = 500;
 pub(crate) struct Hashed {
     /// Files hashed.
     pub files: u64,
+    /// Files read again for their facts.
+    pub reread: u64,
     /// Wall-clock time.
     pub seconds: f64,
 }
 
-/// Hashes the files without a hash below the context's roots, except unreachable ones, until the context is stopped.
+/// Hashes the files without a hash below the context's roots, except unreachable ones, until the context is stopped. Then does
+/// the work about facts.
 ///
 /// # Errors
 /// Of the library; a file that cannot be read is left for the next pass.
-pub(crate) fn run(context: &Context) -> Result<Hashed, Error> {
+pub(crate) fn run(context: &Context, work: FactsWork) -> Result<Hashed, Error> {
     let start = Instant::now();
     let mut hashed = Hashed::default();
     let mut after = 0;
@@ -53,9 +56,7 @@ pub(crate) fn run(context: &Context) -> Result<Hashed, Error> {
             if context.stop.is_cancelled() {
                 break;
             }
-            // Roots are UTF-8, so their stored form is the same.
-            let above = roots.iter().filter(|root| Path::new(&row.path).starts_with(root));
-            let Some(root) = above.max_by_key(|root| root.as_os_str().len()) else { continue };
+            let Some(root) = root_of(&roots, &row.path) else { continue };
             let paths = root::present(root, &row.path).unwrap_or_default();
             if let Some(ends) = paths.iter().find_map(|path| ends_of(root, path, row)) {
                 if batch.is_empty() {
@@ -73,11 +74,18 @@ pub(crate) fn run(context: &Context) -> Result<Hashed, Error> {
         }
     }
     hashed.seconds = start.elapsed().as_secs_f64();
+    hashed.reread = facts_pass::run(context, work)?;
     Ok(hashed)
 }
 
+/// The innermost root above a stored path. Roots are UTF-8, so their stored form is the same.
+pub(super) fn root_of<'a>(roots: &[&'a PathBuf], path: &str) -> Option<&'a Path> {
+    let above = roots.iter().map(|root| root.as_path()).filter(|root| Path::new(path).starts_with(root));
+    above.max_by_key(|root| root.as_os_str().len())
+}
+
 /// Waits for a locked database until the pass is stopped. Each retry bumps the heartbeat.
-fn retry(context: &Context) -> Retry<'_> {
+pub(super) fn retry(context: &Context) -> Retry<'_> {
     Retry::until_cancelled(&context.stop).observed_by(&*context.progress)
 }
 
@@ -102,7 +110,10 @@ fn store(context: &Context, batch: &mut Vec<(&Unhashed, Ends)>) -> Result<u64, E
     // Also after a stop, unless the database is locked.
     context.library.write(retry(context), |tx| {
         let mut writer = Writer::new(tx)?;
-        batch.iter().try_for_each(|(row, ends)| writer.set_hash(row, &ends.hash.to_string()))?;
+        batch.iter().try_for_each(|(row, ends)| {
+            let text = &ends.hash.to_string();
+            writer.set_hash(row, Hash { text, zero_tail: ends.zero_tail })
+        })?;
         record_zero_tails(tx, batch)
     })?;
     context.progress.set_library_busy(false);

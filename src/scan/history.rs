@@ -3,10 +3,9 @@
 //! One entry stands for the files of the first scan of a root, for all changes of a scan of adopted content, and for the files that were
 //! read again, or whose subtitle files were recorded for the first time, because vpo was upgraded.
 
-use super::plan::SAME_TIME;
 use crate::base::timestamp::Timestamp;
 use crate::library::changes::{Before, Journal, Kind};
-use crate::library::files::Status;
+use crate::library::files::{SAME_TIME, Status};
 use crate::library::sqlite;
 use crate::library::subtitles::Difference;
 

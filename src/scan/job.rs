@@ -41,7 +41,7 @@ const BATCH: usize = 500;
 
 /// Bytes of readings from which on they are stored: an eighth of what may wait for it. Usual files are fewer than this, and
 /// files of a thousand tracks make no transaction that delays a check.
-const BATCH_BYTES: usize = 1 << 20;
+pub(crate) const BATCH_BYTES: usize = 1 << 20;
 
 /// Maximum number of files to check again one by one; with more, the whole root is scanned again.
 const UNSETTLED_KEPT: usize = 1000;
@@ -83,9 +83,7 @@ impl Task {
     ///
     /// # Errors
     /// As [`new_job_id`].
-    pub(crate) fn requested(root: &Path, targets: &[PathBuf], accept_missing: bool) -> Result<Self, Error> {
-        let mut options = Options::new(Reason::Request);
-        (options.accept_missing, options.wait) = (accept_missing, true);
+    pub(crate) fn requested(root: &Path, targets: &[PathBuf], options: Options) -> Result<Self, Error> {
         let job = Queued { id: new_job_id()?, path: discover::stored(root), options };
         Ok(Self { root: root.to_owned(), targets: targets.to_vec(), job, queued: false, quiet: false })
     }
@@ -193,6 +191,7 @@ impl ScanResult {
         let (walked, summary) = (&plan.walked, &mut self.summary);
         summary.total_discovered = plan.found;
         summary.skipped = plan.unchanged;
+        summary.outdated = plan.outdated;
         summary.symlinks = walked.symlinks;
         summary.unreadable = walked.clashes;
         summary.walk_errors = walked.error_count;

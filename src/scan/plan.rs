@@ -11,7 +11,6 @@ use std::iter::Peekable;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -20,15 +19,14 @@ use super::discover::{self, Found, Walked};
 use super::hash::ContentHash;
 use super::root::Offline;
 use crate::base::timestamp::Timestamp;
-use crate::library::files::{Known, Span, Status};
+use crate::library::files::facts::Probed;
+use crate::library::files::{Known, SAME_TIME, Span, Status};
+use crate::media::PROBER_VERSION;
 pub(crate) use baseline::Baseline;
 
 /// Maximum bytes of paths in one round. The rest is left for the next round, so that the first scan of a million files needs
 /// no more memory than that of a hundred thousand.
 const ROOM: usize = 6 << 20;
-
-/// Other programs round times to milliseconds.
-pub(crate) const SAME_TIME: Duration = Duration::from_millis(1);
 
 /// If at least this many files, and more than this share of the root's, would go missing at once, the scan is refused.
 const MASS: usize = 10;
@@ -95,6 +93,11 @@ pub(crate) enum Refusal {
     MassDeletion,
 }
 
+/// The extension of a file as the library stores it: in lower case.
+pub(crate) fn extension_of(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_ascii_lowercase().to_string_lossy().into_owned()
+}
+
 /// The result of one comparison.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
@@ -115,6 +118,8 @@ pub(crate) struct Plan {
     pub(crate) found: u64,
     /// Of them, those as their rows say.
     pub(crate) unchanged: u64,
+    /// Of the unchanged, those whose facts no prober of this version has read.
+    pub(crate) outdated: u64,
     /// Of them, those to be read, with the ones that did not fit.
     pub(crate) to_read: u64,
     /// Rows that are not missing.
@@ -134,8 +139,7 @@ impl Plan {
     /// The path of a change as the library stores it, and its extension in lower case.
     pub(crate) fn stored_path(&self, change: &Change) -> (String, String) {
         let path = self.path(change);
-        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-        (discover::stored(path), extension.to_string_lossy().into_owned())
+        (discover::stored(path), extension_of(path))
     }
 
     /// The names of a change's subtitle files, as [`Found::subtitles`].
@@ -307,8 +311,12 @@ impl<'a> Planner<'a> {
             Status::Error => !row.unreadable,
             Status::Missing | Status::Pending => false,
         };
-        if row.size == found.size && same_time && settled {
+        // A row with a word of another program is left alone, as far as it is true.
+        let is_left = row.status == Status::Foreign;
+        let is_known = is_left || !(row.probed == Probed::Stale || self.baseline.full);
+        if row.size == found.size && same_time && settled && is_known {
             self.plan.unchanged += 1;
+            self.plan.outdated += u64::from(!is_left && row.probed.is_before(PROBER_VERSION));
             if let Some(names) = found.subtitles.filter(|names| *names != row.subtitles) {
                 self.other_subtitles(row.id, found, names);
             }

@@ -23,6 +23,8 @@ pub(crate) enum Phase {
     Missing,
     /// Hashing files without a hash.
     Hashing,
+    /// Reading again what an older prober has read.
+    Rereading,
 }
 
 /// The progress of a scan or a hashing pass, which several threads update.

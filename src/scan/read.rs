@@ -74,12 +74,13 @@ impl Reading {
         self.share.as_ref().map_or(0, ReadShare::bytes)
     }
 
-    fn measured(&self, path: &Path) -> usize {
-        // Of a track's other texts none is longer than some words.
+    /// What it takes in memory, with its path.
+    pub(crate) fn measured(&self, path: &Path) -> usize {
+        // Of a track's other columns none is longer than some words.
         let track = |track: &Track| {
-            let facts = &track.facts;
-            let texts = [&track.title, &facts.name, &facts.file_name, &facts.mime_type];
-            size_of::<Track>() + 64 + texts.into_iter().flatten().map(String::len).sum::<usize>()
+            let mut bytes = size_of::<Track>() + 64 + track.title.as_ref().map_or(0, String::len);
+            track.facts.each(&mut |_, value| bytes += value.text_len());
+            bytes
         };
         let outcome = match &self.outcome {
             Outcome::Read(info) => info.tracks.iter().map(track).sum(),
@@ -163,7 +164,8 @@ pub(crate) fn start(
     })
 }
 
-fn read(index: usize, root: &Beneath, path: &Path, hash_wanted: &dyn Fn(u64) -> bool) -> Reading {
+/// Reads one file.
+pub(crate) fn read(index: usize, root: &Beneath, path: &Path, hash_wanted: &dyn Fn(u64) -> bool) -> Reading {
     let mut reading = Reading::new(index, Outcome::Gone);
     reading.outcome = match read_open(root, path, hash_wanted, &mut reading) {
         Ok(outcome) => outcome,

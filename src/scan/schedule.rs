@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
+use super::facts_pass::FactsWork;
 use super::hash_pass::Hashed;
 use super::job::{Report, Task};
 use super::overlap::{self, ResolvedRoot};
@@ -105,7 +106,7 @@ pub(super) enum Action {
     /// Ends with [`Event::Scanned`].
     Scan { id: u64, task: Box<Task>, scope: Scope },
     /// Ends with [`Event::Hashed`].
-    Hash { id: u64, scope: Scope },
+    Hash { id: u64, scope: Scope, facts: FactsWork },
     /// Cancels a scan or a hashing pass.
     Cancel(u64),
     /// Counts the files of each of `roots`, as stored, and deletes rows that are older than `expire`. Ends with

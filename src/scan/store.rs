@@ -9,12 +9,13 @@ use super::history::{self, After, History, Recorder};
 use super::plan::{Move, OtherSubtitles, Plan};
 use super::read::{Outcome, Reading};
 use super::subtitle;
-use crate::library::changes::Kind;
+use crate::base::timestamp::Timestamp;
+use crate::library::changes::{Before, Kind};
 use crate::library::files::UNREADABLE;
-use crate::library::files::writer::{Content, Record, Track, Writer};
+use crate::library::files::writer::{Content, Hash, Record, Track, Writer};
 use crate::library::sqlite;
 use crate::library::subtitles::{self, Difference, SEPARATOR};
-use crate::media::MediaInfo;
+use crate::media::{self, MediaInfo, PROBER_VERSION};
 
 /// The counters of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(crate) fn batch(
     history: &mut History,
 ) -> sqlite::Result<(Stored, Vec<i64>)> {
     let (mut writer, mut subtitles) = (Writer::new(tx)?, subtitles::Writer::new(tx)?);
+    // What the first scan of a root finds may have been there for years.
+    let first_seen = (!history.is_first).then(Timestamp::now);
     let mut recorder = Recorder::new(history, tx)?;
     let mut stored = Stored::default();
     let mut relocated = Vec::new();
@@ -70,14 +73,8 @@ pub(crate) fn batch(
             Outcome::Unsettled | Outcome::Gone => continue,
         };
         let hash = reading.hash.map(|hash| hash.to_string());
-        let record = Record {
-            path: &path,
-            extension: &extension,
-            size: reading.size,
-            modified: reading.modified,
-            content,
-            hash: hash.as_deref(),
-        };
+        let hash = hash.as_deref().map(|text| Hash { text, zero_tail: reading.zero_tail });
+        let record = Record { hash, first_seen, ..record(&path, &extension, reading, content) };
         if let Some(Move { id, from }) = moves.get(&reading.index)
             && writer.relocate(*id, from, &record)?
         {
@@ -91,12 +88,7 @@ pub(crate) fn batch(
             continue;
         }
         let id = writer.upsert(&record)?;
-        let kinds = history::decide(before.as_ref(), &after);
-        if kinds.is_empty() {
-            recorder.reread();
-        }
-        let missing_bytes = after.missing_bytes.map(|bytes| bytes.to_string());
-        recorder.file(id, &path, &kinds, missing_bytes.as_deref())?;
+        record_change(&mut recorder, id, &path, before.as_ref(), &after)?;
         let difference = set_subtitles(&mut subtitles, id, &path, plan.subtitles(change))?;
         if before.is_some() {
             stored.subtitles_added += difference.added.len() as u64;
@@ -123,6 +115,75 @@ impl From<&Reading> for After {
         };
         let is_unreadable = matches!(reading.outcome, Outcome::Unreadable(_));
         Self { is_unreadable, size: reading.size, modified: reading.modified, missing_bytes }
+    }
+}
+
+/// A file that was read again.
+#[derive(Debug)]
+pub(crate) struct Reread {
+    /// `files.id`
+    pub(crate) id: i64,
+    /// As stored.
+    pub(crate) path: String,
+    pub(crate) extension: String,
+    pub(crate) reading: Reading,
+}
+
+/// Stores files that were read again, if they could be read and their rows are still there. Returns their number.
+pub(crate) fn refresh(
+    tx: &sqlite::Transaction<'_>,
+    batch: &[Reread],
+    history: &mut History,
+) -> sqlite::Result<u64> {
+    let (mut writer, mut recorder) = (Writer::new(tx)?, Recorder::new(history, tx)?);
+    let mut count = 0;
+    for Reread { id, path, extension, reading } in batch {
+        let content = match &reading.outcome {
+            Outcome::Read(info) => Ok(content(info)),
+            Outcome::Broken(reason) => Err(reason.as_str()),
+            Outcome::Unreadable(_) | Outcome::Unsettled | Outcome::Gone => continue,
+        };
+        let before = recorder.before(path)?;
+        if writer.refresh(*id, &record(path, extension, reading, content))? {
+            record_change(&mut recorder, *id, path, before.as_ref(), &After::from(reading))?;
+            count += 1;
+        }
+    }
+    recorder.end()?;
+    Ok(count)
+}
+
+/// Records what happened to a file that was stored.
+fn record_change(
+    recorder: &mut Recorder<'_, '_>,
+    id: i64,
+    path: &str,
+    before: Option<&Before>,
+    after: &After,
+) -> sqlite::Result<()> {
+    let kinds = history::decide(before, after);
+    if kinds.is_empty() {
+        recorder.reread();
+    }
+    let missing_bytes = after.missing_bytes.map(|bytes| bytes.to_string());
+    recorder.file(id, path, &kinds, missing_bytes.as_deref())
+}
+
+fn record<'a>(
+    path: &'a str,
+    extension: &'a str,
+    reading: &Reading,
+    content: Result<Content<'a>, &'a str>,
+) -> Record<'a> {
+    Record {
+        path,
+        extension,
+        size: reading.size,
+        modified: reading.modified,
+        content,
+        hash: None,
+        prober: PROBER_VERSION,
+        first_seen: None,
     }
 }
 
@@ -162,7 +223,16 @@ fn set_subtitles(
 }
 
 fn content(info: &MediaInfo) -> Content<'_> {
-    let tracks = info.tracks.iter().map(|track| Track {
+    Content {
+        container_format: info.container_format,
+        duration_seconds: info.duration_seconds,
+        facts: &info.facts,
+        tracks: info.tracks.iter().map(|one| (track(one), &one.facts)).collect(),
+    }
+}
+
+fn track(track: &media::Track) -> Track<'_> {
+    Track {
         track_type: track.track_type.as_str(),
         codec: track.codec.as_deref(),
         language: track.language.as_deref(),
@@ -174,6 +244,5 @@ fn content(info: &MediaInfo) -> Content<'_> {
         width: track.width,
         height: track.height,
         frame_rate: track.frame_rate.as_deref(),
-    });
-    Content { container_format: info.container_format, tracks: tracks.collect() }
+    }
 }

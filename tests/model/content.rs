@@ -88,7 +88,7 @@ impl Snapshot {
             ("plugin_acknowledgments", "SELECT * FROM plugin_acknowledgments".to_owned()),
             ("operations", "SELECT * FROM operations".to_owned()),
             ("transcription_results", "SELECT * FROM transcription_results".to_owned()),
-            ("_meta", "SELECT * FROM _meta".to_owned()),
+            ("_meta", "SELECT * FROM _meta WHERE key <> 'daemon_tables'".to_owned()),
             (
                 "jobs",
                 "SELECT * FROM jobs WHERE job_type <> 'scan' OR coalesce(policy_json ->> '$.by', '') <> 'vpo-serve'"
@@ -143,6 +143,11 @@ impl Expected {
     /// Films are where they are now.
     pub(super) fn seen(&mut self, tree: &Tree) {
         self.paths.extend(tree.keys().cloned());
+    }
+
+    /// The other program has deleted a row of `files`.
+    pub(super) fn deleted(&mut self, id: i64) {
+        self.ids.remove(&id);
     }
 
     /// The other program has just written `added` rows, and reads through its own `connection`.

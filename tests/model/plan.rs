@@ -83,6 +83,7 @@ kinds! {
     SubtitlesChanged 5,
     // The other program.
     Rows 4,
+    RowsOfFilms 3,
     WriterOpens 3,
     WriterCloses 2,
     ReadHeld 2,

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rusqlite::OptionalExtension;
+
 use super::content::Snapshot;
 use super::subtitles;
 use super::world::{SCAN, World};
@@ -15,6 +17,7 @@ impl World {
         self.expected.seen(&self.films.tree);
         let found = if self.calm { self.caught_up() } else { self.scanned() };
         self.expected.checked(&found);
+        self.check_facts();
         self.check_idle();
         self.check_api(&found);
         self.check_health();
@@ -53,6 +56,26 @@ impl World {
         self.expected.check(&found, Some(&self.films.tree))?;
         subtitles::check(&self.connect(), &self.films.tree)?;
         Ok(found)
+    }
+
+    /// Of every film that was read there are facts, of the file as its row describes it, and of no other row.
+    fn check_facts(&self) {
+        let missing = "SELECT path FROM files WHERE scan_status = 'ok' AND substr(path, 1, length(?1)) = ?1
+                AND NOT EXISTS (SELECT 1 FROM daemon_files AS d WHERE d.file_id = files.id
+                    AND d.size_bytes = files.size_bytes AND d.modified_at = files.modified_at)
+            UNION ALL SELECT 'row ' || file_id FROM daemon_files WHERE file_id NOT IN (SELECT id FROM files)";
+        let below = format!("{}/", self.root.display());
+        let mut last = String::new();
+        let begun = Instant::now();
+        while begun.elapsed() < SCAN {
+            match self.connect().query_row(missing, [&below], |row| row.get(0)).optional() {
+                Ok(None) => return,
+                Ok(Some(first)) => last = first,
+                Err(error) => last = error.to_string(),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("facts are not those of the rows within {SCAN:?}: {last}");
     }
 
     /// Idle, the daemon has nothing open and leaves nothing beside the database.

@@ -36,6 +36,7 @@ impl World {
             Kind::HostileFiles => (0..=rng.below(3)).for_each(|_| self.films.hostile(rng)),
             Kind::SubtitlesChanged => (0..4).for_each(|_| self.films.change_subtitles(rng)),
             Kind::Rows => self.write_rows(rng, false),
+            Kind::RowsOfFilms => self.change_row_of_film(rng),
             Kind::WriterOpens => self.write_rows(rng, true),
             Kind::WriterCloses => self.close_other(),
             Kind::ReadHeld => self.hold_read(rng),

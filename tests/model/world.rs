@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::content::{Expected, Snapshot};
 use super::films::Films;
@@ -187,6 +187,37 @@ impl World {
         let added = self.insert(&other, rng, "2025-01-01T00:00:00.000000+00:00");
         self.expected.written(&other, &self.root, added);
         self.other = stays.then_some(other);
+    }
+
+    /// The row of a film below the root: updated, deleted, or deleted and inserted again. Only a scan notices.
+    pub(super) fn change_row_of_film(&mut self, rng: &mut Rng) {
+        self.close_other();
+        let other = self.connect();
+        let transaction = Transaction::new_unchecked(&other, TransactionBehavior::Immediate).expect("begun");
+        let below = format!("{}/", self.root.display());
+        let sql = "SELECT id FROM files WHERE substr(path, 1, length(?1)) = ?1 ORDER BY random() LIMIT 1";
+        let found = transaction.query_row(sql, [below], |row| row.get::<_, i64>(0)).optional().expect("read");
+        let Some(id) = found else { return };
+        let way = rng.below(3);
+        transaction
+            .execute_batch(&match way {
+                0 => format!(
+                    "UPDATE files SET size_bytes = size_bytes + 1, modified_at = '2020-01-01T00:00:00Z' WHERE id = {id}"
+                ),
+                1 => format!("DELETE FROM files WHERE id = {id}"),
+                _ => format!(
+                    "CREATE TEMP TABLE kept AS SELECT * FROM files WHERE id = {id};
+                     DELETE FROM files WHERE id = {id};
+                     UPDATE kept SET id = NULL;
+                     INSERT INTO files SELECT * FROM kept"
+                ),
+            })
+            .expect("written");
+        transaction.commit().expect("committed");
+        if way > 0 {
+            self.expected.deleted(id);
+        }
+        self.calm = false;
     }
 
     /// In one transaction; returns how many rows.

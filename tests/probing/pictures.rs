@@ -47,7 +47,6 @@ const MERGED: &[(&str, &str)] = &[
         "merged-colour.mkv",
         "--colour-primaries 0:9 --colour-transfer-characteristics 0:16 --colour-matrix 0:9 --max-content-light 0:1000 --colour-range 0:1 film.mkv",
     ),
-    ("merged-field.mkv", "--field-order 0:6 film.mkv"),
     (
         "merged-flags.mkv",
         "--hearing-impaired-flag 1:1 --visual-impaired-flag 0:1 --original-flag 1:1 --commentary-flag 1:1 --track-enabled-flag 0:0 --language 1:pt-BR film.mkv",

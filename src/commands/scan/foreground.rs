@@ -17,7 +17,9 @@ use crate::base::text::Text;
 use crate::base::times::{FOREGROUND_CHECK_INTERVAL, FOREGROUND_PROGRESS_INTERVAL, FOREGROUND_STOP_TIMEOUT};
 use crate::cli::ScanArgs;
 use crate::config::Config;
+use crate::library::jobs::Options;
 use crate::library::{Library, Retry};
+use crate::scan::facts_pass::FactsWork;
 use crate::scan::hash_pass::{self, Hashed};
 use crate::scan::overlap::Overlaps;
 use crate::scan::progress::Progress;
@@ -29,9 +31,10 @@ pub(super) fn scan(args: &ScanArgs, config: &Config, parts: Vec<Part>, library: 
     let shown = Arc::new(Mutex::new((String::new(), Arc::clone(&context.progress))));
     let (done, ending) = oneshot::channel();
     let worker = {
-        let (context, shown, accept) = (context.clone(), Arc::clone(&shown), args.accept_missing);
+        let (context, shown) = (context.clone(), Arc::clone(&shown));
+        let options = Options::requested(args.accept_missing, args.full);
         move || {
-            let _ = done.send(scan_all(&context, &parts, accept, &shown));
+            let _ = done.send(scan_all(&context, &parts, &options, &shown));
         }
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -125,13 +128,17 @@ impl Outcome {
     fn show(&self, as_json: bool) -> ExitCode {
         let printed = if as_json {
             let scans: Vec<_> = self.ends.iter().map(Ended::json).collect();
-            let value = json!({"scans": scans, "hashed": self.hashed.files, "hash_seconds": self.hashed.seconds, "hash_error": self.hash_error});
+            let value = json!({"scans": scans, "hashed": self.hashed.files, "hash_seconds": self.hashed.seconds, "hash_error": self.hash_error, "read_again": self.hashed.reread});
             output::print_json(&value)
         } else {
             let mut text = Ended::texts(&self.ends);
             if self.hashed.files > 0 {
                 let hashed = plural(self.hashed.files, "file");
                 text.push_line(format_args!("{hashed} hashed in {:.1} s", self.hashed.seconds));
+            }
+            if self.hashed.reread > 0 {
+                let files = plural(self.hashed.reread, "file");
+                text.push_line(format_args!("{files} read again for what this version records"));
             }
             output::print(&text)
         };
@@ -144,7 +151,7 @@ impl Outcome {
     }
 }
 
-fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Shown) -> Outcome {
+fn scan_all(context: &Context, parts: &[Part], options: &Options, shown: &Shown) -> Outcome {
     let cancelled = || context.stop.is_cancelled();
     if let Err(error) = scan::close_abandoned(&context.library, Retry::until_cancelled(&context.stop)) {
         warn!(error = chain(&error), "jobs of an earlier scan could not be closed");
@@ -159,7 +166,7 @@ fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Sho
             break;
         }
         let context = Context { progress: Arc::default(), ..context.clone() };
-        let end = part.task(&overlaps, accept_missing).map(|task| {
+        let end = part.task(&overlaps, options).map(|task| {
             show(part.root.to_string_lossy().into_owned(), &context.progress);
             ended(&part.root, &task.job.id, job::run(&context, &task))
         });
@@ -168,7 +175,9 @@ fn scan_all(context: &Context, parts: &[Part], accept_missing: bool, shown: &Sho
     if !cancelled() {
         show(String::new(), &context.progress);
         let roots = parts.iter().map(|part| part.root.clone()).collect();
-        match hash_pass::run(&Context { roots, ..context.clone() }) {
+        let mut work = FactsWork::default();
+        outcome.ends.iter().for_each(|end| work.add(end.summary.facts_work()));
+        match hash_pass::run(&Context { roots, ..context.clone() }, work) {
             Ok(hashed) => outcome.hashed = hashed,
             Err(scan::Error::Cancelled) => {}
             Err(error) => outcome.hash_error = Some(coded(&error)),
@@ -188,9 +197,9 @@ fn look_up(context: &Context, parts: &[Part]) -> (Context, Overlaps) {
 
 impl Part {
     /// The task of scanning it, unless what it holds is recorded under another root, or would be.
-    fn task(&self, overlaps: &Overlaps, accept_missing: bool) -> Result<Task, scan::Error> {
+    fn task(&self, overlaps: &Overlaps, options: &Options) -> Result<Task, scan::Error> {
         overlaps.check(&self.root)?;
-        Task::requested(&self.root, &self.targets, accept_missing)
+        Task::requested(&self.root, &self.targets, options.clone())
     }
 }
 
@@ -223,10 +232,11 @@ pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitC
         Err(error) => return output::fail(&error, EXIT_FAILURE),
     };
     let (context, overlaps) = look_up(&context(config, library), parts);
+    let options = Options::requested(args.accept_missing, args.full);
     let mut previews = Vec::new();
     let mut code = ExitCode::SUCCESS;
     for part in parts {
-        let task = part.task(&overlaps, args.accept_missing);
+        let task = part.task(&overlaps, &options);
         match task.and_then(|task| job::dry_run(&context, &task)) {
             Ok(preview) => previews.push(preview),
             Err(error) => {

@@ -17,7 +17,7 @@ use crate::base::times::{
 };
 use crate::cli::ScanArgs;
 use crate::config::Config;
-use crate::library::jobs::{self, Reason, Running, Standing, Status};
+use crate::library::jobs::{self, Running, Standing, Status};
 use crate::library::lock::{self, Found, Holder, LockError};
 use crate::library::{self, Library, Retry};
 use crate::scan::progress::Snapshot;
@@ -49,10 +49,11 @@ pub(super) fn scan(
     };
     let mut ends = Vec::new();
     let mut code = ExitCode::SUCCESS;
+    let options = jobs::Options::requested(args.accept_missing, args.full);
     let targets = parts.iter().flat_map(|part| &part.targets);
     for target in targets {
         let path = discover::stored(target);
-        match follow(&library, &path, args.accept_missing, &stop, &find_holder) {
+        match follow(&library, &path, &options, &stop, &find_holder) {
             Ok(end) => ends.push(end),
             Err(FollowError::Stopped(signal)) => {
                 code = ExitCode::from(signal);
@@ -99,16 +100,13 @@ impl From<library::Error> for FollowError {
 fn follow(
     library: &Library,
     path: &str,
-    accept_missing: bool,
+    options: &jobs::Options,
     stop: &Stop,
     find_holder: &dyn Fn() -> Result<Found, LockError>,
 ) -> Result<Ended, FollowError> {
     let id = scan::new_job_id().map_err(FollowError::Scan)?;
-    let mut options = jobs::Options::new(Reason::Request);
-    options.accept_missing = accept_missing;
-    options.wait = true;
     let retry = Retry::new(&stop.cancel);
-    library.write(retry, |tx| jobs::queue(tx, &id, path, &options))?;
+    library.write(retry, |tx| jobs::queue(tx, &id, path, options))?;
     let mut bar = Bar::new();
     let (mut active, mut heartbeats) = (Instant::now(), Heartbeats::default());
     let (mut holder, mut holder_polled) = (find_holder(), Instant::now());

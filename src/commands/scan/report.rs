@@ -35,6 +35,9 @@ impl Bar {
             Phase::Settling => "waiting for files that are still being written".to_owned(),
             Phase::Missing => "recording missing files".to_owned(),
             Phase::Hashing => "hashing, to recognise moved files later (Ctrl-C is safe)".to_owned(),
+            Phase::Rereading => {
+                "reading files again for what this version records (Ctrl-C is safe)".to_owned()
+            }
         };
         self.bar.set_message(Escaped(format_args!("{what} {doing}")).to_string());
         if reading {

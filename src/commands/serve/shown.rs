@@ -104,6 +104,7 @@ fn progress(scan: &Snapshot) -> Progress {
         Phase::Settling => "Waiting for files that are being written in",
         Phase::Missing => "Recording what is gone from",
         Phase::Hashing => "Hashing videos of",
+        Phase::Rereading => "Reading again videos of",
     };
     Progress { doing, found: scan.found, to_read: scan.to_read, read: scan.read }
 }

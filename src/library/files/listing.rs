@@ -6,6 +6,8 @@
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params_from_iter};
 use serde::Serialize;
 
+use super::facts::{self, StoredTrackFacts};
+use crate::base::facts::Facts;
 use crate::library::lenient::{integer, text};
 use crate::library::room::Room;
 
@@ -32,8 +34,8 @@ pub struct Filter {
     pub path_contains: Option<String>,
 }
 
-/// A row of `files`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A row of `files`, with its facts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the names are the columns")]
 pub struct File {
     pub id: i64,
@@ -48,10 +50,26 @@ pub struct File {
     pub scanned_at: String,
     pub scan_status: String,
     pub scan_error: Option<String>,
+    /// When the file was first seen; `None` if it was there at the first scan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<f64>,
+    /// Bits per second, of the whole file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bit_rate: Option<u64>,
+    /// Zero bytes at its end, if they fill 64 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zero_tail: Option<u64>,
+    #[serde(flatten, serialize_with = "Facts::serialize_known")]
+    pub facts: Facts,
+    /// Whether the facts are of the file as the row describes it. If not, they are unknown.
+    #[serde(skip)]
+    pub are_facts_current: bool,
 }
 
-/// A row of `tracks`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A row of `tracks`, with its facts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the names are the columns")]
 pub struct Track {
     pub id: i64,
@@ -67,10 +85,12 @@ pub struct Track {
     pub width: Option<i64>,
     pub height: Option<i64>,
     pub frame_rate: Option<String>,
+    #[serde(flatten, serialize_with = "StoredTrackFacts::serialize_known")]
+    pub facts: StoredTrackFacts,
 }
 
 /// A file with its tracks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Details {
     /// Its row.
     #[serde(flatten)]
@@ -83,7 +103,7 @@ pub struct Details {
 }
 
 /// Some files, by id.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Page {
     /// At most as many as were asked for; fewer where they take more than 256 KiB, and perhaps where rows had to be examined
     /// one by one.
@@ -100,12 +120,19 @@ impl Page {
     }
 }
 
-const COLUMNS: &str = "id, path, filename, directory, extension, size_bytes, modified_at, content_hash,
-    container_format, scanned_at, scan_status, scan_error";
+/// The query of files, up to its conditions.
+fn select(source: &facts::Source) -> String {
+    format!(
+        "SELECT files.id, path, filename, directory, extension, files.size_bytes, files.modified_at, content_hash,
+            container_format, scanned_at, scan_status, scan_error, {} FROM files{}",
+        source.file_columns(),
+        source.join()
+    )
+}
 
 /// The query of a page, and what it is given.
-fn query(filter: &Filter, after: i64, limit: u32) -> (String, Vec<Box<dyn ToSql>>) {
-    let mut sql = format!("SELECT {COLUMNS} FROM files WHERE id > ? AND id <= ?");
+fn query(filter: &Filter, source: &facts::Source, after: i64, limit: u32) -> (String, Vec<Box<dyn ToSql>>) {
+    let mut sql = format!("{} WHERE files.id > ? AND files.id <= ?", select(source));
     let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(after), Box::new(window_end(filter, after))];
     let mut condition = |text: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -122,7 +149,7 @@ fn query(filter: &Filter, after: i64, limit: u32) -> (String, Vec<Box<dyn ToSql>
     // The plus keeps SQLite from the index on languages, which holds half of all tracks under `und`.
     condition(&format!("{track} +language = ?)"), filter.language.clone());
     condition("path LIKE ? ESCAPE '\\'", filter.path_contains.as_deref().map(contains));
-    sql.push_str(" ORDER BY id LIMIT ?");
+    sql.push_str(" ORDER BY files.id LIMIT ?");
     values.push(Box::new(limit));
     (sql, values)
 }
@@ -142,7 +169,7 @@ fn window_end(filter: &Filter, after: i64) -> i64 {
 /// What SQLite reports.
 pub fn page(conn: &Connection, filter: &Filter, after: i64, limit: u32) -> rusqlite::Result<Page> {
     // One more than wanted shows whether there are more.
-    let (sql, values) = query(filter, after, limit.saturating_add(1));
+    let (sql, values) = query(filter, &facts::Source::new(conn)?, after, limit.saturating_add(1));
     let mut statement = conn.prepare(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
     let (mut files, mut room) = (Vec::new(), Room::page());
@@ -164,8 +191,8 @@ pub fn page(conn: &Connection, filter: &Filter, after: i64, limit: u32) -> rusql
 /// # Errors
 /// What SQLite reports.
 pub fn details(conn: &Connection, id: i64) -> rusqlite::Result<Option<Details>> {
-    let found =
-        conn.query_row(&format!("SELECT {COLUMNS} FROM files WHERE id = ?1"), [id], file).optional()?;
+    let sql = format!("{} WHERE files.id = ?1", select(&facts::Source::new(conn)?));
+    let found = conn.query_row(&sql, [id], file).optional()?;
     Ok(match found {
         Some(file) => with_tracks(conn, vec![file])?.pop(),
         None => None,
@@ -177,12 +204,13 @@ pub fn details(conn: &Connection, id: i64) -> rusqlite::Result<Option<Details>> 
 /// # Errors
 /// What SQLite reports.
 pub fn chosen(conn: &Connection, ids: &[i64], tracks: bool) -> rusqlite::Result<Vec<Details>> {
-    let mut statement = conn.prepare(&format!("SELECT {COLUMNS} FROM files WHERE id = ?1"))?;
+    let source = facts::Source::new(conn)?;
+    let mut statement = conn.prepare(&format!("{} WHERE files.id = ?1", select(&source)))?;
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
         let Some(file) = statement.query_row([id], file).optional()? else { continue };
         if tracks {
-            found.extend(with_tracks(conn, vec![file])?);
+            found.extend(with_tracks_from(conn, &source, vec![file])?);
         } else {
             found.push(Details { file, tracks: Vec::new(), truncated: false });
         }
@@ -195,10 +223,18 @@ pub fn chosen(conn: &Connection, ids: &[i64], tracks: bool) -> rusqlite::Result<
 /// # Errors
 /// What SQLite reports.
 pub fn with_tracks(conn: &Connection, files: Vec<File>) -> rusqlite::Result<Vec<Details>> {
+    with_tracks_from(conn, &facts::Source::new(conn)?, files)
+}
+
+fn with_tracks_from(
+    conn: &Connection,
+    source: &facts::Source,
+    files: Vec<File>,
+) -> rusqlite::Result<Vec<Details>> {
     let mut found: Vec<Details> =
         files.into_iter().map(|file| Details { file, tracks: Vec::new(), truncated: false }).collect();
     let Some((first, last)) = found.first().zip(found.last()) else { return Ok(found) };
-    let mut statement = conn.prepare(TRACKS)?;
+    let mut statement = conn.prepare(&tracks_sql(source))?;
     let mut rows = statement.query([first.file.id, last.file.id])?;
     let (mut at, mut room, mut bytes) = (0, Room::details(), 0);
     while let Some(row) = rows.next()? {
@@ -212,17 +248,18 @@ pub fn with_tracks(conn: &Connection, files: Vec<File>) -> rusqlite::Result<Vec<
             }
         }
         let Some(details) = found.get_mut(at).filter(|details| details.file.id == file_id) else { continue };
-        let next = track(row)?;
+        let next = track(row, details.file.are_facts_current)?;
         details.truncated |= !room.fits(&next);
         if !details.truncated {
             bytes += size_of::<Track>() + next.title.as_ref().map_or(0, String::len);
+            next.facts.each(&mut |_, value| bytes += value.text_len());
             details.tracks.push(next);
         }
     }
     Ok(found)
 }
 
-fn track(row: &Row<'_>) -> rusqlite::Result<Track> {
+fn track(row: &Row<'_>, are_facts_current: bool) -> rusqlite::Result<Track> {
     Ok(Track {
         id: row.get(0)?,
         track_index: integer(row, 1).unwrap_or_default(),
@@ -237,13 +274,19 @@ fn track(row: &Row<'_>) -> rusqlite::Result<Track> {
         width: integer(row, 10),
         height: integer(row, 11),
         frame_rate: text(row, 12),
+        facts: if are_facts_current { facts::of_track(row, 14) } else { StoredTrackFacts::default() },
     })
 }
 
-const TRACKS: &str =
-    "SELECT id, track_index, track_type, codec, language, title, is_default, is_forced, channels,
-    channel_layout, width, height, frame_rate, file_id FROM tracks WHERE file_id BETWEEN ?1 AND ?2
-    ORDER BY file_id, track_index";
+fn tracks_sql(source: &facts::Source) -> String {
+    format!(
+        "SELECT tracks.id, tracks.track_index, track_type, codec, language, title, is_default, is_forced, channels,
+            channel_layout, width, height, frame_rate, tracks.file_id, {} FROM tracks{}
+         WHERE tracks.file_id BETWEEN ?1 AND ?2 ORDER BY tracks.file_id, tracks.track_index",
+        source.track_columns(),
+        source.join_tracks()
+    )
+}
 
 /// For each file, whether another file that is there has the same hash.
 ///
@@ -289,20 +332,39 @@ pub enum Column {
 const MOST_VALUES: usize = 1000;
 
 fn file(row: &Row<'_>) -> rusqlite::Result<File> {
+    let known = facts::of_file(row, 12, 6);
+    let size_bytes = integer(row, 5).unwrap_or_default();
     Ok(File {
         id: row.get(0)?,
         path: text(row, 1).unwrap_or_default(),
         filename: text(row, 2).unwrap_or_default(),
         directory: text(row, 3).unwrap_or_default(),
         extension: text(row, 4).unwrap_or_default(),
-        size_bytes: integer(row, 5).unwrap_or_default(),
+        size_bytes,
         modified_at: text(row, 6).unwrap_or_default(),
         content_hash: text(row, 7),
         container_format: text(row, 8),
         scanned_at: text(row, 9).unwrap_or_default(),
         scan_status: text(row, 10).unwrap_or_default(),
         scan_error: text(row, 11),
+        first_seen: known.first_seen,
+        duration_seconds: known.duration_seconds,
+        bit_rate: known.duration_seconds.and_then(|seconds| bit_rate(size_bytes, seconds)),
+        zero_tail: known.zero_tail,
+        facts: known.facts,
+        are_facts_current: known.is_current,
     })
+}
+
+/// Bits per second of a file; `None` for one without length.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate"
+)]
+fn bit_rate(bytes: i64, seconds: f64) -> Option<u64> {
+    (seconds > 0.0).then(|| (bytes.max(0) as f64 * 8.0 / seconds) as u64)
 }
 
 /// A pattern for LIKE that means just the text.
@@ -319,69 +381,4 @@ fn contains(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::library::schema::plan;
-
-    fn page_plan(filter: &Filter) -> (String, bool) {
-        let (sql, values) = query(filter, 7, 100);
-        (plan(&sql, &values), window_end(filter, 7) != i64::MAX)
-    }
-
-    #[test]
-    fn every_page_follows_an_index_in_order_or_is_bounded() {
-        let some = || Some("x".to_owned());
-        let by_id = "SEARCH files USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)";
-        let track = "SEARCH tracks EXISTS USING INDEX idx_tracks_file_id (file_id=?)";
-        for (filter, expected, bounded) in [
-            (Filter::default(), by_id.to_owned(), false),
-            (
-                Filter { directory: some(), ..Filter::default() },
-                "SEARCH files USING INDEX idx_files_directory (directory=? AND rowid>? AND rowid<?)"
-                    .to_owned(),
-                false,
-            ),
-            (
-                Filter { extension: some(), ..Filter::default() },
-                "SEARCH files USING INDEX idx_files_extension (extension=? AND rowid>? AND rowid<?)"
-                    .to_owned(),
-                false,
-            ),
-            (Filter { status: some(), ..Filter::default() }, by_id.to_owned(), true),
-            (Filter { path_contains: some(), ..Filter::default() }, by_id.to_owned(), true),
-            (Filter { codec: some(), ..Filter::default() }, format!("{by_id}; {track}"), true),
-            (Filter { language: some(), ..Filter::default() }, format!("{by_id}; {track}"), true),
-        ] {
-            let (plan, is_bounded) = page_plan(&filter);
-            assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{filter:?}: {plan}");
-            assert_eq!((plan, is_bounded), (expected, bounded), "{filter:?}");
-        }
-    }
-
-    #[test]
-    fn every_mixture_of_filters_is_bounded() {
-        for bits in 0..64_u8 {
-            let on = |bit: u8| (bits & 1 << bit != 0).then(|| "x".to_owned());
-            let filter = Filter {
-                status: on(0),
-                extension: on(1),
-                codec: on(2),
-                language: on(3),
-                directory: on(4),
-                path_contains: on(5),
-            };
-            let (plan, _) = page_plan(&filter);
-            assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{filter:?}: {plan}");
-        }
-    }
-
-    #[test]
-    fn one_file_is_found_by_keys() {
-        let file = plan(&format!("SELECT {COLUMNS} FROM files WHERE id = 1"), &[]);
-        assert_eq!(file, "SEARCH files USING INTEGER PRIMARY KEY (rowid=?)");
-        let tracks = plan(&TRACKS.replace("?1", "1").replace("?2", "9"), &[]);
-        assert_eq!(tracks, "SEARCH tracks USING INDEX sqlite_autoindex_tracks_1 (file_id>? AND file_id<?)");
-        let twin = plan(&TWIN.replace("?1", "'x'").replace("?2", "9"), &[]);
-        assert_eq!(twin, "SEARCH files USING INDEX idx_files_content_hash (content_hash=?)");
-    }
-}
+mod tests;

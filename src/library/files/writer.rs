@@ -2,9 +2,11 @@
 
 use rusqlite::{OptionalExtension, Row, Statement, Transaction, params};
 
-use super::{Status, Unhashed};
+use super::facts::store::FactsWriter;
+use super::{SAME_TIME, Status, Unhashed};
+use crate::base::facts::{Facts, TrackFacts};
 use crate::base::timestamp::Timestamp;
-use crate::library::lenient::unsigned;
+use crate::library::lenient::{unsigned, word};
 
 /// A row of `tracks` without its ids; `track_index` is the position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,20 @@ pub struct Record<'a> {
     /// Its content, or why it could not be read.
     pub content: Result<Content<'a>, &'a str>,
     /// Its hash, where the scan computed it at once.
-    pub hash: Option<&'a str>,
+    pub hash: Option<Hash<'a>>,
+    /// Version of the prober that has read it.
+    pub prober: u32,
+    /// When the file was first seen, if it is not one of those that were there before.
+    pub first_seen: Option<Timestamp>,
+}
+
+/// A hash, and what else its computation shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Hash<'a> {
+    /// `files.content_hash`
+    pub text: &'a str,
+    /// Zero bytes at the end, if they fill 64 KiB; else 0.
+    pub zero_tail: u64,
 }
 
 /// What is in a file that could be read.
@@ -45,8 +60,12 @@ pub struct Record<'a> {
 pub struct Content<'a> {
     /// `files.container_format`
     pub container_format: &'a str,
-    /// Its tracks, in order.
-    pub tracks: Vec<Track<'a>>,
+    /// Seconds.
+    pub duration_seconds: Option<f64>,
+    /// Its facts.
+    pub facts: &'a Facts,
+    /// Its tracks with their facts, in order.
+    pub tracks: Vec<(Track<'a>, &'a TrackFacts<&'static str>)>,
 }
 
 /// The statements of one batch, prepared once for it.
@@ -60,24 +79,27 @@ pub struct Writer<'tx> {
     insert_track: Statement<'tx>,
     missing: Statement<'tx>,
     hash: Statement<'tx>,
+    /// `None` if no facts can be stored.
+    facts: Option<FactsWriter<'tx>>,
     now: Timestamp,
 }
 
 impl<'tx> Writer<'tx> {
-    /// Prepares the statements.
+    /// Prepares the statements, and creates the tables of facts if they are not there.
     ///
     /// # Errors
     /// What SQLite reports.
     pub fn new(tx: &'tx Transaction<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            find: tx.prepare("SELECT id, size_bytes FROM files WHERE path = ?1")?,
+            find: tx.prepare("SELECT id, size_bytes, modified_at FROM files WHERE path = ?1")?,
             insert: tx.prepare(
                 "INSERT INTO files (path, filename, directory, extension, size_bytes, modified_at,
                     content_hash, container_format, scanned_at, scan_status, scan_error)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?,
             update: tx.prepare(
-                "UPDATE files SET extension = ?2, size_bytes = ?3, modified_at = ?4, content_hash = ?5,
+                "UPDATE files SET extension = ?2, size_bytes = ?3, modified_at = ?4,
+                    content_hash = CASE WHEN ?10 THEN coalesce(?5, content_hash) ELSE ?5 END,
                     container_format = ?6, scanned_at = ?7, scan_status = ?8, scan_error = ?9
                  WHERE id = ?1",
             )?,
@@ -102,6 +124,7 @@ impl<'tx> Writer<'tx> {
             hash: tx.prepare(
                 "UPDATE files SET content_hash = ?4 WHERE id = ?1 AND size_bytes = ?2 AND modified_at = ?3",
             )?,
+            facts: FactsWriter::new(tx)?,
             now: Timestamp::now(),
         })
     }
@@ -109,15 +132,20 @@ impl<'tx> Writer<'tx> {
     /// Records a file under its path: a new row, or the one that is there, which keeps its id.
     ///
     /// Its tracks are replaced with it, and with them what hangs on them; they stay as they are where the
-    /// size is the same and so is every track (a file that came back, or was only touched).
+    /// size is the same and so is every track (a file that came back, or was only touched). Its hash stays where the size and
+    /// the time of change are the same.
     ///
     /// # Errors
     /// What SQLite reports.
     pub fn upsert(&mut self, record: &Record<'_>) -> rusqlite::Result<i64> {
-        let row = self.find.query_row([record.path], |row| Ok((row.get(0)?, unsigned(row, 1)))).optional()?;
-        if let Some((id, size)) = row {
-            self.update(id, record)?;
-            if size == record.size && self.has_tracks(id, record)? {
+        let row = self.find.query_row([record.path], |row| {
+            let time = word(row, 2).and_then(Timestamp::parse);
+            let is_same_time = time.is_some_and(|time| time.distance(record.modified) <= SAME_TIME);
+            Ok((row.get(0)?, unsigned(row, 1) == record.size, is_same_time))
+        });
+        if let Some((id, is_same_size, is_same_time)) = row.optional()? {
+            self.update(id, record, is_same_size && is_same_time)?;
+            if is_same_size && self.has_tracks(id, record)? {
                 return Ok(id);
             }
             self.delete_tracks.execute([id])?;
@@ -133,14 +161,28 @@ impl<'tx> Writer<'tx> {
             record.extension,
             record.size.cast_signed(),
             record.modified,
-            record.hash,
+            record.hash.map(|hash| hash.text),
             container,
             self.now,
             status,
             error
         ])?;
         self.insert_tracks(id, record)?;
+        self.write_facts(id, record, true)?;
         Ok(id)
+    }
+
+    /// As [`Self::upsert`], unless the row `id` is no longer that of the path. Says whether it was.
+    ///
+    /// # Errors
+    /// What SQLite reports.
+    pub fn refresh(&mut self, id: i64, record: &Record<'_>) -> rusqlite::Result<bool> {
+        let found = self.find.query_row([record.path], |row| row.get(0)).optional()?;
+        let is_same = found == Some(id);
+        if is_same {
+            self.upsert(record)?;
+        }
+        Ok(is_same)
     }
 
     /// Records that the file of row `id` is no longer at `from` but at `record.path`; `false`, and nothing done, where
@@ -156,7 +198,7 @@ impl<'tx> Writer<'tx> {
         if self.rename.execute(params![id, record.path, filename, directory, from])? == 0 {
             return Ok(false);
         }
-        self.update(id, record)?;
+        self.update(id, record, false)?;
         if !self.has_tracks(id, record)? {
             self.delete_tracks.execute([id])?;
             self.insert_tracks(id, record)?;
@@ -176,30 +218,57 @@ impl<'tx> Writer<'tx> {
     ///
     /// # Errors
     /// What SQLite reports.
-    pub fn set_hash(&mut self, row: &Unhashed, hash: &str) -> rusqlite::Result<()> {
-        self.hash.execute(params![row.id, row.size.cast_signed(), row.modified, hash]).map(|_| ())
+    pub fn set_hash(&mut self, row: &Unhashed, hash: Hash<'_>) -> rusqlite::Result<()> {
+        self.hash.execute(params![row.id, row.size.cast_signed(), row.modified, hash.text])?;
+        match &mut self.facts {
+            Some(facts) if hash.zero_tail > 0 => facts.set_zero_tail(row, hash.zero_tail),
+            _ => Ok(()),
+        }
     }
 
-    fn update(&mut self, id: i64, record: &Record<'_>) -> rusqlite::Result<()> {
+    /// Deletes the facts of rows that another program has deleted from `files`.
+    ///
+    /// # Errors
+    /// What SQLite reports.
+    pub fn forget(&mut self, ids: &[i64]) -> rusqlite::Result<()> {
+        let Some(facts) = &mut self.facts else { return Ok(()) };
+        ids.iter().try_for_each(|id| facts.forget(*id))
+    }
+
+    /// Whether facts can be stored.
+    #[must_use]
+    pub fn stores_facts(&self) -> bool {
+        self.facts.is_some()
+    }
+
+    fn write_facts(&mut self, id: i64, record: &Record<'_>, is_new: bool) -> rusqlite::Result<()> {
+        let Some(facts) = &mut self.facts else { return Ok(()) };
+        facts.write(id, record, record.first_seen.filter(|_| is_new))?;
+        facts.write_tracks(id, record, is_new)
+    }
+
+    /// Updates the row, and replaces its facts.
+    fn update(&mut self, id: i64, record: &Record<'_>, keeps_hash: bool) -> rusqlite::Result<()> {
         let (container, status, error) = outcome(record);
         self.update.execute(params![
             id,
             record.extension,
             record.size.cast_signed(),
             record.modified,
-            record.hash,
+            record.hash.map(|hash| hash.text),
             container,
             self.now,
             status,
-            error
+            error,
+            keeps_hash
         ])?;
-        Ok(())
+        self.write_facts(id, record, false)
     }
 
     fn has_tracks(&mut self, id: i64, record: &Record<'_>) -> rusqlite::Result<bool> {
         let wanted = record.content.as_ref().map_or(&[][..], |content| &content.tracks);
         let mut rows = self.tracks.query([id])?;
-        for (index, track) in (0_i64..).zip(wanted) {
+        for (index, (track, _)) in (0_i64..).zip(wanted) {
             let Some(row) = rows.next()? else { return Ok(false) };
             // What cannot be read as a track is none that we have written.
             if !stored(row).is_ok_and(|stored| stored == (*track, index)) {
@@ -211,7 +280,7 @@ impl<'tx> Writer<'tx> {
 
     fn insert_tracks(&mut self, id: i64, record: &Record<'_>) -> rusqlite::Result<()> {
         let Ok(content) = &record.content else { return Ok(()) };
-        for (index, track) in (0_i64..).zip(&content.tracks) {
+        for (index, (track, _)) in (0_i64..).zip(&content.tracks) {
             self.insert_track.execute(params![
                 id,
                 index,

@@ -16,7 +16,7 @@ use crate::media::codec::riff::{self, WaveFormat};
 use crate::media::codec::video::VideoConfig;
 use crate::media::codec::{image, mpeg4, quicktime};
 use crate::media::error::Error;
-use crate::media::info::{Facts, MediaInfo};
+use crate::media::info::{Facts, MediaInfo, Track, add_bit_rate};
 use crate::media::reader::Reader;
 
 /// The header of a chunk: its name and its size.
@@ -70,10 +70,15 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let duration = header.duration();
     let title = header.title.take();
     let missing_bytes = missing_bytes(reader, header.riff_end);
+    let media = header.media_bytes(length);
+    let mut tracks: Vec<Track> = header.streams.into_iter().flat_map(Stream::tracks).collect();
+    if missing_bytes == Some(0) {
+        add_bit_rate(&mut tracks, media, duration);
+    }
     Ok(MediaInfo {
         container_format: FORMAT.name,
         duration_seconds: duration,
-        tracks: header.streams.into_iter().flat_map(Stream::tracks).collect(),
+        tracks,
         facts: Facts { missing_bytes, title, ..Facts::default() },
     })
 }
@@ -108,6 +113,8 @@ struct Header {
     frame_period: u32,
     size: (u32, u32),
     title: Option<String>,
+    /// The place and size of `movi`.
+    media: (u64, u32),
     streams: Vec<Stream>,
 }
 
@@ -123,6 +130,7 @@ impl Header {
             let name: &[u8; 4] = &[head[0], head[1], head[2], head[3]];
             match name {
                 b"LIST" if head.ends_with(b"movi") => {
+                    self.media = (body + 4, size);
                     self.first_frames(reader, body + 4);
                     return Ok(true);
                 }
@@ -313,6 +321,19 @@ impl Header {
             }
             stream.shown = u32::try_from(frames).unwrap_or(u32::MAX);
         }
+    }
+
+    /// Bytes of all frames, without the headers and the index entries of their chunks: most streams have as many chunks as
+    /// there are pictures. A file of several RIFF chunks has media up to its end.
+    fn media_bytes(&self, file: u64) -> u64 {
+        let (start, size) = self.media;
+        let is_one = self.riff_end.saturating_add(CHUNK) >= file;
+        let all =
+            if is_one { u64::from(size).min(file.saturating_sub(start)) } else { file.saturating_sub(start) };
+        let chunks = self.streams.iter().filter(|stream| stream.kind == StreamKind::Video);
+        let chunks: u64 =
+            chunks.map(|stream| u64::from(stream.length)).sum::<u64>() * self.streams.len() as u64;
+        all.saturating_sub(chunks * if is_one { CHUNK } else { CHUNK + 16 })
     }
 
     /// The longest duration of the streams that count frames.

@@ -23,7 +23,7 @@ use super::format::ContainerFormat;
 use crate::media::codec::frame_header;
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Rate, Timing};
-use crate::media::info::{Facts, MediaInfo, Track, TrackFacts, TrackType, channel_layout};
+use crate::media::info::{Facts, MediaInfo, Track, TrackFacts, TrackType, add_bit_rate, channel_layout};
 use crate::media::language::{self, UNDETERMINED, bibliographic};
 use crate::media::reader::Reader;
 
@@ -60,6 +60,9 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     }
     let mut tracks: Vec<Track> =
         entries.into_iter().zip(rates).map(|((entry, codec), rate)| track(entry, codec, rate)).collect();
+    if let Some(first) = segment.cluster.filter(|_| segment.missing == Some(0)) {
+        add_bit_rate(&mut tracks, segment.end.saturating_sub(first), segment.seconds());
+    }
     tracks.append(&mut segment.attachments);
     if segment.cluster.is_none() && !segment.names_clusters {
         return Err(if segment.is_open {
@@ -71,11 +74,9 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     if tracks.is_empty() {
         return Err(segment.damage.unwrap_or(Error::NoTracks));
     }
-    #[expect(clippy::cast_precision_loss, reason = "a scale is far below 2^52")]
-    let duration = segment.duration.map(|ticks| ticks * segment.timestamp_scale() as f64 / 1e9);
     Ok(MediaInfo {
         container_format: FORMAT.name,
-        duration_seconds: duration.filter(|seconds| seconds.is_finite() && *seconds > 0.0),
+        duration_seconds: segment.seconds(),
         tracks,
         facts: Facts {
             missing_bytes: segment.missing,

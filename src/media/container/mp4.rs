@@ -31,7 +31,7 @@ use super::format::ContainerFormat;
 use crate::media::codec::fourcc::four_cc_at;
 use crate::media::error::Error;
 use crate::media::frame_rate::{self, Rate, Timing};
-use crate::media::info::{Facts, MediaInfo, Track, TrackFacts, TrackType, channel_layout};
+use crate::media::info::{Facts, MediaInfo, Track, TrackFacts, TrackType, add_bit_rate, channel_layout};
 use crate::media::language::UNDETERMINED;
 use crate::media::reader::Reader;
 
@@ -81,13 +81,13 @@ fn recognises(head: &[u8]) -> bool {
 /// [`Error::Truncated`] when the file ends before `moov` or within its tracks, [`Error::Malformed`]
 /// when there is none, [`Error::NoTracks`], and those of the reader.
 fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
-    let Found { movie, boxes, missing, is_fast_start } = find_movie(reader)?;
+    let Found { movie, boxes, missing, is_fast_start, media } = find_movie(reader)?;
     let timeline = match &movie.fragments {
         Some(fragments) => Some(fragments::read(reader, &movie, fragments, boxes)?),
         None => None,
     };
     let mut of_track = timeline.iter().flat_map(|timeline| &timeline.tracks);
-    let tracks: Vec<Track> = movie
+    let mut tracks: Vec<Track> = movie
         .streams
         .iter()
         .map(|stream| match stream {
@@ -102,9 +102,15 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         Some(timeline) => fragmented_duration(&movie, timeline),
         None => duration(&movie),
     };
-    let missing_bytes = match &timeline {
-        Some(timeline) => timeline.missing.max(Some(missing).filter(|missing| *missing > 0)),
-        None => Some(missing.max(missing_after(reader, boxes))),
+    let missing_bytes = if let Some(timeline) = &timeline {
+        timeline.missing.max(Some(missing).filter(|missing| *missing > 0))
+    } else {
+        let (missing_after, media_after) = measure_after(reader, boxes);
+        let missing = missing.max(missing_after);
+        if missing == 0 {
+            add_bit_rate(&mut tracks, media.saturating_add(media_after), duration_seconds);
+        }
+        Some(missing)
     };
     Ok(MediaInfo {
         container_format: FORMAT.name,
@@ -120,15 +126,16 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     })
 }
 
-/// How many bytes the boxes after `moov` are larger than the file. Few are looked at: the media data
-/// follows `moov`, if it did not precede it.
-fn missing_after(reader: &mut Reader<'_>, mut boxes: Boxes) -> u64 {
-    let mut missing = 0;
+/// How many bytes the boxes after `moov` are larger than the file, and how many bytes of media data there are. Few are
+/// looked at: the media data follows `moov`, if it did not precede it.
+fn measure_after(reader: &mut Reader<'_>, mut boxes: Boxes) -> (u64, u64) {
+    let (mut missing, mut media) = (0, 0);
     for _ in 0..MAX_BOXES_AFTER {
         let Ok(Some(found)) = boxes.next(reader) else { break };
         missing = missing.max(found.missing);
+        media += if found.kind == *b"mdat" { found.length() } else { 0 };
     }
-    missing
+    (missing, media)
 }
 
 /// The movie box, and where it was found.
@@ -140,6 +147,8 @@ struct Found {
     missing: u64,
     /// No media data precede it.
     is_fast_start: bool,
+    /// Bytes of media data before it.
+    media: u64,
 }
 
 /// Finds and reads `moov`.
@@ -148,7 +157,7 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<Found, Error> {
     let mut boxes = Boxes::new(0, length);
     let mut is_quicktime = true;
     let (mut end, mut missing, mut is_media_segment) = (0, 0, false);
-    let (mut freed, mut is_fast_start) = (None, true);
+    let (mut freed, mut is_fast_start, mut media) = (None, true, 0);
     while let Some(found) = boxes.next(reader)? {
         end = found.end;
         match &found.kind {
@@ -161,14 +170,17 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<Found, Error> {
             // Some files keep it in a box of the second type.
             kind if kind == b"moov" || kind == b"hoov" && holds_movie(reader, &found)? => {
                 let movie = movie::parse(reader, &found, is_quicktime)?;
-                return Ok(Found { movie, boxes, missing: found.missing, is_fast_start });
+                return Ok(Found { movie, boxes, missing: found.missing, is_fast_start, media });
             }
             // Tag editors leave the former movie box in one, so it is used only if there is no
             // other movie box.
             b"free" if freed.is_none() && holds_movie(reader, &found)? => freed = Some((found, boxes)),
             kind => {
                 is_media_segment |= matches!(kind, b"moof" | b"styp");
-                is_fast_start &= kind != b"mdat";
+                if kind == b"mdat" {
+                    is_fast_start = false;
+                    media += found.length();
+                }
                 missing = found.missing;
             }
         }
@@ -176,7 +188,7 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<Found, Error> {
     match freed {
         Some((found, boxes)) => {
             let movie = movie::parse(reader, &found, is_quicktime)?;
-            Ok(Found { movie, boxes, missing, is_fast_start: false })
+            Ok(Found { movie, boxes, missing, is_fast_start: false, media })
         }
         None if is_media_segment => Err(Error::Malformed {
             offset: end,

@@ -55,8 +55,9 @@ pub(super) fn plan<'a>(row: &'a JobRow<'a>) -> Result<(PlannedScan<'a>, Plan), E
 pub(super) fn baseline(row: &JobRow<'_>, root: &Path) -> Result<Baseline, Error> {
     let look = root::look(root).map_err(|why| Error::Offline { root: root.to_owned(), why })?;
     let before = row.last_walk(root)?;
-    let accept_missing = root == row.task.root && row.task.job.options.accept_missing;
-    Ok(Baseline { look, before: before.root, mounts: before.mounts, accept_missing })
+    let options = &row.task.job.options;
+    let accept_missing = root == row.task.root && options.accept_missing;
+    Ok(Baseline { look, before: before.root, mounts: before.mounts, accept_missing, full: options.full })
 }
 
 /// Rejects a requested path that never existed. A path from the watch may have been removed since.

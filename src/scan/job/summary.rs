@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::scan::examples::Examples;
+use crate::scan::facts_pass::FactsWork;
 use crate::scan::passed_over::PassedOver;
 use crate::scan::root::Identity;
 
@@ -22,6 +23,8 @@ pub(crate) struct Summary {
     pub added: u64,
     /// Rows that went missing.
     pub removed: u64,
+    /// Of the unchanged, those whose facts no prober of this version has read. They are read again in the background.
+    pub outdated: u64,
     /// Files that could not be parsed.
     pub errors: u64,
     /// Rows brought up to date.
@@ -72,6 +75,11 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
+    /// What is to be done about facts after the scan.
+    pub(crate) fn facts_work(&self) -> FactsWork {
+        FactsWork { reread: self.outdated > 0, sweep: self.root.is_some() }
+    }
+
     /// How many files and places could not be read.
     pub(crate) fn missed(&self) -> u64 {
         self.walk_errors + self.unreadable

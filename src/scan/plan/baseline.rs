@@ -13,6 +13,8 @@ pub(crate) struct Baseline {
     pub(crate) mounts: Vec<String>,
     /// Whether the user has confirmed missing files.
     pub(crate) accept_missing: bool,
+    /// Whether files are read that have not changed.
+    pub(crate) full: bool,
 }
 
 impl Baseline {

@@ -18,14 +18,20 @@ fn look(filesystem: &str, mount_point: bool, empty: bool) -> Look {
 /// A root on a mounted disk that is what it was.
 fn baseline() -> Baseline {
     let look = look("ext4", true, false);
-    Baseline { before: Some(look.identity.clone()), look, mounts: Vec::new(), accept_missing: false }
+    Baseline {
+        before: Some(look.identity.clone()),
+        look,
+        mounts: Vec::new(),
+        accept_missing: false,
+        full: false,
+    }
 }
 
 fn row(path: &str, status: Status) -> Known {
     let id = i64::try_from(path.len()).expect("short") * 1000 + i64::from(path.as_bytes()[path.len() - 1]);
     let path = path.to_owned();
-    let (modified, subtitles) = (Some(time(THEN)), String::new());
-    Known { id, path, size: 7, modified, status, unreadable: false, hash: None, subtitles }
+    let (modified, subtitles, probed) = (Some(time(THEN)), String::new(), Probed::By(PROBER_VERSION));
+    Known { id, path, size: 7, modified, status, unreadable: false, hash: None, subtitles, probed }
 }
 
 fn rows(paths: &[&str]) -> Vec<Known> {
@@ -116,6 +122,33 @@ fn file_is_read_again_unless_its_row_says_the_same() {
     assert!(found(7, THEN, unreadable), "could not be read the last time");
     assert!(found(7, THEN, row("/r/a", Status::Missing)), "back");
     assert!(found(7, THEN, row("/r/a", Status::Pending)), "not read yet");
+    let stale = |status| Known { probed: Probed::Stale, ..row("/r/a", status) };
+    assert!(found(7, THEN, stale(Status::Ok)), "another program has updated the row");
+    assert!(!found(7, THEN, stale(Status::Foreign)), "with a word of its own");
+    assert!(!found(7, THEN, Known { probed: Probed::Never, ..ok() }), "read in the background");
+}
+
+#[test]
+fn files_that_an_older_prober_has_read_are_counted_and_a_full_scan_reads_all() {
+    let entries =
+        [("/r/a", 7, THEN), ("/r/b", 7, THEN), ("/r/c", 7, THEN), ("/r/d", 7, THEN), ("/r/e", 7, THEN)];
+    let disk = Disk { entries: &entries, ..Disk::default() };
+    let known = |path: &str, status, probed| Known { probed, ..row(path, status) };
+    let rows = || {
+        vec![
+            known("/r/a", Status::Ok, Probed::Never),
+            known("/r/b", Status::Error, Probed::By(PROBER_VERSION - 1)),
+            known("/r/c", Status::Ok, Probed::By(PROBER_VERSION)),
+            known("/r/d", Status::Ok, Probed::By(PROBER_VERSION + 1)),
+            known("/r/e", Status::Foreign, Probed::Never),
+        ]
+    };
+    let found = plan(&baseline(), &disk, rows());
+    assert_eq!((found.unchanged, found.outdated, found.to_read), (5, 2, 0));
+    assert!(found.is_idle());
+    let full = Baseline { full: true, ..baseline() };
+    let found = plan(&full, &disk, rows());
+    assert_eq!((found.unchanged, found.outdated, found.to_read), (1, 0, 4));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::{Action, Schedule};
 use crate::base::times::SCAN_DATABASE_RETRY_INTERVAL;
 use crate::base::timestamp::Timestamp;
 use crate::library;
+use crate::scan::facts_pass::FactsWork;
 use crate::scan::hash_pass::Hashed;
 use crate::scan::job::Report;
 use crate::scan::{Error, chain};
@@ -29,6 +30,7 @@ impl Schedule {
             self.upkeep.scan_ended();
         }
         let whole = report.summary.root.is_some();
+        self.upkeep.facts_work().add(report.summary.facts_work());
         // Also if no file was read: the root may have been absent during the last hashing pass.
         if report.summary.scanned > 0 || whole {
             self.upkeep.request_hashing(now);
@@ -97,11 +99,18 @@ impl Schedule {
         self.running.remove(id);
         match outcome {
             Ok(hashed) => {
+                *self.upkeep.facts_work() = FactsWork::default();
                 self.counts.files_hashed += hashed.files;
-                if hashed.files > 0 {
+                self.counts.files_read += hashed.reread;
+                if hashed.files + hashed.reread > 0 {
                     // The library can be written again.
                     self.problem = None;
-                    debug!(files = hashed.files, seconds = hashed.seconds, "hashed");
+                    debug!(
+                        files = hashed.files,
+                        read_again = hashed.reread,
+                        seconds = hashed.seconds,
+                        "hashed"
+                    );
                 }
             }
             Err(Error::Cancelled | Error::Library(library::Error::Cancelled)) => {

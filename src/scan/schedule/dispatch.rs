@@ -30,7 +30,8 @@ impl Schedule {
         if request.is_none() && root.is_none() {
             if self.running.is_empty() && self.upkeep.take_hashing(now) {
                 let id = self.running.add(Work::Hashing, now);
-                actions.push(Action::Hash { id, scope: self.scope(now) });
+                let facts = *self.upkeep.facts_work();
+                actions.push(Action::Hash { id, scope: self.scope(now), facts });
             }
             return;
         }

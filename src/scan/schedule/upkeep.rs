@@ -10,6 +10,7 @@ use super::{Action, COUNT_PAUSES};
 use crate::base::times::{JOB_EXPIRY_INTERVAL, SCAN_DATABASE_RETRY_INTERVAL};
 use crate::library;
 use crate::library::files::statistics::Totals;
+use crate::scan::facts_pass::FactsWork;
 use crate::scan::{Error, Settings, chain, discover};
 
 /// The background work that is due, and its results.
@@ -28,6 +29,8 @@ pub(super) struct Upkeep {
     next_expiry: Instant,
     /// When the next hashing pass may begin; `None` if no row can be without a hash.
     next_hashing: Option<Instant>,
+    /// What the next hashing pass does about facts.
+    facts_work: FactsWork,
 }
 
 impl Upkeep {
@@ -40,6 +43,7 @@ impl Upkeep {
             next_count: now,
             next_expiry: now,
             next_hashing: Some(now),
+            facts_work: FactsWork::default(),
         }
     }
 
@@ -65,6 +69,11 @@ impl Upkeep {
     /// Rows may be without a hash.
     pub(super) fn request_hashing(&mut self, when: Instant) {
         self.next_hashing = Some(when);
+    }
+
+    /// What the next hashing pass does about facts. It stays to be done until a pass has ended.
+    pub(super) fn facts_work(&mut self) -> &mut FactsWork {
+        &mut self.facts_work
     }
 
     /// Whether a hashing pass is due. It then counts as started.

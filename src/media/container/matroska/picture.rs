@@ -33,9 +33,9 @@ pub(super) fn color(reader: &mut Reader<'_>, color: Element, picture: &mut Pictu
     Ok(())
 }
 
-/// ffprobe's name of `FieldOrder`, which counts only of an interlaced picture.
+/// ffprobe's name of `FieldOrder`, which counts only of an interlaced picture. mkvmerge writes it without `FlagInterlaced`.
 pub(super) fn field_order(interlaced: Option<u64>, order: Option<u64>) -> Option<&'static str> {
-    match (interlaced?, order.unwrap_or(2)) {
+    match (interlaced.or(order.and(Some(1)))?, order.unwrap_or(2)) {
         (1, 0) | (2, _) => Some("progressive"),
         (1, 1) => Some("tt"),
         (1, 6) => Some("bb"),

@@ -71,6 +71,13 @@ impl Segment {
         Ok(segment)
     }
 
+    /// The duration, if it makes sense.
+    pub(super) fn seconds(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "a scale is far below 2^52")]
+        let seconds = self.duration? * self.timestamp_scale() as f64 / 1e9;
+        Some(seconds).filter(|seconds| seconds.is_finite() && *seconds > 0.0)
+    }
+
     /// Nanoseconds a tick.
     pub(super) fn timestamp_scale(&self) -> u64 {
         self.timestamp_scale.filter(|scale| *scale > 0).unwrap_or(1_000_000)

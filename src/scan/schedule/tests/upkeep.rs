@@ -122,7 +122,7 @@ fn hashing_that_failed_is_made_again_after_15_seconds() {
     assert_eq!(hash_pass(&world.dispatch()), None);
     world.wait(1);
     let id = hash_pass(&world.dispatch()).expect("a pass of hashes");
-    let outcome = Ok(Hashed { files: 1, seconds: 0.1 });
+    let outcome = Ok(Hashed { files: 1, seconds: 0.1, reread: 0 });
     world.take(Event::Hashed { id, outcome });
     assert_eq!((world.problem(), world.schedule.state().counts.files_hashed), (None, 1));
 }

@@ -75,3 +75,18 @@ fn sizes_at_hand_give_the_bit_rate() {
     assert_eq!(sizes(251, 250), None, "cut");
     assert_eq!(sizes(9_000, 9_000), None, "not read for it");
 }
+
+#[test]
+fn the_only_track_without_a_bit_rate_has_the_rest_of_the_media() {
+    let sizes = atom(b"stsz", &[&words(&[0, 1, 40])]);
+    let sound = |in_table: &[u8]| {
+        let sound = Trak::new(b"soun", sound(b"mp4a", 0, 2, 16, &[]));
+        Trak { id: 2, in_table: in_table.to_vec(), ..sound }.build()
+    };
+    let rates = |sound: &[u8]| -> Vec<Option<u64>> {
+        let found = film(&moov(&[&Trak::video().build(), sound]), true);
+        found.tracks.iter().map(|track| track.facts.bit_rate).collect()
+    };
+    assert_eq!(rates(&sound(&sizes)), [Some((64 - 40) * 8 / 10), Some(40 * 8 / 10)]);
+    assert_eq!(rates(&sound(&[])), [None, None]);
+}
