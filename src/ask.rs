@@ -26,11 +26,14 @@ use crate::library::files::listing::{self, Details, Filter};
 use crate::library::files::order::{self, Key, Sort};
 use crate::library::room::Room;
 use crate::library::sqlite::{Result, Transaction};
-use crate::query::Query;
+use crate::query::{Query, normalise};
 use view::View;
 
 /// Rows that are read before they are examined. Their tracks are in memory together.
 const CHUNK: u32 = 250;
+
+/// Tracks of a language that is rare. Their files are read one by one.
+const RARE: u32 = 2_000;
 
 /// Ids that are ordered at once: to order reads a column of every row.
 const AHEAD: u32 = 10_000;
@@ -82,6 +85,19 @@ impl Bounds {
 pub(crate) struct Cursor {
     after: i64,
     ahead: VecDeque<i64>,
+    plan: Plan,
+}
+
+/// How the rows of an answer are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Plan {
+    /// Not known yet.
+    #[default]
+    None,
+    /// All rows in order.
+    All,
+    /// The ids ahead are all that can match.
+    Ahead,
 }
 
 impl Cursor {
@@ -100,7 +116,7 @@ impl Cursor {
 
 impl From<i64> for Cursor {
     fn from(after: i64) -> Self {
-        Self { after, ahead: VecDeque::new() }
+        Self { after, ..Self::default() }
     }
 }
 
@@ -170,6 +186,10 @@ impl Question {
         let asks_for_twins = self.query.as_ref().is_some_and(|query| query.names().contains("duplicate"));
         let start = Instant::now();
         let (mut walked, mut rows, mut cursor) = (Walked::default(), 0_u64, cursor.clone());
+        if cursor.plan == Plan::None {
+            self.plan(tx, &mut cursor)?;
+        }
+        let is_filtered = self.is_by_id() && cursor.plan == Plan::All;
         loop {
             let limit = if rows == 0 { CHUNK } else { AHEAD };
             let Some(chunk) = self.chunk(tx, span.as_ref(), &mut cursor, limit)? else { return Ok(None) };
@@ -183,7 +203,7 @@ impl Question {
             for (details, has_twin) in chunk.files.into_iter().zip(twins) {
                 let id = details.file.id;
                 let is_missing = details.file.scan_status == "missing";
-                if !self.holds(&details, has_twin) {
+                if !self.holds(&details, has_twin, is_filtered) {
                     // Passed over.
                 } else if is_missing && !self.missing {
                     walked.left_out += 1;
@@ -216,16 +236,31 @@ impl Question {
         self.query.as_ref().is_none_or(|query| query.may_match(&view))
     }
 
-    /// Whether the conditions hold that [`Self::chunk`] has not applied.
-    fn holds(&self, details: &Details, has_twin: bool) -> bool {
+    /// Whether the conditions hold. The database may have applied the filter.
+    fn holds(&self, details: &Details, has_twin: bool, is_filtered: bool) -> bool {
         let view = View { details, has_twin, now: self.now };
-        (self.is_by_id() || is_chosen(&self.filter, details))
+        (is_filtered || is_chosen(&self.filter, details))
             && self.query.as_ref().is_none_or(|query| query.expression.matches(&view))
     }
 
-    /// Whether the rows are read in the order of their ids, to which the database applies the filter.
+    /// Whether the answer is in the order of the ids.
     fn is_by_id(&self) -> bool {
         self.sort == Sort::default() && self.below.is_none()
+    }
+
+    /// Finds out whether the index of languages names the few files that can match.
+    fn plan(&self, tx: &Transaction<'_>, cursor: &mut Cursor) -> Result<()> {
+        cursor.plan = Plan::All;
+        let required = self.query.as_ref().map(Query::required_languages).unwrap_or_default();
+        for wanted in required.into_iter().filter(|_| self.is_by_id()) {
+            let is_wanted = |language: &str| wanted.iter().any(|wanted| *wanted == normalise(language));
+            if let Some(ids) = order::with_language(tx, &is_wanted, RARE)? {
+                cursor.ahead = ids.into_iter().filter(|id| *id > cursor.after).collect();
+                cursor.plan = Plan::Ahead;
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// The next rows in order. Orders `limit` ids at once, if it has none.
@@ -240,7 +275,7 @@ impl Question {
             || self.filter.codec.is_some()
             || self.filter.language.is_some()
             || self.query.as_ref().is_some_and(Query::asks_for_tracks);
-        if self.is_by_id() {
+        if self.is_by_id() && cursor.plan == Plan::All {
             let page = listing::page(tx, &self.filter, cursor.after, CHUNK)?;
             let rows = page.next_cursor.map_or(0, |next| next.abs_diff(cursor.after));
             let files = page.files.into_iter().map(Details::from).filter(|details| self.may_hold(details));
@@ -259,8 +294,8 @@ impl Question {
             let next = if is_cut { files.last().map(|last| last.file.id) } else { page.next_cursor };
             return Ok(Some(Chunk { files, ids: Vec::new(), rows, next }));
         }
-        let mut is_last = false;
-        if cursor.ahead.is_empty() {
+        let mut is_last = cursor.plan == Plan::Ahead;
+        if cursor.ahead.is_empty() && !is_last {
             // The index of paths serves a directory.
             let is_default = self.sort == Sort::default();
             let sort = if is_default { Sort { key: Key::Path, ..self.sort } } else { self.sort };

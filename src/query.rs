@@ -122,11 +122,28 @@ impl Query {
     /// Whether it may hold for a file whose tracks and duplicates are not known yet. If not, it does not hold.
     #[must_use]
     pub fn may_match(&self, file: &dyn File) -> bool {
-        let parts = match &self.expression {
-            Expression::And(parts) => &parts[..],
-            other => std::slice::from_ref(other),
+        self.parts().iter().all(|part| part.needs_more_than_the_file() || part.matches(file))
+    }
+
+    /// The languages of which a file must have a track in one: a list for each part that demands it.
+    #[must_use]
+    pub fn required_languages(&self) -> Vec<&[String]> {
+        let languages = |part| match part {
+            &Expression::Exists(ref tracks) => tracks.filters.iter().find_map(|filter| match filter {
+                Filter::Text(Text::Language, wanted) => Some(&wanted[..]),
+                _ => None,
+            }),
+            _ => None,
         };
-        parts.iter().all(|part| part.needs_more_than_the_file() || part.matches(file))
+        self.parts().iter().filter_map(languages).collect()
+    }
+
+    /// What must hold together.
+    fn parts(&self) -> &[Expression] {
+        match &self.expression {
+            Expression::And(parts) => parts,
+            other => std::slice::from_ref(other),
+        }
     }
 
     /// Whether tracks matter to it.

@@ -158,6 +158,10 @@ fn what_is_known_but_not_there_is_answered_with_what_is() {
     assert!(said.contains("no track has the language jpn; there is ") && said.contains("eng"), "{said}");
     sandbox.sql("UPDATE tracks SET codec = 'QUUX', language = 'qqq' WHERE codec = 'hevc'");
     assert_eq!(names(&sandbox, &["exists(video, codec == quux, lang == QQQ)"]), ["full.mkv"]);
+    sandbox.sql("UPDATE tracks SET language = 'EN' WHERE language = 'eng' AND track_index = 2");
+    let (de, copy, en) = ("de.mkv", "copy of de.mkv", "en.mkv");
+    assert_eq!(names(&sandbox, &["exists(audio, lang == english) and not missing"]), [copy, de, en]);
+    assert_eq!(names(&sandbox, &["exists(audio, lang == english) and size > 1", "--limit", "2"]).len(), 2);
 }
 
 #[test]

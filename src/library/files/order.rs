@@ -1,7 +1,9 @@
 //! Ids of files in an order other than that of the ids. Only the ids of one page are in memory.
 
+use std::collections::BTreeSet;
+
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
 use super::Span;
 
@@ -89,6 +91,51 @@ pub fn ids(
     ids.collect::<rusqlite::Result<_>>().map(Some)
 }
 
+/// The ids of the files with a track whose stored language is `wanted`, in order; `None` if there are more than `most`
+/// tracks, or if that cannot be found out through the index.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn with_language(
+    conn: &Connection,
+    wanted: &dyn Fn(&str) -> bool,
+    most: u32,
+) -> rusqlite::Result<Option<Vec<i64>>> {
+    let mut ids = BTreeSet::new();
+    let (mut left, mut steps) = (most, 0);
+    let mut next = conn.prepare(NEXT_LANGUAGE)?;
+    let mut found = conn.prepare(OF_LANGUAGE)?;
+    let mut last = Value::Null;
+    loop {
+        let language: Option<Value> = next.query_row([&last], |row| row.get(0)).optional()?;
+        steps += 1;
+        match language {
+            None => return Ok(Some(ids.into_iter().collect())),
+            Some(Value::Text(language)) if steps <= LANGUAGES => {
+                if wanted(&language) {
+                    let mut rows = found.query(params![language, left.saturating_add(1)])?;
+                    while let Some(row) = rows.next()? {
+                        let Some(rest) = left.checked_sub(1) else { return Ok(None) };
+                        left = rest;
+                        ids.insert(row.get(0)?);
+                    }
+                }
+                last = Value::Text(language);
+            }
+            // Of another program.
+            Some(_) => return Ok(None),
+        }
+    }
+}
+
+/// Most languages that are looked through.
+const LANGUAGES: u32 = 500;
+
+const NEXT_LANGUAGE: &str =
+    "SELECT language FROM tracks WHERE language > ifnull(?1, -9e999) ORDER BY language LIMIT 1";
+
+const OF_LANGUAGE: &str = "SELECT file_id FROM tracks WHERE language = ?1 LIMIT ?2";
+
 fn query(
     sort: Sort,
     span: Option<&Span>,
@@ -148,6 +195,28 @@ mod tests {
         let (sql, values) =
             query(Sort { key: Key::Path, descending: false }, Some(&Span::below("/a")), after(), 9);
         assert!(plan(&sql, &values).contains("(path>? AND path<?)"), "{}", plan(&sql, &values));
+    }
+
+    #[test]
+    fn files_of_a_rare_language_are_found_by_the_index() {
+        let by_index = "SEARCH tracks USING COVERING INDEX idx_tracks_language (language>?)";
+        assert_eq!(plan(NEXT_LANGUAGE, &[Box::new(Value::Null)]), by_index);
+        let found = plan(OF_LANGUAGE, &[Box::new("eng"), Box::new(1)]);
+        assert_eq!(found, "SEARCH tracks USING INDEX idx_tracks_language (language=?)");
+        let connection = Connection::open_in_memory().expect("memory");
+        connection.execute_batch(SQL).expect("the schema");
+        let insert = "INSERT INTO tracks (file_id, track_index, track_type, language) VALUES
+             (9, 0, 'audio', 'jpn'), (2, 0, 'audio', 'JA'), (2, 1, 'audio', 'jpn'), (3, 0, 'audio', 'eng'), (4, 0, 'audio', NULL)";
+        connection.execute_batch("PRAGMA foreign_keys = OFF").expect("set");
+        connection.execute(insert, []).expect("rows");
+        let of = |wanted: &[&str], most| {
+            with_language(&connection, &|language| wanted.contains(&language), most).expect("read")
+        };
+        assert_eq!(of(&["jpn", "JA"], 3), Some(vec![2, 9]));
+        assert_eq!(of(&["jpn", "JA"], 2), None);
+        assert_eq!(of(&["fre"], 0), Some(Vec::new()));
+        connection.execute("UPDATE tracks SET language = x'00' WHERE file_id = 4", []).expect("set");
+        assert_eq!(of(&["jpn"], 9), None, "values that are no text");
     }
 
     #[test]
