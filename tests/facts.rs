@@ -196,6 +196,29 @@ fn tables_that_are_gone_or_of_another_shape_stop_nothing() {
 }
 
 #[test]
+fn what_cannot_be_replaced_stops_no_scan_and_is_said_once() {
+    let sandbox = library();
+    sandbox.sql(
+        "DROP TABLE daemon_files; PRAGMA writable_schema = ON;
+         INSERT INTO sqlite_master VALUES
+            ('table', 'daemon_files', 'daemon_files', 0, 'CREATE VIRTUAL TABLE daemon_files USING unknown (x)');
+         PRAGMA writable_schema = RESET",
+    );
+    sandbox.film("films/c.mkv");
+    let output = sandbox.try_scan(&[]);
+    let (report, stderr): (Value, _) = (
+        serde_json::from_slice(&output.stdout).expect("JSON"),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!((&report["scans"][0]["added"], &report["read_again"]), (&1.into(), &0.into()), "{report}");
+    assert_eq!(stderr.matches("cannot store facts").count(), 1, "{stderr}");
+    let files = listed(&sandbox);
+    assert_eq!(files.len(), 3);
+    assert!(files.values().all(|file| file["duration_seconds"].is_null()), "{files:?}");
+}
+
+#[test]
 fn a_running_daemon_makes_dropped_tables_again() {
     let sandbox = library();
     let root = sandbox.root();

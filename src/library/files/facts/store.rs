@@ -1,5 +1,7 @@
 //! Writes facts: creates their tables, and the statements of one batch.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rusqlite::types::{Null, ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, Statement, ToSql, Transaction, params};
 use tracing::warn;
@@ -11,6 +13,9 @@ use crate::library::files::Unhashed;
 use crate::library::files::writer::Record;
 use crate::library::sqlite::{chain, is_absent};
 
+/// Whether it was logged that facts cannot be stored: each batch of a scan meets that.
+static IS_SAID: AtomicBool = AtomicBool::new(false);
+
 /// Creates the tables where they are not there or of another shape, and the row of `_meta` that states their version. `false`
 /// if what has their names cannot be removed; then no facts are stored.
 fn prepare(tx: &Transaction<'_>) -> rusqlite::Result<bool> {
@@ -21,10 +26,12 @@ fn prepare(tx: &Transaction<'_>) -> rusqlite::Result<bool> {
             Err(error)
                 if is_absent(&error) || error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>
             {
-                warn!(
-                    "cannot store facts of files: what has the names daemon_files and daemon_tracks cannot be replaced: {}",
-                    chain(&error)
-                );
+                if !IS_SAID.swap(true, Ordering::Relaxed) {
+                    warn!(
+                        "cannot store facts of files: what has the names daemon_files and daemon_tracks cannot be replaced: {}",
+                        chain(&error)
+                    );
+                }
                 return Ok(false);
             }
             Err(error) => return Err(error),
