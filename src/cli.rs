@@ -243,7 +243,7 @@ pub struct ListArgs {
     /// missing files too
     #[argh(switch)]
     pub missing: bool,
-    /// added (default), path or size; -size for the largest first
+    /// the order, such as path, size or duration; -size begins with the largest (default: as recorded)
     #[argh(option, arg_name = "key")]
     pub sort: Option<String>,
     /// at most so many files
@@ -282,7 +282,7 @@ pub struct ListArgs {
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(subcommand, name = "stats", help_triggers("-h", "--help"))]
 pub struct StatsArgs {
-    /// codec, resolution, language, container or root
+    /// codec, resolution, hdr, language, container or root
     #[argh(option, arg_name = "property")]
     pub by: Option<String>,
     /// missing files too

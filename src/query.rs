@@ -128,13 +128,13 @@ impl Query {
     /// The languages of which a file must have a track in one: a list for each part that demands it.
     #[must_use]
     pub fn required_languages(&self) -> Vec<&[String]> {
-        let languages = |part| match part {
-            &Expression::Exists(ref tracks) => tracks.filters.iter().find_map(|filter| match filter {
+        fn languages(part: &Expression) -> Option<&[String]> {
+            let Expression::Exists(tracks) = part else { return None };
+            tracks.filters.iter().find_map(|filter| match filter {
                 Filter::Text(Text::Language, wanted) => Some(&wanted[..]),
                 _ => None,
-            }),
-            _ => None,
-        };
+            })
+        }
         self.parts().iter().filter_map(languages).collect()
     }
 

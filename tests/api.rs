@@ -450,7 +450,10 @@ fn statistics_and_status_are_answered() {
         (&2.into(), &ok.into(), &1.into()),
         "{sums}"
     );
-    assert_eq!(sums["groups"], serde_json::json!([{"name": "h264", "files": 2, "bytes": ok}]));
+    assert_eq!(
+        sums["groups"],
+        serde_json::json!([{"name": "h264", "files": 2, "bytes": ok, "seconds": 10800.0}])
+    );
     assert_eq!(sums["notes"][0], "avc is read as h264");
     assert_eq!(get(&daemon, "/api/v1/stats")["files"], 3);
     let status = get(&daemon, "/api/v1/status");

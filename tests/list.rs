@@ -328,7 +328,9 @@ fn statistics_count_files_and_bytes_by_a_property() {
     assert_eq!(stats(&["exists(audio, lang == german)", "--missing"])["files"], 2);
     let table = stdout(&sandbox.run(["stats", "--by", "language"]));
     let first: Vec<&str> = table.lines().next().expect("a heading").split_whitespace().collect();
-    assert_eq!(first, ["language", "files", "bytes"], "{table}");
+    assert_eq!(first, ["language", "files", "hours", "bytes"], "{table}");
+    assert!(table.contains("4.5"), "three films of 90 minutes: {table}");
+    assert_eq!(stats(&["--by", "hdr"])["groups"].as_array().map(Vec::len), Some(1));
     let output = sandbox.run(["stats", "--by", "codecs"]);
     assert_eq!(output.status.code(), Some(64));
     assert!(stderr(&output).contains("did you mean codec?"), "{}", stderr(&output));

@@ -46,7 +46,11 @@ fn library() -> Sandbox {
          UPDATE tracks SET language = 'eng' WHERE track_type = 'subtitle';
          UPDATE files SET size_bytes = 2000000000, container_format = 'avi' WHERE filename = 'en.mkv';
          UPDATE daemon_files SET first_seen = '2020-01-01T00:00:00.000000+00:00'
-            WHERE file_id IN (SELECT id FROM files WHERE filename = 'full.mkv')",
+            WHERE file_id IN (SELECT id FROM files WHERE filename = 'full.mkv');
+         INSERT OR REPLACE INTO daemon_tracks (file_id, track_index, hdr_format)
+            SELECT id, 0, 'hdr10' FROM files WHERE filename = 'full.mkv';
+         UPDATE daemon_files SET missing_bytes = 7 WHERE file_id = (SELECT id FROM files WHERE filename = 'de.mkv');
+         UPDATE daemon_files SET duration_seconds = 1000 + file_id",
     );
     sandbox
 }

@@ -231,7 +231,7 @@ pub(super) async fn statistics(
     let read = pool.read(ReadPool::deadline(), move |tx| Ok(question(tx, &files)));
     let mut question = read.await??;
     question.missing &= is_query;
-    question.tracks = matches!(by, Some(By::Codec | By::Resolution | By::Language));
+    question.tracks = by.is_some_and(By::needs_tracks);
     let roots: Vec<String> = roots.iter().map(|root| root.path.to_string_lossy().into_owned()).collect();
     let (question, roots) = (Arc::new(question), Arc::new(roots));
     let end = Instant::now() + API_STATISTICS_TIMEOUT;

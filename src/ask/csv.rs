@@ -4,7 +4,8 @@ use crate::library::files::listing::{Details, Track};
 
 /// The heading.
 pub(crate) const HEADING: &str = "id,path,size_bytes,scan_status,container_format,video_codecs,width,height,audio_codecs,\
-    audio_languages,subtitle_languages,modified_at,scanned_at,content_hash,scan_error\r\n";
+    audio_languages,subtitle_languages,modified_at,scanned_at,content_hash,scan_error,duration_seconds,bit_rate,\
+    missing_bytes,hdr_format,bit_depth,first_seen\r\n";
 
 /// Appends the line of a file. Several values of one field are separated by blanks.
 pub(crate) fn push(text: &mut String, details: &Details) {
@@ -32,6 +33,12 @@ pub(crate) fn push(text: &mut String, details: &Details) {
         file.scanned_at.clone(),
         file.content_hash.clone().unwrap_or_default(),
         file.scan_error.clone().unwrap_or_default(),
+        file.duration_seconds.map(|seconds| seconds.to_string()).unwrap_or_default(),
+        file.bit_rate.map(|rate| rate.to_string()).unwrap_or_default(),
+        file.facts.missing_bytes.map(|bytes| bytes.to_string()).unwrap_or_default(),
+        largest.and_then(|track| track.facts.hdr_format.clone()).unwrap_or_default(),
+        number(largest.and_then(|track| track.facts.bit_depth).map(i64::from)),
+        file.first_seen.clone().unwrap_or_default(),
     ];
     for (index, field) in fields.iter().enumerate() {
         if index > 0 {

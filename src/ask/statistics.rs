@@ -21,6 +21,8 @@ pub(crate) enum By {
     Codec,
     /// The class of the largest video track, such as `1080p`.
     Resolution,
+    /// The format of the largest video track: `sdr`, `hdr10`, ….
+    Hdr,
     /// The languages of the audio tracks: a file counts for each of them.
     Language,
     /// ffprobe's name of the container.
@@ -31,14 +33,15 @@ pub(crate) enum By {
 
 impl By {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Codec, Self::Resolution, Self::Language, Self::Container, Self::Root];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Codec, Self::Resolution, Self::Hdr, Self::Language, Self::Container, Self::Root];
 
     /// Its name in flags and parameters.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Codec => "codec",
             Self::Resolution => "resolution",
+            Self::Hdr => "hdr",
             Self::Language => "language",
             Self::Container => "container",
             Self::Root => "root",
@@ -50,6 +53,11 @@ impl By {
         Self::ALL.into_iter().find(|by| by.as_str() == name)
     }
 
+    /// Whether it is a property of tracks.
+    pub(crate) fn needs_tracks(self) -> bool {
+        !matches!(self, Self::Container | Self::Root)
+    }
+
     fn of<'a>(self, details: &'a Details, roots: &'a [String]) -> Vec<Option<&'a str>> {
         let picture = picture(details);
         match self {
@@ -58,6 +66,7 @@ impl By {
                 let size = picture.and_then(|track| track.width.zip(track.height));
                 vec![size.map(|(width, height)| resolution(width, height))]
             }
+            Self::Hdr => vec![picture.and_then(|track| track.facts.hdr_format.as_deref())],
             Self::Language => {
                 let mut languages: Vec<_> = details
                     .tracks
@@ -97,6 +106,8 @@ pub(crate) struct Group {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Their duration, as far as it is known.
+    pub seconds: f64,
 }
 
 /// A count, as far as it has come.
@@ -106,6 +117,8 @@ pub(crate) struct Counted {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Their duration, as far as it is known.
+    pub seconds: f64,
     /// Missing files for which the conditions hold, and which are not counted.
     pub left_out: u64,
     /// By the property; the largest first.
@@ -115,7 +128,7 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
-    fn add(&mut self, name: Option<&str>, bytes: u64) {
+    fn add(&mut self, name: Option<&str>, bytes: u64, seconds: f64) {
         let find = |groups: &[Group], name: Option<&str>| {
             groups.iter().position(|group| group.name.as_deref() == name)
         };
@@ -123,13 +136,14 @@ impl Counted {
             let is_full = self.groups.len() >= MOST_GROUPS;
             let name = if is_full { Some(OTHERS) } else { name };
             find(&self.groups, name).unwrap_or_else(|| {
-                self.groups.push(Group { name: name.map(str::to_owned), files: 0, bytes: 0 });
+                self.groups.push(Group { name: name.map(str::to_owned), files: 0, bytes: 0, seconds: 0.0 });
                 self.groups.len() - 1
             })
         });
         let group = &mut self.groups[at];
         group.files += 1;
         group.bytes = group.bytes.saturating_add(bytes);
+        group.seconds += seconds;
     }
 }
 
@@ -150,8 +164,10 @@ impl Question {
             let bytes = u64::try_from(details.file.size_bytes).unwrap_or_default();
             counted.files += 1;
             counted.bytes = counted.bytes.saturating_add(bytes);
+            let seconds = details.file.duration_seconds.unwrap_or_default();
+            counted.seconds += seconds;
             for name in by.map(|by| by.of(&details, roots)).unwrap_or_default() {
-                counted.add(name, bytes);
+                counted.add(name, bytes, seconds);
             }
             true
         })?;

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &StatsArgs) -> ExitCode {
         Ok(question) => question,
         Err(code) => return code,
     };
-    question.tracks = matches!(by, Some(By::Codec | By::Resolution | By::Language));
+    question.tracks = by.is_some_and(By::needs_tracks);
     let roots = if by == Some(By::Root) { roots(&config, &library, &environment) } else { Vec::new() };
     let counted = match count(&library, &question, by, &roots) {
         Ok(counted) => counted,
@@ -47,9 +47,9 @@ pub(crate) fn run(args: &StatsArgs) -> ExitCode {
     };
     let printed = if args.json {
         let notes = question.query.as_ref().map(terms::aliases).unwrap_or_default();
-        let Counted { files, bytes, left_out, groups, .. } = &counted;
+        let Counted { files, bytes, seconds, left_out, groups, .. } = &counted;
         output::print_json(&json!({
-            "database": library.path().display().to_string(), "by": by.map(By::as_str), "files": files, "bytes": bytes,
+            "database": library.path().display().to_string(), "by": by.map(By::as_str), "files": files, "bytes": bytes, "seconds": seconds,
             "left_out": left_out, "groups": groups, "notes": notes,
         }))
     } else {
@@ -109,29 +109,41 @@ fn show(lines: &mut Lines, counted: &Counted, by: Option<By>) -> ControlFlow<Exi
     let Some(by) = by else {
         lines.push(
             Style::Plain,
-            format_args!("{}, {}", count_files(counted.files), inspect::bytes(counted.bytes)),
+            format_args!(
+                "{}, {} h, {}",
+                count_files(counted.files),
+                hours(counted.seconds),
+                inspect::bytes(counted.bytes)
+            ),
         );
         return lines.print();
     };
     let most = counted.groups.iter().map(|group| group.bytes).max().unwrap_or_default().max(1);
-    let heading = [by.as_str(), "files", "bytes", ""].map(str::to_owned).to_vec();
+    let heading = [by.as_str(), "files", "hours", "bytes", ""].map(str::to_owned).to_vec();
     let bar = if output::is_terminal() { BAR } else { 0 };
     let rows = counted.groups.iter().map(|group| {
         let length = u128::from(bar) * u128::from(group.bytes) / u128::from(most);
         vec![
             group.name.as_ref().map_or_else(|| "-".to_owned(), |name| Escaped(name).to_string()),
             group.files.to_string(),
+            hours(group.seconds),
             inspect::bytes(group.bytes),
             "█".repeat(usize::try_from(length).unwrap_or_default()),
         ]
     });
-    let total =
-        vec!["all".to_owned(), counted.files.to_string(), inspect::bytes(counted.bytes), String::new()];
+    let all =
+        [counted.files.to_string(), hours(counted.seconds), inspect::bytes(counted.bytes), String::new()];
+    let total = std::iter::once("all".to_owned()).chain(all).collect();
     let rows: Vec<_> = std::iter::once(heading).chain(rows).chain([total]).collect();
     for (index, line) in inspect::aligned(&rows).enumerate() {
         lines.push(if index == 0 { Style::Heading } else { Style::Plain }, line);
     }
     lines.print()
+}
+
+/// With one decimal place.
+fn hours(seconds: f64) -> String {
+    format!("{:.1}", seconds / 3600.0)
 }
 
 /// Says what was read and what is not counted.

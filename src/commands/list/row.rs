@@ -44,14 +44,16 @@ pub(super) fn style(details: &Details) -> Style {
     match details.file.scan_status.as_str() {
         "error" => Style::Bad,
         "missing" => Style::Doubtful,
+        _ if details.file.facts.missing_bytes.is_some_and(|bytes| bytes > 0) => Style::Doubtful,
         _ => Style::Plain,
     }
 }
 
-/// `hevc 3840x2160`
+/// `hevc 3840x2160`, or `hevc 3840x2160 hdr10`
 fn video(track: &Track) -> String {
     let size = track.width.zip(track.height).map(|(width, height)| format!("{width}x{height}"));
-    joined([track.codec.clone(), size])
+    let hdr = track.facts.hdr_format.clone().filter(|format| format != "sdr");
+    joined([track.codec.clone(), size, hdr])
 }
 
 /// `eac3 5.1 ger`

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
-use super::Span;
+use super::{Span, facts};
 
 /// What files are ordered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub enum Key {
     Path,
     /// Bytes.
     Size,
+    /// Seconds. Files of unknown length are the shortest.
+    Duration,
+    /// Bits per second. Files of unknown length have the least.
+    BitRate,
 }
 
 /// An order of files. Of files with equal keys, the one that was recorded first is first, or last if `descending`.
@@ -30,7 +34,7 @@ pub struct Sort {
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Added, Self::Path, Self::Size];
+    pub const ALL: [Self; 5] = [Self::Added, Self::Path, Self::Size, Self::Duration, Self::BitRate];
 
     /// Its name in flags and parameters.
     #[must_use]
@@ -39,15 +43,30 @@ impl Key {
             Self::Added => "added",
             Self::Path => "path",
             Self::Size => "size",
+            Self::Duration => "duration",
+            Self::BitRate => "bit_rate",
         }
     }
 
     /// What SQLite orders by.
-    fn expression(self) -> &'static str {
+    fn expression(self, are_facts_stored: bool) -> &'static str {
         match self {
-            Self::Added => "id",
+            Self::Added => "files.id",
             Self::Path => "path",
-            Self::Size => "size_bytes",
+            Self::Size => "files.size_bytes",
+            Self::Duration | Self::BitRate if !are_facts_stored => "-1",
+            Self::Duration => "ifnull(d.duration_seconds, -1)",
+            Self::BitRate => "ifnull(files.size_bytes / d.duration_seconds, -1)",
+        }
+    }
+
+    /// What it is read from.
+    fn source(self, are_facts_stored: bool) -> &'static str {
+        match self {
+            Self::Duration | Self::BitRate if are_facts_stored => {
+                "files LEFT JOIN daemon_files AS d ON d.file_id = files.id"
+            }
+            _ => "files",
         }
     }
 }
@@ -74,10 +93,12 @@ pub fn ids(
     after: i64,
     limit: u32,
 ) -> rusqlite::Result<Option<Vec<i64>>> {
+    let has_facts = facts::are_stored(conn)?;
     let key = match after {
         0 => None,
         after => {
-            let sql = format!("SELECT {} FROM files WHERE id = ?1", sort.key.expression());
+            let (expression, source) = (sort.key.expression(has_facts), sort.key.source(has_facts));
+            let sql = format!("SELECT {expression} FROM {source} WHERE files.id = ?1");
             let found: Option<Value> = conn.query_row(&sql, [after], |row| row.get(0)).optional()?;
             if found.is_none() {
                 return Ok(None);
@@ -85,7 +106,7 @@ pub fn ids(
             found
         }
     };
-    let (sql, values) = query(sort, span, key.map(|key| (key, after)), limit);
+    let (sql, values) = query(sort, has_facts, span, key.map(|key| (key, after)), limit);
     let mut statement = conn.prepare(&sql)?;
     let ids = statement.query_map(params_from_iter(values), |row| row.get(0))?;
     ids.collect::<rusqlite::Result<_>>().map(Some)
@@ -138,26 +159,27 @@ const OF_LANGUAGE: &str = "SELECT file_id FROM tracks WHERE language = ?1 LIMIT 
 
 fn query(
     sort: Sort,
+    has_facts: bool,
     span: Option<&Span>,
     after: Option<(Value, i64)>,
     limit: u32,
 ) -> (String, Vec<Box<dyn ToSql>>) {
-    let expression = sort.key.expression();
+    let expression = sort.key.expression(has_facts);
     let (sign, direction) = if sort.descending { ("<", "DESC") } else { (">", "ASC") };
-    let mut sql = "SELECT id FROM files WHERE 1".to_owned();
+    let mut sql = format!("SELECT files.id FROM {} WHERE 1", sort.key.source(has_facts));
     let mut values: Vec<Box<dyn ToSql>> = Vec::new();
     if let Some(Span { from, to }) = span {
         sql.push_str(" AND path >= ? AND path < ?");
         values.extend([Box::new(from.clone()) as Box<dyn ToSql>, Box::new(to.clone())]);
     }
     // No two files have the same id or path.
-    let is_unique = sort.key != Key::Size;
+    let is_unique = matches!(sort.key, Key::Added | Key::Path);
     let (place, order) = if is_unique {
         (format!(" AND {expression} {sign} ?"), format!(" ORDER BY {expression} {direction}"))
     } else {
         (
-            format!(" AND ({expression}, id) {sign} (?, ?)"),
-            format!(" ORDER BY {expression} {direction}, id {direction}"),
+            format!(" AND ({expression}, files.id) {sign} (?, ?)"),
+            format!(" ORDER BY {expression} {direction}, files.id {direction}"),
         )
     };
     if let Some((key, id)) = after {
@@ -188,12 +210,12 @@ mod tests {
             ),
             (Sort { key: Key::Added, descending: true }, "SEARCH files USING INTEGER PRIMARY KEY"),
         ] {
-            let (sql, values) = query(sort, None, after(), 9);
+            let (sql, values) = query(sort, true, None, after(), 9);
             let plan = plan(&sql, &values);
             assert!(plan.starts_with(expected) && !plan.contains("TEMP B-TREE"), "{plan}");
         }
         let (sql, values) =
-            query(Sort { key: Key::Path, descending: false }, Some(&Span::below("/a")), after(), 9);
+            query(Sort { key: Key::Path, descending: false }, true, Some(&Span::below("/a")), after(), 9);
         assert!(plan(&sql, &values).contains("(path>? AND path<?)"), "{}", plan(&sql, &values));
     }
 
@@ -209,6 +231,10 @@ mod tests {
              (9, 0, 'audio', 'jpn'), (2, 0, 'audio', 'JA'), (2, 1, 'audio', 'jpn'), (3, 0, 'audio', 'eng'), (4, 0, 'audio', NULL)";
         connection.execute_batch("PRAGMA foreign_keys = OFF").expect("set");
         connection.execute(insert, []).expect("rows");
+        facts::create(&connection);
+        let insert = "INSERT INTO daemon_files (file_id, prober, size_bytes, modified_at, duration_seconds)
+             SELECT id, 1, size_bytes, '', id % 3 FROM files WHERE id % 4 > 0";
+        connection.execute(insert, []).expect("facts");
         let of = |wanted: &[&str], most| {
             with_language(&connection, &|language| wanted.contains(&language), most).expect("read")
         };
@@ -227,6 +253,10 @@ mod tests {
              INSERT INTO files (path, filename, directory, extension, size_bytes, modified_at, scanned_at)
              SELECT '/a/' || (i * 7 % 40), '', '', '', i % 5, '', '' FROM n";
         connection.execute(insert, []).expect("rows");
+        facts::create(&connection);
+        let insert = "INSERT INTO daemon_files (file_id, prober, size_bytes, modified_at, duration_seconds)
+             SELECT id, 1, size_bytes, '', id % 3 FROM files WHERE id % 4 > 0";
+        connection.execute(insert, []).expect("facts");
         for key in Key::ALL {
             for descending in [false, true] {
                 let (mut seen, mut after) = (Vec::<i64>::new(), 0);
@@ -238,7 +268,11 @@ mod tests {
                     after = *last;
                 }
                 let order = if descending { "DESC" } else { "ASC" };
-                let sql = format!("SELECT id FROM files ORDER BY {0} {order}, id {order}", key.expression());
+                let sql = format!(
+                    "SELECT files.id FROM {1} ORDER BY {0} {order}, files.id {order}",
+                    key.expression(true),
+                    key.source(true)
+                );
                 let mut all = connection.prepare(&sql).expect("SQL");
                 let all = all.query_map([], |row| row.get(0)).expect("rows");
                 assert_eq!(
