@@ -1,7 +1,7 @@
 //! The library as a page for people: HTML that is complete without scripts. Imports only [`crate::base`], [`crate::api`] (whose
 //! permits to read it shares), [`crate::ask`], [`crate::library`] and [`crate::query`]. `docs/page.md` describes it.
 //!
-//! [`layout`] is what all views have in common, [`asset`] the files beside the views, [`format`] how values
+//! [`layout`] is what all views have in common, [`asset`] the files beside the views, [`mod@format`] how values
 //! are written. Every other module is a view. Views that read the database are rendered on the thread that has read it; the
 //! others are short and come from memory.
 //!
