@@ -109,16 +109,16 @@ fn headline(facts: &Facts<'_>) -> Markup {
     let [broken, missing] =
         ["error", "missing"].map(|status| counted.map_or(0, |one| of_status(one, status)));
     html! {
-        @if roots.is_empty() && recorded == 0 {
+        @if counted.is_none() {
+            h1.state { "Counting the library …" }
+            p.lead { "The figures are here in a moment." }
+        } @else if roots.is_empty() && recorded == 0 {
             h1.state.warn { "No videos yet: no root is configured." }
             p.lead {
                 "A root is a directory whose videos are recorded. Start the daemon with "
                 code { "--root /srv/videos" } ", or write in the configuration: "
                 code { "[scan]" } ", " code { "roots = [\"/srv/videos\"]" } "."
             }
-        } @else if counted.is_none() {
-            h1.state { "Counting the library …" }
-            p.lead { "The figures are here in a moment." }
         } @else if !health.problems.is_empty() {
             h1.state.warn {
                 @if health.problems.len() == 1 { "One thing needs attention." }

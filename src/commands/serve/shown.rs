@@ -1,6 +1,7 @@
 //! The daemon as the page shows it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
@@ -69,7 +70,15 @@ impl Daemon for ForPage {
     }
 
     fn roots(&self) -> Vec<Root> {
-        self.scans.borrow().roots.iter().map(root).collect()
+        let scans = self.scans.borrow();
+        // The scanner publishes the roots a moment after the start.
+        let configured = || {
+            let reload = self.reload.try_lock().ok();
+            reload.map_or_else(Vec::new, |reload| {
+                reload.in_force.scan.roots.iter().map(|path| begun(path)).collect()
+            })
+        };
+        if scans.roots.is_empty() { configured() } else { scans.roots.iter().map(root).collect() }
     }
 
     fn settings(&self) -> Vec<Setting> {
@@ -86,6 +95,12 @@ impl Daemon for ForPage {
         };
         reload.in_force.shown().into_iter().map(setting).collect()
     }
+}
+
+/// A root of which the scanner has not reported yet.
+fn begun(path: &Path) -> Root {
+    let path = path.to_string_lossy().into_owned();
+    Root { path, problem: None, last_success: None, watch: "starting", scan: None }
 }
 
 fn root(root: &RootState) -> Root {
