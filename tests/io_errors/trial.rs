@@ -23,7 +23,7 @@ const OLD: usize = 20;
 const NEW: usize = 100;
 
 /// How long a run with a fault may take to do its work, and how long a normal one.
-const FAULTY: Duration = Duration::from_secs(3);
+const FAULTY: Duration = Duration::from_secs(5);
 const NORMAL: Duration = Duration::from_secs(20);
 
 /// After a failure of the scan the daemon gets this long for what else it does.
