@@ -14,8 +14,10 @@ use std::fs::Metadata;
 use std::path::Path;
 use std::time::Instant;
 
+use rustix::fs::Access;
 use tracing::info;
 
+use super::connection::all_allow;
 use super::identity::{Change, Row, Stamp, judge};
 use super::lock::notes::Record;
 use super::{Library, SHORTEST, State, diagnose, log, path, session};
@@ -287,7 +289,7 @@ impl Library {
 
     fn may_be_written(&self) -> bool {
         let directory = path::directory(&self.path);
-        diagnose::writable(&self.path) && diagnose::directory_writable(directory)
+        all_allow(Access::WRITE_OK, &self.path) && diagnose::directory_writable(directory)
     }
 
     fn leads_where_it_did(&self) -> Result<(), Fault> {

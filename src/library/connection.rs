@@ -93,6 +93,9 @@ impl Reader {
     ) -> rusqlite::Result<T> {
         match self.read_without_locks(busy, &mut work) {
             Sight::Valid(found) => found,
+            // SQLite creates a `-wal` and a `-shm` with the mode of the file. They would stay read-only once it can be written
+            // again.
+            Sight::Outdated if !diagnose::writable(&self.path) => self.read(busy, work),
             Sight::Outdated | Sight::NotAllowed => work(&mut self.open(self.path.as_os_str(), busy)?),
         }
     }

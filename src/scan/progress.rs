@@ -121,11 +121,11 @@ impl Progress {
     }
 }
 
-/// Reports that a scan waits for a locked database, and that it is alive.
+/// Reports that a scan waits until the database can be written, and that it is alive.
 impl RetryObserver for Progress {
     fn on_retry(&self) {
         if !self.set_library_busy(true) {
-            debug!("another program has locked the database; the scan waits");
+            debug!("the database cannot be written yet; the scan waits");
         }
     }
 }
