@@ -127,14 +127,6 @@ pub struct HealthcheckArgs {
     pub timeout: Duration,
 }
 
-impl HealthcheckArgs {
-    /// The layer of the flags.
-    #[must_use]
-    pub fn layer(&self) -> Layer {
-        Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
-    }
-}
-
 /// The route that `vpo healthcheck` queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -305,14 +297,6 @@ pub struct StatsArgs {
     pub query: Option<String>,
 }
 
-impl StatsArgs {
-    /// The layer of the flags.
-    #[must_use]
-    pub fn layer(&self) -> Layer {
-        Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
-    }
-}
-
 /// Show the daemon, its roots, running scans, the database's disk, and problems.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(subcommand, name = "status", help_triggers("-h", "--help"))]
@@ -329,14 +313,6 @@ pub struct StatusArgs {
     /// database file (default ~/.vpo/library.db)
     #[argh(option, arg_name = "file")]
     pub database: Option<String>,
-}
-
-impl StatusArgs {
-    /// The layer of the flags.
-    #[must_use]
-    pub fn layer(&self) -> Layer {
-        Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
-    }
 }
 
 /// When output is coloured.
@@ -364,14 +340,6 @@ fn whole_number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "give a whole number".into())
 }
 
-impl ListArgs {
-    /// The layer of the flags.
-    #[must_use]
-    pub fn layer(&self) -> Layer {
-        Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
-    }
-}
-
 /// Copy the database into one file, also while the daemon runs.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(subcommand, name = "backup", help_triggers("-h", "--help"))]
@@ -388,14 +356,6 @@ pub struct BackupArgs {
     /// the backup to make; it must not exist
     #[argh(positional, arg_name = "file")]
     pub file: String,
-}
-
-impl BackupArgs {
-    /// The layer of the flags.
-    #[must_use]
-    pub fn layer(&self) -> Layer {
-        Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
-    }
 }
 
 /// Replace the database with a backup, also while the daemon runs.
@@ -416,10 +376,17 @@ pub struct RestoreArgs {
     pub file: String,
 }
 
-impl RestoreArgs {
-    /// The layer of the flags.
-    #[must_use]
-    pub fn layer(&self) -> Layer {
-        Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
-    }
+/// The layer of commands whose only keys are the configuration file and the database.
+macro_rules! layers {
+    ($($name:ident),*) => {
+        $(impl $name {
+            /// The layer of the flags.
+            #[must_use]
+            pub fn layer(&self) -> Layer {
+                Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
+            }
+        })*
+    };
 }
+
+layers!(HealthcheckArgs, StatsArgs, StatusArgs, ListArgs, BackupArgs, RestoreArgs, ChangesArgs, ForgetArgs);

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use crate::config::Layer;
-
 /// List what happened to the files of the library, the latest change first.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(subcommand, name = "changes", help_triggers("-h", "--help"))]
@@ -27,14 +25,6 @@ pub struct ChangesArgs {
     pub database: Option<String>,
 }
 
-impl ChangesArgs {
-    /// The layer of the flags.
-    #[must_use]
-    pub fn layer(&self) -> Layer {
-        Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
-    }
-}
-
 /// Remove the rows of files that are missing for long, with their tracks.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(subcommand, name = "forget", help_triggers("-h", "--help"))]
@@ -54,14 +44,6 @@ pub struct ForgetArgs {
     /// database file (default ~/.vpo/library.db)
     #[argh(option, arg_name = "file")]
     pub database: Option<String>,
-}
-
-impl ForgetArgs {
-    /// The layer of the flags.
-    #[must_use]
-    pub fn layer(&self) -> Layer {
-        Layer::from_flags(self.config.as_deref(), [("--database", self.database.as_deref())], &[])
-    }
 }
 
 /// A number of hours, days or weeks.
