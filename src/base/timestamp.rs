@@ -47,6 +47,13 @@ impl Timestamp {
         u64::try_from(later.0 - self.0).ok().map(Duration::from_micros)
     }
 
+    /// The moment that much earlier, to the second.
+    #[must_use]
+    pub fn before(self, age: Duration) -> Self {
+        let age = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+        Self::from_unix(self.unix_seconds().saturating_sub(age), 0)
+    }
+
     /// Reads the stored form and what other programs write: a fraction of any length or none, a space for
     /// the `T`, `Z` or an offset or nothing (UTC). `None` for anything else.
     #[must_use]

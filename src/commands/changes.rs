@@ -28,10 +28,7 @@ pub(crate) fn run(args: &ChangesArgs) -> ExitCode {
         Ok(library) => library,
         Err(error) => return output::fail(&error, EXIT_FAILURE),
     };
-    let since = args.since.map(|age| {
-        let age = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
-        Timestamp::from_unix(Timestamp::now().unix_seconds().saturating_sub(age), 0)
-    });
+    let since = args.since.map(|age| Timestamp::now().before(age));
     let filter = Filter { since, file_id: None };
     let (mut cursor, mut left) = (None, args.limit.unwrap_or(u64::MAX));
     while left > 0 {

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::backup::count_files;
 use super::scan::report::plural;
 use super::{EXIT_FAILURE, configure, output};
 use crate::base::signals::Stop;
@@ -49,7 +48,7 @@ pub(crate) fn run(args: &ForgetArgs) -> ExitCode {
     output::print(&Text::line(format_args!(
         "{}{} with {} and {}",
         if args.dry_run { "would forget " } else { "forgot " },
-        count_files(files),
+        plural(files, "file"),
         plural(tracks, "track"),
         plural(subtitles, "subtitle file"),
     )))
@@ -87,9 +86,7 @@ fn remove(args: &ForgetArgs, library: &Library, stop: &Stop) -> Result<Forgotten
         Some(code) => ExitCode::from(code),
         None => output::fail(&error, EXIT_FAILURE),
     };
-    let now = Timestamp::now().unix_seconds();
-    let age = i64::try_from(args.missing_for.as_secs()).unwrap_or(i64::MAX);
-    let before = Timestamp::from_unix(now.saturating_sub(age), 0);
+    let before = Timestamp::now().before(args.missing_for);
     let retry = Retry::new(stop.cancel());
     let (mut forgotten, mut after) = (Forgotten::default(), 0);
     loop {

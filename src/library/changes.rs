@@ -11,7 +11,7 @@ use super::files::{Status, UNREADABLE};
 use super::lenient::{exact_text, integer, text, unsigned};
 use super::own::OwnTable;
 use super::room::Room;
-use super::sqlite::is_absent;
+use super::sqlite::prepare_if_there;
 use crate::base::timestamp::Timestamp;
 
 /// The table, and its index for the changes of one file.
@@ -124,10 +124,8 @@ impl<'tx> Journal<'tx> {
             "SELECT id, size_bytes, modified_at, scan_status,
                 substr(coalesce(scan_error, ''), 1, length(?2)) = ?2 OR {noted} FROM files WHERE path = ?1"
         );
-        let missing_bytes = match tx.prepare("SELECT missing_bytes FROM daemon_files WHERE file_id = ?1") {
-            Err(error) if is_absent(&error) => None,
-            prepared => Some(prepared?),
-        };
+        let missing_bytes =
+            prepare_if_there(tx, "SELECT missing_bytes FROM daemon_files WHERE file_id = ?1")?;
         Ok(Self { tx, insert, before: tx.prepare(&before)?, missing_bytes, now: Timestamp::now() })
     }
 

@@ -1,11 +1,11 @@
 //! Removes rows of files that are gone for long, on request. The schema removes with a row of `files` its tracks, operations
-//! and jobs; the tables of the daemon have no foreign keys. `daemon_changes` stays: it tells what happened.
+//! and jobs; the tables of the daemon have no foreign keys. `daemon_changes` stays: it records what happened.
 
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::lenient::{exact_text, unsigned};
-use super::sqlite::is_absent;
+use super::sqlite::prepare_if_there;
 use crate::base::timestamp::Timestamp;
 
 /// Tables with rows of one file and no foreign keys.
@@ -77,11 +77,11 @@ pub(crate) fn forget(conn: &Connection, files: &[Missing], is_dry_run: bool) -> 
     let mut find = conn.prepare(&format!("SELECT 1 {is_still}"))?;
     let mut delete = conn.prepare(&format!("DELETE {is_still}"))?;
     let mut tracks = conn.prepare("SELECT count(*) FROM tracks WHERE file_id = ?1")?;
-    let own = OWN_TABLES.map(|table| {
-        let prepare = |verb| prepare_if_there(conn, &format!("{verb} FROM {table} WHERE file_id = ?1"));
-        Ok::<_, rusqlite::Error>((prepare("SELECT count(*)")?, prepare("DELETE")?))
-    });
-    let mut own = own.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut subtitles = prepare_if_there(conn, "SELECT count(*) FROM daemon_subtitles WHERE file_id = ?1")?;
+    let mut own = Vec::new();
+    for table in OWN_TABLES {
+        own.extend(prepare_if_there(conn, &format!("DELETE FROM {table} WHERE file_id = ?1"))?);
+    }
     let mut forgotten = Forgotten::default();
     for Missing { id, since, .. } in files {
         if !find.exists(params![id, since])? {
@@ -89,26 +89,15 @@ pub(crate) fn forget(conn: &Connection, files: &[Missing], is_dry_run: bool) -> 
         }
         forgotten.files += 1;
         forgotten.tracks += tracks.query_row([id], |row| Ok(unsigned(row, 0)))?;
-        if let Some((Some(subtitles), _)) = own.last_mut() {
+        if let Some(subtitles) = &mut subtitles {
             forgotten.subtitles += subtitles.query_row([id], |row| Ok(unsigned(row, 0)))?;
         }
         if !is_dry_run {
             delete.execute(params![id, since])?;
-            for statement in own.iter_mut().filter_map(|(_, delete)| delete.as_mut()) {
+            for statement in &mut own {
                 statement.execute([id])?;
             }
         }
     }
     Ok(forgotten)
-}
-
-/// Prepares a statement; `None` if its table does not exist.
-fn prepare_if_there<'a>(
-    conn: &'a Connection,
-    sql: &str,
-) -> rusqlite::Result<Option<rusqlite::Statement<'a>>> {
-    match conn.prepare(sql) {
-        Err(error) if is_absent(&error) => Ok(None),
-        prepared => prepared.map(Some),
-    }
 }

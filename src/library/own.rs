@@ -1,5 +1,8 @@
 //! The daemon's own tables beside schema 7: created by the first write, and replaced where something else has their name.
 
+use std::fmt::Arguments;
+use std::sync::{Mutex, PoisonError};
+
 use rusqlite::{Connection, ErrorCode, Transaction};
 use tracing::warn;
 
@@ -21,17 +24,8 @@ impl OwnTable {
     /// Creates the table with its indexes, in place of anything else of that name. `false` if that cannot be removed; then
     /// nothing is recorded.
     pub(super) fn create(&self, tx: &Transaction<'_>) -> rusqlite::Result<bool> {
-        match self.replace(tx) {
-            Ok(()) => Ok(true),
-            // "no such module", or a table of another program refers to it.
-            Err(error)
-                if is_absent(&error) || error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>
-            {
-                warn!("cannot replace what has the name {} in the database: {}", self.name, chain(&error));
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
+        let problem = format_args!("cannot replace what has the name {} in the database", self.name);
+        unless_irreplaceable(self.name, problem, self.replace(tx))
     }
 
     /// An index of another program on the table is removed too, because its expressions would be evaluated at each write.
@@ -50,6 +44,32 @@ impl OwnTable {
             }
         }
         missing.iter().try_for_each(|statement| tx.execute_batch(statement))
+    }
+}
+
+/// Names of tables of which it was logged that they cannot be replaced: each batch of a scan meets that.
+static SAID: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+
+/// Whether what has the name could be replaced. If not, nothing is recorded, and the log states the problem once.
+pub(super) fn unless_irreplaceable(
+    name: &'static str,
+    problem: Arguments<'_>,
+    replaced: rusqlite::Result<()>,
+) -> rusqlite::Result<bool> {
+    match replaced {
+        Ok(()) => Ok(true),
+        // "no such module", or a table of another program refers to it.
+        Err(error)
+            if is_absent(&error) || error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>
+        {
+            let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+            if !said.contains(&name) {
+                said.push(name);
+                warn!("{problem}: {}", chain(&error));
+            }
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -17,6 +17,17 @@ pub(crate) fn interrupted() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(code, None)
 }
 
+/// Prepares a statement; `None` if its table does not exist.
+pub(super) fn prepare_if_there<'a>(
+    conn: &'a rusqlite::Connection,
+    sql: &str,
+) -> rusqlite::Result<Option<rusqlite::Statement<'a>>> {
+    match conn.prepare(sql) {
+        Err(error) if is_absent(&error) => Ok(None),
+        prepared => prepared.map(Some),
+    }
+}
+
 /// Whether a statement names a table or a column that does not exist. SQLite's code for that is the general one.
 pub(super) fn is_absent(error: &rusqlite::Error) -> bool {
     match error {

@@ -89,7 +89,9 @@ pub(crate) fn batch(
         }
         let id = writer.upsert(&record)?;
         record_change(&mut recorder, id, &path, before.as_ref(), &after)?;
-        let difference = set_subtitles(&mut subtitles, id, &path, plan.subtitles(change))?;
+        // A new row has no subtitle files yet.
+        let names = plan.subtitles(change).filter(|names| !(change.is_new && names.is_empty()));
+        let difference = set_subtitles(&mut subtitles, id, &path, names)?;
         if before.is_some() {
             stored.subtitles_added += difference.added.len() as u64;
             stored.subtitles_gone += difference.gone.len() as u64;

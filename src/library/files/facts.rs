@@ -166,6 +166,11 @@ impl Source {
     }
 }
 
+/// Whether a file is cut short: it ends with zeros, or before the end that its container states. `None`: not known.
+pub(super) fn is_truncated(zero_tail: Option<u64>, facts: &Facts) -> Option<bool> {
+    if zero_tail.is_some() { Some(true) } else { facts.missing_bytes.map(|bytes| bytes > 0) }
+}
+
 /// What is known of a file.
 pub(super) struct OfFile {
     pub(super) is_current: bool,

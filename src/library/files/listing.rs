@@ -72,6 +72,14 @@ pub struct File {
     pub are_facts_current: bool,
 }
 
+impl File {
+    /// Whether it is cut short: it ends with zeros, or before the end that its container states. `None`: not known.
+    #[must_use]
+    pub fn is_truncated(&self) -> Option<bool> {
+        facts::is_truncated(self.zero_tail, &self.facts)
+    }
+}
+
 /// A row of `tracks`, with its facts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the names are the columns")]

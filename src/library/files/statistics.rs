@@ -259,8 +259,7 @@ impl Tally {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds")]
         let seconds = known.duration_seconds.unwrap_or_default() as u64;
         self.seconds = self.seconds.saturating_add(seconds);
-        let is_cut = known.zero_tail.is_some() || known.facts.missing_bytes.is_some_and(|bytes| bytes > 0);
-        self.truncated += u64::from(is_cut);
+        self.truncated += u64::from(facts::is_truncated(known.zero_tail, &known.facts) == Some(true));
     }
 
     fn count_tracks(

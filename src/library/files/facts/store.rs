@@ -1,41 +1,23 @@
 //! Writes facts: creates their tables, and the statements of one batch.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use rusqlite::types::{Null, ToSqlOutput, ValueRef};
-use rusqlite::{ErrorCode, Statement, ToSql, Transaction, params};
-use tracing::warn;
+use rusqlite::{Statement, ToSql, Transaction, params};
 
 use super::{FOUND, StoredTrackFacts, are_stored, statements};
 use crate::base::facts::{Facts, Value};
 use crate::base::timestamp::Timestamp;
 use crate::library::files::Unhashed;
 use crate::library::files::writer::Record;
-use crate::library::sqlite::{chain, is_absent};
-
-/// Whether it was logged that facts cannot be stored: each batch of a scan meets that.
-static IS_SAID: AtomicBool = AtomicBool::new(false);
+use crate::library::own::unless_irreplaceable;
 
 /// Creates the tables where they are not there or of another shape, and the row of `_meta` that states their version. `false`
 /// if what has their names cannot be removed; then no facts are stored.
 fn prepare(tx: &Transaction<'_>) -> rusqlite::Result<bool> {
-    if !are_stored(tx)? {
-        match replace(tx) {
-            Ok(()) => {}
-            // "no such module", or a table of another program refers to it.
-            Err(error)
-                if is_absent(&error) || error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>
-            {
-                if !IS_SAID.swap(true, Ordering::Relaxed) {
-                    warn!(
-                        "cannot store facts of files: what has the names daemon_files and daemon_tracks cannot be replaced: {}",
-                        chain(&error)
-                    );
-                }
-                return Ok(false);
-            }
-            Err(error) => return Err(error),
-        }
+    let problem = format_args!(
+        "cannot store facts of files: what has the names daemon_files and daemon_tracks cannot be replaced"
+    );
+    if !are_stored(tx)? && !unless_irreplaceable("daemon_files", problem, replace(tx))? {
+        return Ok(false);
     }
     tx.execute(
         "INSERT INTO _meta (key, value) SELECT 'daemon_tables', '1'
