@@ -127,7 +127,7 @@ pub(crate) struct Walked {
     pub found: u64,
     /// Missing files for which the conditions hold, and which are not part of the answer.
     pub left_out: u64,
-    /// Where the next call begins; `None` at the end. Further files need not follow.
+    /// Where the next call begins; `None` at the end. Perhaps no file follows.
     pub next_cursor: Option<Cursor>,
 }
 
@@ -161,7 +161,7 @@ impl Question {
     pub(crate) fn page(&self, tx: &Transaction<'_>, cursor: &Cursor, bounds: Bounds) -> Result<Option<Page>> {
         let (mut files, mut room) = (Vec::new(), Room::page());
         let walked = self.walk(tx, cursor, bounds, &mut |details| {
-            // The tracks of a file that was found by them need not be shown.
+            // The tracks of a file that was found by them are not always shown.
             let fits = if self.tracks { room.fits(&details) } else { room.fits(&details.file) };
             if fits {
                 files.push(details);

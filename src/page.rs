@@ -40,7 +40,7 @@ use asset::Asset;
 pub(crate) use daemon::{Daemon, Health, Problem, Progress, Root, Setting};
 use layout::{Frame, Tab};
 
-/// The page: where it reads, and what it is told.
+/// The page: where it reads, and the state of the daemon.
 struct Site {
     readers: Readers,
     library: Arc<Library>,

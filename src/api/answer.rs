@@ -51,7 +51,7 @@ impl Refusal {
     pub(super) fn into_response(self) -> Response {
         let Some(place) = self.place else { return reply::error(self.status, &self.message) };
         let query::Error { message, line, column, excerpt, caret, .. } = place;
-        reply::detailed(
+        reply::problem(
             self.status,
             &json!({
                 "code": "query-refused",

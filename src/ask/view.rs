@@ -27,14 +27,7 @@ impl query::File for View<'_> {
         match mark {
             Mark::Missing => Some(self.details.file.scan_status == "missing"),
             Mark::Duplicate => Some(self.has_twin),
-            Mark::Truncated => {
-                let file = &self.details.file;
-                if file.zero_tail.is_some() {
-                    Some(true)
-                } else {
-                    file.facts.missing_bytes.map(|bytes| bytes > 0)
-                }
-            }
+            Mark::Truncated => self.details.file.is_truncated(),
         }
     }
 

@@ -33,11 +33,7 @@ pub(crate) fn coded(status: StatusCode, code: &str, message: &str) -> Response {
 
 /// An error as a value with `error` and more.
 #[must_use]
-pub(crate) fn detailed(status: StatusCode, body: &Value) -> Response {
-    problem(status, body)
-}
-
-fn problem(status: StatusCode, body: &Value) -> Response {
+pub(crate) fn problem(status: StatusCode, body: &Value) -> Response {
     // Strings: they can be serialised.
     let mut response = from_json(status, to_json(body).unwrap_or_default());
     if status == StatusCode::SERVICE_UNAVAILABLE {

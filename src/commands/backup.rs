@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use super::scan::report::plural;
 use super::{EXIT_FAILURE, configure, inspect, output};
 use crate::base::signals::Stop;
 use crate::base::text::Text;
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &BackupArgs) -> ExitCode {
     let mut text = Text::default();
     text.push_line(format_args!(
         "{path}: {}, {}, checked ({:.2} s)",
-        count_files(made.files),
+        plural(made.files, "file"),
         inspect::bytes(made.bytes),
         made.took.as_secs_f64()
     ));
@@ -56,9 +57,4 @@ pub(super) fn failed(error: &Error, stop: &Stop) -> ExitCode {
         }
         (error, None) => output::fail(error, EXIT_FAILURE),
     }
-}
-
-/// `1 file`, `2 files`.
-pub(super) fn count_files(files: u64) -> String {
-    format!("{files} {}", if files == 1 { "file" } else { "files" })
 }

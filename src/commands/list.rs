@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::backup::count_files;
 use super::output::{Lines, Style};
+use super::scan::report::plural;
 use super::{EXIT_FAILURE, configure, database, inspect, output, question};
 use crate::ask::{Bounds, Cursor, Page, Question, csv};
 use crate::base::text::{Text, is_unsafe, to_json};
@@ -175,7 +175,7 @@ impl Listing<'_> {
             self.question.query.as_ref().is_some_and(|query| query.names().contains("duplicate"));
         let mut notes = Vec::new();
         if is_for_people {
-            notes.push(format!("{} of {}", count_files(self.found), database.display()));
+            notes.push(format!("{} of {}", plural(self.found, "file"), database.display()));
         }
         if is_for_people && asks_for_twins {
             notes.push("probable duplicates: size, first and last 64 KiB are equal".to_owned());
@@ -187,7 +187,7 @@ impl Listing<'_> {
             notes.push(format!("{} missing left out (--missing shows them)", self.left_out));
         }
         if self.unprintable > 0 {
-            let files = count_files(self.unprintable);
+            let files = plural(self.unprintable, "file");
             notes.push(format!(
                 "{files} left out whose names are not UTF-8 or contain control characters (-0 prints them)"
             ));

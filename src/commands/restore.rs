@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::backup::{count_files, failed};
+use super::backup::failed;
+use super::scan::report::plural;
 use super::{EXIT_FAILURE, configure, inspect, output};
 use crate::base::signals::Stop;
 use crate::base::text::Text;
@@ -53,7 +54,7 @@ fn text(restored: &Restored) -> Text {
     text.push_line(format_args!(
         "{}: restored, {}, {}, checked ({:.2} s)",
         restored.path.display(),
-        count_files(restored.files),
+        plural(restored.files, "file"),
         inspect::bytes(restored.bytes),
         restored.took.as_secs_f64()
     ));

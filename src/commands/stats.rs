@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::backup::count_files;
 use super::output::{Lines, Style};
+use super::scan::report::plural;
 use super::{EXIT_FAILURE, client, configure, database, inspect, output, question};
 use crate::ask::{By, Counted, Question, terms};
 use crate::base::nearest::nearest;
@@ -111,7 +111,7 @@ fn show(lines: &mut Lines, counted: &Counted, by: Option<By>) -> ControlFlow<Exi
             Style::Plain,
             format_args!(
                 "{}, {} h, {}",
-                count_files(counted.files),
+                plural(counted.files, "file"),
                 hours(counted.seconds),
                 inspect::bytes(counted.bytes)
             ),
@@ -148,7 +148,7 @@ fn hours(seconds: f64) -> String {
 
 /// Says what was read and what is not counted.
 fn conclude(library: &Library, question: &Question, counted: &Counted) {
-    let mut notes = vec![format!("{} of {}", count_files(counted.files), library.path().display())];
+    let mut notes = vec![format!("{} of {}", plural(counted.files, "file"), library.path().display())];
     if counted.left_out > 0 {
         notes.push(format!("{} missing left out (--missing counts them)", counted.left_out));
     }

@@ -68,7 +68,7 @@ fn of_daemon(address: &Address, token: Option<&str>) -> Option<Value> {
     serde_json::from_str(&answer.body).ok()
 }
 
-/// The same from the database and the configuration, and from what the daemon tells without its token.
+/// The same from the database and the configuration, and from what the daemon reports without its token.
 fn of_database(config: &Config, path: &Path, health: Option<&client::Health>) -> Value {
     let (bytes, free_bytes) = space(path).unzip();
     let cancel = CancellationToken::new();

@@ -66,7 +66,7 @@ fn main(found: &Found) -> Markup {
             @if file.scan_status == "missing" {
                 p.note.warn { "This file is no longer there. What was recorded of it is kept." }
             }
-            @if files::is_cut(file) {
+            @if file.is_truncated() == Some(true) {
                 p.note.warn {
                     strong { "This video is cut short. " }
                     @match file.zero_tail {

@@ -11,7 +11,7 @@ use super::overview::QUESTIONS;
 use super::{Outcome, Site, View, page};
 use crate::api::budget::Size;
 use crate::api::query::Parameters;
-use crate::library::files::listing::{Details, File, Track};
+use crate::library::files::listing::{Details, Track};
 use crate::library::files::order::Sort;
 use crate::library::files::statistics::resolution;
 use crate::library::sqlite::Transaction;
@@ -189,7 +189,7 @@ fn row(details: &Details) -> Markup {
             th scope="row" {
                 a href={ "file/" (file.id) } { (Name(&file.filename)) }
                 @if file.scan_status != "ok" { " " (badge(&file.scan_status)) }
-                @if is_cut(file) { " " span.badge.bad { "cut short" } }
+                @if file.is_truncated() == Some(true) { " " span.badge.bad { "cut short" } }
                 span.path { (Name(&file.directory)) }
             }
             td { (size(file.size_bytes.unsigned_abs())) }
@@ -209,11 +209,6 @@ pub(super) fn badge(status: &str) -> Markup {
         "pending" => html! { span.badge { "not read yet" } },
         other => html! { span.badge { (Sentence(other)) } },
     }
-}
-
-/// Whether the file is shorter than its container states, or ends with zeros.
-pub(super) fn is_cut(file: &File) -> bool {
-    file.zero_tail.is_some() || file.facts.missing_bytes.is_some_and(|bytes| bytes > 0)
 }
 
 /// The tracks of a type in short, each description once.
