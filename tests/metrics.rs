@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::harness::{Daemon, Sandbox, eventually};
+use crate::harness::{Daemon, Sandbox, eventually, settled};
 
 const NO_ARGS: [&str; 0] = [];
 
@@ -111,6 +111,46 @@ fn files_are_counted_by_root_and_status_from_the_start() {
         .and_then(|file| file.set_modified(std::time::UNIX_EPOCH))
         .expect("ours");
     eventually("one is missing", || (files(&daemon)[&name(shown, "missing")] > 0.0).then_some(()));
+}
+
+#[test]
+fn films_are_counted_by_their_picture_and_changes_by_kind() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let root = sandbox.root();
+    let daemon = sandbox.serve(["--root".as_ref(), root.as_os_str()]);
+    let counted = |wanted: &[(&str, f64)]| {
+        eventually(&format!("the metrics are {wanted:?}"), || {
+            let samples = samples(&daemon);
+            let is_so = |(name, value): &(&str, f64)| {
+                samples.get(*name).is_some_and(|found| found.to_bits() == value.to_bits())
+            };
+            wanted.iter().all(is_so).then_some(())
+        });
+    };
+    let (added, missing) = ("vpo_changes_total{kind=\"added\"}", "vpo_changes_total{kind=\"missing\"}");
+    // A first scan is one entry of the history, and the films of other codecs are zero.
+    counted(&[
+        ("vpo_library_files_by_codec{codec=\"h264\"}", 1.0),
+        ("vpo_library_files_by_codec{codec=\"av1\"}", 0.0),
+        ("vpo_library_files_by_resolution{resolution=\"1080p\"}", 1.0),
+        ("vpo_library_files_by_resolution{resolution=\"2160p\"}", 0.0),
+        ("vpo_library_files_by_hdr{hdr=\"hdr10\"}", 0.0),
+        ("vpo_library_truncated_files", 0.0),
+        (added, 0.0),
+        (missing, 0.0),
+    ]);
+    let film = std::fs::read(sandbox.path("films/a.mkv")).expect("read");
+    let cut = sandbox.write("films/cut.mkv", &film[..film.len() - 10]);
+    settled(&cut);
+    std::fs::remove_file(sandbox.path("films/a.mkv")).expect("removed");
+    counted(&[
+        (added, 1.0),
+        (missing, 1.0),
+        ("vpo_changes_total{kind=\"truncated\"}", 1.0),
+        ("vpo_library_truncated_files", 1.0),
+        ("vpo_library_files_by_codec{codec=\"h264\"}", 1.0),
+    ]);
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn use_database(path: &Path, mode: Mode, cancel: &CancellationToken) -> Result<(
     let Ok(library) = opened else { return Ok(()) };
     let _ = library.check();
     let retry = Retry { timeout: Some(DEADLINE), ..Retry::new(cancel) };
-    let _ = totals::count(&library, Depth::Tracks, &[], cancel);
+    let _ = totals::count(&library, &[], cancel);
     let _ = library.read(retry, |tx| listing::page(tx, &Filter::default(), 0, 10));
     let _ = library.read(retry, |tx| listing::details(tx, 1));
     let _ = library.read(retry, |tx| jobs_listing::page(tx, &jobs_listing::Filter::default(), None, 10));

@@ -19,7 +19,7 @@ use super::query::{self, Parameters};
 use super::read_pool::{ReadPool, reason};
 use crate::base::error::plain;
 use crate::base::times::{API_COUNT_RETRY_INTERVAL, API_COUNT_TIMEOUT};
-use crate::library::files::statistics::{Depth, Group, Overview};
+use crate::library::files::statistics::{Group, Overview};
 use crate::library::jobs::listing::{self as jobs, Job};
 use crate::library::totals::{self, Count};
 use crate::library::{Fingerprint, Library, SCHEMA_VERSION};
@@ -170,7 +170,7 @@ struct Counting {
 impl Counting {
     /// Counts. Closing the library cancels it.
     fn run(&self, library: &Library) {
-        let outcome = totals::count(library, Depth::Tracks, &[], &CancellationToken::new());
+        let outcome = totals::count(library, &[], &CancellationToken::new());
         self.of.state.send_modify(|state| match outcome {
             Ok(count) => state.keep(count),
             Err(error) => state.fail(self.generation, reason(&error)),

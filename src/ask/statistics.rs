@@ -5,14 +5,11 @@ use serde::Serialize;
 use super::{Bounds, Cursor, Question};
 use crate::library::files::Span;
 use crate::library::files::listing::{Details, Track};
-use crate::library::files::statistics::{is_image, resolution};
+use crate::library::files::statistics::{OTHERS, is_image, resolution};
 use crate::library::sqlite::{Result, Transaction};
 
 /// Groups that are kept. Files of further ones are counted together, under [`OTHERS`].
 const MOST_GROUPS: usize = 500;
-
-/// The name of the group for all that have no group of their own.
-const OTHERS: &str = "(others)";
 
 /// The property by which files are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -56,6 +56,21 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kinds of changes of one file.
+    pub const OF_FILES: [Self; 11] = [
+        Self::Added,
+        Self::Changed,
+        Self::Moved,
+        Self::Missing,
+        Self::Returned,
+        Self::Unreadable,
+        Self::Readable,
+        Self::Truncated,
+        Self::Complete,
+        Self::SubtitleAdded,
+        Self::SubtitleGone,
+    ];
+
     /// The stored word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -257,6 +272,34 @@ pub fn page(conn: &Connection, filter: Filter, cursor: Option<i64>, limit: u32) 
         page.changes.push(change);
     }
     Ok(page)
+}
+
+/// The id of the last change; 0 if there is none.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn last_id(conn: &Connection) -> rusqlite::Result<i64> {
+    let statement = prepare_if_there(conn, "SELECT max(id) FROM daemon_changes")?;
+    let id = statement.map(|mut statement| statement.query_row([], |row| row.get::<_, Option<i64>>(0)));
+    Ok(id.transpose()?.flatten().unwrap_or_default())
+}
+
+/// How many changes of files were recorded after the one with that id, in the order of [`Kind::OF_FILES`].
+///
+/// # Errors
+/// What SQLite reports.
+pub fn count_after(conn: &Connection, id: i64) -> rusqlite::Result<[u64; Kind::OF_FILES.len()]> {
+    let mut counts = [0; Kind::OF_FILES.len()];
+    let sql = "SELECT kind, count(*) FROM daemon_changes WHERE id > ?1 GROUP BY kind";
+    let Some(mut statement) = prepare_if_there(conn, sql)? else { return Ok(counts) };
+    let mut rows = statement.query([id])?;
+    while let Some(row) = rows.next()? {
+        let kind = exact_text(row, 0).unwrap_or_default();
+        if let Some(at) = Kind::OF_FILES.iter().position(|of| of.as_str() == kind) {
+            counts[at] = unsigned(row, 1);
+        }
+    }
+    Ok(counts)
 }
 
 const OF_ALL: &str = "SELECT id, at, kind, file_id, path, detail FROM daemon_changes

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use super::files::statistics::{Depth, Tally};
+use super::files::statistics::Tally;
 use super::{Error, Fingerprint, Library, Retry};
 use crate::base::times::{COUNT_BUSY_TIMEOUT, COUNT_READ_INTERVAL, COUNT_READ_TIME};
 
@@ -29,16 +29,11 @@ pub struct Count {
 ///
 /// # Errors
 /// As [`Library::read`], but for [`Error::Busy`]: it waits for a locked library until `cancel`.
-pub fn count(
-    library: &Library,
-    depth: Depth,
-    roots: &[String],
-    cancel: &CancellationToken,
-) -> Result<Count, Error> {
+pub fn count(library: &Library, roots: &[String], cancel: &CancellationToken) -> Result<Count, Error> {
     let retry = Retry { timeout: Some(COUNT_BUSY_TIMEOUT), ..Retry::new(cancel) };
     'anew: loop {
         let (generation, before, began) = (library.generation(), library.fingerprint(), Instant::now());
-        let mut tally = Tally::new(depth, roots);
+        let mut tally = Tally::new(roots);
         loop {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);

@@ -23,16 +23,15 @@ use super::overlap::ResolvedRoot;
 use super::progress::Progress;
 use super::root::{self, RecoverySignal};
 use super::schedule::{Action, Event, Schedule, Scope};
-use super::state::ScanState;
+use super::state::{Counted, ScanState};
 use super::watch::{self, WatchEvent, Watching};
 use super::{
     Context, Error, Retention, Settings, chain, close_abandoned, coded, discover, hash_pass, new_job_id,
 };
 use crate::base::times::{SCAN_ENGINE_BUSY_TIMEOUT, SCAN_ENGINE_POLL_INTERVAL, SCAN_ENGINE_STOP_TIMEOUT};
 use crate::base::timestamp::Timestamp;
-use crate::library::files::statistics::Depth;
 use crate::library::jobs::{self, End, history};
-use crate::library::{Library, Retry, totals};
+use crate::library::{Library, Retry, changes, totals};
 
 /// A scan or a hashing pass in progress.
 struct Job {
@@ -52,12 +51,14 @@ pub(super) struct Engine {
     events: SyncSender<Event>,
     jobs: Vec<Job>,
     watches: HashMap<PathBuf, Watching>,
+    /// The last change that was recorded before the start, and in which generation of the database.
+    last_change: Option<(u64, i64)>,
 }
 
 impl Engine {
     pub(super) fn new(library: Arc<Library>, stop: CancellationToken, events: SyncSender<Event>) -> Self {
         let schedule = Schedule::new(library.generation(), Instant::now());
-        Self { library, schedule, stop, events, jobs: Vec::new(), watches: HashMap::new() }
+        Self { library, schedule, stop, events, jobs: Vec::new(), watches: HashMap::new(), last_change: None }
     }
 
     /// Runs until it is stopped.
@@ -192,19 +193,33 @@ impl Engine {
         Context { library: Arc::clone(&self.library), roots, unreachable, extensions, stop, progress }
     }
 
-    fn count(&self, roots: Vec<String>, expire: Option<Retention>) -> Option<Event> {
+    fn count(&mut self, roots: Vec<String>, expire: Option<Retention>) -> Option<Event> {
         let (library, stop) = (Arc::clone(&self.library), self.stop.clone());
+        let last_change = self.last_change();
         let work = move || {
             yield_to_others();
             let start = Instant::now();
-            let count = totals::count(&library, Depth::Files, &roots, &stop);
-            let totals = count.map(|count| count.tally.totals()).map_err(Error::Library);
+            let counted = totals::count(&library, &roots, &stop).and_then(|count| {
+                let changes = library.read(retry(), |tx| changes::count_after(tx, last_change))?;
+                Ok(Counted { totals: count.tally.totals(), changes })
+            });
+            let counted = counted.map_err(Error::Library);
             let took = start.elapsed();
             let expired = expire.map(|retention| expiry::expire(&library, retention, &stop));
-            Event::Counted { totals, took, expired }
+            Event::Counted { counted, took, expired }
         };
-        let failed = |error| Event::Counted { totals: Err(error), took: Duration::ZERO, expired: None };
+        let failed = |error| Event::Counted { counted: Err(error), took: Duration::ZERO, expired: None };
         self.spawn("upkeep", work, failed)
+    }
+
+    /// The id of the last change that was recorded before the start. The first count is made before a scan begins.
+    fn last_change(&mut self) -> i64 {
+        let generation = self.library.generation();
+        if self.last_change.is_none_or(|(of, _)| of != generation) {
+            let id = self.library.read(retry(), |tx| changes::last_id(tx));
+            self.last_change = id.ok().map(|id| (generation, id));
+        }
+        self.last_change.map_or(i64::MAX, |(_, id)| id)
     }
 
     fn look(&self, root: PathBuf, signals: Arc<[RecoverySignal]>) -> Option<Event> {

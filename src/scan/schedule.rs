@@ -34,13 +34,12 @@ use super::hash_pass::Hashed;
 use super::job::{Report, Task};
 use super::overlap::{self, ResolvedRoot};
 use super::root::{Look, Offline, RecoverySignal};
-use super::state::{Counts, Problem, ScanState};
+use super::state::{Counted, Counts, Problem, ScanState};
 use super::watch::WatchEvent;
 use super::{Error, Retention, Settings, chain};
 use crate::base::times::{SCAN_ENGINE_MIN_INTERVAL, SCAN_ENGINE_POLL_INTERVAL};
 use crate::base::timestamp::Timestamp;
 use crate::library;
-use crate::library::files::statistics::Totals;
 use crate::library::jobs::{End, Reason, Request};
 use requests::Requests;
 use root::Root;
@@ -81,7 +80,11 @@ pub(super) enum Event {
     /// A hashing pass ended.
     Hashed { id: u64, outcome: Result<Hashed, Error> },
     /// Files were counted, and rows of old scans were deleted if requested.
-    Counted { totals: Result<Totals, Error>, took: Duration, expired: Option<Result<usize, library::Error>> },
+    Counted {
+        counted: Result<Counted, Error>,
+        took: Duration,
+        expired: Option<Result<usize, library::Error>>,
+    },
     /// The result of a look at a root, its real path, and whether a recovery signal was found.
     Looked { root: PathBuf, look: Result<Look, Offline>, resolved: Option<ResolvedRoot>, recovered: bool },
     /// A look at a root failed.
@@ -185,8 +188,8 @@ impl Schedule {
                 self.scanned(&root, id, at, *report, now, &mut actions);
             }
             Event::Hashed { id, outcome } => self.hashed(id, outcome, now),
-            Event::Counted { totals, took, expired } => {
-                if let Err(failure) = self.upkeep.counted(totals, took, expired, now) {
+            Event::Counted { counted, took, expired } => {
+                if let Err(failure) = self.upkeep.counted(counted, took, expired, now) {
                     self.record_problem(&failure);
                 }
             }
@@ -225,7 +228,7 @@ impl Schedule {
         ScanState {
             roots: self.roots.iter().map(|root| root.state(self.running.scan_of(&root.path))).collect(),
             problem: self.problem.clone(),
-            totals: self.upkeep.totals().cloned(),
+            counted: self.upkeep.last_count(),
             counts: self.counts,
         }
     }

@@ -2,10 +2,12 @@
 //! disk nor database.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::job::Summary;
 use super::progress::Snapshot;
 use crate::base::timestamp::Timestamp;
+use crate::library::changes::Kind;
 use crate::library::files::statistics::Totals;
 
 /// The scanner at one moment.
@@ -15,10 +17,18 @@ pub(crate) struct ScanState {
     pub roots: Vec<RootState>,
     /// A problem of the scanner as a whole (a full disk, an unreachable database).
     pub problem: Option<Problem>,
-    /// Files and bytes in the library by status, as last counted after a scan.
-    pub totals: Option<Totals>,
+    /// What the library holds, as last counted after a scan.
+    pub counted: Option<Arc<Counted>>,
     /// Sums since the start.
     pub counts: Counts,
+}
+
+/// The result of a count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub totals: Totals,
+    /// Changes of files since the daemon's start, in the order of [`Kind::OF_FILES`].
+    pub changes: [u64; Kind::OF_FILES.len()],
 }
 
 /// A problem to report.

@@ -8,10 +8,11 @@ use super::start::Shown;
 use crate::daemon::backoff::TaskState;
 use crate::daemon::metrics::{Registry, Text};
 use crate::library::Library;
+use crate::library::changes::Kind;
 use crate::library::files::Status;
-use crate::library::files::statistics::{Sum, Totals};
+use crate::library::files::statistics::{Group, OTHERS, Overview, RESOLUTIONS, RootTotals, Sum};
 use crate::scan::ScanState;
-use crate::scan::state::{RootState, WatchState};
+use crate::scan::state::{Counted, RootState, WatchState};
 use crate::telemetry::Telemetry;
 
 /// Adds a collector for each part. A scrape costs no access to a disk or a database.
@@ -53,10 +54,19 @@ fn task(scanner: &watch::Receiver<TaskState>, text: &mut Text) {
         .sample(&[("task", "scanner")], scanner.borrow().restarts);
 }
 
-fn scanning(state: &watch::Receiver<ScanState>, counted: &watch::Receiver<Option<Totals>>, text: &mut Text) {
+fn scanning(
+    state: &watch::Receiver<ScanState>,
+    counted: &watch::Receiver<Option<Arc<Counted>>>,
+    text: &mut Text,
+) {
     let state = state.borrow().clone();
-    if let Some(totals) = state.totals.as_ref().or(counted.borrow().as_ref()) {
-        files(totals, text);
+    if let Some(Counted { totals, changes }) = state.counted.as_deref().or(counted.borrow().as_deref()) {
+        files(&totals.roots, text);
+        pictures(&totals.overview, text);
+        let mut family = text.family("vpo_changes_total", "Changes of files that scans recorded, by kind.");
+        for (kind, count) in Kind::OF_FILES.iter().zip(changes) {
+            family.sample(&[("kind", kind.as_str())], count);
+        }
     }
     if !state.roots.is_empty() {
         roots(&state.roots, text);
@@ -65,10 +75,10 @@ fn scanning(state: &watch::Receiver<ScanState>, counted: &watch::Receiver<Option
 }
 
 /// Every status of this program, zero or not: Prometheus does not see a change from no series to one.
-fn files(totals: &Totals, text: &mut Text) {
+fn files(roots: &[RootTotals], text: &mut Text) {
     let mut each = |name, help, value: fn(&Sum) -> u64| {
         let mut family = text.family(name, help);
-        for totals in totals {
+        for totals in roots {
             for (status, sum) in Status::ALL.iter().zip(&totals.by_status) {
                 if *status != Status::Foreign || sum.files > 0 {
                     family.sample(&[("root", &totals.root), ("status", status.as_str())], value(sum));
@@ -80,6 +90,56 @@ fn files(totals: &Totals, text: &mut Text) {
     each("vpo_library_files", help, |sum| sum.files);
     let help = "Bytes of files in the library by root and status, as last counted.";
     each("vpo_library_bytes", help, |sum| sum.bytes);
+}
+
+fn pictures(overview: &Overview, text: &mut Text) {
+    let help = "Files that are not missing by the codec of their largest video track, as last counted.";
+    groups(text, ("vpo_library_files_by_codec", "codec", help), &CODECS, &overview.pictures);
+    let help = "Files that are not missing by the class of their largest video track, as last counted.";
+    groups(
+        text,
+        ("vpo_library_files_by_resolution", "resolution", help),
+        &RESOLUTIONS,
+        &overview.resolutions,
+    );
+    let help = "Files that are not missing by the dynamic range of a video track, as last counted.";
+    groups(text, ("vpo_library_files_by_hdr", "hdr", help), &HDR_FORMATS, &overview.ranges);
+    let help = "Files that are not missing and lack bytes at their end, as last counted.";
+    text.value("vpo_library_truncated_files", help, overview.truncated);
+}
+
+/// The codecs of films, zero or not. Others appear once a file has them.
+const CODECS: [&str; 8] = ["av1", "h264", "hevc", "mpeg2video", "mpeg4", "vc1", "vp8", "vp9"];
+
+/// The dynamic ranges of `hdr_format`, zero or not.
+const HDR_FORMATS: [&str; 6] = ["dolby_vision", "hdr10+", "hdr10", "pq", "hlg", "sdr"];
+
+/// Groups of a family beyond those that are always there. All further files are one group.
+const MORE_GROUPS: usize = 20;
+
+/// Writes the files of each group: of all those in `always`, then of the largest others.
+fn groups(text: &mut Text, (name, label, help): (&str, &str, &str), always: &[&str], groups: &[Group]) {
+    let mut family = text.family(name, help);
+    for name in always {
+        let group = groups.iter().find(|group| group.name.as_deref() == Some(name));
+        family.sample(&[(label, name)], group.map_or(0, |group| group.files));
+    }
+    let (mut shown, mut rest) = (0, 0);
+    for group in groups {
+        let name = group.name.as_deref().unwrap_or("(none)");
+        if always.contains(&name) {
+            continue;
+        }
+        if shown < MORE_GROUPS && name != OTHERS {
+            shown += 1;
+            family.sample(&[(label, name)], group.files);
+        } else {
+            rest += group.files;
+        }
+    }
+    if rest > 0 {
+        family.sample(&[(label, OTHERS)], rest);
+    }
 }
 
 fn roots(roots: &[RootState], text: &mut Text) {

@@ -15,9 +15,9 @@ use crate::config::Config;
 use crate::daemon::backoff::{TaskState, run_with_backoff};
 use crate::daemon::health::Health;
 use crate::library::files::Status;
-use crate::library::files::statistics::{Depth, RootTotals, Totals};
+use crate::library::files::statistics::RootTotals;
 use crate::library::{Library, OpenError, totals};
-use crate::scan::state::RootState;
+use crate::scan::state::{Counted, RootState};
 use crate::scan::{self, Retention, ScanState, Scanner, Settings, chain};
 
 /// Why the scanner's task failed.
@@ -50,7 +50,7 @@ pub(super) struct Scanning {
     /// Empty until there are roots.
     pub(super) scans: watch::Receiver<ScanState>,
     /// What the library held at the start, if there were no roots then. With roots the scanner counts.
-    pub(super) counted: watch::Receiver<Option<Totals>>,
+    pub(super) counted: watch::Receiver<Option<Arc<Counted>>>,
     pub(super) task: watch::Receiver<TaskState>,
     pub(super) handle: AbortOnDropHandle<()>,
 }
@@ -70,8 +70,11 @@ pub(super) fn start(
     let first_count = counted.subscribe();
     if settings.borrow().roots.is_empty() {
         let (library, stop) = (Arc::clone(library), stop.clone());
-        spawn_blocking(move || match totals::count(&library, Depth::Files, &[], &stop) {
-            Ok(count) => drop(counted.send_replace(Some(count.tally.totals()))),
+        spawn_blocking(move || match totals::count(&library, &[], &stop) {
+            Ok(count) => {
+                let totals = count.tally.totals();
+                counted.send_replace(Some(Arc::new(Counted { totals, ..Counted::default() })));
+            }
             Err(error) => debug!(error = chain(&error), "the library could not be counted"),
         });
     }
@@ -106,7 +109,7 @@ pub(super) fn files(state: &ScanState) -> Option<u64> {
             .map(|(_, sum)| sum.files)
             .sum::<u64>()
     };
-    Some(state.totals.as_ref()?.iter().map(sums).sum())
+    Some(state.counted.as_ref()?.totals.roots.iter().map(sums).sum())
 }
 
 /// The roots as the API shows them.

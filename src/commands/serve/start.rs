@@ -20,10 +20,10 @@ use crate::daemon::backoff::TaskState;
 use crate::daemon::health::{self, Health, ListedCheck};
 use crate::daemon::http::{self, Bound, Counters, Limits, Listener, Policy, Token};
 use crate::daemon::notify::PassedSocketError;
-use crate::library::files::statistics::Totals;
 use crate::library::{self, Library, lock};
 use crate::page;
 use crate::scan::ScanState;
+use crate::scan::state::Counted;
 use crate::telemetry::{self, Telemetry};
 
 /// Starts with the same damaged database after which the next one fails. Otherwise a service manager that kills an unhealthy
@@ -127,7 +127,7 @@ pub(super) struct Shown {
     pub(super) telemetry: Telemetry,
     pub(super) library: Arc<Library>,
     pub(super) scans: watch::Receiver<ScanState>,
-    pub(super) counted: watch::Receiver<Option<Totals>>,
+    pub(super) counted: watch::Receiver<Option<Arc<Counted>>>,
     pub(super) scanner: watch::Receiver<TaskState>,
 }
 

@@ -19,22 +19,19 @@ const MOST_GROUPS: usize = 500;
 const LONGEST_NAME: usize = 64;
 
 /// The name of the group for all that have no group of their own.
-const OTHERS: &str = "(others)";
+pub(crate) const OTHERS: &str = "(others)";
 
 /// Tracks of one file that are counted, at most.
 const MOST_TRACKS: i64 = 1000;
 
-/// How much is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// Files by their own rows.
-    Files,
-    /// Their tracks, too.
-    Tracks,
+/// What the library holds, and how much of it below each root.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Files and bytes by root and status.
+    pub roots: Vec<RootTotals>,
+    /// All files together.
+    pub overview: Overview,
 }
-
-/// Files and bytes by root and status.
-pub type Totals = Vec<RootTotals>;
 
 /// Files below one root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,6 +78,9 @@ pub struct Overview {
     /// By the dynamic range of a video track; those of which it is known.
     #[serde(skip)]
     pub ranges: Vec<Group>,
+    /// By the codec of the largest video track. For the metrics.
+    #[serde(skip)]
+    pub pictures: Vec<Group>,
     /// By the class of the largest video track.
     pub resolutions: Vec<Group>,
 }
@@ -150,6 +150,7 @@ impl Groups {
 
     /// The largest first.
     fn sorted(mut self) -> Vec<Group> {
+        self.0.retain(|group| group.files > 0);
         self.0.sort_by(|a, b| {
             (b.files, b.bytes, &a.track_type, &a.name).cmp(&(a.files, a.bytes, &b.track_type, &b.name))
         });
@@ -178,7 +179,6 @@ fn tracks_sql(source: &Source) -> String {
 /// A count as far as it has come.
 #[derive(Clone, Debug)]
 pub struct Tally {
-    depth: Depth,
     /// The last file that is counted.
     last: i64,
     files: u64,
@@ -186,6 +186,7 @@ pub struct Tally {
     seconds: u64,
     truncated: u64,
     ranges: Groups,
+    pictures: Groups,
     statuses: Groups,
     containers: Groups,
     codecs: Groups,
@@ -199,19 +200,19 @@ pub struct Tally {
 impl Tally {
     /// Of nothing as yet. `roots` do not contain each other.
     #[must_use]
-    pub fn new(depth: Depth, roots: &[String]) -> Self {
+    pub fn new(roots: &[String]) -> Self {
         let of = |root: &String| {
             (Some(Span::below(root)), RootTotals { root: root.clone(), ..RootTotals::default() })
         };
         Self {
             totals: roots.iter().map(of).chain([(None, RootTotals::default())]).collect(),
-            depth,
             last: i64::MIN,
             files: 0,
             bytes: 0,
             seconds: 0,
             truncated: 0,
             ranges: Groups::default(),
+            pictures: Groups::default(),
             statuses: Groups::default(),
             containers: Groups::default(),
             codecs: Groups::default(),
@@ -238,7 +239,7 @@ impl Tally {
             self.count_total(row, Status::of(status.unwrap_or_default()), size);
             let at = self.statuses.find(None, status);
             self.statuses.count(at, size);
-            if self.depth == Depth::Tracks && status != Some(Status::Missing.as_str()) {
+            if status != Some(Status::Missing.as_str()) {
                 self.files += 1;
                 self.bytes = self.bytes.saturating_add(size);
                 let at = self.containers.find(None, word(row, 3));
@@ -286,8 +287,9 @@ impl Tally {
                         self.ranges.count_once(&mut ranges, None, range, size);
                     }
                     let width = width.unwrap_or_default();
-                    if !is_cover && picture.is_none_or(|(other, _)| width > other) {
-                        picture = Some((width, height.unwrap_or_default()));
+                    if !is_cover && picture.is_none_or(|(other, _, _)| width > other) {
+                        let group = self.pictures.find(None, codec);
+                        picture = Some((width, height.unwrap_or_default(), group));
                     }
                 }
                 "audio" | "subtitle" => {
@@ -297,7 +299,8 @@ impl Tally {
                 _ => {}
             }
         }
-        if let Some((width, height)) = picture {
+        if let Some((width, height, group)) = picture {
+            self.pictures.count(group, size);
             let at = self.resolutions.find(None, Some(resolution(width, height)));
             self.resolutions.count(at, size);
         }
@@ -313,6 +316,7 @@ impl Tally {
             seconds: self.seconds,
             truncated: self.truncated,
             ranges: self.ranges.sorted(),
+            pictures: self.pictures.sorted(),
             statuses: self.statuses.sorted(),
             containers: self.containers.sorted(),
             codecs: self.codecs.sorted(),
@@ -322,10 +326,11 @@ impl Tally {
         }
     }
 
-    /// Files and bytes by root and status.
+    /// What was counted, by root too.
     #[must_use]
-    pub fn totals(self) -> Totals {
-        self.totals.into_iter().map(|(_, totals)| totals).collect()
+    pub fn totals(mut self) -> Totals {
+        let roots = std::mem::take(&mut self.totals).into_iter().map(|(_, totals)| totals).collect();
+        Totals { roots, overview: self.overview() }
     }
 
     fn count_total(&mut self, row: &Row<'_>, status: Status, size: u64) {
@@ -349,15 +354,14 @@ pub(crate) fn is_image(codec: Option<&str>) -> bool {
 
 /// The class of a picture. Films are often cut in one direction, so either measure is enough.
 pub(crate) fn resolution(width: i64, height: i64) -> &'static str {
-    const CLASSES: [(i64, i64, &str); 5] = [
-        (7000, 4000, "4320p"),
-        (3500, 2000, "2160p"),
-        (2400, 1400, "1440p"),
-        (1800, 1000, "1080p"),
-        (1200, 700, "720p"),
-    ];
-    CLASSES.iter().find(|(wide, high, _)| width >= *wide || height >= *high).map_or("sd", |class| class.2)
+    const LEAST: [(i64, i64); 6] =
+        [(7000, 4000), (3500, 2000), (2400, 1400), (1800, 1000), (1200, 700), (0, 0)];
+    let class = LEAST.iter().position(|(wide, high)| width >= *wide || height >= *high);
+    RESOLUTIONS[class.unwrap_or(RESOLUTIONS.len() - 1)]
 }
+
+/// The classes of [`resolution`].
+pub(crate) const RESOLUTIONS: [&str; 6] = ["4320p", "2160p", "1440p", "1080p", "720p", "sd"];
 
 #[cfg(test)]
 mod tests {
@@ -395,7 +399,7 @@ mod tests {
                  UNION ALL SELECT id, 2, 'audio', 'aac', 'eng' FROM files",
             )
             .expect("rows");
-        let mut tally = Tally::new(Depth::Tracks, &["/a".to_owned(), "/ab".to_owned()]);
+        let mut tally = Tally::new(&["/a".to_owned(), "/ab".to_owned()]);
         let mut slices = 1;
         while !tally.advance(&connection, Duration::ZERO).expect("counted") {
             slices += 1;
@@ -403,7 +407,7 @@ mod tests {
         assert_eq!(slices, 2001, "each slice a file, and the last none");
         // Pending, ok, error, missing, foreign.
         let files = |totals: &RootTotals| totals.by_status.map(|sum| sum.files);
-        let totals = tally.clone().totals();
+        let totals = tally.clone().totals().roots;
         assert_eq!(totals.iter().map(|totals| totals.root.as_str()).collect::<Vec<_>>(), ["/a", "/ab", ""]);
         assert_eq!(
             totals.iter().map(files).collect::<Vec<_>>(),

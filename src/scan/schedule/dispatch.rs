@@ -9,9 +9,8 @@ use super::{Action, NewJobId, Schedule, Scope};
 impl Schedule {
     /// Starts what is due: one scan at a time, unless one is stuck; a hashing pass only if nothing else is due.
     pub(in crate::scan) fn dispatch(&mut self, now: Instant, new_job_id: NewJobId<'_>) -> Vec<Action> {
-        let mut actions = Vec::new();
+        let mut actions: Vec<_> = self.upkeep.dispatch(&self.settings, now).into_iter().collect();
         self.dispatch_jobs(now, new_job_id, &mut actions);
-        actions.extend(self.upkeep.dispatch(&self.settings, now));
         actions
     }
 

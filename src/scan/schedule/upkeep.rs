@@ -2,6 +2,7 @@
 //! files without a hash. Counts when the roots are known and after a scan, and deletes after a scan, so that an idle disk
 //! stays idle.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info};
@@ -9,15 +10,15 @@ use tracing::{debug, info};
 use super::{Action, COUNT_PAUSES};
 use crate::base::times::{JOB_EXPIRY_INTERVAL, SCAN_DATABASE_RETRY_INTERVAL};
 use crate::library;
-use crate::library::files::statistics::Totals;
 use crate::scan::facts_pass::FactsWork;
+use crate::scan::state::Counted;
 use crate::scan::{Error, Settings, chain, discover};
 
 /// The background work that is due, and its results.
 #[derive(Debug)]
 pub(super) struct Upkeep {
     /// The result of the last count.
-    totals: Option<Totals>,
+    counted: Option<Arc<Counted>>,
     /// The roots were changed, or a scan has ended, since the last count.
     is_count_due: bool,
     /// A scan has ended since rows were last deleted.
@@ -36,7 +37,7 @@ pub(super) struct Upkeep {
 impl Upkeep {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            totals: None,
+            counted: None,
             is_count_due: false,
             may_expire: false,
             is_counting: false,
@@ -47,8 +48,8 @@ impl Upkeep {
         }
     }
 
-    pub(super) fn totals(&self) -> Option<&Totals> {
-        self.totals.as_ref()
+    pub(super) fn last_count(&self) -> Option<Arc<Counted>> {
+        self.counted.clone()
     }
 
     /// A scan has ended that wrote something.
@@ -98,7 +99,7 @@ impl Upkeep {
     /// A failure to report.
     pub(super) fn counted(
         &mut self,
-        totals: Result<Totals, Error>,
+        counted: Result<Counted, Error>,
         took: Duration,
         expired: Option<Result<usize, library::Error>>,
         now: Instant,
@@ -119,9 +120,9 @@ impl Upkeep {
                 );
             }
         }
-        match totals {
-            Ok(totals) => {
-                self.totals = Some(totals);
+        match counted {
+            Ok(counted) => {
+                self.counted = Some(Arc::new(counted));
                 Ok(())
             }
             Err(failure) => {

@@ -11,7 +11,7 @@ fn count(world: &mut World) -> Option<Duration> {
 }
 
 fn counted(world: &mut World, took: u64, expired: Option<Result<usize, library::Error>>) {
-    world.take(Event::Counted { totals: Ok(Totals::default()), took: Duration::from_secs(took), expired });
+    world.take(Event::Counted { counted: Ok(Counted::default()), took: Duration::from_secs(took), expired });
 }
 
 /// A request is scanned.
@@ -30,7 +30,7 @@ fn files_are_counted_after_a_scan_with_pauses() {
     assert_eq!(count(&mut world), Some(NOTHING), "at the start");
     let mut world = World::at_rest(settings(&["/a"]));
     counted(&mut world, 3, None);
-    assert!(world.schedule.state().totals.is_some());
+    assert!(world.schedule.state().counted.is_some());
     assert_eq!(count(&mut world), None, "no scan since");
     scan(&mut world);
     world.wait(29);
@@ -44,7 +44,7 @@ fn files_are_counted_after_a_scan_with_pauses() {
 fn count_that_failed_is_made_again() {
     let mut world = World::at_rest(settings(&["/a"]));
     let fail = |world: &mut World, error| {
-        world.take(Event::Counted { totals: Err(error), took: Duration::ZERO, expired: None });
+        world.take(Event::Counted { counted: Err(error), took: Duration::ZERO, expired: None });
     };
     fail(&mut world, Error::Library(busy()));
     assert_eq!(world.problem(), None);
