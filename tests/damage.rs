@@ -174,7 +174,7 @@ fn a_log_of_another_program_that_is_removed_or_cut_is_reported() {
         match keeps {
             None => fs::remove_file(&log).expect("removed"),
             Some(bytes) => {
-                File::options().write(true).open(&log).and_then(|log| log.set_len(bytes)).expect("cut")
+                File::options().write(true).open(&log).and_then(|log| log.set_len(bytes)).expect("cut");
             }
         }
         eventually("the loss is reported", || {
