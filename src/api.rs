@@ -7,7 +7,7 @@
 pub(crate) mod answer;
 pub(crate) mod budget;
 mod files;
-mod gzip;
+pub(crate) mod gzip;
 pub(crate) mod overview;
 pub(crate) mod query;
 pub(crate) mod read_pool;
@@ -93,6 +93,11 @@ impl Readers {
         let (pool, roots) = (ReadPool::new(library), Arc::new(roots));
         let counted = Arc::clone(&roots);
         Self { overviews: Arc::new(Overviews::new(pool.clone(), move || counted())), pool, roots }
+    }
+
+    /// The same for a client that accepts gzip, or not.
+    pub(crate) fn with_gzip(&self, gzip: bool) -> Self {
+        Self { pool: self.pool.clone().with_gzip(gzip), ..self.clone() }
     }
 }
 
@@ -202,9 +207,15 @@ fn with(
     pool: &ReadPool,
 ) -> impl Filter<Extract = (ReadPool,), Error = Infallible> + Clone + Send + Sync + 'static {
     let pool = pool.clone();
-    warp::header::headers_cloned().map(move |headers: HeaderMap| {
+    accepts_gzip().map(move |gzip| pool.clone().with_gzip(gzip))
+}
+
+/// Whether the client accepts gzip. Does not reject.
+pub(crate) fn accepts_gzip()
+-> impl Filter<Extract = (bool,), Error = Infallible> + Clone + Send + Sync + 'static {
+    warp::header::headers_cloned().map(|headers: HeaderMap| {
         let mut codings = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-        pool.clone().with_gzip(codings.any(gzip::is_accepted))
+        codings.any(gzip::is_accepted)
     })
 }
 

@@ -18,7 +18,7 @@ use warp::{Filter, Rejection, Reply};
 
 use super::auth::{self, Access, Policy};
 use super::reply::{MethodNotAllowed, rejected};
-use crate::base::reply;
+use crate::base::{html, reply};
 use crate::daemon::health::{Disclosure, Health, Report};
 use crate::daemon::metrics::{self, Registry};
 
@@ -93,9 +93,17 @@ fn at(
     matching(move |full| paths.contains(&full))
 }
 
-/// Only the path of the whole may end with a slash.
+/// Only the path of the whole may end with a slash. Browsers get a page that says so.
 fn no_slash_at_the_end() -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
-    matching(|full| full == "/" || !full.ends_with('/'))
+    warp::path::full()
+        .and(html::is_wanted())
+        .and_then(|full: FullPath, is_browser: bool| {
+            let full = full.as_str();
+            let is_page = is_browser && !full.starts_with("/api/") && !full.starts_with("/openapi");
+            let is_ok = full == "/" || !full.ends_with('/') || is_page;
+            ready(if is_ok { Ok(()) } else { Err(warp::reject::not_found()) })
+        })
+        .untuple_one()
 }
 
 fn matching(
