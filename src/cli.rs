@@ -159,12 +159,18 @@ fn timeout(text: &str) -> Result<Duration, String> {
 #[argh(subcommand, name = "scan", help_triggers("-h", "--help"))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct ScanArgs {
-    /// print the summary as JSON
+    /// print the summary and every change as JSON
     #[argh(switch)]
     pub json: bool,
+    /// name every file that has changed, not only ten of a kind
+    #[argh(switch)]
+    pub verbose: bool,
     /// only print what a scan would change
     #[argh(switch)]
     pub dry_run: bool,
+    /// make a new database, even if a running daemon scans the same root
+    #[argh(switch)]
+    pub create: bool,
     /// mark files as missing even when they are many
     #[argh(switch)]
     pub accept_missing: bool,

@@ -62,23 +62,25 @@ fn print(args: &ChangesArgs, changes: &[Change]) -> ControlFlow<ExitCode> {
     }
     let mut text = Text::default();
     for change in changes {
-        let (path, detail) = (shown(change.path.as_ref()), shown(change.detail.as_ref()));
         let (at, kind) = (shown(change.at.as_ref()), shown(change.kind.as_ref()));
         // To the second.
         let at = at.get(..19).unwrap_or(at).replace('T', " ");
-        match (kind, detail) {
-            (_, "") => text.push_line(format_args!("{at}  {kind:<14} {path}")),
-            ("moved", from) => text.push_line(format_args!("{at}  {kind:<14} {path} (from {from})")),
-            ("truncated", bytes) => {
-                text.push_line(format_args!("{at}  {kind:<14} {path} ({bytes} bytes are missing)"));
-            }
-            ("first_scan" | "adopted" | "reread", count) => {
-                text.push_line(format_args!("{at}  {kind:<14} {path} ({count} files)"));
-            }
-            (_, detail) => text.push_line(format_args!("{at}  {kind:<14} {path} ({detail})")),
-        }
+        let what = describe(kind, shown(change.path.as_ref()), shown(change.detail.as_ref()));
+        text.push_line(format_args!("{at}  {kind:<14} {what}"));
     }
     output::print_part(&text)
+}
+
+/// The path of a change, and what there is to know of it.
+pub(super) fn describe(kind: &str, path: &str, detail: &str) -> String {
+    let (before, after) = match kind {
+        _ if detail.is_empty() => return path.to_owned(),
+        "moved" => (" (from ", ")"),
+        "truncated" => (" (", " bytes are missing)"),
+        "first_scan" | "adopted" | "reread" => (" (", " files)"),
+        _ => (" (", ")"),
+    };
+    [path, before, detail, after].concat()
 }
 
 fn shown(value: Option<&String>) -> &str {
