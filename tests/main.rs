@@ -8,6 +8,7 @@ mod architecture;
 mod auth;
 mod backup;
 mod beside;
+mod changes;
 mod cli;
 mod clock;
 mod config;

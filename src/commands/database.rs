@@ -19,9 +19,19 @@ const OWN: &str = "~/.vpo/library.db";
 /// The database that a flag, a variable or the configuration names. If none does: the default one, unless only a service has a
 /// running daemon.
 pub(super) fn find(config: &Config, environment: &Environment) -> PathBuf {
+    find_beside(&config.database.path, config.is_default_path, environment)
+}
+
+/// As [`find`], for a path that may be the default one.
+pub(super) fn find_beside(path: &Path, is_default: bool, environment: &Environment) -> PathBuf {
     let is_held =
         |path: &Path| matches!(lock::find(path, environment.runtime_directory()), Ok(Found::Held(_)));
-    choose(&config.database.path, config.is_default_path, Path::new(SERVICE), &is_held)
+    choose(path, is_default, Path::new(SERVICE), &is_held)
+}
+
+/// Whether a user's own database is there by default.
+pub(super) fn is_own(path: &Path, environment: &Environment) -> bool {
+    config::absolute(Path::new(OWN), environment).is_ok_and(|own| own == path)
 }
 
 fn choose(own: &Path, is_default: bool, service: &Path, is_held: &dyn Fn(&Path) -> bool) -> PathBuf {
