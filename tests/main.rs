@@ -32,6 +32,7 @@ mod library;
 mod lifecycle;
 mod list;
 mod logging;
+mod manual;
 mod metrics;
 mod model;
 mod mounts;

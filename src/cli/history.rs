@@ -9,7 +9,15 @@ use crate::base::timestamp::{self, Timestamp};
 
 /// List what happened to the files of the library, or to those for which a query holds; the latest change first.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "changes", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "changes",
+    help_triggers("-h", "--help"),
+    example = "vpo changes --since 7d",
+    example = "vpo changes 'container == mkv'",
+    note = "VPO_DATABASE_PATH: the database file, where --database is not given",
+    note = "NO_COLOR: no colours, where --color is not given"
+)]
 pub struct ChangesArgs {
     /// one JSON object a change, each on a line
     #[argh(switch)]
@@ -36,7 +44,13 @@ pub struct ChangesArgs {
 
 /// Remove the rows of files that are missing for long, with their tracks.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "forget", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "forget",
+    help_triggers("-h", "--help"),
+    example = "vpo forget --missing-for 90d --dry-run",
+    note = "VPO_DATABASE_PATH: the database file, where --database is not given"
+)]
 pub struct ForgetArgs {
     /// for how long, such as 90d
     #[argh(option, arg_name = "age", from_str_fn(age))]
