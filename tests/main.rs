@@ -52,5 +52,6 @@ mod signals;
 mod sqlite_build;
 mod systemd;
 mod totals;
+mod truncation;
 mod walk;
 mod watch;

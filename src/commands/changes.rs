@@ -69,8 +69,12 @@ fn print(args: &ChangesArgs, changes: &[Change]) -> ControlFlow<ExitCode> {
         match (kind, detail) {
             (_, "") => text.push_line(format_args!("{at}  {kind:<14} {path}")),
             ("moved", from) => text.push_line(format_args!("{at}  {kind:<14} {path} (from {from})")),
-            ("truncated", bytes) => {
-                text.push_line(format_args!("{at}  {kind:<14} {path} ({bytes} bytes are missing)"));
+            ("truncated", detail) => {
+                let what = match detail.strip_prefix("zeros ").and_then(|zeros| zeros.parse().ok()) {
+                    Some(zeros) => format!("ends with at least {} of zeros", super::inspect::bytes(zeros)),
+                    None => format!("{detail} bytes are missing"),
+                };
+                text.push_line(format_args!("{at}  {kind:<14} {path} ({what})"));
             }
             ("first_scan" | "adopted" | "reread", count) => {
                 text.push_line(format_args!("{at}  {kind:<14} {path} ({count} files)"));

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Row, Statement};
 use serde::Serialize;
 
-use super::facts::{self, OfFile, Source};
+use super::facts::{self, Cut, OfFile, Source};
 use super::{Span, Status};
+use crate::base::facts::Facts;
 use crate::library::lenient::{integer, word};
 
 /// Groups of one kind that are kept; files of further groups are counted together, under [`OTHERS`].
@@ -245,7 +246,7 @@ impl Tally {
                 let at = self.containers.find(None, word(row, 3));
                 self.containers.count(at, size);
                 let known = facts::of_file(row, 6, 5);
-                self.count_facts(&known);
+                self.count_facts(&known, size);
                 self.count_tracks(&mut tracks, id, size, known.is_current)?;
             }
             self.last = id;
@@ -256,11 +257,14 @@ impl Tally {
         Ok(true)
     }
 
-    fn count_facts(&mut self, known: &OfFile) {
+    fn count_facts(&mut self, known: &OfFile, size: u64) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds")]
         let seconds = known.duration_seconds.unwrap_or_default() as u64;
         self.seconds = self.seconds.saturating_add(seconds);
-        self.truncated += u64::from(facts::is_truncated(known.zero_tail, &known.facts) == Some(true));
+        let Facts { media_end, missing_bytes, .. } = known.facts;
+        self.truncated += u64::from(
+            Cut::find(size, known.has_zero_tail, media_end, missing_bytes).is_some_and(Cut::is_truncated),
+        );
     }
 
     fn count_tracks(
