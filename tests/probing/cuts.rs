@@ -37,6 +37,7 @@ fn cuts_are_found_where_the_container_states_a_length() {
         }
     }
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut of_others = 0;
     let (mut counts, mut silent) = (BTreeMap::<&str, u32>::new(), Vec::new());
     for (copy, (name, bytes)) in stated.iter().chain(&others).cycle().take(COPIES).enumerate() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -44,6 +45,7 @@ fn cuts_are_found_where_the_container_states_a_length() {
         let share = usize::try_from(50 + (random >> 33) % 901).expect("small");
         let kept = bytes.len() * share / 1_000;
         let is_stated = copy % (stated.len() + others.len()) < stated.len();
+        of_others += u32::from(!is_stated);
         let found = match missing(&bytes[..kept]) {
             Ok(Some(1..)) => "found",
             Err(_) => "not readable",
@@ -56,13 +58,20 @@ fn cuts_are_found_where_the_container_states_a_length() {
     }
     println!("{} files state a length, {} do not: {counts:?}", stated.len(), others.len());
     println!("{}\nuncut files with missing bytes: {alarms:?}", silent.join("\n"));
-    assert!(
-        alarms.len() <= KNOWN.len() && alarms.iter().all(|alarm| KNOWN.contains(&alarm.as_str())),
-        "{alarms:?}"
-    );
+    let is_known = |alarm: &String| CUT.iter().any(|name| alarm.starts_with(name));
+    assert!(alarms.iter().all(is_known), "{alarms:?}");
     assert_eq!(counts.get("not found although stated"), None, "{silent:#?}");
+    assert!(counts.get("not found").unwrap_or(&0) * 2 <= of_others, "{counts:?} of {of_others}");
     assert!(stated.len() >= 40, "{} files", stated.len());
 }
 
-/// Files of the corpora that are cut, as MediaInfo says as well.
-const KNOWN: [&str; 0] = [];
+/// Files that are made cut, or published as beginnings of videos; and one whose media data states 8 bytes too many.
+const CUT: [&str; 7] = [
+    "truncated.mkv:",
+    "truncated.avi:",
+    "headers-only.mkv:",
+    "Matroska.mkv:",
+    "Pentax.avi:",
+    "RIFF.avi:",
+    "sample_mdat_too_long.mp4:",
+];
