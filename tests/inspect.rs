@@ -60,10 +60,11 @@ fn json_has_every_key_in_its_place() {
     ];
     let rows: Vec<String> = rows.iter().zip(facts).map(|(row, facts)| format!("{row}{facts}}}")).collect();
     let expected = format!(
-        "{}{}{}\n",
+        "{}{}{}{}\n",
         r#"{"path":"film.mkv","size_bytes":3807,"container_format":"matroska,webm","duration_seconds":61.25,"tracks":["#,
         rows.join(","),
-        r#"],"missing_bytes":0,"hole_bytes":0,"title":null,"chapters":0,"is_fast_start":null}"#,
+        r#"],"missing_bytes":0,"media_end":3807,"hole_bytes":0,"title":null,"chapters":0,"is_fast_start":null,"#,
+        r#""zero_tail":null,"subtitles":[]}"#,
     );
     let size = samples::matroska().len();
     let expected = expected.replace("3807", &size.to_string());
@@ -232,6 +233,10 @@ fn videos_of_a_directory_are_shown_by_name_without_links() {
         sandbox.write(name, samples::matroska());
     }
     sandbox.write("films/b/notes.txt", "no video");
+    for ignored in ["films/@eaDir", "films/.trash"] {
+        std::fs::create_dir(sandbox.path(ignored)).expect("a directory");
+        sandbox.write(&format!("{ignored}/x.mkv"), samples::matroska());
+    }
     let link = |target: &str, name: &str| {
         std::os::unix::fs::symlink(sandbox.path(target), sandbox.path(name)).expect("a link");
     };
@@ -267,6 +272,30 @@ fn other_containers_are_named_and_holes_are_counted() {
     // A file system without holes states 0; another one counts whole blocks.
     let holes = shown["hole_bytes"].as_u64().expect("this file system tells");
     assert!(holes == 0 || (9_900_000..=10_000_000).contains(&holes), "{holes}");
+}
+
+#[test]
+fn zeros_at_the_end_and_subtitle_files_are_those_that_scans_find() {
+    let sandbox = Sandbox::new();
+    let tag = samples::element(0x22_B59D, b"pt-BR");
+    let tracks = samples::element(0x1654_AE6B, &samples::track(1, 0x11, "S_TEXT/UTF8", &[tag]));
+    let cluster = samples::element(0x1F43_B675, &[[7; 100_000], [0; 100_000]].concat());
+    let segment = samples::element(0x1853_8067, &[tracks, cluster].concat());
+    sandbox.write("film.mkv", [samples::ebml_header("matroska"), segment].concat());
+    sandbox.write("film.en.forced.srt", "text");
+    sandbox.write("other.en.srt", "text");
+    let shown = &json(&sandbox.run(["inspect", "--json", "film.mkv"]))[0];
+    assert_eq!(shown["zero_tail"], 65536);
+    let subtitles = shown["subtitles"].as_array().expect("a list");
+    assert_eq!((subtitles.len(), &subtitles[0]["name"]), (1, &Value::from("film.en.forced.srt")));
+    let text = String::from_utf8(sandbox.run(["inspect", "film.mkv"]).stdout).expect("UTF-8");
+    for part in [
+        "\n  warning: truncated, ends with at least 65.5 kB of zeros\n",
+        "  pt-BR  ",
+        "\n  subtitle file: film.en.forced.srt (eng, forced)\n",
+    ] {
+        assert!(text.contains(part), "{part:?}: {text}");
+    }
 }
 
 #[test]

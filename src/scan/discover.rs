@@ -189,6 +189,15 @@ pub(crate) fn open_directory(
     open(at, name, OFlags::RDONLY | OFlags::NONBLOCK | follow)
 }
 
+/// The names of the subtitle files of one video, as [`Found::subtitles`].
+pub(crate) fn subtitles_of(parent: BorrowedFd<'_>, name: &CStr, extensions: &[String]) -> Option<String> {
+    // The way to it may not be open for reading.
+    let directory = open_directory(parent, c".", false).ok()?;
+    let mut names = Names::read(directory.as_fd(), extensions).ok()?;
+    let index = names.iter().position(|other| other.raw == name)?;
+    Beside::read(directory.as_fd(), &mut names, &mut |_| true).of(index).map(Cow::into_owned)
+}
+
 /// Opens a directory below another only to go through it, for which it need not be readable. No link is followed.
 pub(crate) fn open_way(at: BorrowedFd<'_>, name: impl Arg + Copy) -> Result<OwnedFd, Errno> {
     open(at, name, OFlags::PATH | OFlags::NOFOLLOW)
@@ -344,15 +353,7 @@ impl Walk<'_, '_> {
 
     /// A file that was asked for.
     fn only_file(&mut self, parent: BorrowedFd<'_>, name: &CStr) -> ControlFlow<()> {
-        // The way to it was not opened for reading.
-        let names = open_directory(parent, c".", false).and_then(|readable| {
-            Names::read(readable.as_fd(), self.rules.extensions).map(|names| (readable, names))
-        });
-        let subtitles = names.ok().and_then(|(directory, mut names)| {
-            let index = names.iter().position(|other| other.raw == name)?;
-            let beside = Beside::read(directory.as_fd(), &mut names, &mut |_| true);
-            beside.of(index).map(Cow::into_owned)
-        });
+        let subtitles = subtitles_of(parent, name, self.rules.extensions);
         self.file(parent, name, subtitles.as_deref())
     }
 

@@ -279,7 +279,7 @@ impl ScanResult {
                 read::Outcome::Unreadable(reason) => {
                     self.summary.unreadable_examples.push(|| named(reason));
                 }
-                read::Outcome::Broken(reason) => {
+                read::Outcome::Broken(reason, _) => {
                     self.summary.scanned += 1;
                     self.summary.error_examples.push(|| named(reason));
                 }

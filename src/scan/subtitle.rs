@@ -47,7 +47,8 @@ pub(crate) fn is_subtitle(name: &[u8]) -> bool {
 /// What the name of a subtitle file, relative to its video's directory, says about it.
 pub(crate) fn describe<'a>(video: &str, name: &'a str) -> Subtitle<'a> {
     let own = stem(file_name(name));
-    let prefix = own.get(..video.len()).filter(|prefix| prefix.eq_ignore_ascii_case(video));
+    let is_video = |prefix: &&str| prefix.to_lowercase() == video.to_lowercase();
+    let prefix = own.get(..video.len()).filter(is_video).filter(|_| is_delimiter(own, video.len()));
     let marks = match prefix {
         Some(_) => marks::read(&own[video.len()..]),
         // In a folder, a name needs not begin with that of the video.
@@ -88,15 +89,13 @@ pub(crate) struct Assignment {
 pub(crate) fn assign(videos: &[&str], names: &[String]) -> Assignment {
     let stems = Stems::new(videos);
     let is_of_pair = |name: &&String| matches!(format_of(name.as_bytes()), Some("sub" | "vobsub"));
-    let mut halves: Vec<_> = names.iter().filter(is_of_pair).map(|name| name.to_ascii_lowercase()).collect();
+    let mut halves: Vec<_> = names.iter().filter(is_of_pair).map(|name| name.to_lowercase()).collect();
     halves.sort_unstable();
     let has =
         |name: &str, extension: &str| halves.binary_search(&format!("{}.{extension}", stem(name))).is_ok();
     let mut assignment = Assignment::default();
-    let mut lower = String::new();
     for (index, name) in names.iter().enumerate() {
-        lower.clone_from(name);
-        lower.make_ascii_lowercase();
+        let lower = name.to_lowercase();
         let owners = match format_of(lower.as_bytes()) {
             // The index stands for the pair, and is of no use alone.
             Some("sub") if has(&lower, "idx") => continue,
@@ -115,7 +114,7 @@ struct Stems(Vec<(String, usize)>);
 impl Stems {
     fn new(videos: &[&str]) -> Self {
         let mut stems: Vec<_> =
-            videos.iter().enumerate().map(|(index, stem)| (stem.to_ascii_lowercase(), index)).collect();
+            videos.iter().enumerate().map(|(index, stem)| (stem.to_lowercase(), index)).collect();
         stems.sort_unstable();
         Self(stems)
     }
