@@ -3,6 +3,7 @@
 mod find;
 
 use std::fmt::Write;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use super::{EXIT_FAILURE, output};
+use crate::base::error::at;
 use crate::base::text::{Escaped, Text};
 use crate::cli::InspectArgs;
 use crate::media::{self, Facts, MediaInfo, Track, TrackFacts};
@@ -26,7 +28,7 @@ pub(crate) fn run(args: &InspectArgs) -> ExitCode {
             match found {
                 _ if run.stop.is_some() => {}
                 Ok(()) => run.file(path),
-                Err(error) => run.complain(path, &media::Error::Io(error)),
+                Err(error) => run.complain(path, &unreadable(path, error)),
             }
         });
         if count == 0 {
@@ -50,6 +52,7 @@ impl Run {
     fn file(&mut self, path: &Path) {
         let (info, size) = match inspect(path) {
             Ok(inspected) => inspected,
+            Err(media::Error::Io(error)) => return self.complain(path, &unreadable(path, error)),
             Err(error) => return self.complain(path, &error),
         };
         let path = path.to_string_lossy();
@@ -70,6 +73,10 @@ impl Run {
         output::complain(&format_args!("{}: {error}", path.display()));
         self.code = ExitCode::from(EXIT_FAILURE);
     }
+}
+
+fn unreadable(path: &Path, error: io::Error) -> String {
+    format!("cannot be read: {}", at(path, error))
 }
 
 fn inspect(path: &Path) -> Result<(MediaInfo, u64), media::Error> {

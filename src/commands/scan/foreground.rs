@@ -246,8 +246,8 @@ pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitC
         }
     }
     for preview in &previews {
-        if preview.walk_errors + preview.unreadable > 0 {
-            output::complain(&incomplete(&preview.root, preview.walk_errors, preview.unreadable));
+        if let Some(missed) = job::missed(preview.walk_errors, preview.unreadable, 0) {
+            output::complain(&incomplete(&preview.root, &missed));
             code = ExitCode::from(EXIT_FAILURE);
         } else if preview.refusal.is_some() {
             code = ExitCode::from(EXIT_FAILURE);
