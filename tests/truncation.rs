@@ -25,8 +25,11 @@ fn zeros_in_place_of_data_are_news_once_until_they_are_filled() {
     let sandbox = Sandbox::new();
     let [zeros, whole] = [0, 1].map(|byte| film(&text_track(), byte));
     write(&sandbox, "films/old.mkv", &zeros);
-    sandbox.scan(&[]);
+    let scan = sandbox.scan(&[]);
     assert_eq!(changes(&sandbox), ["first_scan films 1"], "one entry for all");
+    let named = [0, 1, 2].map(|place| (&scan["changes"][place]["kind"], &scan["changes"][place]["detail"]));
+    let null = &serde_json::Value::Null;
+    assert_eq!(named, [(&"added".into(), null), (&"truncated".into(), &"zeros 65536".into()), (null, null)]);
     assert_eq!(matching(&sandbox, "truncated"), ["old.mkv"]);
     write(&sandbox, "films/new.mkv", &zeros);
     sandbox.scan(&[]);

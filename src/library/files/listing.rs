@@ -77,9 +77,15 @@ impl File {
     /// Whether it is cut short: it ends with zeros, or before the end that its container states. `None`: not known.
     #[must_use]
     pub fn is_truncated(&self) -> Option<bool> {
+        self.cut().map(Cut::is_truncated)
+    }
+
+    /// How it ends, as [`Cut::find`].
+    #[must_use]
+    pub fn cut(&self) -> Option<Cut> {
         let size = self.size_bytes.try_into().unwrap_or_default();
         let Facts { media_end, missing_bytes, .. } = self.facts;
-        Cut::find(size, self.zero_tail.is_some(), media_end, missing_bytes).map(Cut::is_truncated)
+        Cut::find(size, self.zero_tail.is_some(), media_end, missing_bytes)
     }
 }
 
