@@ -4,11 +4,12 @@
 //! 1. [`terms::read`] reads the text of a query and checks it against what the library holds.
 //! 2. A [`Question`] adds filters, an order and whether missing files count.
 //! 3. [`Question::page`] answers it page by page, [`Question::walk`] without keeping the files, [`Question::count`] with
-//!    sums by a property.
+//!    sums by a property, [`Question::changes`] with changes of its files.
 //!
 //! Each call runs within one read transaction of the caller, reads a bounded number of rows, and returns where to go on. So
 //! no answer keeps writers waiting, however large the library is.
 
+mod changes;
 pub(crate) mod csv;
 mod statistics;
 pub(crate) mod terms;

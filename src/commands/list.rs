@@ -65,9 +65,7 @@ pub(crate) fn run(args: &ListArgs) -> ExitCode {
         return code;
     }
     listing.conclude(library.path());
-    for note in question::absent(&library, &question) {
-        output::complain(&note);
-    }
+    question::explain(&library, &question);
     ExitCode::SUCCESS
 }
 

@@ -22,6 +22,9 @@ const LONGEST_NAME: usize = 64;
 /// The name of the group for all that have no group of their own.
 pub(crate) const OTHERS: &str = "(others)";
 
+/// Truncated files whose ids are kept.
+const FIRST: usize = 5;
+
 /// Tracks of one file that are counted, at most.
 const MOST_TRACKS: i64 = 1000;
 
@@ -76,6 +79,12 @@ pub struct Overview {
     /// Files that are cut short.
     #[serde(skip)]
     pub truncated: u64,
+    /// Ids of the first few of them. For the page, as the next.
+    #[serde(skip)]
+    pub first_truncated: Vec<i64>,
+    /// By the month in which a scan found them, such as `2026-02`; those of which it is known.
+    #[serde(skip)]
+    pub months: Vec<Group>,
     /// By the dynamic range of a video track; those of which it is known.
     #[serde(skip)]
     pub ranges: Vec<Group>,
@@ -193,6 +202,8 @@ pub struct Tally {
     bytes: u64,
     seconds: u64,
     truncated: u64,
+    first_truncated: Vec<i64>,
+    months: Groups,
     ranges: Groups,
     pictures: Groups,
     statuses: Groups,
@@ -219,6 +230,8 @@ impl Tally {
             bytes: 0,
             seconds: 0,
             truncated: 0,
+            first_truncated: Vec::new(),
+            months: Groups::default(),
             ranges: Groups::default(),
             pictures: Groups::default(),
             statuses: Groups::default(),
@@ -254,7 +267,7 @@ impl Tally {
                 let at = self.containers.find(None, word(row, 3));
                 self.containers.count(at, size);
                 let known = facts::of_file(row, 6, 5);
-                self.count_facts(&known);
+                self.count_facts(&known, id, size);
                 self.count_tracks(&mut tracks, id, size, known.is_current)?;
             }
             self.last = id;
@@ -265,11 +278,20 @@ impl Tally {
         Ok(true)
     }
 
-    fn count_facts(&mut self, known: &OfFile) {
+    fn count_facts(&mut self, known: &OfFile, id: i64, size: u64) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds")]
         let seconds = known.duration_seconds.unwrap_or_default() as u64;
         self.seconds = self.seconds.saturating_add(seconds);
-        self.truncated += u64::from(facts::is_truncated(known.zero_tail, &known.facts) == Some(true));
+        if facts::is_truncated(known.zero_tail, &known.facts) == Some(true) {
+            self.truncated += 1;
+            if self.first_truncated.len() < FIRST {
+                self.first_truncated.push(id);
+            }
+        }
+        if let Some(month) = known.first_seen.as_deref().and_then(|time| time.get(..7)) {
+            let at = self.months.find(None, Some(month));
+            self.months.count(at, size);
+        }
     }
 
     fn count_tracks(
@@ -334,6 +356,8 @@ impl Tally {
             bytes: self.bytes,
             seconds: self.seconds,
             truncated: self.truncated,
+            first_truncated: self.first_truncated,
+            months: self.months.sorted(),
             ranges: self.ranges.sorted(),
             pictures: self.pictures.sorted(),
             statuses: self.statuses.sorted(),
