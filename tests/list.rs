@@ -369,8 +369,13 @@ fn covers_are_not_the_picture_of_a_file() {
 #[test]
 fn colours_are_written_where_they_are_wanted() {
     let sandbox = library();
-    sandbox.sql("UPDATE files SET scan_status = 'error' WHERE filename = 'en.mkv';
-        UPDATE daemon_files SET zero_tail = 70000 WHERE file_id = (SELECT id FROM files WHERE filename = 'de.mkv')");
+    sandbox.sql(
+        "UPDATE files SET scan_status = 'error' WHERE filename = 'en.mkv';
+         UPDATE files SET size_bytes = 200000, content_hash = 'xxh64:0123456789abcdef:5983dda9f15715a4:200000'
+            WHERE filename = 'de.mkv';
+         UPDATE daemon_files SET size_bytes = 200000, media_end = NULL
+            WHERE file_id = (SELECT id FROM files WHERE filename = 'de.mkv')",
+    );
     let text = |args: &[&str]| stdout(&sandbox.run([&["list"], args].concat()));
     let coloured = text(&["--color", "always"]);
     assert!(coloured.contains("\x1b[1m") && coloured.contains("\x1b[31m"), "{coloured}");

@@ -56,8 +56,9 @@ fn library() -> Sandbox {
          INSERT OR REPLACE INTO daemon_tracks (file_id, track_index, hdr_format, bit_depth, codec_detail)
             SELECT id, 0, 'hdr10+', 10, NULL FROM files WHERE filename = 'zeros.mkv'
             UNION ALL SELECT id, 1, NULL, NULL, 'Atmos' FROM files WHERE filename = 'zeros.mkv';
-         UPDATE files SET size_bytes = 5000000000 WHERE filename = 'zeros.mkv';
-         UPDATE daemon_files SET zero_tail = 70000, size_bytes = 5000000000
+         UPDATE files SET size_bytes = 5000000000, content_hash = 'xxh64:0123456789abcdef:5983dda9f15715a4:5000000000'
+            WHERE filename = 'zeros.mkv';
+         UPDATE daemon_files SET media_end = NULL, size_bytes = 5000000000
             WHERE file_id = (SELECT id FROM files WHERE filename = 'zeros.mkv');
          UPDATE daemon_files SET missing_bytes = 7 WHERE file_id = (SELECT id FROM files WHERE filename = 'de.mkv');
          UPDATE daemon_files SET duration_seconds = 1000 + file_id",

@@ -43,6 +43,7 @@ impl query::File for View<'_> {
                 self.details.file.duration_seconds.map(|seconds| (seconds * 1000.0).round() as u64)
             }
             Amount::BitRate => self.details.file.bit_rate,
+            Amount::Holes => self.details.file.facts.hole_bytes,
         }
     }
 

@@ -45,6 +45,8 @@ pub enum Amount {
     Age,
     /// Bits per second.
     BitRate,
+    /// Bytes of the file that lie in holes.
+    Holes,
 }
 
 /// A text.
@@ -75,7 +77,7 @@ pub(super) enum Comparison {
     Contains,
 }
 
-pub(super) const NAMES: [(&str, Fact); 11] = [
+pub(super) const NAMES: [(&str, Fact); 12] = [
     ("missing", Fact::Mark(Mark::Missing)),
     ("duplicate", Fact::Mark(Mark::Duplicate)),
     ("truncated", Fact::Mark(Mark::Truncated)),
@@ -83,6 +85,7 @@ pub(super) const NAMES: [(&str, Fact); 11] = [
     ("duration", Fact::Amount(Amount::Duration)),
     ("age", Fact::Amount(Amount::Age)),
     ("bit_rate", Fact::Amount(Amount::BitRate)),
+    ("holes", Fact::Amount(Amount::Holes)),
     ("container", Fact::Words(Words::Container)),
     ("status", Fact::Words(Words::Status)),
     ("path", Fact::Words(Words::Path)),
@@ -239,7 +242,7 @@ impl Compared<'_> {
 impl Amount {
     fn units(self) -> &'static [(&'static str, u64)] {
         match self {
-            Self::Size => BYTES,
+            Self::Size | Self::Holes => BYTES,
             Self::Duration | Self::Age => MILLISECONDS,
             Self::BitRate => BITS,
         }
@@ -349,7 +352,7 @@ impl Display for Test {
                 let (number, unit) = match amount {
                     Amount::Duration | Amount::Age if number % 1000 == 0 => (number / 1000, "s"),
                     Amount::Duration | Amount::Age => (*number, "ms"),
-                    Amount::Size | Amount::BitRate => (*number, ""),
+                    Amount::Size | Amount::Holes | Amount::BitRate => (*number, ""),
                 };
                 write!(f, "{name} {} {number}{unit}", operator.as_str())
             }

@@ -74,7 +74,10 @@ fn every_name_is_in_the_tables() {
             "exists(audio, profile == x, tag == x, hdr_format == x, codec_detail == x, attached_picture == true)",
             5,
         ),
-        ("missing or duplicate or truncated or size > 1 or age > 1d or duration > 1d or bit_rate > 1", 7),
+        (
+            "missing or duplicate or truncated or size > 1 or age > 1d or duration > 1d or bit_rate > 1 or holes > 1",
+            8,
+        ),
         ("container == avi or status == ok or path == x or root == '/'", 4),
     ] {
         let names = read(text).expect(text).names();
