@@ -6,8 +6,9 @@
 
 pub(crate) mod answer;
 pub(crate) mod budget;
+mod changes;
 mod files;
-mod gzip;
+pub(crate) mod gzip;
 pub(crate) mod overview;
 pub(crate) mod query;
 pub(crate) mod read_pool;
@@ -24,10 +25,10 @@ use warp::http::header::ACCEPT_ENCODING;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
+use crate::library::Library;
 use crate::library::files::listing;
 use crate::library::jobs::listing as jobs;
 use crate::library::sqlite::Transaction;
-use crate::library::{Library, changes};
 use answer::Refusal;
 use budget::Size;
 use overview::Overviews;
@@ -94,6 +95,11 @@ impl Readers {
         let counted = Arc::clone(&roots);
         Self { overviews: Arc::new(Overviews::new(pool.clone(), move || counted())), pool, roots }
     }
+
+    /// The same for a client that accepts gzip, or not.
+    pub(crate) fn with_gzip(&self, gzip: bool) -> Self {
+        Self { pool: self.pool.clone().with_gzip(gzip), ..self.clone() }
+    }
 }
 
 /// All routes. `daemon` returns the state of the daemon.
@@ -138,15 +144,11 @@ pub(crate) fn routes(
             })
         },
     );
-    let list_changes = base.and(warp::path!("changes")).and(parameters()).and(with(&pool)).then(
-        |parameters: Parameters, pool: ReadPool| {
-            answer(async move {
-                let (filter, cursor, limit) = query::changes(parameters)?;
-                let read = move |tx: &Transaction<'_>| changes::page(tx, filter, cursor, limit);
-                pool.answer(ReadPool::deadline(), Size::Page, read, |page| answer::json(&page)).await
-            })
-        },
-    );
+    let list_changes = base
+        .and(warp::path!("changes"))
+        .and(parameters())
+        .and(with(&pool))
+        .then(|parameters: Parameters, pool: ReadPool| answer(changes::list(pool, parameters)));
     let list_jobs = base.and(warp::path!("jobs")).and(parameters()).and(with(&pool)).then(
         |parameters: Parameters, pool: ReadPool| {
             answer(async move {
@@ -202,9 +204,15 @@ fn with(
     pool: &ReadPool,
 ) -> impl Filter<Extract = (ReadPool,), Error = Infallible> + Clone + Send + Sync + 'static {
     let pool = pool.clone();
-    warp::header::headers_cloned().map(move |headers: HeaderMap| {
+    accepts_gzip().map(move |gzip| pool.clone().with_gzip(gzip))
+}
+
+/// Whether the client accepts gzip. Does not reject.
+pub(crate) fn accepts_gzip()
+-> impl Filter<Extract = (bool,), Error = Infallible> + Clone + Send + Sync + 'static {
+    warp::header::headers_cloned().map(|headers: HeaderMap| {
         let mut codings = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-        pool.clone().with_gzip(codings.any(gzip::is_accepted))
+        codings.any(gzip::is_accepted)
     })
 }
 

@@ -17,6 +17,7 @@ mod format;
 mod jobs;
 mod layout;
 mod overview;
+mod track;
 
 use std::future::ready;
 use std::sync::Arc;
@@ -29,11 +30,11 @@ use warp::http::StatusCode;
 use warp::path::FullPath;
 use warp::reply::Response;
 
-use crate::api::Readers;
 use crate::api::answer::Refusal;
 use crate::api::budget::Size;
 use crate::api::read_pool::ReadPool;
-use crate::base::html;
+use crate::api::{Readers, accepts_gzip};
+use crate::base::{html, reply};
 use crate::library::Library;
 use crate::library::sqlite::{self, Transaction};
 use asset::Asset;
@@ -41,14 +42,18 @@ pub(crate) use daemon::{Daemon, Health, Problem, Progress, Root, Setting};
 use layout::{Frame, Tab};
 
 /// The page: where it reads, and the state of the daemon.
+#[derive(Clone)]
 struct Site {
     readers: Readers,
     library: Arc<Library>,
     daemon: Arc<dyn Daemon>,
 }
 
+/// Directories below the page's own from which the page of an unknown path still leads back.
+const DEEPEST: usize = 100;
+
 /// A path of the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum View {
     Overview,
     Files,
@@ -59,8 +64,8 @@ enum View {
     /// What scripts fetch again and again.
     Live,
     Asset(&'static Asset),
-    /// For a browser at any other path outside of the API.
-    NotFound,
+    /// For a browser at any other path outside of the API, so many directories below the page's own.
+    NotFound(usize),
 }
 
 impl View {
@@ -79,7 +84,9 @@ impl View {
                 match (id, asset) {
                     (Some(id), _) => Self::File(id),
                     (_, Some(asset)) => Self::Asset(asset),
-                    _ if is_browser && !path.starts_with("/api/") && path != "/" => Self::NotFound,
+                    _ if is_browser && !path.starts_with("/api/") && path != "/" => {
+                        Self::NotFound((path.matches('/').count() - 1).min(DEEPEST))
+                    }
                     _ => return None,
                 }
             }
@@ -101,17 +108,18 @@ pub(crate) fn routes(
     let raw = warp::query::raw().or(warp::any().map(String::new)).unify();
     view.and(method)
         .and(raw)
-        .then(move |view, query: String| {
-            let site = Arc::clone(&site);
-            async move { site.show(view, &query).await }
+        .and(accepts_gzip())
+        .then(move |view, query: String, gzip| {
+            let site = Site { readers: site.readers.with_gzip(gzip), ..Site::clone(&site) };
+            async move { Arc::new(site).show(view, &query, gzip).await }
         })
         .boxed()
 }
 
 impl Site {
-    async fn show(self: Arc<Self>, view: View, query: &str) -> Response {
+    async fn show(self: Arc<Self>, view: View, query: &str, gzip: bool) -> Response {
         let outcome = match view {
-            View::Asset(asset) => return asset.reply(),
+            View::Asset(asset) => return asset.reply(gzip),
             View::Live => return html::page(StatusCode::OK, layout::live(&*self.daemon).into_string()),
             View::Overview => overview::show(&self).await,
             View::Files => files::show(&self, query).await,
@@ -119,10 +127,14 @@ impl Site {
             View::Changes => changes::show(&self, query).await,
             View::Jobs => jobs::show(&self, query).await,
             View::About => about::show(&self).await,
-            View::NotFound => Err(Refusal::not_found("There is no such page.")),
+            View::NotFound(_) => Err(Refusal::not_found("There is no such page.")),
         };
         match outcome {
-            Ok(page) => html::page(StatusCode::OK, page),
+            Ok((page, is_compressed)) => {
+                let mut response = html::page(StatusCode::OK, page);
+                reply::mark_gzip(&mut response, is_compressed);
+                response
+            }
             Err(refusal) => self.refuse(view, &refusal),
         }
     }
@@ -140,33 +152,33 @@ impl Site {
         work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
         render: impl FnOnce(T) -> Result<Box<str>, Refusal> + Send + 'static,
     ) -> Outcome {
-        let render = move |read| Ok((render(read)?.into_boxed_bytes(), ()));
-        self.readers.pool.bytes(ReadPool::deadline(), size, work, render).await.map(|(page, ())| page)
+        self.readers.pool.text(ReadPool::deadline(), size, work, render).await
     }
 
     fn frame(&self, view: View) -> Frame {
-        let (tab, up) = match view {
-            View::Overview => (Some(Tab::Overview), ""),
-            View::Files => (Some(Tab::Files), ""),
-            View::File(_) => (Some(Tab::Files), "../"),
-            View::Changes => (Some(Tab::Changes), ""),
-            View::Jobs => (Some(Tab::Jobs), ""),
-            View::About => (Some(Tab::About), ""),
-            View::Live | View::Asset(_) | View::NotFound => (None, ""),
+        let (tab, depth) = match view {
+            View::Overview => (Some(Tab::Overview), 0),
+            View::Files => (Some(Tab::Files), 0),
+            View::File(_) => (Some(Tab::Files), 1),
+            View::Changes => (Some(Tab::Changes), 0),
+            View::Jobs => (Some(Tab::Jobs), 0),
+            View::About => (Some(Tab::About), 0),
+            View::NotFound(depth) => (None, depth),
+            View::Live | View::Asset(_) => (None, 0),
         };
         Frame {
             tab,
-            up,
+            up: "../".repeat(depth),
             title: String::new(),
-            has_search: view != View::Files,
+            has_search: !matches!(view, View::Files),
             live: layout::live(&*self.daemon),
             reload: None,
         }
     }
 }
 
-/// A finished view.
-type Outcome = Result<Bytes, Refusal>;
+/// A finished view, and whether it is compressed.
+type Outcome = Result<(Bytes, bool), Refusal>;
 
 /// A view as text.
 #[expect(clippy::unnecessary_wraps, reason = "the type that readers of the library render to")]

@@ -3,7 +3,7 @@
 use hyper::body::Bytes;
 use serde::Serialize;
 use serde_json::json;
-use warp::http::header::{CONTENT_ENCODING, VARY};
+use warp::http::header::VARY;
 use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
 
@@ -75,9 +75,7 @@ pub(super) fn json(value: &impl Serialize) -> Result<Box<str>, Refusal> {
 pub(super) fn ok(json: Bytes, is_compressed: bool) -> Response {
     let mut response = reply::from_json(StatusCode::OK, json);
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
-    if is_compressed {
-        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
+    reply::mark_gzip(&mut response, is_compressed);
     response
 }
 

@@ -21,7 +21,7 @@ pub(super) fn is_accepted(header: &str) -> bool {
 }
 
 /// The text as gzip; `None` if it is short.
-pub(super) fn compressed(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn compressed(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
     if bytes.len() < SHORTEST {
         return None;

@@ -19,7 +19,7 @@ use super::query::{self, Parameters};
 use super::read_pool::{ReadPool, reason};
 use crate::base::error::plain;
 use crate::base::times::{API_COUNT_RETRY_INTERVAL, API_COUNT_TIMEOUT};
-use crate::library::files::statistics::{Group, Overview};
+use crate::library::files::statistics::{Group, Totals};
 use crate::library::jobs::listing::{self as jobs, Job};
 use crate::library::totals::{self, Count};
 use crate::library::{Fingerprint, Library, SCHEMA_VERSION};
@@ -55,7 +55,7 @@ pub(crate) struct Kept {
     generation: u64,
     of: Option<Fingerprint>,
     began: Instant,
-    pub(crate) overview: Arc<Overview>,
+    pub(crate) totals: Arc<Totals>,
 }
 
 #[derive(Serialize)]
@@ -93,7 +93,7 @@ impl Overviews {
         let (kept, is_current) = self.last(deadline).await?;
         let roots = (self.roots)();
         let render = move |scans: Vec<Job>| {
-            let overview = kept.as_ref().map(|kept| &*kept.overview);
+            let overview = kept.as_ref().map(|kept| &kept.totals.overview);
             answer::json(&Answer {
                 schema_version: SCHEMA_VERSION,
                 files: overview.map(|overview| overview.files),
@@ -136,6 +136,12 @@ impl Overviews {
         Ok((kept, is_current))
     }
 
+    /// The last count of the content of that generation, if there is one. From memory.
+    pub(crate) fn kept(&self, generation: u64) -> Option<Arc<Totals>> {
+        let state = self.state.borrow();
+        state.kept.as_ref().filter(|kept| kept.generation == generation).map(|kept| Arc::clone(&kept.totals))
+    }
+
     /// Starts a count, unless the last one is current or the pause has not ended.
     fn count_if_due(self: &Arc<Self>, generation: u64, now: Option<Fingerprint>) {
         let begins = self.state.send_if_modified(|state| {
@@ -170,7 +176,8 @@ struct Counting {
 impl Counting {
     /// Counts. Closing the library cancels it.
     fn run(&self, library: &Library) {
-        let outcome = totals::count(library, &[], &CancellationToken::new());
+        let roots = (self.of.roots)().into_iter().map(|root| root.path.to_string_lossy().into_owned());
+        let outcome = totals::count(library, &roots.collect::<Vec<_>>(), &CancellationToken::new());
         self.of.state.send_modify(|state| match outcome {
             Ok(count) => state.keep(count),
             Err(error) => state.fail(self.generation, reason(&error)),
@@ -203,7 +210,7 @@ impl State {
     fn keep(&mut self, count: Count) {
         let Count { tally, generation, of, began } = count;
         let next = Some(Instant::now() + began.elapsed() * PAUSE_FACTOR);
-        let kept = Some(Kept { generation, of, began, overview: Arc::new(tally.overview()) });
+        let kept = Some(Kept { generation, of, began, totals: Arc::new(tally.totals()) });
         *self = Self { counting: None, next, kept, failed: None };
     }
 
@@ -231,7 +238,7 @@ mod tests {
     fn counts_pause_in_proportion_to_their_duration_unless_the_content_is_other() {
         let minute = Duration::from_secs(60);
         let ago = |time: Duration| Instant::now().checked_sub(time).expect("the machine is up for longer");
-        let kept = |began| Kept { generation: 1, of: None, began, overview: Arc::default() };
+        let kept = |began| Kept { generation: 1, of: None, began, totals: Arc::default() };
         assert!(State::default().is_due(1, None), "the first");
         let mut state = State { kept: Some(kept(ago(Duration::ZERO))), ..State::default() };
         state.next = Some(Instant::now() + minute);

@@ -117,6 +117,14 @@ impl Parameters {
         self.take_one_of(name, &["0", "1"]).map(|value| value == "1")
     }
 
+    fn sort(&mut self, text: &str) -> Sort {
+        Sort::parse(text).unwrap_or_else(|| {
+            let keys = Key::ALL.map(Key::as_str).join(", ");
+            self.problem("sort", &format!("one of {keys}, or one of them after a -"));
+            Sort::default()
+        })
+    }
+
     /// Takes what chooses files.
     fn take_files(&mut self) -> Files {
         let bare = |extension: String| extension.trim_start_matches('.').to_lowercase();
@@ -214,11 +222,7 @@ pub(super) fn files(mut parameters: Parameters) -> Result<(Files, Part), Refusal
     let mut files = parameters.take_files();
     files.tracks = parameters.take_flag("tracks").unwrap_or_default();
     if let Some(text) = parameters.take("sort") {
-        files.sort = Sort::parse(&text).unwrap_or_else(|| {
-            let keys = Key::ALL.map(Key::as_str).join(", ");
-            parameters.problem("sort", &format!("one of {keys}, or one of them after a -"));
-            Sort::default()
-        });
+        files.sort = parameters.sort(&text);
     }
     let format = match parameters.take_one_of("format", &["json", "csv", "ndjson"]).as_deref() {
         Some("csv") => Format::Csv,
@@ -237,6 +241,46 @@ pub(super) fn files(mut parameters: Parameters) -> Result<(Files, Part), Refusal
     Ok((files, Part { format, cursor: cursor.unwrap_or_default(), limit }))
 }
 
+/// What the page's list of files is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Search {
+    /// What was typed.
+    pub text: String,
+    pub sort: Sort,
+    /// The order as parameter.
+    pub order: String,
+    /// 0 at the first page.
+    pub cursor: i64,
+}
+
+/// Parses the query of the page's list of files. A form sends fields that are empty. `order` is the one if none is given.
+pub(crate) fn search(query: &str, order: &str) -> Result<Search, Refusal> {
+    let mut parameters = Parameters::parse(query);
+    let text = parameters.take("q").unwrap_or_default().trim().to_owned();
+    let given = parameters.take("sort").filter(|order| !order.is_empty());
+    let order = given.unwrap_or_else(|| order.to_owned());
+    let sort = parameters.sort(&order);
+    let cursor = parameters.take_number("cursor", CURSOR).unwrap_or_default();
+    parameters.finish(&["q", "sort", "cursor"])?;
+    Ok(Search { text, sort, order, cursor })
+}
+
+/// Parses the query of a page that has only a cursor.
+pub(crate) fn cursor(query: &str) -> Result<Option<String>, Refusal> {
+    let mut parameters = Parameters::parse(query);
+    let cursor = parameters.take_word("cursor");
+    parameters.finish(&["cursor"])?;
+    Ok(cursor)
+}
+
+/// As [`cursor`], for a number.
+pub(crate) fn number_cursor(query: &str) -> Result<Option<i64>, Refusal> {
+    let mut parameters = Parameters::parse(query);
+    let cursor = parameters.take_number("cursor", CURSOR);
+    parameters.finish(&["cursor"])?;
+    Ok(cursor)
+}
+
 /// Parses the query of `/stats`.
 pub(super) fn statistics(mut parameters: Parameters) -> Result<(Files, Option<By>), Refusal> {
     let files = parameters.take_files();
@@ -245,20 +289,24 @@ pub(super) fn statistics(mut parameters: Parameters) -> Result<(Files, Option<By
     Ok((files, by.as_deref().and_then(By::parse)))
 }
 
+/// Which changes: a filter, the text of a query, the cursor, the limit.
+type Changes = (changes::Filter, Option<String>, Option<i64>, u32);
+
 /// Parses the query of `/changes`.
-pub(super) fn changes(mut parameters: Parameters) -> Result<(changes::Filter, Option<i64>, u32), Refusal> {
+pub(super) fn changes(mut parameters: Parameters) -> Result<Changes, Refusal> {
     let since = parameters.take("since").and_then(|value| {
-        let since = Timestamp::parse(&value);
+        let since = Timestamp::since(&value, Timestamp::now());
         if since.is_none() {
-            parameters.problem("since", "a time such as 2025-01-31T12:00:00Z");
+            parameters.problem("since", "an age such as 7d, a date, or a time such as 2025-01-31T12:00:00Z");
         }
         since
     });
+    let text = parameters.take_text("where");
     let file_id = parameters.take_number("file_id", "the id of a file");
     let limit = parameters.take_limit();
     let cursor = parameters.take_number("cursor", CURSOR);
-    parameters.finish(&["since", "file_id", "limit", "cursor"])?;
-    Ok((changes::Filter { since, file_id }, cursor, limit))
+    parameters.finish(&["where", "since", "file_id", "limit", "cursor"])?;
+    Ok((changes::Filter { since, file_id }, text, cursor, limit))
 }
 
 /// Parses the query of `/jobs`.

@@ -80,23 +80,30 @@ impl ReadPool {
         work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
         render: impl FnOnce(T) -> Result<Box<str>, Refusal> + Send + 'static,
     ) -> Result<Response, Refusal> {
-        let is_accepted = self.gzip;
-        let render = move |read| {
-            let text = render(read)?;
-            Ok(match is_accepted.then(|| gzip::compressed(&text)).flatten() {
-                Some(compressed) => (compressed.into(), true),
-                None => (text.into_boxed_bytes(), false),
-            })
-        };
-        let (bytes, is_compressed) = self.bytes(deadline, size, work, render).await?;
+        let (bytes, is_compressed) = self.text(deadline, size, work, render).await?;
         Ok(answer::ok(bytes, is_compressed))
     }
 
-    /// As [`Self::answer`], but only the bytes, which are in use until they are dropped, and what `render` returns besides.
+    /// As [`Self::answer`], but only the bytes, which are in use until they are dropped, and whether they are gzip.
     ///
     /// # Errors
     /// As [`Self::answer`].
-    pub(crate) async fn bytes<T: Send + 'static, U: Send + 'static>(
+    pub(crate) async fn text<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        size: Size,
+        work: impl FnMut(&Transaction<'_>) -> sqlite::Result<T> + Send + 'static,
+        render: impl FnOnce(T) -> Result<Box<str>, Refusal> + Send + 'static,
+    ) -> Result<(Bytes, bool), Refusal> {
+        let gzip = self.gzip;
+        self.bytes(deadline, size, work, move |read| Ok(encoded(render(read)?, gzip))).await
+    }
+
+    /// As [`Self::text`], but without gzip, and with what `render` returns besides.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub(super) async fn bytes<T: Send + 'static, U: Send + 'static>(
         &self,
         deadline: Instant,
         size: Size,
@@ -154,7 +161,7 @@ impl ReadPool {
         outcome
     }
 
-    /// What `render` makes without the database, on a blocking thread. The bytes are in use until they are dropped.
+    /// As [`Self::text`], without the database.
     ///
     /// # Errors
     /// If it is not ready in time, and those of `render`.
@@ -163,12 +170,13 @@ impl ReadPool {
         deadline: Instant,
         size: Size,
         render: impl FnOnce() -> Result<Box<str>, Refusal> + Send + 'static,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<(Bytes, bool), Refusal> {
         let mut share = self.budget.reserve(size, deadline).await?;
+        let gzip = self.gzip;
         let rendered = self.run(deadline, move |_| {
-            let text = render()?;
+            let (text, is_compressed) = encoded(render()?, gzip);
             share.fit(text.len());
-            Ok(answer::counted(text.into_boxed_bytes(), share))
+            Ok((answer::counted(text, share), is_compressed))
         });
         rendered.await?
     }
@@ -204,6 +212,14 @@ impl ReadPool {
         timeout_at(deadline, running).await.map_err(late)?.map_err(|_| {
             Refusal::unavailable("reading the database crashed; please report this bug".to_owned())
         })
+    }
+}
+
+/// A text as gzip, if that is wanted and worthwhile, or as it is; and whether it is gzip.
+fn encoded(text: Box<str>, gzip: bool) -> (Box<[u8]>, bool) {
+    match gzip.then(|| gzip::compressed(&text)).flatten() {
+        Some(compressed) => (compressed.into(), true),
+        None => (text.into_boxed_bytes(), false),
     }
 }
 

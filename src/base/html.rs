@@ -20,8 +20,6 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 pub(crate) fn page(status: StatusCode, text: impl Into<Bytes>) -> Response {
     let mut response = part("text/html; charset=utf-8", text.into());
     *response.status_mut() = status;
-    // Programs get JSON at some of the addresses.
-    response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
@@ -36,6 +34,8 @@ pub(crate) fn part(media_type: &'static str, body: Bytes) -> Response {
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
+        // Programs get JSON at some of the addresses.
+        (VARY, "accept, accept-encoding"),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use warp::Reply;
-use warp::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use warp::http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use warp::http::{HeaderValue, StatusCode};
 use warp::reply::Response;
 
@@ -17,6 +17,13 @@ where
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.into_response()
+}
+
+/// States that the body is gzip, if it is.
+pub(crate) fn mark_gzip(response: &mut Response, is_compressed: bool) {
+    if is_compressed {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
 }
 
 /// An error; 503 asks the client to try again after a second.

@@ -228,6 +228,11 @@ pub(crate) const SCAN_BUSY_REPORT_AFTER: Duration = s(1);
 /// The record of a scan's end waits this long for the database: the process may be stopping.
 pub(crate) const SCAN_END_BUSY_TIMEOUT: Duration = ms(500);
 
+// The page.
+
+/// Files that were found within this time are growth of the library.
+pub(crate) const PAGE_GROWTH_AGE: Duration = s(365 * 86_400);
+
 // `vpo scan`.
 
 /// A cancelled scan in the foreground has this long to record its end.

@@ -140,7 +140,7 @@ async fn live(
     // Configuration, log, socket, database.
     let cancelled = stop.clone();
     let opened = spawn_blocking(move || start::open(sources, socket, &log, &cancelled));
-    let Opened { sources, config, origins, telemetry, socket, library } = tokio::select! {
+    let Opened { sources, config, origins, file, telemetry, socket, library } = tokio::select! {
         biased;
         signal = signals.stop() => {
             info!("{signal} during the start: stopped");
@@ -159,7 +159,7 @@ async fn live(
     let Scanning { scans, counted, task: scanner, handle } =
         scanning::start(&library, &settings, &health, &stop);
     let server = config.server.clone();
-    let reload = Reload { sources, in_force: config, origins, telemetry: telemetry.clone(), settings };
+    let reload = Reload { sources, in_force: config, origins, file, telemetry: telemetry.clone(), settings };
     let reload = Arc::new(Mutex::new(reload));
     let shown = Shown {
         for_page: ForPage::new(&health, &library, &scans, &reload),

@@ -27,7 +27,7 @@ CREATE TABLE daemon_changes (
     kind TEXT NOT NULL,
     file_id INTEGER,        -- files.id; NULL for an entry of many files
     path TEXT NOT NULL,     -- of the file then; of the root for an entry of many files
-    detail TEXT             -- moved: the path before; truncated: bytes missing, or zeros seen; subtitle_…: name; of many files: their number
+    detail TEXT             -- moved: the path before; truncated: bytes missing; subtitle_…: name; of many files: their number
 )";
 
 /// Most rows of the table.
@@ -297,6 +297,24 @@ pub fn last_id(conn: &Connection) -> rusqlite::Result<i64> {
     let statement = prepare_if_there(conn, "SELECT max(id) FROM daemon_changes")?;
     let id = statement.map(|mut statement| statement.query_row([], |row| row.get::<_, Option<i64>>(0)));
     Ok(id.transpose()?.flatten().unwrap_or_default())
+}
+
+/// How far files and changes are recorded: what comes later has a larger id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The largest `files.id`.
+    pub file: i64,
+    /// The id of the last change.
+    pub change: i64,
+}
+
+/// How far files and changes are recorded now.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn mark(conn: &Connection) -> rusqlite::Result<Mark> {
+    let file = conn.query_row("SELECT coalesce(max(id), 0) FROM files", [], |row| row.get(0))?;
+    Ok(Mark { file, change: last_id(conn)? })
 }
 
 /// How many changes of files were recorded after the one with that id, in the order of [`Kind::OF_FILES`].

@@ -36,8 +36,14 @@ fn main(site: &Site) -> Markup {
                     a href="openapi.yaml" { "openapi.yaml" } ", " a href="health" { "health" } ", "
                     a href="metrics" { "metrics" }
                 }
+                dt { "Documentation" }
+                dd {
+                    code { "vpo --help" } ", and the directory " code { "docs" } " of the source: "
+                    code { "query.md" } " on searches, " code { "operations.md" } " on problems, " code { "page.md" } " on this page"
+                }
             }
             h2 { "Configuration" }
+            @if let Some(file) = site.daemon.config_file() { p.muted { "From " code { (Name(&file)) } } }
             (configuration(&settings))
         }
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::format::{Name, Sentence, plural, size, stored};
+use super::format::{Name, ROWS, Sentence, fitting, plural, size, stored};
 use super::{Outcome, Site, View, page};
 use crate::api::budget::Size;
-use crate::api::query::Parameters;
+use crate::api::query::number_cursor;
 use crate::library::changes::{self, Change, Filter, Page};
 use crate::library::sqlite::Transaction;
 
@@ -16,39 +16,44 @@ const LIMIT: u32 = 100;
 
 pub(super) async fn show(site: &Arc<Site>, query: &str) -> Outcome {
     let frame = site.frame(View::Changes);
-    let cursor = Parameters::parse(query).take("cursor").and_then(|cursor| cursor.parse().ok());
+    let cursor = number_cursor(query)?;
     let read = move |tx: &Transaction<'_>| changes::page(tx, Filter::default(), cursor, LIMIT);
     site.read(Size::Page, read, move |found| page(&frame, &main(&found, cursor.is_some()))).await
 }
 
 fn main(page: &Page, is_later: bool) -> Markup {
+    let (table, shown) = list(&page.changes, "", &mut { ROWS });
+    let is_cut = shown < page.changes.len();
+    let next = if is_cut { page.changes[..shown].last().map(|last| last.id) } else { page.next_cursor };
     html! {
         main #main data-refresh[!is_later] {
             h1 { "Changes" }
             @if page.changes.is_empty() {
                 p.lead { "No change is recorded yet." }
                 p {
-                    "What scans find new, changed or gone from now on is listed here. The first scan of a root counts as one
+                    "What scans find new, changed or missing from now on is listed here. The first scan of a root counts as one
                     change. What was scanned is in " a href="jobs" { "Jobs" } "."
                 }
             } @else {
-                (list(&page.changes, ""))
+                (table)
             }
-            @if let Some(next) = page.next_cursor {
+            @if let Some(next) = next {
                 p.pages { a href={ "changes?cursor=" (next) } rel="next" { "Older changes" } }
             }
         }
     }
 }
 
-/// Changes as a table; `up` leads to the page's own directory.
-pub(super) fn list(changes: &[Change], up: &str) -> Markup {
-    html! {
+/// As many changes as fit into `left`, as a table, and how many; `up` leads to the page's own directory.
+pub(super) fn list(changes: &[Change], up: &str, left: &mut usize) -> (Markup, usize) {
+    let (rows, shown) = fitting(&mut changes.iter().map(|change| row(change, up)), left);
+    let table = html! {
         table.changes {
             thead { tr { th scope="col" { "When" } th scope="col" { "What" } th scope="col" { "File" } } }
-            tbody { @for change in changes { (row(change, up)) } }
+            tbody { (rows) }
         }
-    }
+    };
+    (table, shown)
 }
 
 fn row(change: &Change, up: &str) -> Markup {
@@ -80,14 +85,14 @@ fn described(kind: &str) -> (&'static str, &'static str) {
         "added" => ("new", "badge ok"),
         "changed" => ("changed", "badge"),
         "moved" => ("moved", "badge"),
-        "missing" => ("gone", "badge warn"),
+        "missing" => ("missing", "badge warn"),
         "returned" => ("back again", "badge ok"),
         "unreadable" => ("broken", "badge bad"),
         "readable" => ("readable again", "badge ok"),
         "truncated" => ("cut short", "badge bad"),
         "complete" => ("whole again", "badge ok"),
         "subtitle_added" => ("new subtitles", "badge ok"),
-        "subtitle_gone" => ("subtitles gone", "badge warn"),
+        "subtitle_gone" => ("subtitles missing", "badge warn"),
         "first_scan" => ("first scan", "badge"),
         "adopted" => ("database replaced", "badge"),
         "reread" => ("read again", "badge"),
@@ -99,9 +104,10 @@ fn detail_of(kind: &str, detail: &str) -> Markup {
     let number = || detail.parse().unwrap_or_default();
     match kind {
         "moved" => html! { "from " (Name(detail)) },
-        "truncated" => match detail.strip_prefix("zeros ").and_then(|zeros| zeros.parse().ok()) {
-            Some(zeros) => html! { "ends with at least " (size(zeros)) " of zeros" },
-            None => html! { (size(number())) " missing" },
+        "truncated" => html! {
+            @if let Some(zeros) = detail.strip_prefix("zeros ").and_then(|zeros| zeros.parse().ok()) {
+                "ends with at least " (size(zeros)) " of zeros"
+            } @else { (size(number())) " missing" }
         },
         "first_scan" | "adopted" | "reread" => plural(number(), "file", "files"),
         _ => html! { (Name(detail)) },

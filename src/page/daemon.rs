@@ -10,6 +10,8 @@ pub(crate) trait Daemon: Send + Sync {
     fn roots(&self) -> Vec<Root>;
     /// The configuration in force; empty while it is being read again.
     fn settings(&self) -> Vec<Setting>;
+    /// The file of the configuration; `None` if there is none, or while it is being read again.
+    fn config_file(&self) -> Option<String>;
 }
 
 /// The health at one moment.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use maud::{Markup, html};
 
 use super::changes;
-use super::files::{self, badge};
-use super::format::{Name, Sentence, duration, size, stored};
+use super::files::badge;
+use super::format::{Name, ROWS, Sentence, duration, fitting, plural, rate, size, stored};
 use super::layout::Frame;
+use super::track::{language, marks, measures};
 use super::{Outcome, Site, View, page};
 use crate::api::answer::Refusal;
 use crate::api::budget::Size;
+use crate::base::text::is_unsafe;
 use crate::library::changes::{Change, Filter, page as changes_page};
 use crate::library::files::listing::{self, Details, File, Track};
 use crate::library::files::{Twin, twins};
@@ -59,6 +61,7 @@ fn same_content(tx: &Transaction<'_>, file: &File) -> Result<Vec<Twin>> {
 
 fn main(found: &Found) -> Markup {
     let Found { details: Details { file, tracks, subtitles, truncated }, twins, history } = found;
+    let mut left = ROWS;
     html! {
         main #main {
             h1 { (Name(&file.filename)) " " (badge(&file.scan_status)) }
@@ -75,85 +78,120 @@ fn main(found: &Found) -> Markup {
                     }
                 }
             }
-            dl.facts {
-                dt { "Path" } dd { code.path { (Name(&file.path)) } }
-                dt { "Size" } dd { (size(file.size_bytes.unsigned_abs())) }
-                @if let Some(seconds) = file.duration_seconds { dt { "Duration" } dd { (duration(seconds)) } }
-                @if let Some(rate) = file.bit_rate { dt { "Bit rate" } dd { (rate / 1000) " kbit/s" } }
-                @if let Some(title) = &file.facts.title { dt { "Title" } dd { (Name(title)) } }
-                @if let Some(seen) = &file.first_seen { dt { "First seen" } dd { (stored(seen)) } }
-                @if let Some(container) = &file.container_format { dt { "Container" } dd { (Name(container)) } }
-                dt { "Modified" } dd { (stored(&file.modified_at)) }
-                dt { "Last read" } dd { (stored(&file.scanned_at)) }
-                @if let Some(hash) = &file.content_hash { dt { "Content hash" } dd { code { (Name(hash)) } } }
-                dt { "For programs" }
-                dd { a href={ "../api/v1/files/" (file.id) } { "api/v1/files/" (file.id) } }
-            }
+            (facts(file))
             @if !twins.is_empty() {
                 h2 { "Probably the same content" }
                 p.muted { "These files have the same size, and their first and last 64 KiB are equal." }
-                ul.problems { @for twin in twins { li { a href=(twin.id) { (Name(&twin.path)) } } } }
+                @let (twins, _) = fitting(&mut twins.iter().map(|twin| html! { li { a href=(twin.id) { (Name(&twin.path)) } } }), &mut left);
+                ul.problems { (twins) }
             }
             @if !tracks.is_empty() {
                 h2 { "Tracks" }
-                (table(tracks))
-                @if *truncated { p.muted { "There are more tracks than are shown." } }
+                (table(tracks, *truncated, file.id, &mut left))
             }
             @if !subtitles.is_empty() {
                 h2 { "Subtitle files" }
-                (subtitle_files(subtitles))
+                (subtitle_files(subtitles, &mut left))
             }
             @if !history.is_empty() {
                 h2 { "History" }
-                (changes::list(history, "../"))
+                (changes::list(history, "../", &mut left).0)
             }
         }
     }
 }
 
-fn table(tracks: &[Track]) -> Markup {
+fn facts(file: &File) -> Markup {
+    html! {
+        dl.facts {
+            dt { "Path" }
+            dd {
+                code.path { (Name(&file.path)) }
+                @if is_escaped(&file.path) {
+                    p.muted { "Escapes of VPO may be in this path: a control character as \\n or \\u{1b}, a byte that is not UTF-8 as %FF." }
+                }
+            }
+            dt { "Size" } dd { (size(file.size_bytes.unsigned_abs())) }
+            @if let Some(seconds) = file.duration_seconds { dt { "Duration" } dd { (duration(seconds)) } }
+            @if let Some(bits) = file.bit_rate.filter(|bits| *bits > 0) { dt { "Bit rate" } dd { (rate(bits)) } }
+            @if let Some(title) = &file.facts.title { dt { "Title" } dd { (Name(title)) } }
+            @if let Some(seen) = &file.first_seen { dt { "First seen" } dd { (stored(seen)) } }
+            @if let Some(container) = &file.container_format { dt { "Container" } dd { (Name(container)) } }
+            @if let Some(chapters) = file.facts.chapters { dt { "Chapters" } dd { (chapters) } }
+            @if let Some(is_fast) = file.facts.is_fast_start {
+                dt { "Index" } dd { @if is_fast { "at the start: players can begin at once" } @else { "at the end" } }
+            }
+            @if let Some(bytes) = file.facts.hole_bytes.filter(|bytes| *bytes > 0) { dt { "Holes" } dd { (size(bytes)) } }
+            dt { "Modified" } dd { (stored(&file.modified_at)) }
+            @if file.scan_status != "missing" { dt { "Last read" } dd { (stored(&file.scanned_at)) } }
+            @if let Some(hash) = &file.content_hash { dt { "Content hash" } dd { code { (Name(hash)) } } }
+            dt { "For programs" }
+            dd { a href={ "../api/v1/files/" (file.id) } { "api/v1/files/" (file.id) } }
+        }
+    }
+}
+
+/// Whether a path as it is shown may differ from that of the file.
+fn is_escaped(path: &str) -> bool {
+    let is_byte =
+        |rest: &[u8]| matches!(rest, [b'%', b'8' | b'9' | b'A'..=b'F', b'0'..=b'9' | b'A'..=b'F', ..]);
+    path.chars().any(is_unsafe) || (0..path.len()).any(|at| is_byte(&path.as_bytes()[at..]))
+}
+
+fn table(tracks: &[Track], truncated: bool, file: i64, left: &mut usize) -> Markup {
+    let (rows, shown) = fitting(&mut tracks.iter().map(row), left);
+    let more = (tracks.len() - shown) as u64;
     html! {
         table {
             thead { tr {
                 th scope="col" { "Type" } th scope="col" { "Codec" } th scope="col" { "Language" }
                 th scope="col" { "Details" } th scope="col" { "Title" }
             } }
-            tbody {
-                @for track in tracks {
-                    tr {
-                        th scope="row" { (Sentence(&track.track_type)) }
-                        td data-label="Codec" { (or_dash(track.codec.as_deref())) }
-                        td data-label="Language" { (or_dash(track.language.as_deref())) }
-                        td data-label="Details" {
-                            (Sentence(&files::measures(track)))
-                            @if track.is_default { " " span.badge { "default" } }
-                            @if track.is_forced { " " span.badge { "forced" } }
-                        }
-                        td data-label="Title" { (or_dash(track.title.as_deref())) }
-                    }
-                }
+            tbody { (rows) }
+        }
+        @if more > 0 || truncated {
+            p.muted {
+                @if more > 0 { (plural(more, "track", "tracks")) " more" } @else { "There are more tracks" }
+                ": see " a href={ "../api/v1/files/" (file) } { "the file for programs" } "."
             }
         }
     }
 }
 
-fn subtitle_files(files: &[Subtitle<'_>]) -> Markup {
+fn row(track: &Track) -> Markup {
+    let facts = &track.facts;
+    html! {
+        tr {
+            th scope="row" { (Sentence(&track.track_type)) }
+            td data-label="Codec" { (or_dash(track.codec.as_deref())) }
+            td data-label="Language" { (Name(&language(track.language.as_deref(), facts.language_tag.as_deref()))) }
+            td data-label="Details" {
+                (Sentence(&measures(track)))
+                @for mark in marks(track) { " " span.badge { (mark) } }
+            }
+            td data-label="Title" { (or_dash(track.title.as_deref().or(facts.name.as_deref()))) }
+        }
+    }
+}
+
+fn subtitle_files(files: &[Subtitle<'_>], left: &mut usize) -> Markup {
+    let row = |file: &Subtitle<'_>| {
+        html! {
+            tr {
+                th scope="row" { (Name(&file.name)) }
+                td data-label="Language" { (Name(&language(Some(&file.language), file.tag.as_deref()))) }
+                td data-label="Details" {
+                    (Name(&file.format))
+                    @if file.is_forced { " " span.badge { "forced" } }
+                    @if file.is_hearing_impaired { " " span.badge { "hearing-impaired" } }
+                }
+            }
+        }
+    };
     html! {
         table {
             thead { tr { th scope="col" { "Name" } th scope="col" { "Language" } th scope="col" { "Details" } } }
-            tbody {
-                @for file in files {
-                    tr {
-                        th scope="row" { (Name(&file.name)) }
-                        td data-label="Language" { (Name(file.tag.as_ref().unwrap_or(&file.language))) }
-                        td data-label="Details" {
-                            (Name(&file.format))
-                            @if file.is_forced { " " span.badge { "forced" } }
-                            @if file.is_hearing_impaired { " " span.badge { "hearing-impaired" } }
-                        }
-                    }
-                }
-            }
+            tbody { (fitting(&mut files.iter().map(row), left).0) }
         }
     }
 }

@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::format::{Name, Sentence, encoded, plural, size};
+use super::format::{Name, ROWS, Sentence, count, encoded, fitting, plural, size};
 use super::overview::QUESTIONS;
+use super::track::{pictures, sounds, texts};
 use super::{Outcome, Site, View, page};
 use crate::api::budget::Size;
-use crate::api::query::Parameters;
-use crate::library::files::listing::{Details, Track};
-use crate::library::files::order::Sort;
-use crate::library::files::statistics::resolution;
+use crate::api::query::{Search, search};
+use crate::library::files::listing::Details;
 use crate::library::sqlite::Transaction;
 use crate::query;
 use search::{Found, find};
@@ -21,52 +20,40 @@ use search::{Found, find};
 /// Files of a page.
 const LIMIT: u32 = 50;
 
-/// Most tracks of a type that a row names.
-const TRACKS: usize = 4;
-
 /// The order where none is asked for.
 const BY_PATH: &str = "path";
 
-/// What is asked for.
-#[derive(Clone)]
-struct Request {
-    /// What was typed.
-    text: String,
-    sort: Sort,
-    /// The order as parameter.
-    order: String,
-    /// 0 at the first page.
-    cursor: i64,
-}
+/// Longer links are not shown: the request would be too long.
+const LONGEST_LINK: usize = 8000;
 
 pub(super) async fn show(site: &Arc<Site>, query: &str) -> Outcome {
-    let mut parameters = Parameters::parse(query);
-    let mut taken = |name| parameters.take(name).unwrap_or_default();
-    let (text, order, cursor) = (taken("q").trim().to_owned(), taken("sort"), taken("cursor"));
-    let sort = Sort::parse(&order).or_else(|| Sort::parse(BY_PATH)).unwrap_or_default();
-    let request = Request { text, sort, order, cursor: cursor.parse().unwrap_or_default() };
+    let request = search(query, BY_PATH)?;
     let frame = site.frame(View::Files);
+    let known = site.readers.overviews.kept(site.library.generation()).map(|totals| totals.overview.files);
     let asked = request.clone();
     let read = move |tx: &Transaction<'_>| find(tx, &asked);
-    let render = move |found: Result<Found, query::Error>| page(&frame, &main(&request, &found));
+    let render = move |found: Result<Found, query::Error>| page(&frame, &main(&request, &found, known));
     site.read(Size::Page, read, render).await
 }
 
-fn main(request: &Request, found: &Result<Found, query::Error>) -> Markup {
+/// `known`: the files of the library, if they are counted.
+fn main(request: &Search, found: &Result<Found, query::Error>, known: Option<u64>) -> Markup {
     let is_refused = found.is_err();
+    let page = found.as_ref().ok().and_then(|found| found.page.as_ref());
+    let is_empty = request.text.is_empty() && page.is_some_and(|page| page.files.is_empty());
     html! {
-        main #main {
+        main #main data-refresh[is_empty] {
             h1 { "Files" }
             form.ask role="search" action="files" {
                 input type="search" name="q" value=(request.text) aria-label="Words of the path, or an expression"
                     placeholder="Words of the path, or an expression" autocomplete="off" spellcheck="false" dir="auto"
                     aria-invalid=[is_refused.then_some("true")] aria-describedby=[is_refused.then_some("fault")];
-                @if !request.order.is_empty() { input type="hidden" name="sort" value=(request.order); }
+                @if request.order != BY_PATH { input type="hidden" name="sort" value=(request.order); }
                 button { "Search" }
             }
             @if let Err(refusal) = found { (fault(refusal)) }
             (examples(request.text.is_empty() || is_refused))
-            @if let Ok(found) = found { (results(request, found)) }
+            @if let Ok(found) = found { (results(request, found, known)) }
         }
     }
 }
@@ -99,43 +86,58 @@ fn examples(is_open: bool) -> Markup {
     }
 }
 
-fn results(request: &Request, found: &Found) -> Markup {
+fn results(request: &Search, found: &Found, known: Option<u64>) -> Markup {
     let Some(page) = &found.page else {
         return html! {
             p.lead { "The file where this page begins is no longer recorded. " a href=(link(request, &request.order, 0)) { "To the first page" } }
         };
     };
-    let next = page.next;
-    let number = page.files.len() as u64;
+    // The text is part of links and of the form.
+    let mut left = ROWS.saturating_sub(request.text.len() * 13);
+    let (rows, shown) = fitting(&mut page.files.iter().map(row), &mut left);
+    let is_cut = shown < page.files.len();
+    let last = page.files[..shown].last().map(|last| last.file.id);
+    let next = if is_cut { last } else { page.next };
+    let is_whole = next.is_none() && request.cursor == 0;
     html! {
         @for note in &found.notes { p.note { (Sentence(note)) "." } }
-        @if page.files.is_empty() && next.is_none() && request.cursor == 0 {
+        @if shown == 0 && is_whole {
             (nothing(request, page.left_out))
         } @else {
             p.bar {
                 span {
-                    @if next.is_none() && request.cursor == 0 { (plural(number, "file", "files")) }
-                    @else { (plural(number, "file", "files")) " on this page" }
+                    (plural(shown as u64, "file", "files"))
+                    @if !is_whole {
+                        " on this page"
+                        @match known.filter(|_| request.text.is_empty()) {
+                            Some(all) => { ", " (count(all)) " in all" }
+                            None => (link_for_programs(found, "stats?", " · ", "Count all")),
+                        }
+                    }
                     @if page.left_out > 0 {
                         ", " (plural(page.left_out, "missing one left out", "missing ones left out"))
                     }
                 }
-                span { "Export: " (export(request, found, "csv")) " · " (export(request, found, "json")) }
+                span {
+                    "Export"
+                    (link_for_programs(found, &exported("csv", request), ": ", "CSV"))
+                    (link_for_programs(found, &exported("ndjson&tracks=1", request), " · ", "JSON lines"))
+                }
             }
-            (table(request, &page.files))
+            (table(request, &rows))
         }
         p.pages {
             @if request.cursor != 0 { a href=(link(request, &request.order, 0)) { "First page" } }
             @if let Some(next) = next {
                 a href=(link(request, &request.order, next)) rel="next" {
-                    @if number == 0 { "None so far: search further" } @else { "Next page" }
+                    @if shown == 0 { "None so far: search further" } @else { "Next page" }
                 }
             }
         }
     }
 }
 
-fn nothing(request: &Request, left_out: u64) -> Markup {
+fn nothing(request: &Search, left_out: u64) -> Markup {
     html! {
         @if request.text.is_empty() {
             p.lead { "No file is recorded yet." }
@@ -151,7 +153,7 @@ fn nothing(request: &Request, left_out: u64) -> Markup {
     }
 }
 
-fn table(request: &Request, files: &[Details]) -> Markup {
+fn table(request: &Search, rows: &Markup) -> Markup {
     html! {
         table.files {
             thead { tr {
@@ -159,14 +161,14 @@ fn table(request: &Request, files: &[Details]) -> Markup {
                 (heading(request, "Size", "-size", "size"))
                 th scope="col" { "Video" } th scope="col" { "Audio" } th scope="col" { "Subtitles" }
             } }
-            tbody { @for details in files { (row(details)) } }
+            tbody { (rows) }
         }
     }
 }
 
 /// A heading that sorts by its column: at first in one order, then in the other.
-fn heading(request: &Request, name: &str, first: &str, second: &str) -> Markup {
-    let order = if request.order.is_empty() { BY_PATH } else { &request.order };
+fn heading(request: &Search, name: &str, first: &str, second: &str) -> Markup {
+    let order = request.order.as_str();
     let next = if order == first { second } else { first };
     let sorted = [first, second].contains(&order).then_some(if order.starts_with('-') {
         "descending"
@@ -193,9 +195,9 @@ fn row(details: &Details) -> Markup {
                 span.path { (Name(&file.directory)) }
             }
             td { (size(file.size_bytes.unsigned_abs())) }
-            td { (Sentence(&short(details, "video", picture))) }
-            td { (Sentence(&short(details, "audio", sound))) }
-            td { (Sentence(&short(details, "subtitle", text))) }
+            td { (Sentence(&pictures(details))) }
+            td { (Sentence(&sounds(details))) }
+            td { (Sentence(&texts(details))) }
         }
     }
 }
@@ -211,94 +213,10 @@ pub(super) fn badge(status: &str) -> Markup {
     }
 }
 
-/// The tracks of a type in short, each description once.
-fn short(details: &Details, track_type: &str, describe: fn(&Track) -> String) -> String {
-    let mut all: Vec<String> = Vec::new();
-    for track in details.tracks.iter().filter(|track| track.track_type == track_type) {
-        let one = describe(track);
-        if !all.contains(&one) {
-            all.push(one);
-        }
-    }
-    let more = all.len().saturating_sub(TRACKS);
-    all.truncate(TRACKS);
-    if more > 0 {
-        all.push(format!("+{more}"));
-    }
-    all.join(", ")
-}
-
-/// A dynamic range in words.
-pub(super) fn hdr(format: &str) -> &str {
-    match format {
-        "sdr" => "SDR",
-        "pq" => "PQ",
-        "hdr10" => "HDR10",
-        "hdr10+" => "HDR10+",
-        "hlg" => "HLG",
-        "dolby_vision" => "Dolby Vision",
-        other => other,
-    }
-}
-
-/// `hevc 2160p HDR10`
-fn picture(track: &Track) -> String {
-    let class = track.width.zip(track.height).map(|(width, height)| resolution(width, height));
-    let hdr = track.facts.hdr_format.as_deref().map(hdr).filter(|hdr| *hdr != "SDR");
-    joined([track.codec.as_deref(), class, hdr])
-}
-
-/// `eng 5.1`
-fn sound(track: &Track) -> String {
-    joined([track.language.as_deref(), track.channel_layout.as_deref(), track.facts.codec_detail.as_deref()])
-}
-
-/// `eng`, or `eng forced`
-fn text(track: &Track) -> String {
-    joined([Some(track.language.as_deref().unwrap_or("und")), track.is_forced.then_some("forced"), None])
-}
-
-/// `3840 × 2160, 24 fps`, `5.1`
-pub(super) fn measures(track: &Track) -> String {
-    let pixels = track.width.zip(track.height).map(|(width, height)| format!("{width} × {height}"));
-    let rate = track.frame_rate.as_deref().map(|rate| format!("{} fps", frames(rate)));
-    let facts = &track.facts;
-    let parts = [
-        pixels,
-        rate,
-        facts.hdr_format.as_deref().map(|format| hdr(format).to_owned()),
-        facts.bit_depth.map(|bits| format!("{bits} bit")),
-        facts.profile.clone(),
-        track.channel_layout.clone(),
-        facts.codec_detail.clone(),
-        facts.sample_rate.map(|rate| format!("{rate} Hz")),
-        facts.bit_rate.map(|rate| format!("{} kbit/s", rate / 1000)),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-/// `24000/1001` as `23.976`.
-fn frames(rate: &str) -> String {
-    let number = |part: &str| part.parse::<f64>().ok();
-    let parts = rate.split_once('/').and_then(|(above, below)| number(above).zip(number(below)));
-    match parts {
-        Some((above, below)) if below > 0.0 => {
-            let text = format!("{:.3}", above / below);
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        }
-        _ => rate.to_owned(),
-    }
-}
-
-fn joined(parts: [Option<&str>; 3]) -> String {
-    let parts: Vec<&str> = parts.into_iter().flatten().collect();
-    if parts.is_empty() { "?".to_owned() } else { parts.join(" ") }
-}
-
 /// This list in another order, or from another file on.
-fn link(request: &Request, order: &str, cursor: i64) -> String {
+fn link(request: &Search, order: &str, cursor: i64) -> String {
     let mut link = format!("files?q={}", encoded(&request.text));
-    if !order.is_empty() {
+    if order != BY_PATH {
         link += "&sort=";
         link += &encoded(order);
     }
@@ -309,29 +227,25 @@ fn link(request: &Request, order: &str, cursor: i64) -> String {
     link
 }
 
-/// A link to the whole list for programs.
-fn export(request: &Request, found: &Found, format: &str) -> Markup {
-    let order = if request.order.is_empty() { BY_PATH } else { &request.order };
-    let mut address = format!("api/v1/files?format={format}&sort={}", encoded(order));
-    if !found.expression.is_empty() {
-        address += "&where=";
-        address += &encoded(&found.expression);
-    }
-    html! { a href=(address) { (format.to_uppercase()) } }
+/// The part of the API that answers with the whole list.
+fn exported(format: &str, request: &Search) -> String {
+    format!("files?format={format}&sort={}&", encoded(&request.order))
+}
+
+/// A link to a part of the API with what was searched for, after some text; nothing if it is too long. Missing files are left out
+/// as on the page, where the API would not.
+fn link_for_programs(found: &Found, part: &str, before: &str, name: &str) -> Markup {
+    let condition = match found.expression.as_str() {
+        "" => "missing=0".to_owned(),
+        expression => format!("where={}", encoded(expression)),
+    };
+    let address = format!("api/v1/{part}{condition}");
+    html! { @if address.len() <= LONGEST_LINK { (before) a href=(address) { (name) } } }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn frame_rates_are_decimal() {
-        for (rate, shown) in
-            [("24000/1001", "23.976"), ("25/1", "25"), ("0/0", "0/0"), ("100/1", "100"), ("x", "x")]
-        {
-            assert_eq!(frames(rate), shown);
-        }
-    }
 
     #[test]
     fn the_place_of_an_error_may_be_the_end() {

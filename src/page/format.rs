@@ -3,11 +3,28 @@
 
 use std::fmt::Write;
 
-use maud::{Escaper, Markup, Render, html};
+use maud::{Escaper, Markup, PreEscaped, Render, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::base::text::Escaped;
+use crate::base::text::{CUT, Escaped, boundary_within};
 use crate::base::timestamp::Timestamp;
+
+/// Bytes of a text that are shown; of a longer one its start. Titles are longer, and paths of many bytes that are not UTF-8.
+const LONGEST: usize = 4096;
+
+/// Bytes of HTML that the rows of a page take, so that with the rest it takes less than 256 kB.
+pub(super) const ROWS: usize = 200_000;
+
+/// As many of the rows as fit into `left`, less their bytes then; and how many.
+pub(super) fn fitting(rows: &mut dyn Iterator<Item = Markup>, left: &mut usize) -> (Markup, usize) {
+    let (mut text, mut number) = (String::new(), 0);
+    for row in rows {
+        let Some(rest) = left.checked_sub(row.0.len()) else { break };
+        text.push_str(&row.0);
+        (*left, number) = (rest, number + 1);
+    }
+    (PreEscaped(text), number)
+}
 
 /// A name, a title or a path: in its own direction, and with control characters as text.
 pub(super) struct Name<'a>(pub &'a str);
@@ -15,7 +32,7 @@ pub(super) struct Name<'a>(pub &'a str);
 impl Render for Name<'_> {
     fn render_to(&self, page: &mut String) {
         page.push_str("<bdi>");
-        let _ = write!(Escaper::new(page), "{}", Escaped(self.0));
+        Sentence(self.0).render_to(page);
         page.push_str("</bdi>");
     }
 }
@@ -25,7 +42,11 @@ pub(super) struct Sentence<'a>(pub &'a str);
 
 impl Render for Sentence<'_> {
     fn render_to(&self, page: &mut String) {
-        let _ = write!(Escaper::new(page), "{}", Escaped(self.0));
+        let shown = &self.0[..boundary_within(self.0, LONGEST)];
+        let _ = write!(Escaper::new(page), "{}", Escaped(shown));
+        if shown.len() < self.0.len() {
+            page.push(CUT);
+        }
     }
 }
 
@@ -45,6 +66,11 @@ pub(super) fn count(number: u64) -> Markup {
 /// `1 file`, `1,204 files`
 pub(super) fn plural(number: u64, one: &str, many: &str) -> Markup {
     html! { (count(number)) " " (if number == 1 { one } else { many }) }
+}
+
+/// Bits per second, such as `5,600 kbit/s`.
+pub(super) fn rate(bits: u64) -> String {
+    if bits < 1000 { format!("{bits} bit/s") } else { format!("{} kbit/s", bits / 1000) }
 }
 
 /// Bytes, such as `3.4 TB`.

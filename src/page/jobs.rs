@@ -5,11 +5,11 @@ use std::sync::Arc;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::format::{Name, Sentence, count, duration, encoded, stored};
+use super::format::{Name, ROWS, Sentence, count, duration, encoded, fitting, stored};
 use super::{Outcome, Site, View, page};
 use crate::api::answer::Refusal;
 use crate::api::budget::Size;
-use crate::api::query::Parameters;
+use crate::api::query;
 use crate::base::timestamp::Timestamp;
 use crate::library::jobs::listing::{self, Filter, Job, Page};
 use crate::library::sqlite::Transaction;
@@ -19,7 +19,7 @@ const LIMIT: u32 = 30;
 
 pub(super) async fn show(site: &Arc<Site>, query: &str) -> Outcome {
     let frame = site.frame(View::Jobs);
-    let cursor = Parameters::parse(query).take("cursor");
+    let cursor = query::cursor(query)?;
     let start = cursor.clone();
     let read = move |tx: &Transaction<'_>| listing::page(tx, &Filter::default(), start.as_deref(), LIMIT);
     let render = move |found: Option<Page>| {
@@ -31,6 +31,10 @@ pub(super) async fn show(site: &Arc<Site>, query: &str) -> Outcome {
 }
 
 fn main(page: &Page, is_later: bool) -> Markup {
+    let (rows, shown) = fitting(&mut page.jobs.iter().map(row), &mut { ROWS });
+    let is_cut = shown < page.jobs.len();
+    let next =
+        if is_cut { page.jobs[..shown].last().map(|last| &last.id) } else { page.next_cursor.as_ref() };
     html! {
         main #main data-refresh[!is_later] {
             h1 { "Jobs" }
@@ -43,10 +47,10 @@ fn main(page: &Page, is_later: bool) -> Markup {
                         th scope="col" { "Job" } th scope="col" { "State" } th scope="col" { "Began" }
                         th scope="col" { "Took" } th scope="col" { "Result" }
                     } }
-                    tbody { @for job in &page.jobs { (row(job)) } }
+                    tbody { (rows) }
                 }
             }
-            @if let Some(next) = &page.next_cursor {
+            @if let Some(next) = next {
                 p.pages { a href={ "jobs?cursor=" (encoded(next)) } rel="next" { "Older jobs" } }
             }
         }
@@ -81,7 +85,7 @@ fn result(job: &Job) -> Markup {
     const COUNTS: [(&str, &str); 6] = [
         ("added", "new"),
         ("updated", "changed"),
-        ("removed", "gone"),
+        ("removed", "missing"),
         ("moved", "moved"),
         ("errors", "broken"),
         ("unreadable", "not readable"),

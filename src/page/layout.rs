@@ -17,7 +17,7 @@ pub(super) struct Frame {
     /// Where it is in the navigation.
     pub tab: Option<Tab>,
     /// How links lead to the page's own directory.
-    pub up: &'static str,
+    pub up: String,
     /// Of the window; the tab's name if it is empty.
     pub title: String,
     /// Whether the head has a search field. The list of files has a larger one.
@@ -80,8 +80,9 @@ pub(super) fn document(frame: &Frame, main: &Markup) -> String {
             body {
                 a.skip href="#main" { "Skip to the content" }
                 (header(frame))
-                div #live data-from={ (up) "live" }
-                    data-lost="VPO does not answer. This page continues when it does." { (frame.live) }
+                section #live aria-label="Now" data-from={ (up) "live" }
+                    data-lost="VPO does not answer. This page continues when it does."
+                    data-asks="VPO asks for the access token again. Load this page again." { (frame.live) }
                 p #say role="status" {}
                 (main)
             }
@@ -143,12 +144,12 @@ pub(super) fn live(daemon: &dyn Daemon) -> Markup {
 }
 
 fn sentence(problem: &Problem) -> Markup {
-    let Problem { check, is_failure, detail, .. } = problem;
+    let Problem { check, is_failure, detail, reason } = problem;
     html! {
         @if *is_failure {
             p.note.bad {
                 strong { "The database cannot be used. " }
-                (Sentence(detail)) ". This page recovers by itself."
+                (Sentence(detail)) ". " (advice(reason)) " This page recovers by itself."
             }
         } @else {
             p.note.warn {
@@ -159,6 +160,18 @@ fn sentence(problem: &Problem) -> Markup {
                 (Sentence(detail)) "."
             }
         }
+    }
+}
+
+/// What to do about a database that cannot be used. `docs/operations.md` lists the reasons. The details of the others say it.
+fn advice(reason: &str) -> &'static str {
+    match reason {
+        "not_a_database" | "corrupt" | "copy_collided" => {
+            "Nothing is written to it. Restore a backup: vpo restore FILE."
+        }
+        "wrong_schema" => "Correct database.path, or restore a backup of this version: vpo restore FILE.",
+        "locked" => "Close the program that has it open. Nothing is lost by waiting.",
+        _ => "",
     }
 }
 
@@ -175,7 +188,7 @@ pub(super) fn refusal(frame: Frame, refusal: &Refusal, roots: &[Root]) -> String
             h1 { (title) }
             p { (Sentence(&refusal.message)) }
             @if is_unavailable {
-                p { "Nothing is lost by waiting: the page is shown as soon as the library can be read." }
+                p { "This page is loaded again until the library can be read." }
                 (overview::roots(roots))
             } @else {
                 p { a href=(frame.link("")) { "To the overview" } }

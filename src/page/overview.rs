@@ -1,23 +1,23 @@
 //! The overview: how the library is, what it holds, and what to do.
 
+mod space;
+
 use std::sync::Arc;
 
 use maud::{Markup, html};
 
 use super::daemon::{Health, Root};
-use super::format::{Name, Sentence, ago, count, files, plural, size};
+use super::format::{Name, Sentence, ago, count, files, fitting, plural, size};
 use super::layout::Frame;
 use super::{Outcome, Site, View, page};
 use crate::api::budget::Size;
 use crate::api::read_pool::ReadPool;
 use crate::base::timestamp::Timestamp;
 use crate::library::changes::{self, Change, page as changes_page};
-use crate::library::files::listing::{self, File, Filter};
-use crate::library::files::statistics::{Group, Overview};
+use crate::library::files::listing::{self, Details, File, Filter};
+use crate::library::files::statistics::{Overview, Totals};
 use crate::library::sqlite::Transaction;
-
-/// Bars of one kind that are shown.
-const BARS: usize = 8;
+use space::space;
 
 /// Files with a problem that are named.
 const NAMED: u32 = 5;
@@ -25,11 +25,14 @@ const NAMED: u32 = 5;
 /// Changes that are shown.
 const LAST: u32 = 6;
 
+/// Bytes of HTML of the files with a problem, and of the changes.
+const LISTS: usize = 60_000;
+
 /// Questions that people ask, and the queries that answer them.
 pub(super) const QUESTIONS: [(&str, &str); 12] = [
-    ("have no English subtitles", "not exists(subtitle, lang == eng)"),
-    ("have no English audio", "not exists(audio, lang == eng)"),
-    ("are neither HEVC nor AV1", "not exists(video, codec in [hevc, av1])"),
+    ("have no English subtitles", "exists(video) and not exists(subtitle, lang == eng)"),
+    ("have no English audio", "exists(video) and not exists(audio, lang == eng)"),
+    ("are neither HEVC nor AV1", "exists(video) and not exists(video, codec in [hevc, av1])"),
     ("are in 4K", "exists(video, height >= 2000) or exists(video, width >= 3500)"),
     ("have more than two audio tracks", "count(audio) > 2"),
     ("are larger than 20 GB", "size > 20GB"),
@@ -44,20 +47,28 @@ pub(super) const QUESTIONS: [(&str, &str); 12] = [
 pub(super) async fn show(site: &Arc<Site>) -> Outcome {
     let deadline = ReadPool::deadline();
     let (kept, is_current) = site.readers.overviews.last(deadline).await?;
-    let counted = kept.map(|kept| kept.overview);
+    let counted = kept.map(|kept| kept.totals);
     let (frame, health, roots) = (site.frame(View::Overview), site.daemon.health(), site.daemon.roots());
-    let broken = counted.as_ref().map_or(0, |counted| of_status(counted, "error"));
+    let config = site.daemon.config_file();
+    let of = counted.clone();
     let read = move |tx: &Transaction<'_>| {
         let last = changes_page(tx, changes::Filter::default(), None, LAST)?.changes;
-        if broken == 0 {
-            return Ok((Vec::new(), last));
+        let Some(counted) = of.as_ref().map(|totals| &totals.overview) else {
+            return Ok((Vec::new(), Vec::new(), last));
+        };
+        let cut = listing::chosen(tx, &counted.first_truncated, false)?;
+        if of_status(counted, "error") == 0 {
+            return Ok((Vec::new(), cut, last));
         }
         let filter = Filter { status: Some("error".to_owned()), ..Filter::default() };
-        Ok((listing::page(tx, &filter, 0, NAMED)?.files, last))
+        Ok((listing::page(tx, &filter, 0, NAMED)?.files, cut, last))
     };
-    let render = move |(broken, last): (Vec<File>, Vec<Change>)| {
-        let main = main(&Facts { counted: counted.as_deref(), is_current, health, roots, broken, last });
-        page(&Frame { reload: (!is_current).then_some(3), ..frame }, &main)
+    let render = move |(broken, cut, last): (Vec<File>, Vec<Details>, Vec<Change>)| {
+        let cut =
+            cut.into_iter().map(|details| details.file).filter(|file| file.is_truncated() == Some(true));
+        let counted = counted.as_deref();
+        let facts = Facts { counted, is_current, health, roots, broken, cut: cut.collect(), last, config };
+        page(&Frame { reload: (!is_current).then_some(3), ..frame }, &main(&facts))
     };
     site.read(Size::Whole, read, render).await
 }
@@ -65,33 +76,48 @@ pub(super) async fn show(site: &Arc<Site>) -> Outcome {
 /// What the overview shows.
 struct Facts<'a> {
     /// `None` until the first count has ended.
-    counted: Option<&'a Overview>,
+    counted: Option<&'a Totals>,
     /// Whether nothing was written since.
     is_current: bool,
     health: Health,
     roots: Vec<Root>,
     /// The first few files that cannot be read.
     broken: Vec<File>,
+    /// The first few files that are cut short.
+    cut: Vec<File>,
     /// The last changes.
     last: Vec<Change>,
+    /// The file of the configuration.
+    config: Option<String>,
 }
 
 fn main(facts: &Facts<'_>) -> Markup {
+    let mut left = LISTS;
+    let mut problems = |id, title, files: &[File], all, query| {
+        let (rows, shown) = fitting(&mut files.iter().map(problem), &mut left);
+        let all = Some(all).filter(|all| *all > shown as u64);
+        section(id, title, &rows, all, query)
+    };
     html! {
         main #main data-refresh data-again[!facts.is_current] {
             (headline(facts))
-            @if let Some(counted) = facts.counted {
+            @if let Some(totals) = facts.counted {
+                @let counted = &totals.overview;
                 @if counted.files > 0 { (figures(counted, &facts.roots)) }
-                (broken(counted, &facts.broken))
+                @let broken = of_status(counted, "error");
+                @if broken > 0 { (problems("broken", "Broken videos", &facts.broken, broken, "status == error")) }
+                @if counted.truncated > 0 {
+                    (problems("cut", "Videos that are cut short", &facts.cut, counted.truncated, "truncated"))
+                }
                 @if counted.files > 0 {
                     (questions())
-                    (space(counted))
+                    (space(totals, Timestamp::now()))
                 }
             }
             @if !facts.last.is_empty() {
                 section aria-labelledby="last" {
                     h2 #last { "Last changes" }
-                    (super::changes::list(&facts.last, ""))
+                    (super::changes::list(&facts.last, "", &mut { LISTS }).0)
                     p { a href="changes" { "All changes" } }
                 }
             }
@@ -103,41 +129,34 @@ fn main(facts: &Facts<'_>) -> Markup {
 /// One sentence on how the library is, and what to do.
 fn headline(facts: &Facts<'_>) -> Markup {
     let Facts { counted, health, roots, .. } = facts;
-    let truncated = counted.map_or(0, |counted| counted.truncated);
-    let is_scanning = roots.iter().any(|root| root.scan.is_some());
-    let recorded = counted.map_or(0, |counted| counted.files);
-    let [broken, missing] =
-        ["error", "missing"].map(|status| counted.map_or(0, |one| of_status(one, status)));
-    html! {
-        @if counted.is_none() {
+    let Some(counted) = counted.map(|totals| &totals.overview) else {
+        return html! {
             h1.state { "Counting the library …" }
             p.lead { "The figures are here in a moment." }
-        } @else if roots.is_empty() && recorded == 0 {
-            h1.state.warn { "No videos yet: no root is configured." }
-            p.lead {
-                "A root is a directory whose videos are recorded. Start the daemon with "
-                code { "--root /srv/videos" } ", or write in the configuration: "
-                code { "[scan]" } ", " code { "roots = [\"/srv/videos\"]" } "."
-            }
-        } @else if !health.problems.is_empty() {
+        };
+    };
+    let (problems, truncated) = (health.problems.len(), counted.truncated);
+    let [broken, missing] = ["error", "missing"].map(|status| of_status(counted, status));
+    let things = problems + usize::from(broken > 0) + usize::from(truncated > 0);
+    let is_first = roots.iter().any(|root| root.last_success.is_none());
+    let is_scanning = roots.iter().any(|root| root.scan.is_some());
+    html! {
+        @if roots.is_empty() && counted.files == 0 {
+            (without_roots(facts))
+        } @else if problems > 0 {
             h1.state.warn {
-                @if health.problems.len() == 1 { "One thing needs attention." }
-                @else { (health.problems.len()) " things need attention." }
+                @if things == 1 { "One thing needs attention." } @else { (things) " things need attention." }
             }
-            p.lead { "What it is, and what to do, is written above." }
-        } @else if recorded == 0 && is_scanning {
-            h1.state { "The first scan is running." }
-            p.lead { "Videos appear here as they are read." }
-        } @else if recorded == 0 {
+            p.lead { "What is written above says what to do. " (damaged(broken, truncated)) }
+        } @else if is_first {
+            h1.state { @if is_scanning { "The first scan is running." } @else { "The first scan begins." } }
+            p.lead { "Videos appear here as they are read. " (damaged(broken, truncated)) }
+        } @else if counted.files == 0 {
             h1.state.warn { "No videos were found." }
             p.lead { "Look at the roots below: are these the directories with your videos?" }
         } @else if broken > 0 {
             h1.state.warn { (plural(broken, "video is broken.", "videos are broken.")) }
-            p.lead {
-                "The reasons are below."
-                @if truncated > 0 { " And " a href=(files("truncated")) { (plural(truncated, "is cut short", "are cut short")) } "." }
-                @else { " Everything else is well." }
-            }
+            p.lead { "The reasons are below. " (damaged(0, truncated)) @if truncated == 0 { "Everything else is well." } }
         } @else if truncated > 0 {
             h1.state.warn { (plural(truncated, "video is cut short.", "videos are cut short.")) }
             p.lead { "They end before they should: " a href=(files("truncated")) { "the list" } ". Everything else is well." }
@@ -148,6 +167,29 @@ fn headline(facts: &Facts<'_>) -> Markup {
                 @if missing > 0 { ", and " (plural(missing, "that is missing", "that are missing")) }
                 "."
             }
+        }
+    }
+}
+
+/// How many videos are broken and cut short, with links.
+fn damaged(broken: u64, truncated: u64) -> Markup {
+    html! {
+        @if broken > 0 { a href=(files("status == error")) { (plural(broken, "video is broken", "videos are broken")) } ". " }
+        @if truncated > 0 { a href=(files("truncated")) { (plural(truncated, "video is cut short", "videos are cut short")) } ". " }
+    }
+}
+
+fn without_roots(facts: &Facts<'_>) -> Markup {
+    html! {
+        h1.state.warn { "No videos yet: no root is configured." }
+        p.lead {
+            "A root is a directory whose videos are recorded. Start the daemon with "
+            code { "--root /srv/videos" } ", or write in "
+            @match &facts.config {
+                Some(file) => code { (Name(file)) },
+                None => { code { "~/.vpo/config.toml" } " or " code { "/etc/vpo/config.toml" } },
+            }
+            ": " code { "[scan]" } ", " code { "roots = [\"/srv/videos\"]" } "."
         }
     }
 }
@@ -172,24 +214,29 @@ fn figures(counted: &Overview, roots: &[Root]) -> Markup {
     }
 }
 
-fn broken(counted: &Overview, broken: &[File]) -> Markup {
-    let all = of_status(counted, "error");
+/// A file with a problem.
+fn problem(file: &File) -> Markup {
     html! {
-        @if !broken.is_empty() {
-            section aria-labelledby="broken" {
-                h2 #broken { "Broken videos" }
-                ul.problems {
-                    @for file in broken {
-                        li {
-                            a href={ "file/" (file.id) } { (Name(&file.filename)) }
-                            " " span.muted { (Sentence(file.scan_error.as_deref().unwrap_or_default())) }
-                        }
-                    }
-                }
-                @if all > broken.len() as u64 {
-                    p { a href=(files("status == error")) { "All " (count(all)) " broken videos" } }
+        li {
+            a href={ "file/" (file.id) } { (Name(&file.filename)) } " "
+            span.muted {
+                @match (&file.scan_error, file.zero_tail.or(file.facts.missing_bytes)) {
+                    (Some(error), _) => (Sentence(error)),
+                    (None, Some(bytes)) => { (size(bytes)) @if file.zero_tail.is_some() { " of zeros at its end" } @else { " missing" } },
+                    (None, None) => {},
                 }
             }
+        }
+    }
+}
+
+/// The first files with a problem, and a link to all of them if there are more.
+fn section(id: &str, title: &str, rows: &Markup, all: Option<u64>, query: &str) -> Markup {
+    html! {
+        section aria-labelledby=(id) {
+            h2 id=(id) { (title) }
+            ul.problems { (rows) }
+            @if let Some(all) = all { p { a href=(files(query)) { "All " (count(all)) } } }
         }
     }
 }
@@ -203,128 +250,6 @@ fn questions() -> Markup {
     }
 }
 
-/// A bar: its name, or none where it is not known; the query for its files; its size.
-struct Bar<'a> {
-    name: Option<&'a str>,
-    query: Option<String>,
-    files: u64,
-    bytes: u64,
-}
-
-/// The bars of groups about a type of track, or about files; those that take most come first. `query` asks for the files of a name.
-fn bars<'a>(
-    groups: &'a [Group],
-    track_type: Option<&str>,
-    query: &dyn Fn(&str) -> Option<String>,
-) -> Vec<Bar<'a>> {
-    let is_about = |group: &&Group| group.track_type.as_deref() == track_type;
-    let bar = |group: &'a Group| {
-        let name = group.name.as_deref();
-        Bar { name, query: name.and_then(query), files: group.files, bytes: group.bytes }
-    };
-    let mut bars: Vec<_> = groups.iter().filter(is_about).map(bar).collect();
-    bars.sort_by_key(|bar| std::cmp::Reverse(bar.bytes));
-    bars
-}
-
-fn space(counted: &Overview) -> Markup {
-    let codecs = |title, track_type: &'static str| {
-        let query = |name: &str| Some(format!("exists({track_type}, codec == {})", quoted(name)?));
-        (title, bars(&counted.codecs, Some(track_type), &query))
-    };
-    let languages = |title, track_type: &'static str| {
-        let query = |name: &str| Some(format!("exists({track_type}, lang == {})", quoted(name)?));
-        (title, bars(&counted.track_languages, Some(track_type), &query))
-    };
-    let container = |name: &str| Some(format!("container == {}", quoted(name)?));
-    let cards = [
-        codecs("Video codec", "video"),
-        ("Resolution", bars(&counted.resolutions, None, &resolution)),
-        ("Dynamic range", bars(&counted.ranges, None, &|_| None)),
-        languages("Audio language", "audio"),
-        languages("Subtitle language", "subtitle"),
-        codecs("Audio codec", "audio"),
-        codecs("Subtitle format", "subtitle"),
-        ("Container", bars(&counted.containers, None, &container)),
-    ];
-    html! {
-        section aria-labelledby="space" {
-            h2 #space { "Where the space goes" }
-            div.cards {
-                @for (title, bars) in cards { @if !bars.is_empty() { (card(title, &bars, counted.bytes)) } }
-            }
-        }
-    }
-}
-
-fn card(title: &str, bars: &[Bar<'_>], whole: u64) -> Markup {
-    let more = bars.len().saturating_sub(BARS);
-    html! {
-        div.card {
-            h3 { (title) }
-            ul.bars {
-                @for bar in bars.iter().take(BARS) {
-                    li {
-                        @match &bar.query {
-                            Some(query) => a href=(files(query)) { (label(bar, whole)) },
-                            None => span { (label(bar, whole)) },
-                        }
-                    }
-                }
-            }
-            @if more > 0 { p.muted { "and " (more) " more" } }
-        }
-    }
-}
-
-fn label(bar: &Bar<'_>, whole: u64) -> Markup {
-    html! {
-        span.name { @match bar.name { Some(name) => (Name(name)), None => "not known" } }
-        span.amount { (size(bar.bytes)) span.muted { " · " (plural(bar.files, "file", "files")) } }
-        svg viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true" {
-            rect width=(share(bar.bytes, whole)) height="10" {}
-        }
-    }
-}
-
-/// A part of the whole in thousandths, at least one.
-fn share(part: u64, whole: u64) -> u64 {
-    let share = u128::from(part) * 1000 / u128::from(whole.max(1));
-    u64::try_from(share).unwrap_or(1000).clamp(1, 1000)
-}
-
-/// A name as text of a query; `None` if it holds every quote.
-fn quoted(name: &str) -> Option<String> {
-    let quote = ['"', '\''].into_iter().find(|quote| !name.contains(*quote))?;
-    Some(if name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        name.to_owned()
-    } else {
-        format!("{quote}{name}{quote}")
-    })
-}
-
-/// The query for a class of pictures: as large as the class, and not as large as the one above.
-fn resolution(class: &str) -> Option<String> {
-    const CLASSES: [(&str, u32, u32); 5] = [
-        ("4320p", 7000, 4000),
-        ("2160p", 3500, 2000),
-        ("1440p", 2400, 1400),
-        ("1080p", 1800, 1000),
-        ("720p", 1200, 700),
-    ];
-    let least = |(_, width, height): &(&str, u32, u32)| {
-        format!("(exists(video, width >= {width}) or exists(video, height >= {height}))")
-    };
-    let at = CLASSES.iter().position(|known| known.0 == class);
-    let (own, above) = match at {
-        Some(at) => (Some(&CLASSES[at]), at.checked_sub(1).map(|above| &CLASSES[above])),
-        None if class == "sd" => (None, CLASSES.last()),
-        None => return None,
-    };
-    let own = own.map_or_else(|| "exists(video)".to_owned(), least);
-    Some(above.map_or_else(|| own.clone(), |above| format!("{own} and not {}", least(above))))
-}
-
 /// The roots and their state.
 pub(super) fn roots(roots: &[Root]) -> Markup {
     let now = Timestamp::now();
@@ -333,7 +258,7 @@ pub(super) fn roots(roots: &[Root]) -> Markup {
             section aria-labelledby="roots" {
                 h2 #roots { "Roots" }
                 table {
-                    thead { tr { th scope="col" { "Directory" } th scope="col" { "State" } th scope="col" { "Last scan" } th scope="col" { "Changes" } } }
+                    thead { tr { th scope="col" { "Directory" } th scope="col" { "State" } th scope="col" { "Last scan" } th scope="col" { "Watch" } } }
                     tbody {
                         @for root in roots {
                             tr {
@@ -346,7 +271,7 @@ pub(super) fn roots(roots: &[Root]) -> Markup {
                                 td data-label="Last scan" {
                                     @match root.last_success { Some(time) => (ago(time, now)), None => "not yet" }
                                 }
-                                td data-label="Changes" { (watch(root.watch)) }
+                                td data-label="Watch" { @if root.problem.is_some() { "–" } @else { (watch(root.watch)) } }
                             }
                         }
                     }
@@ -368,4 +293,61 @@ fn watch(state: &str) -> &'static str {
 
 fn of_status(counted: &Overview, status: &str) -> u64 {
     counted.statuses.iter().find(|group| group.name.as_deref() == Some(status)).map_or(0, |group| group.files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::files::statistics::Group;
+    use crate::page::daemon::{Problem, Progress};
+
+    /// The headline of a library: problems of the daemon, files that are there, broken and cut short, and the roots.
+    fn shown(problems: usize, files: u64, broken: u64, truncated: u64, roots: &[(bool, bool)]) -> String {
+        let problem = Problem { check: String::new(), is_failure: false, reason: "", detail: String::new() };
+        let root = |(is_scanned, is_scanning): &(bool, bool)| Root {
+            path: "/v".to_owned(),
+            problem: None,
+            last_success: is_scanned.then(Timestamp::now),
+            watch: "off",
+            scan: is_scanning.then_some(Progress { doing: "", found: 0, to_read: 0, read: 0 }),
+        };
+        let broken = Group { name: Some("error".to_owned()), track_type: None, files: broken, bytes: 0 };
+        let overview = Overview { files, truncated, statuses: vec![broken], ..Overview::default() };
+        let facts = Facts {
+            counted: Some(&Totals { roots: Vec::new(), overview }),
+            is_current: true,
+            health: Health { problems: vec![problem; problems], ..Health::default() },
+            roots: roots.iter().map(root).collect(),
+            broken: Vec::new(),
+            cut: Vec::new(),
+            last: Vec::new(),
+            config: None,
+        };
+        headline(&facts).into_string().replace("<data value", "<data")
+    }
+
+    #[test]
+    fn the_headline_counts_all_that_needs_attention() {
+        let (done, running, waiting) = ((true, false), (false, true), (false, false));
+        for (shown, expected) in [
+            (shown(0, 9, 0, 0, &[done]), ">All is well.<"),
+            (shown(1, 9, 0, 0, &[done]), ">One thing needs attention.<"),
+            (shown(1, 9, 5, 4, &[done]), ">3 things need attention.<"),
+            (shown(1, 9, 5, 4, &[done]), "5</data> videos are broken</a>"),
+            (shown(1, 9, 5, 4, &[done]), "4</data> videos are cut short</a>"),
+            (shown(0, 9, 1, 0, &[done]), "Everything else is well."),
+            (shown(0, 9, 1, 4, &[done]), "4</data> videos are cut short</a>"),
+            (shown(0, 9, 0, 1, &[done]), "1</data> video is cut short."),
+            (shown(0, 0, 0, 0, &[done]), ">No videos were found.<"),
+            (shown(0, 0, 0, 0, &[waiting]), ">The first scan begins.<"),
+            (shown(0, 0, 0, 0, &[running]), ">The first scan is running.<"),
+            (shown(0, 9, 0, 0, &[done, running]), ">The first scan is running.<"),
+            (shown(0, 9, 5, 0, &[running]), "5</data> videos are broken</a>"),
+            (shown(0, 0, 0, 0, &[]), "no root is configured"),
+            (shown(0, 9, 0, 0, &[]), ">All is well.<"),
+        ] {
+            assert!(shown.contains(expected), "{expected}: {shown}");
+        }
+        assert!(!shown(0, 9, 1, 4, &[done]).contains("Everything else is well."));
+    }
 }

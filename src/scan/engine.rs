@@ -201,7 +201,7 @@ impl Engine {
             let start = Instant::now();
             let counted = totals::count(&library, &roots, &stop).and_then(|count| {
                 let changes = library.read(retry(), |tx| changes::count_after(tx, last_change))?;
-                Ok(Counted { totals: count.tally.totals(), changes })
+                Ok(Arc::new(Counted { totals: count.tally.totals(), changes }))
             });
             let counted = counted.map_err(Error::Library);
             let took = start.elapsed();

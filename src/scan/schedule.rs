@@ -81,7 +81,7 @@ pub(super) enum Event {
     Hashed { id: u64, outcome: Result<Hashed, Error> },
     /// Files were counted, and rows of old scans were deleted if requested.
     Counted {
-        counted: Result<Counted, Error>,
+        counted: Result<Arc<Counted>, Error>,
         took: Duration,
         expired: Option<Result<usize, library::Error>>,
     },

@@ -43,7 +43,7 @@ const SIZES = [[3840, 1600], [1920, 1080], [1920, 804], [1280, 720], [720, 576]]
 const SOUNDS = ["A_EAC3", "A_AC3", "A_DTS", "A_AAC", "A_TRUEHD", "A_OPUS"];
 const LANGUAGES = ["eng", "ger", "fre", "jpn", "ita", "spa"];
 const NAMES = ["The Long Tide", "Küstenwache", "風の谷", "מלך הים", "A Quiet Orchard", "Night Ferry", "Das Fenster", "Piazza", "Le Jardin", "Two Rivers"];
-export const ODD = ["<img src=x onerror=alert(1)>", "\u202egpj.\u2066weird", "a\x1b[31mred", "'\"><script>alert(1)</script>", "x".repeat(240)];
+export const ODD = ["<img src=x onerror=alert(1)>", "\u202egpj.\u2066weird", "a\x1b[31mred", "'\"><script>alert(1)</script>", "x".repeat(251)];
 
 /** Writes so many films below a directory. */
 export function library(directory, count) {
@@ -75,4 +75,8 @@ export function library(directory, count) {
   write("Broken/zeros.mp4", Buffer.alloc(4096));
   const odd = { video: VIDEOS[0], width: 1920, height: 1080, audio: [["A_AAC", "heb", 2, "\u202e</bdi><script>alert(2)</script>"]], subtitles: [] };
   for (const name of ODD) write(`${name.replaceAll("/", "_")}.mkv`, film({ title: name, ...odd }));
+  // A name that is not UTF-8.
+  const invalid = Buffer.concat([Buffer.from(`${directory}/f`), Buffer.from([0xff, 0xfe]), Buffer.from("g.mkv")]);
+  writeFileSync(invalid, film({ title: "f", ...odd }));
+  utimesSync(invalid, hourAgo, hourAgo);
 }

@@ -10,7 +10,8 @@ import { library, ODD } from "./films.js";
 const [vpo, shots] = [resolve(process.argv[2] ?? "target/debug/vpo"), resolve(process.argv[3] ?? "target/browser")];
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const home = mkdtempSync(join(tmpdir(), "vpo-browser-"));
-const films = join(home, "films"), database = join(home, "library.db");
+const films = join(home, "films"), TOKEN = "correct-horse";
+let database = join(home, "library.db");
 mkdirSync(shots, { recursive: true });
 
 const faults = [];
@@ -69,7 +70,7 @@ async function looks(browser, origin) {
   const views = { ...VIEWS, file: `file/${file.files[0].id}` };
   for (const javaScriptEnabled of [true, false]) {
     for (const colorScheme of ["light", "dark"]) {
-      for (const width of javaScriptEnabled ? [360, 768, 1280] : [360, 1280]) {
+      for (const width of javaScriptEnabled ? [360, 768, 1280, 1920] : [360, 1280]) {
         const page = await open(browser, origin, { javaScriptEnabled, colorScheme, viewport: { width, height: 900 }, reducedMotion: "reduce" });
         for (const [name, path] of Object.entries(views)) {
           const what = `${name}-${colorScheme}-${width}${javaScriptEnabled ? "" : "-plain"}`;
@@ -89,15 +90,23 @@ async function keys(browser, origin) {
   await page.goto(`${origin}/`);
   await page.keyboard.press("Tab");
   check(await page.evaluate(() => document.activeElement.className === "skip"), "the first key leads to the content");
+  for (const view of ["Files", "Changes", "Jobs", "About", "Overview"]) {
+    const at = () => page.evaluate(() => document.activeElement.textContent);
+    for (let pressed = 0; pressed < 12 && (await at()) !== view; pressed++) await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await until(`${view} by keyboard alone`, 5000, () => page.locator(`nav [aria-current]:text-is("${view}")`).isVisible());
+  }
   await page.keyboard.press("/");
   await page.keyboard.type("night ferry");
   await page.keyboard.press("Enter");
   await page.waitForURL("**/files?q=night+ferry");
   check(await page.locator("tbody tr").count() > 0, "a search by keyboard alone");
-  for (const odd of ODD.slice(0, 4)) {
+  for (const odd of ODD) {
     await page.goto(`${origin}/files?q=${encodeURIComponent(odd.replace(/[^a-z ]+/g, " ").trim())}`);
     check(await page.locator("tbody tr").count() > 0, `an odd name is found: ${JSON.stringify(odd)}`);
   }
+  await page.goto(`${origin}/files?q=${encodeURIComponent("f%FF%FEg")}`);
+  check((await page.locator("tbody tr").textContent()).includes("f%FF%FEg.mkv"), "a name that is not UTF-8");
   await page.context().close();
 }
 
@@ -107,10 +116,12 @@ async function lost(browser, origin) {
   renameSync(database, database + ".aside");
   if (await until("the page says that the database is gone", 2500, () => page.locator(".note.bad").isVisible())) {
     check((await page.locator("#live").textContent()).includes("restore a backup"), "and what to do");
+    check((await page.textContent("h1")).includes("cannot be read"), "the headline is not that of before");
+    await audit(page, "lost");
     await page.screenshot({ path: join(shots, "lost.png") });
   }
   renameSync(database + ".aside", database);
-  await until("the page heals", 5000, async () => !(await page.locator(".note.bad").count()));
+  await until("the page heals", 5000, async () => !(await page.locator(".note.bad").count()) && (await page.textContent("h1")).includes("broken"));
   await page.context().close();
 }
 
@@ -120,9 +131,47 @@ async function scanning(browser, origin) {
   const before = await page.locator(".figures dd").first().textContent();
   library(join(films, "more"), 2000);
   await until("the scan is seen on the page", 20000, () => page.locator("progress").isVisible());
+  await audit(page, "scanning");
   await page.screenshot({ path: join(shots, "scanning.png") });
   await until("the figures follow", 60000, async () => (await page.locator(".figures dd").first().textContent()) !== before);
   await page.context().close();
+}
+
+/** Pages that are not views: what does not exist, and, of a daemon with a token, the refusal. */
+async function others(browser, origin) {
+  for (const path of ["none", "no/such/page", "files/", "files?sort=foo"]) {
+    const page = await (await browser.newContext()).newPage();
+    await page.goto(`${origin}/${path}`);
+    check(await page.evaluate(() => document.styleSheets.length === 1), `${path} is styled`);
+    await audit(page, path);
+    await page.getByRole("link", { name: "Files" }).click();
+    check(new URL(page.url()).pathname === "/files", `${path} leads back`);
+    await page.context().close();
+  }
+}
+
+/** A daemon that asks for a token, and has no roots. */
+async function guarded(browser, origin) {
+  // A browser shows it once its question is cancelled, which Chromium without a window does not do.
+  const refused = await fetch(origin, { headers: { accept: "text/html" } });
+  const page = await browser.newPage();
+  await page.setContent(await refused.text());
+  check(refused.status === 401 && (await page.textContent("h1")).includes("access token"), "the refusal");
+  await audit(page, "401");
+  await page.close();
+  const { host } = new URL(origin);
+  const known = await open(browser, origin, { httpCredentials: { username: "any", password: TOKEN } });
+  await known.goto(`${origin}/`);
+  check((await known.textContent("h1")).includes("no root is configured"), "no roots");
+  await audit(known, "no-roots");
+  await known.context().close();
+  // The address holds the password: the script still fetches.
+  const inAddress = await (await browser.newContext()).newPage();
+  inAddress.on("pageerror", (error) => check(false, `error: ${error}`));
+  await inAddress.goto(`http://any:${TOKEN}@${host}/`);
+  const answer = await inAddress.waitForResponse((one) => one.url().endsWith("/live"), { timeout: 10000 }).catch(() => undefined);
+  check(answer?.status() === 200, "live updates where the address holds the password");
+  await inAddress.context().close();
 }
 
 async function rebinding(port, hosts, isRefused) {
@@ -140,9 +189,10 @@ async function main() {
   const origin = await address(daemon);
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
   try {
-    await until("the films are recorded", 60000, async () => (await (await fetch(`${origin}/api/v1/library`)).json()).files >= 308);
+    await until("the films are recorded", 60000, async () => (await (await fetch(`${origin}/api/v1/library`)).json()).files >= 309);
     await looks(browser, origin);
     await keys(browser, origin);
+    await others(browser, origin);
     await lost(browser, origin);
     await scanning(browser, origin);
     await rebinding(new URL(origin).port, "not listed", true);
@@ -150,6 +200,11 @@ async function main() {
     await new Promise((done) => daemon.on("exit", done));
     daemon = serve({ VPO_SERVER_HOSTS: "*" });
     await rebinding(new URL(await address(daemon)).port, "every name listed", false);
+    daemon.kill();
+    await new Promise((done) => daemon.on("exit", done));
+    database = join(home, "empty.db");
+    daemon = serve({ VPO_SERVER_AUTH_TOKEN: TOKEN });
+    await guarded(browser, await address(daemon));
   } finally {
     await browser.close();
     daemon.kill();

@@ -1,5 +1,7 @@
 //! SIGHUP: rereads the configuration and applies the keys that do not need a restart.
 
+use std::path::PathBuf;
+
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -14,6 +16,8 @@ pub(super) struct Reload {
     pub(super) in_force: Config,
     /// Where the values in force come from.
     pub(super) origins: Origins,
+    /// The file that was read.
+    pub(super) file: Option<PathBuf>,
     pub(super) telemetry: Telemetry,
     pub(super) settings: watch::Sender<Settings>,
 }
@@ -36,6 +40,7 @@ impl Reload {
         self.origins.retain(|key, _| waiting(key));
         self.origins.extend(resolved.origins.into_iter().filter(|(key, _)| !waiting(key)));
         in_force.reload(resolved.config);
+        self.file = resolved.file;
         self.telemetry.set_level(in_force.logging.level);
         self.settings.send_if_modified(|settings| {
             let now = scanning::settings(in_force);

@@ -61,7 +61,8 @@ impl Daemon for ForPage {
         let scans = self.scans.borrow();
         (scans.counts.completed, scans.counts.failed, scans.counts.cancelled).hash(&mut version);
         for root in &scans.roots {
-            (&root.path, root.running.is_some(), root.watch.as_str()).hash(&mut version);
+            (&root.path, root.running.is_some(), root.watch.as_str(), root.last_success.is_some())
+                .hash(&mut version);
         }
         let database =
             results().find(|(check, result)| check.name == DATABASE && result.status == Status::Pass);
@@ -94,6 +95,11 @@ impl Daemon for ForPage {
             origin: reload.origins.get(key).unwrap_or(&Origin::Default).to_string(),
         };
         reload.in_force.shown().into_iter().map(setting).collect()
+    }
+
+    fn config_file(&self) -> Option<String> {
+        let reload = self.reload.try_lock().ok()?;
+        reload.file.as_ref().map(|file| file.to_string_lossy().into_owned())
     }
 }
 

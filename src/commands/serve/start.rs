@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -35,6 +35,8 @@ pub(super) struct Opened {
     pub(super) sources: Sources,
     pub(super) config: Config,
     pub(super) origins: Origins,
+    /// The file of the configuration.
+    pub(super) file: Option<PathBuf>,
     pub(super) telemetry: Telemetry,
     pub(super) socket: Bound,
     pub(super) library: Arc<Library>,
@@ -74,7 +76,14 @@ pub(super) fn open(
     };
     // Before a database is created that a wrong port would leave behind.
     let bound = bind(&config, passed?, options.runtime_directory)?;
-    let library = Library::open(&config.database.path, options, stop)?;
+    let runtime_directory = options.runtime_directory;
+    let library = Library::open(&config.database.path, options, stop).map_err(|error| {
+        let path = config.database.path.clone();
+        match Library::count_unopened_start(&path, runtime_directory, &error, stop) {
+            Some((starts, detail)) if starts > DAMAGED_STARTS => ServeError::Damaged { path, detail, starts },
+            _ => error.into(),
+        }
+    })?;
     let socket = match bound {
         Some(socket) => socket,
         None => Bound::bind(config.server.bind.get(), config.server.port)?,
@@ -84,7 +93,9 @@ pub(super) fn open(
     {
         return Err(ServeError::Damaged { path: library.path().to_owned(), detail, starts });
     }
-    Ok(Opened { sources, config, origins: resolved.origins, telemetry, socket, library: Arc::new(library) })
+    let library = Arc::new(library);
+    let (origins, file) = (resolved.origins, resolved.file);
+    Ok(Opened { sources, config, origins, file, telemetry, socket, library })
 }
 
 /// Uses the passed socket, or binds a new one; `None` if the address is in use and a daemon has locked the database. It

@@ -15,7 +15,10 @@ pub(super) fn without_token() -> Response {
         "VPO asks for its access token",
         &html! {
             p { "Load this page again, and enter the token as the password. The user name does not matter." }
-            p { "It is the value of " code { "server.auth_token" } " in the configuration." }
+            p {
+                "It is the value of " code { "server.auth_token" } " in the configuration, or the content of the file of "
+                code { "server.auth_token_file" } "."
+            }
         },
     )
 }

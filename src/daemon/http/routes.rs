@@ -18,7 +18,7 @@ use warp::{Filter, Rejection, Reply};
 
 use super::auth::{self, Access, Policy};
 use super::reply::{MethodNotAllowed, rejected};
-use crate::base::reply;
+use crate::base::{html, reply};
 use crate::daemon::health::{Disclosure, Health, Report};
 use crate::daemon::metrics::{self, Registry};
 
@@ -34,10 +34,13 @@ pub(crate) fn routes(
     let report = at(&["/health", "/readyz"])
         .and(get_or_head())
         .and(auth::access(Arc::clone(&policy)))
-        .and(is_strict())
-        .then(move |access, is_strict: bool| {
+        .and(strictness())
+        .then(move |access, is_strict: Option<bool>| {
             let probed = Arc::clone(&probed);
             async move {
+                let Some(is_strict) = is_strict else {
+                    return reply::error(StatusCode::BAD_REQUEST, "warnings: give warnings=fail or nothing");
+                };
                 let (health, rendered) = &*probed;
                 let report = health.report().await;
                 let is_ok = report.ok() && !(is_strict && report.warns());
@@ -57,10 +60,17 @@ pub(crate) fn routes(
     report.or(alive.or(guarded).unify().boxed()).unify().recover(rejected).unify()
 }
 
-/// Whether `?warnings=fail` is given. Other parameters are ignored.
-fn is_strict() -> impl Filter<Extract = (bool,), Error = Infallible> + Clone + Send + Sync + 'static {
+/// Whether `?warnings=fail` is given; `None` for another spelling, which must not keep a monitor green. Parameters that do not
+/// begin with `warn` are ignored.
+fn strictness() -> impl Filter<Extract = (Option<bool>,), Error = Infallible> + Clone + Send + Sync + 'static
+{
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    query.map(|query: String| query.split('&').any(|parameter| parameter == "warnings=fail"))
+    query.map(|query: String| {
+        let is_meant =
+            |parameter: &&str| parameter.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("warn"));
+        let mut meant = query.split('&').filter(is_meant).map(|parameter| parameter == "warnings=fail");
+        meant.try_fold(false, |_, is_right| is_right.then_some(true))
+    })
 }
 
 /// Caches the JSON of the last report for each [`Access`]. Under load many probes in a millisecond get the same JSON.
@@ -93,9 +103,17 @@ fn at(
     matching(move |full| paths.contains(&full))
 }
 
-/// Only the path of the whole may end with a slash.
+/// Only the path of the whole may end with a slash. Browsers get a page that says so.
 fn no_slash_at_the_end() -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
-    matching(|full| full == "/" || !full.ends_with('/'))
+    warp::path::full()
+        .and(html::is_wanted())
+        .and_then(|full: FullPath, is_browser: bool| {
+            let full = full.as_str();
+            let is_page = is_browser && !full.starts_with("/api/") && !full.starts_with("/openapi");
+            let is_ok = full == "/" || !full.ends_with('/') || is_page;
+            ready(if is_ok { Ok(()) } else { Err(warp::reject::not_found()) })
+        })
+        .untuple_one()
 }
 
 fn matching(

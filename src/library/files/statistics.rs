@@ -12,6 +12,7 @@ use super::facts::{self, Cut, OfFile, Source};
 use super::{Span, Status};
 use crate::base::facts::Facts;
 use crate::library::lenient::{integer, word};
+use crate::library::subtitles;
 
 /// Groups of one kind that are kept; files of further groups are counted together, under [`OTHERS`].
 const MOST_GROUPS: usize = 500;
@@ -21,6 +22,9 @@ const LONGEST_NAME: usize = 64;
 
 /// The name of the group for all that have no group of their own.
 pub(crate) const OTHERS: &str = "(others)";
+
+/// Truncated files whose ids are kept.
+const FIRST: usize = 5;
 
 /// Tracks of one file that are counted, at most.
 const MOST_TRACKS: i64 = 1000;
@@ -63,9 +67,9 @@ pub struct Overview {
     pub statuses: Vec<Group>,
     /// By container.
     pub containers: Vec<Group>,
-    /// By codec: files with at least one track of it.
+    /// By codec: files with at least one track or subtitle file of it.
     pub codecs: Vec<Group>,
-    /// By language: files with at least one audio or subtitle track of it.
+    /// By language: files with at least one audio or subtitle track, or subtitle file, of it.
     pub languages: Vec<Group>,
     /// By language and type of track: files with at least one such track. For the page.
     #[serde(skip)]
@@ -76,6 +80,12 @@ pub struct Overview {
     /// Files that are cut short.
     #[serde(skip)]
     pub truncated: u64,
+    /// Ids of the first few of them. For the page, as the next.
+    #[serde(skip)]
+    pub first_truncated: Vec<i64>,
+    /// By the month in which a scan found them, such as `2026-02`; those of which it is known.
+    #[serde(skip)]
+    pub months: Vec<Group>,
     /// By the dynamic range of a video track; those of which it is known.
     #[serde(skip)]
     pub ranges: Vec<Group>,
@@ -177,6 +187,13 @@ fn tracks_sql(source: &Source) -> String {
     )
 }
 
+/// What reads the tracks of a file.
+struct Tracks<'a> {
+    tracks: Statement<'a>,
+    /// The subtitle files beside it.
+    beside: Option<Statement<'a>>,
+}
+
 /// A count as far as it has come.
 #[derive(Clone, Debug)]
 pub struct Tally {
@@ -186,6 +203,8 @@ pub struct Tally {
     bytes: u64,
     seconds: u64,
     truncated: u64,
+    first_truncated: Vec<i64>,
+    months: Groups,
     ranges: Groups,
     pictures: Groups,
     statuses: Groups,
@@ -212,6 +231,8 @@ impl Tally {
             bytes: 0,
             seconds: 0,
             truncated: 0,
+            first_truncated: Vec::new(),
+            months: Groups::default(),
             ranges: Groups::default(),
             pictures: Groups::default(),
             statuses: Groups::default(),
@@ -230,7 +251,8 @@ impl Tally {
     pub fn advance(&mut self, conn: &Connection, time: Duration) -> rusqlite::Result<bool> {
         let start = Instant::now();
         let source = Source::new(conn)?;
-        let mut tracks = conn.prepare(&tracks_sql(&source))?;
+        let tracks = conn.prepare(&tracks_sql(&source))?;
+        let mut tracks = Tracks { tracks, beside: subtitles::prepare(conn)? };
         let mut statement = conn.prepare(&files_sql(&source))?;
         let mut rows = statement.query([self.last])?;
         while let Some(row) = rows.next()? {
@@ -246,7 +268,7 @@ impl Tally {
                 let at = self.containers.find(None, word(row, 3));
                 self.containers.count(at, size);
                 let known = facts::of_file(row, 6, 5);
-                self.count_facts(&known, size);
+                self.count_facts(&known, id, size);
                 self.count_tracks(&mut tracks, id, size, known.is_current)?;
             }
             self.last = id;
@@ -257,19 +279,27 @@ impl Tally {
         Ok(true)
     }
 
-    fn count_facts(&mut self, known: &OfFile, size: u64) {
+    fn count_facts(&mut self, known: &OfFile, id: i64, size: u64) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds")]
         let seconds = known.duration_seconds.unwrap_or_default() as u64;
         self.seconds = self.seconds.saturating_add(seconds);
         let Facts { media_end, missing_bytes, .. } = known.facts;
-        self.truncated += u64::from(
-            Cut::find(size, known.has_zero_tail, media_end, missing_bytes).is_some_and(Cut::is_truncated),
-        );
+        let cut = Cut::find(size, known.has_zero_tail, media_end, missing_bytes);
+        if cut.is_some_and(Cut::is_truncated) {
+            self.truncated += 1;
+            if self.first_truncated.len() < FIRST {
+                self.first_truncated.push(id);
+            }
+        }
+        if let Some(month) = known.first_seen.as_deref().and_then(|time| time.get(..7)) {
+            let at = self.months.find(None, Some(month));
+            self.months.count(at, size);
+        }
     }
 
     fn count_tracks(
         &mut self,
-        tracks: &mut Statement<'_>,
+        tracks: &mut Tracks<'_>,
         file: i64,
         size: u64,
         has_facts: bool,
@@ -277,7 +307,7 @@ impl Tally {
         let (mut codecs, mut languages, mut of_type, mut picture) =
             (Vec::new(), Vec::new(), Vec::new(), None);
         let mut ranges = Vec::new();
-        let mut rows = tracks.query([file, MOST_TRACKS])?;
+        let mut rows = tracks.tracks.query([file, MOST_TRACKS])?;
         while let Some(row) = rows.next()? {
             let Some(kind) = word(row, 0) else { continue };
             let codec = word(row, 1);
@@ -303,6 +333,16 @@ impl Tally {
                 _ => {}
             }
         }
+        if let Some(beside) = &mut tracks.beside {
+            let mut rows = beside.query([file])?;
+            while let Some(row) = rows.next()? {
+                let (kind, language) = (Some("subtitle"), word(row, 0));
+                let codec = word(row, 1).and_then(subtitles::codec);
+                self.codecs.count_once(&mut codecs, kind, codec, size);
+                self.languages.count_once(&mut languages, None, language, size);
+                self.track_languages.count_once(&mut of_type, kind, language, size);
+            }
+        }
         if let Some((width, height, group)) = picture {
             self.pictures.count(group, size);
             let at = self.resolutions.find(None, Some(resolution(width, height)));
@@ -319,6 +359,8 @@ impl Tally {
             bytes: self.bytes,
             seconds: self.seconds,
             truncated: self.truncated,
+            first_truncated: self.first_truncated,
+            months: self.months.sorted(),
             ranges: self.ranges.sorted(),
             pictures: self.pictures.sorted(),
             statuses: self.statuses.sorted(),

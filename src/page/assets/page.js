@@ -5,7 +5,8 @@
   const live = document.getElementById("live"), say = document.getElementById("say");
   const numbers = new Intl.NumberFormat();
   const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-  const spans = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+  const spans = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+  const language = dates.resolvedOptions().locale;
   const UNITS = ["kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"];
 
   function size(bytes) {
@@ -31,18 +32,22 @@
       if (isNaN(date)) continue;
       time.title = dates.format(date);
       time.textContent = time.className ? ago(date) : time.title;
+      if (!time.className) time.lang = language;
     }
   }
 
   function localise(part) {
     for (const data of part.querySelectorAll("data")) {
       data.textContent = data.className ? size(+data.value) : numbers.format(data.value);
+      data.lang = language;
     }
     times(part);
   }
 
   async function get(address) {
-    const answer = await fetch(address, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE) });
+    // The address of the document may hold the password, and fetch refuses such addresses.
+    const answer = await fetch(new URL(address, location.href), { headers: { accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE) });
+    if (answer.status === 401) throw answer.status;
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   }
 
@@ -68,11 +73,11 @@
     try {
       state = (await get(live.dataset.from)).querySelector("[data-version]");
       if (!state) throw new Error("not the page");
-    } catch {
+    } catch (error) {
       state = document.createElement("div");
       const note = state.appendChild(document.createElement("p"));
       note.className = "note bad";
-      note.textContent = live.dataset.lost;
+      note.textContent = error === 401 ? live.dataset.asks : live.dataset.lost;
     }
     if (state.outerHTML !== shown) {
       shown = state.outerHTML;
@@ -80,6 +85,13 @@
       live.replaceChildren(state);
       const problems = [...state.querySelectorAll(".bad, .warn")].map((note) => note.textContent).join(" ");
       if (problems !== said) say.textContent = said = problems;
+    }
+    const headline = document.querySelector(".state");
+    if (headline && state.dataset.down !== undefined) {
+      headline.className = "state warn";
+      headline.textContent = "The library cannot be read now";
+      headline.nextElementSibling.textContent = "What is below was so before.";
+      version = "";
     }
     const { refresh, again } = document.querySelector("main").dataset;
     const now = state.dataset.version;

@@ -1,6 +1,7 @@
 //! What is searched for, and a page of what is found.
 
-use super::{LIMIT, Request};
+use super::LIMIT;
+use crate::api::query::Search;
 use crate::ask::terms;
 use crate::ask::{Bounds, Cursor, Question};
 use crate::base::text::to_json;
@@ -30,7 +31,7 @@ pub(super) struct Searched {
     pub(super) next: Option<i64>,
 }
 
-pub(super) fn find(tx: &Transaction<'_>, request: &Request) -> sqlite::Result<Result<Found, Error>> {
+pub(super) fn find(tx: &Transaction<'_>, request: &Search) -> sqlite::Result<Result<Found, Error>> {
     let (expression, query) = match understand(tx, &request.text) {
         Ok(understood) => understood,
         Err(refusal) => return Ok(Err(refusal)),

@@ -55,7 +55,7 @@ impl World {
             world.end(&scan, completed());
         }
         // The count of the start ends, and that after the scans begins.
-        world.take(Event::Counted { counted: Ok(Counted::default()), took: Duration::ZERO, expired: None });
+        world.take(Event::Counted { counted: Ok(Arc::default()), took: Duration::ZERO, expired: None });
         world.dispatch_and_hash();
         world
     }

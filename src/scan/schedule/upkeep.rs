@@ -99,7 +99,7 @@ impl Upkeep {
     /// A failure to report.
     pub(super) fn counted(
         &mut self,
-        counted: Result<Counted, Error>,
+        counted: Result<Arc<Counted>, Error>,
         took: Duration,
         expired: Option<Result<usize, library::Error>>,
         now: Instant,
@@ -122,7 +122,7 @@ impl Upkeep {
         }
         match counted {
             Ok(counted) => {
-                self.counted = Some(Arc::new(counted));
+                self.counted = Some(counted);
                 Ok(())
             }
             Err(failure) => {

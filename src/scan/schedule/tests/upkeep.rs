@@ -11,7 +11,7 @@ fn count(world: &mut World) -> Option<Duration> {
 }
 
 fn counted(world: &mut World, took: u64, expired: Option<Result<usize, library::Error>>) {
-    world.take(Event::Counted { counted: Ok(Counted::default()), took: Duration::from_secs(took), expired });
+    world.take(Event::Counted { counted: Ok(Arc::default()), took: Duration::from_secs(took), expired });
 }
 
 /// A request is scanned.
