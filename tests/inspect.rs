@@ -1,5 +1,7 @@
 //! `vpo inspect`: what it shows, what it refuses, and how.
 
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -208,6 +210,21 @@ fn a_bad_file_is_said_in_one_line_and_the_others_are_shown() {
             complaint.starts_with(&format!("vpo: {name}: ")) && complaint.contains(reason),
             "{complaint}"
         );
+    }
+}
+
+#[test]
+fn file_and_directory_that_may_not_be_read_are_reported_with_owner_and_fix() {
+    let sandbox = Sandbox::new();
+    for place in [sandbox.film("shut.mkv"), sandbox.film("shut/film.mkv").with_file_name("")] {
+        set_permissions(&place, Permissions::from_mode(0o000)).expect("ours");
+        let output =
+            sandbox.vpo_as_nobody(["inspect".as_ref(), place.as_os_str()]).output().expect("vpo runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("permission denied: vpo runs as"), "{stderr}");
+        assert!(stderr.contains("with mode 0000. Give that user access"), "{stderr}");
+        set_permissions(&place, Permissions::from_mode(0o700)).expect("ours");
     }
 }
 

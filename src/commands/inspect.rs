@@ -5,6 +5,7 @@ mod find;
 use std::ffi::CString;
 use std::fmt::Write;
 use std::fs::File;
+use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use super::{EXIT_FAILURE, output};
+use crate::base::error::at;
 use crate::base::text::{Escaped, Text};
 use crate::cli::InspectArgs;
 use crate::library::files::facts::{Cut, ZERO_TAIL};
@@ -34,7 +36,7 @@ pub(crate) fn run(args: &InspectArgs) -> ExitCode {
             match found {
                 _ if run.stop.is_some() => {}
                 Ok(()) => run.file(path),
-                Err(error) => run.complain(path, &media::Error::Io(error)),
+                Err(error) => run.complain(path, &unreadable(path, error)),
             }
         });
         if count == 0 {
@@ -58,6 +60,7 @@ impl Run {
     fn file(&mut self, path: &Path) {
         let found = match inspect(path) {
             Ok(inspected) => inspected,
+            Err(media::Error::Io(error)) => return self.complain(path, &unreadable(path, error)),
             Err(error) => return self.complain(path, &error),
         };
         let path = path.to_string_lossy();
@@ -78,6 +81,10 @@ impl Run {
         output::complain(&format_args!("{}: {error}", path.display()));
         self.code = ExitCode::from(EXIT_FAILURE);
     }
+}
+
+fn unreadable(path: &Path, error: io::Error) -> String {
+    format!("cannot be read: {}", at(path, error))
 }
 
 /// What is found of one file.

@@ -20,6 +20,8 @@ const TABLE: OwnTable = OwnTable { name: "daemon_changes", statements: &[SQL, IN
 
 const INDEX: &str = "CREATE INDEX daemon_changes_file ON daemon_changes (file_id)";
 
+/// As it is stored, byte for byte: with another text, comments included, the table of a library is replaced and its history lost.
+/// What a detail of `truncated` is: [`Cut`].
 const SQL: &str = "\
 CREATE TABLE daemon_changes (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

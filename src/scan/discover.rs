@@ -89,8 +89,8 @@ pub(crate) struct Walked {
     pub symlinks: u64,
     /// Names that are not UTF-8 and are passed over, because another name of the directory is stored alike.
     pub clashes: u64,
-    /// The first of those, for people.
-    pub first_clash: Option<String>,
+    /// The first few of those, for people.
+    pub clash_examples: Examples,
     /// Subtitle files that belong to no video.
     pub unmatched_subtitles: u64,
     /// Files that are not read.
@@ -112,7 +112,7 @@ impl Walked {
 
     fn clash(&mut self, path: String) {
         self.clashes += 1;
-        self.first_clash.get_or_insert(path);
+        self.clash_examples.push(|| path);
     }
 
     /// Adds what another walk met.
@@ -125,7 +125,7 @@ impl Walked {
         self.directories += other.directories;
         self.symlinks += other.symlinks;
         self.clashes += other.clashes;
-        self.first_clash = self.first_clash.take().or(other.first_clash);
+        self.clash_examples.add(other.clash_examples);
         self.unmatched_subtitles += other.unmatched_subtitles;
         self.passed_over.add(&other.passed_over);
     }

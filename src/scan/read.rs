@@ -67,6 +67,11 @@ impl Reading {
         Self { index, outcome, size: 0, modified, hash: None, cut_titles: 0, share: None }
     }
 
+    /// Whether it failed before its size was known.
+    fn is_unmeasured(&self) -> bool {
+        self.size == 0 && self.modified == Timestamp::from_unix(0, 0)
+    }
+
     /// What it takes in memory, and about what its rows take in a transaction.
     pub(crate) fn bytes(&self) -> usize {
         self.share.as_ref().map_or(0, ReadShare::bytes)
@@ -81,7 +86,11 @@ impl Reading {
             bytes
         };
         let outcome = match &self.outcome {
-            Outcome::Read(info) => info.tracks.iter().map(track).sum(),
+            Outcome::Read(info) => {
+                let mut bytes = info.tracks.iter().map(track).sum();
+                info.facts.each(&mut |_, value| bytes += value.text_len());
+                bytes
+            }
             Outcome::Broken(reason, _) | Outcome::Unreadable(reason) => reason.len(),
             Outcome::Unsettled | Outcome::Gone => 0,
         };
@@ -154,9 +163,12 @@ pub(crate) fn start(
         let mut reading = catch_unwind(AssertUnwindSafe(|| read(index, &root, path, &wanted)))
             .unwrap_or_else(|_| {
                 let reason = "vpo crashed while it read the file; please report this bug, with the file";
-                let failed = Reading::new(index, Outcome::Broken(reason.to_owned(), None));
-                Reading { size: change.size, modified: change.modified, ..failed }
+                Reading::new(index, Outcome::Broken(reason.to_owned(), None))
             });
+        if matches!(reading.outcome, Outcome::Broken(..) | Outcome::Unreadable(_)) && reading.is_unmeasured()
+        {
+            (reading.size, reading.modified) = (change.size, change.modified);
+        }
         reading.share = Some(budget.take(reading.measured(path)));
         progress.read();
         Some(reading)

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::hash::ContentHash;
 use super::history::{self, After, History, Recorder};
@@ -68,7 +68,7 @@ pub(crate) fn batch(
             }
             Outcome::Unreadable(reason) => {
                 stored.unreadable += 1;
-                warn!(file_path = path, reason, "cannot read a file; the next scan retries");
+                info!(file_path = path, reason, "cannot read a file; the next scan retries");
                 // The file itself may be unchanged, so its row stays as it is.
                 if !change.is_new {
                     if let Some(before) = before {

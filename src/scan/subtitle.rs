@@ -45,7 +45,8 @@ pub(crate) fn is_subtitle(name: &[u8]) -> bool {
 }
 
 /// What the name of a subtitle file, relative to its video's directory, says about it.
-pub(crate) fn describe<'a>(video: &str, name: &'a str) -> Subtitle<'a> {
+#[must_use]
+pub fn describe<'a>(video: &str, name: &'a str) -> Subtitle<'a> {
     let own = stem(file_name(name));
     let is_video = |prefix: &&str| prefix.to_lowercase() == video.to_lowercase();
     let prefix = own.get(..video.len()).filter(is_video).filter(|_| is_delimiter(own, video.len()));
@@ -65,7 +66,8 @@ pub(crate) fn describe<'a>(video: &str, name: &'a str) -> Subtitle<'a> {
 }
 
 /// A file's name without its extension.
-pub(crate) fn stem(name: &str) -> &str {
+#[must_use]
+pub fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
@@ -75,18 +77,19 @@ fn file_name(path: &str) -> &str {
 
 /// Which subtitle files belong to which videos of a directory.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Assignment {
+pub struct Assignment {
     /// Index of the video and of the name.
-    pub(crate) pairs: Vec<(usize, usize)>,
+    pub pairs: Vec<(usize, usize)>,
     /// Subtitle files that belong to no video.
-    pub(crate) unmatched: u64,
+    pub unmatched: u64,
 }
 
 /// Assigns subtitle files, named relative to a directory, to its videos, given by their stems.
 ///
 /// A file belongs to the video with the longest stem that its name begins with, or to all videos of that stem. In a folder for
 /// subtitles it belongs to the video that its own folder is named after, or else to the only video.
-pub(crate) fn assign(videos: &[&str], names: &[String]) -> Assignment {
+#[must_use]
+pub fn assign(videos: &[&str], names: &[String]) -> Assignment {
     let stems = Stems::new(videos);
     let is_of_pair = |name: &&String| matches!(format_of(name.as_bytes()), Some("sub" | "vobsub"));
     let mut halves: Vec<_> = names.iter().filter(is_of_pair).map(|name| name.to_lowercase()).collect();
