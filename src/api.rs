@@ -6,6 +6,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod budget;
+mod changes;
 mod files;
 pub(crate) mod gzip;
 pub(crate) mod overview;
@@ -24,10 +25,10 @@ use warp::http::header::ACCEPT_ENCODING;
 use warp::reply::Response;
 use warp::{Filter, Rejection};
 
+use crate::library::Library;
 use crate::library::files::listing;
 use crate::library::jobs::listing as jobs;
 use crate::library::sqlite::Transaction;
-use crate::library::{Library, changes};
 use answer::Refusal;
 use budget::Size;
 use overview::Overviews;
@@ -143,15 +144,11 @@ pub(crate) fn routes(
             })
         },
     );
-    let list_changes = base.and(warp::path!("changes")).and(parameters()).and(with(&pool)).then(
-        |parameters: Parameters, pool: ReadPool| {
-            answer(async move {
-                let (filter, cursor, limit) = query::changes(parameters)?;
-                let read = move |tx: &Transaction<'_>| changes::page(tx, filter, cursor, limit);
-                pool.answer(ReadPool::deadline(), Size::Page, read, |page| answer::json(&page)).await
-            })
-        },
-    );
+    let list_changes = base
+        .and(warp::path!("changes"))
+        .and(parameters())
+        .and(with(&pool))
+        .then(|parameters: Parameters, pool: ReadPool| answer(changes::list(pool, parameters)));
     let list_jobs = base.and(warp::path!("jobs")).and(parameters()).and(with(&pool)).then(
         |parameters: Parameters, pool: ReadPool| {
             answer(async move {

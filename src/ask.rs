@@ -4,11 +4,12 @@
 //! 1. [`terms::read`] reads the text of a query and checks it against what the library holds.
 //! 2. A [`Question`] adds filters, an order and whether missing files count.
 //! 3. [`Question::page`] answers it page by page, [`Question::walk`] without keeping the files, [`Question::count`] with
-//!    sums by a property.
+//!    sums by a property, [`Question::changes`] with changes of its files.
 //!
 //! Each call runs within one read transaction of the caller, reads a bounded number of rows, and returns where to go on. So
 //! no answer keeps writers waiting, however large the library is.
 
+mod changes;
 pub(crate) mod csv;
 mod statistics;
 pub(crate) mod terms;
@@ -26,7 +27,7 @@ use crate::library::files::listing::{self, Details, Filter};
 use crate::library::files::order::{self, Key, Sort};
 use crate::library::room::Room;
 use crate::library::sqlite::{Result, Transaction};
-use crate::query::{Query, normalise};
+use crate::query::{Query, TrackType, normalise};
 use view::View;
 
 /// Rows that are read before they are examined. Their tracks are in memory together.
@@ -35,8 +36,11 @@ const CHUNK: u32 = 250;
 /// Tracks of a language that is rare. Their files are read one by one.
 const RARE: u32 = 2_000;
 
-/// Ids that are ordered at once: to order reads a column of every row.
-const AHEAD: u32 = 10_000;
+/// Most ids that are ordered at once. To order reads a column of every row, so a long answer orders more and more ids.
+const AHEAD: u32 = 160_000;
+
+/// How much more.
+const GROWTH: u32 = 8;
 
 /// Which files, and in which order. Every condition given must hold.
 #[derive(Clone, Debug)]
@@ -85,6 +89,8 @@ impl Bounds {
 pub(crate) struct Cursor {
     after: i64,
     ahead: VecDeque<i64>,
+    /// How many ids were ordered last.
+    ordered: u32,
     plan: Plan,
 }
 
@@ -104,6 +110,12 @@ impl Cursor {
     /// The file; 0 at the start.
     pub(crate) fn id(&self) -> i64 {
         self.after
+    }
+
+    /// How many ids to order now.
+    fn grow(&mut self) -> u32 {
+        self.ordered = self.ordered.saturating_mul(GROWTH).clamp(CHUNK, AHEAD);
+        self.ordered
     }
 
     /// The place after `at`, which is in the chunk of `ids`, or after what this cursor names.
@@ -191,8 +203,7 @@ impl Question {
         }
         let is_filtered = self.is_by_id() && cursor.plan == Plan::All;
         loop {
-            let limit = if rows == 0 { CHUNK } else { AHEAD };
-            let Some(chunk) = self.chunk(tx, span.as_ref(), &mut cursor, limit)? else { return Ok(None) };
+            let Some(chunk) = self.chunk(tx, span.as_ref(), &mut cursor)? else { return Ok(None) };
             let twins = if asks_for_twins {
                 listing::have_twins(tx, &chunk.files)?
             } else {
@@ -252,9 +263,10 @@ impl Question {
     fn plan(&self, tx: &Transaction<'_>, cursor: &mut Cursor) -> Result<()> {
         cursor.plan = Plan::All;
         let required = self.query.as_ref().map(Query::required_languages).unwrap_or_default();
-        for wanted in required.into_iter().filter(|_| self.is_by_id()) {
+        for (track_type, wanted) in required.into_iter().filter(|_| self.is_by_id()) {
             let is_wanted = |language: &str| wanted.iter().any(|wanted| *wanted == normalise(language));
-            if let Some(ids) = order::with_language(tx, &is_wanted, RARE)? {
+            let beside = track_type == TrackType::Subtitle;
+            if let Some(ids) = order::with_language(tx, &is_wanted, beside, RARE)? {
                 cursor.ahead = ids.into_iter().filter(|id| *id > cursor.after).collect();
                 cursor.plan = Plan::Ahead;
                 return Ok(());
@@ -263,14 +275,8 @@ impl Question {
         Ok(())
     }
 
-    /// The next rows in order. Orders `limit` ids at once, if it has none.
-    fn chunk(
-        &self,
-        tx: &Transaction<'_>,
-        span: Option<&Span>,
-        cursor: &mut Cursor,
-        limit: u32,
-    ) -> Result<Option<Chunk>> {
+    /// The next rows in order.
+    fn chunk(&self, tx: &Transaction<'_>, span: Option<&Span>, cursor: &mut Cursor) -> Result<Option<Chunk>> {
         let needs_tracks = self.tracks
             || self.filter.codec.is_some()
             || self.filter.language.is_some()
@@ -299,6 +305,7 @@ impl Question {
             // The index of paths serves a directory.
             let is_default = self.sort == Sort::default();
             let sort = if is_default { Sort { key: Key::Path, ..self.sort } } else { self.sort };
+            let limit = cursor.grow();
             let Some(ids) = order::ids(tx, sort, span, cursor.after, limit)? else { return Ok(None) };
             is_last = ids.len() < limit as usize;
             cursor.ahead = ids.into();
@@ -338,3 +345,6 @@ fn is_chosen(filter: &Filter, details: &Details) -> bool {
             .as_ref()
             .is_none_or(|part| file.path.to_ascii_lowercase().contains(&part.to_ascii_lowercase()))
 }
+
+#[cfg(test)]
+mod tests;

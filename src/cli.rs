@@ -11,7 +11,7 @@ mod parse;
 
 use std::time::Duration;
 
-use argh::{ArgsInfo, FromArgs};
+use argh::{ArgsInfo, CommandInfoWithArgs, FromArgs};
 
 use crate::config::Layer;
 use crate::config::keys::keys;
@@ -21,7 +21,12 @@ pub(crate) use parse::{Parsed, UsageError, parse};
 
 /// Video Policy Orchestrator: records the video files of a home library and reports its own health.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, PartialEq)]
-#[argh(help_triggers("-h", "--help", "help"))]
+#[argh(
+    help_triggers("-h", "--help", "help"),
+    note = "Each key of the configuration has a variable, such as VPO_SCAN_ROOTS for scan.roots:",
+    note = "`vpo config` prints every key with its value and where that is from.",
+    note = "VPO_CONFIG_PATH: the configuration file. NO_COLOR: no colours."
+)]
 struct Vpo {
     /// print name, version and schema version
     #[argh(switch, short = 'V')]
@@ -46,6 +51,7 @@ pub enum Command {
     Status(StatusArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
+    Version(VersionArgs),
 }
 
 /// `vpo serve` and `vpo config` with the flags that [`keys`](crate::config::keys) declares.
@@ -55,11 +61,11 @@ macro_rules! commands {
             $(, flag $long:tt $arg:tt $help:tt $([$short:tt])?)? $(, repeated $repeated:tt)?;)*
     })*) => {
         command! {
-            ServeArgs "serve" "Run the daemon, in the foreground." {}
+            ServeArgs "serve" "Run the daemon, in the foreground." "vpo serve --root /srv/films" {}
             $($($($field $long $arg $help [$($short)?];)?)*)*
         }
         command! {
-            ConfigArgs "config" "Print the effective configuration with the origin of each value." {
+            ConfigArgs "config" "Print the effective configuration with the origin of each value." "vpo config --check" {
                 /// only check whether the configuration is valid
                 #[argh(switch)]
                 pub check: bool,
@@ -70,11 +76,17 @@ macro_rules! commands {
 }
 
 macro_rules! command {
-    ($Args:ident $name:tt $what:tt { $($own:tt)* }
+    ($Args:ident $name:tt $what:tt $example:tt { $($own:tt)* }
         $($field:ident $long:tt $arg:tt $help:tt [$($short:tt)?];)*) => {
         #[doc = $what]
         #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-        #[argh(subcommand, name = $name, help_triggers("-h", "--help"))]
+        #[argh(
+            subcommand,
+            name = $name,
+            help_triggers("-h", "--help"),
+            example = $example,
+            note = "Each key has a variable, too: `vpo config` prints them."
+        )]
         pub struct $Args {
             $($own)*
             /// configuration file
@@ -108,7 +120,13 @@ keys!(commands);
 
 /// Query the health of the running daemon: exit code 0 healthy, 1 not.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, PartialEq)]
-#[argh(subcommand, name = "healthcheck", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "healthcheck",
+    help_triggers("-h", "--help"),
+    example = "vpo healthcheck --strict",
+    note = "VPO_DATABASE_PATH: the database file, where --database is not given"
+)]
 pub struct HealthcheckArgs {
     /// configuration file
     #[argh(option, short = 'c', arg_name = "file")]
@@ -156,15 +174,28 @@ fn timeout(text: &str) -> Result<Duration, String> {
 
 /// Scan the roots once and record changes in the database.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "scan", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "scan",
+    help_triggers("-h", "--help"),
+    example = "vpo scan --dry-run /srv/films",
+    note = "VPO_SCAN_ROOTS: the roots, where --root is not given",
+    note = "VPO_DATABASE_PATH: the database file, where --database is not given"
+)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct ScanArgs {
-    /// print the summary as JSON
+    /// print the summary and every change as JSON
     #[argh(switch)]
     pub json: bool,
+    /// name every file that has changed, not only ten of a kind
+    #[argh(switch)]
+    pub verbose: bool,
     /// only print what a scan would change
     #[argh(switch)]
     pub dry_run: bool,
+    /// make a new database, even if a running daemon scans the same root
+    #[argh(switch)]
+    pub create: bool,
     /// mark files as missing even when they are many
     #[argh(switch)]
     pub accept_missing: bool,
@@ -202,7 +233,7 @@ impl ScanArgs {
 
 /// Show a video file's container and tracks.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "inspect", help_triggers("-h", "--help"))]
+#[argh(subcommand, name = "inspect", help_triggers("-h", "--help"), example = "vpo inspect film.mkv")]
 pub struct InspectArgs {
     /// one JSON object a file, each on a line
     #[argh(switch)]
@@ -214,7 +245,15 @@ pub struct InspectArgs {
 
 /// List the files of the library for which a query holds, such as 'not exists(subtitle, lang == eng)'.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "list",
+    help_triggers("-h", "--help"),
+    example = "vpo list 'not exists(subtitle, lang == eng)'",
+    example = "vpo list --has video:hevc --sort -size",
+    note = "VPO_DATABASE_PATH: the database file, where --database is not given",
+    note = "NO_COLOR: no colours, where --color is not given"
+)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct ListArgs {
     /// a track that files must have, such as subtitle:eng or video:hevc (repeatable)
@@ -272,7 +311,15 @@ pub struct ListArgs {
 
 /// Count files, hours and bytes of the library, or of the files for which a query holds.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "stats", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "stats",
+    help_triggers("-h", "--help"),
+    example = "vpo stats --by codec",
+    example = "vpo stats --by language 'duration > 1h'",
+    note = "VPO_DATABASE_PATH: the database file, where --database is not given",
+    note = "NO_COLOR: no colours, where --color is not given"
+)]
 pub struct StatsArgs {
     /// codec, resolution, hdr, language, container or root
     #[argh(option, arg_name = "property")]
@@ -299,7 +346,14 @@ pub struct StatsArgs {
 
 /// Show the daemon, its roots, running scans, the database's disk, and problems.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "status", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "status",
+    help_triggers("-h", "--help"),
+    example = "vpo status --json",
+    note = "VPO_DATABASE_PATH: the database file, where --database is not given",
+    note = "NO_COLOR: no colours, where --color is not given"
+)]
 pub struct StatusArgs {
     /// print the result as JSON
     #[argh(switch)]
@@ -342,7 +396,13 @@ fn whole_number(text: &str) -> Result<u64, String> {
 
 /// Copy the database into one file, also while the daemon runs.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "backup", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "backup",
+    help_triggers("-h", "--help"),
+    example = "vpo backup library-backup.db",
+    note = "VPO_DATABASE_PATH: the database file, where --database is not given"
+)]
 pub struct BackupArgs {
     /// print the result as JSON
     #[argh(switch)]
@@ -360,7 +420,13 @@ pub struct BackupArgs {
 
 /// Replace the database with a backup, also while the daemon runs.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "restore", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "restore",
+    help_triggers("-h", "--help"),
+    example = "vpo restore library-backup.db",
+    note = "VPO_DATABASE_PATH: the database file, where --database is not given"
+)]
 pub struct RestoreArgs {
     /// print the result as JSON
     #[argh(switch)]
@@ -374,6 +440,20 @@ pub struct RestoreArgs {
     /// the backup to restore; it stays as it is
     #[argh(positional, arg_name = "file")]
     pub file: String,
+}
+
+/// Print the version, the schema version of the library, and the commit of the build where it is known.
+#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "version", help_triggers("-h", "--help"))]
+pub struct VersionArgs {
+    /// print the result as JSON
+    #[argh(switch)]
+    pub json: bool,
+}
+
+/// The declared commands with their flags.
+pub(crate) fn declarations() -> CommandInfoWithArgs {
+    Vpo::get_args_info()
 }
 
 /// The layer of commands whose only keys are the configuration file and the database.

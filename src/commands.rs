@@ -18,10 +18,10 @@ pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod version;
 
 use std::process::ExitCode;
 
-use crate::base::text::Text;
 use crate::cli::Command;
 use crate::config::{ConfigError, Environment, Layer, Resolved};
 use crate::telemetry::TerminalOptions;
@@ -51,17 +51,8 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Status(args) => status::run(args),
         Command::Backup(args) => backup::run(args),
         Command::Restore(args) => restore::run(args),
+        Command::Version(args) => version::run(args),
     }
-}
-
-/// `vpo --version`: name, version, schema version of the library.
-#[must_use]
-pub fn version() -> ExitCode {
-    output::print(&Text::line(format_args!(
-        "vpo {} (library schema {})",
-        env!("CARGO_PKG_VERSION"),
-        crate::library::SCHEMA_VERSION
-    )))
 }
 
 /// How the log is shown on a terminal.

@@ -48,6 +48,12 @@ use base::text::Text;
 use cli::{Parsed, UsageError};
 use commands::output;
 
+/// The declared command line, for the generator of man pages and completions (`examples/manual.rs`).
+#[must_use]
+pub fn command_line() -> argh::CommandInfoWithArgs {
+    cli::declarations()
+}
+
 /// Runs `vpo` with the given argv (program name first) and returns the exit code, as in sysexits.h:
 /// 0 done, 1 failed at run time, 64 usage (`EX_USAGE`), 65 damaged database (`EX_DATAERR`),
 /// 78 configuration (`EX_CONFIG`).
@@ -57,7 +63,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match cli::parse(args) {
         Ok(Parsed::Command(command)) => commands::run(&command),
         Ok(Parsed::Help(text)) => output::print(&Text::from_lines(&text)),
-        Ok(Parsed::Version) => commands::version(),
+        Ok(Parsed::Version) => commands::version::run(&cli::VersionArgs::default()),
         Err(UsageError::Nothing(help)) => {
             telemetry::to_stderr(&Text::from_lines(&help));
             ExitCode::from(commands::EXIT_USAGE)

@@ -103,6 +103,10 @@ struct State {
     log_tried: Option<Stamp>,
     /// Why the last check found it unusable: work that failed meanwhile begins again once it is usable.
     lost: Option<Reason>,
+    /// The database file and its log at the last check, if the log held what no checkpoint had copied.
+    unsaved: Option<(Stamp, Stamp)>,
+    /// The last checkpoint failed, and that was logged.
+    is_log_stuck: bool,
     /// The frames of the log at the last check, if another program has the database open.
     frames: Option<check::Frames>,
     /// Why the last session was abandoned: until the next check nothing is written.

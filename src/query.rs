@@ -125,13 +125,13 @@ impl Query {
         self.parts().iter().all(|part| part.needs_more_than_the_file() || part.matches(file))
     }
 
-    /// The languages of which a file must have a track in one: a list for each part that demands it.
+    /// The languages of which a file must have a track in one: type and list for each part that demands it.
     #[must_use]
-    pub fn required_languages(&self) -> Vec<&[String]> {
-        fn languages(part: &Expression) -> Option<&[String]> {
+    pub fn required_languages(&self) -> Vec<(TrackType, &[String])> {
+        fn languages(part: &Expression) -> Option<(TrackType, &[String])> {
             let Expression::Exists(tracks) = part else { return None };
             tracks.filters.iter().find_map(|filter| match filter {
-                Filter::Text(Text::Language, wanted) => Some(&wanted[..]),
+                Filter::Text(Text::Language, wanted) => Some((tracks.track_type, &wanted[..])),
                 _ => None,
             })
         }

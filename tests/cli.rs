@@ -6,8 +6,20 @@ use std::process::{Output, Stdio};
 
 use super::harness::Sandbox;
 
-const COMMANDS: [&str; 10] =
-    ["serve", "healthcheck", "config", "scan", "inspect", "list", "changes", "forget", "backup", "restore"];
+const COMMANDS: [&str; 12] = [
+    "serve",
+    "healthcheck",
+    "config",
+    "scan",
+    "inspect",
+    "list",
+    "changes",
+    "forget",
+    "stats",
+    "status",
+    "backup",
+    "restore",
+];
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
@@ -38,6 +50,45 @@ fn version_names_program_version_and_schema() {
     let expected = format!("vpo {} (library schema 7)\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(succeeds(["--version"]), expected);
     assert_eq!(succeeds(["-V"]), expected);
+    // With the commit, if the build was given it.
+    assert!(succeeds(["version"]).starts_with(&expected));
+    let json: serde_json::Value = serde_json::from_str(&succeeds(["version", "--json"])).expect("JSON");
+    assert_eq!((&json["version"], &json["schema_version"]), (&env!("CARGO_PKG_VERSION").into(), &7.into()));
+    assert_eq!(json["commit"].is_null(), json["date"].is_null());
+}
+
+#[test]
+fn help_has_examples_that_run_and_variables_that_are_read() {
+    let sandbox = Sandbox::new();
+    sandbox.film("film.mkv");
+    assert!(sandbox.run(["scan", "."]).status.success());
+    let mut examples = Vec::new();
+    for command in COMMANDS {
+        let help = succeeds([command, "--help"]);
+        let (_, after) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("{command}: {help}"));
+        let found = after.lines().take_while(|line| !line.is_empty()).map(|line| line.trim().to_owned());
+        let found: Vec<_> = found.collect();
+        assert!(
+            !found.is_empty() && found.iter().all(|line| line.starts_with(&format!("vpo {command} "))),
+            "{help}"
+        );
+        examples.extend(found);
+        if help.contains("--database") {
+            assert!(
+                help.contains("VPO_DATABASE_PATH: ") || help.contains("Each key has a variable"),
+                "{help}"
+            );
+        }
+        assert_eq!(help.contains("--color"), help.contains("NO_COLOR: "), "{help}");
+    }
+    let needs_more = ["serve", "healthcheck", "/srv/films"];
+    for example in examples.iter().filter(|line| !needs_more.iter().any(|part| line.contains(part))) {
+        let bin = std::path::Path::new(env!("CARGO_BIN_EXE_vpo")).parent().expect("a directory");
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", example]).env_clear().env("PATH", bin).env("HOME", sandbox.path(""));
+        let output = shell.current_dir(sandbox.path("")).output().expect("sh runs");
+        assert!(output.status.success(), "{example}: {}", text(&output.stderr));
+    }
 }
 
 #[test]
@@ -88,7 +139,7 @@ fn configuration_file_has_a_short_flag() {
 #[test]
 fn a_wrong_command_line_is_64_and_one_line_with_a_pointer_to_help() {
     assert!(usage_error(["srve"]).contains("unknown argument srve, did you mean serve?"));
-    assert!(usage_error(["version"]).contains("did you mean --version?"));
+    assert!(usage_error(["--vresion"]).contains("did you mean --version?"));
     assert!(usage_error(["-v"]).contains("did you mean --version?"));
     assert!(usage_error(["serve", "/srv/videos"]).contains("give a directory of videos with --root"));
     assert!(usage_error(["frobnicate"]).contains("unknown argument frobnicate; "));
@@ -127,7 +178,7 @@ fn the_help_says_what_each_flag_is() {
     let help = succeeds(["config", "--help"]);
     assert!(help.contains("address to listen on") && help.contains("a directory of videos"), "{help}");
     let serve = succeeds(["serve", "--help"]);
-    for line in serve.lines().skip_while(|line| *line != "Options:") {
+    for line in serve.lines().skip_while(|line| *line != "Options:").take_while(|line| !line.is_empty()) {
         assert!(help.contains(line), "{line:?} of vpo serve is not in {help}");
     }
 }

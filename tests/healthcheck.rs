@@ -236,3 +236,27 @@ fn a_daemon_of_another_library_does_not_answer_for_one_that_is_gone() {
     assert_eq!(code, 1, "{line}");
     assert!(line.contains("unhealthy: no daemon runs on "), "{line}");
 }
+
+#[test]
+fn misspelt_warnings_of_a_probe_are_refused() {
+    let sandbox = Sandbox::new();
+    let daemon = sandbox.serve::<&str>([]);
+    for path in ["/health", "/readyz"] {
+        for (query, status) in [
+            ("", 200),
+            ("?warnings=fail", 200),
+            ("?t=1&warnings=fail&x", 200),
+            ("?warnings=FAIL", 400),
+            ("?warnings=x", 400),
+            ("?warnings", 400),
+            ("?warning=fail", 400),
+            ("?Warnings=fail", 400),
+            ("?warnings=fail&warnings=x", 400),
+        ] {
+            let answer = daemon.get(&format!("{path}{query}"));
+            assert_eq!(answer.status, status, "{path}{query}: {}", answer.body);
+            assert_eq!(answer.body.contains("give warnings=fail"), status == 400, "{}", answer.body);
+        }
+    }
+    assert!(sandbox.run(["healthcheck", "--strict"]).status.success());
+}

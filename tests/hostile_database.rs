@@ -54,6 +54,26 @@ fn an_endless_view_in_place_of_the_version_holds_nothing_up() {
     assert_harmless(&Hostile { kind: "view", name: "_meta", sql });
 }
 
+/// The name is the daemon's own: what has it goes.
+#[test]
+fn what_has_the_name_of_the_state_is_replaced() {
+    for sql in [
+        "CREATE VIEW daemon_state AS SELECT 1 AS id, 'a' AS lineage, 1 AS seq, 1 AS base, '' AS parent",
+        "CREATE INDEX daemon_state ON files(size_bytes)",
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.film("films/a.mkv");
+        sandbox.scan(&[]);
+        let database = sandbox.database();
+        database.execute_batch(&format!("DROP TABLE daemon_state; {sql}")).expect("done");
+        drop(database);
+        sandbox.film("films/b.mkv");
+        sandbox.scan(&[]);
+        assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM files"), 2, "{sql}");
+        assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM daemon_state"), 1, "{sql}");
+    }
+}
+
 #[test]
 fn an_endless_view_in_place_of_the_files_holds_nothing_up() {
     let sql = format!(

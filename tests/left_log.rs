@@ -43,3 +43,27 @@ fn log_of_a_killed_checkpoint_is_not_played_into_a_backup() {
         assert_eq!(count_logs_set_aside(&library), usize::from(is_overwritten));
     }
 }
+
+/// SQLite reads a log beside a database in rollback mode, but writes none there. The daemon's session and another program's would be
+/// of two modes, and each would look to the daemon like a copy.
+#[test]
+fn log_beside_a_backup_in_rollback_mode_does_not_keep_it_there() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    sandbox.scan(&[]);
+    let library = sandbox.library();
+    let connection = open_without_checkpoint(&library);
+    connection.execute(INSERT_POLICY, ["both"]).expect("written");
+    connection.query_row("PRAGMA wal_checkpoint", [], |_| Ok(())).expect("copied into the file");
+    drop(connection);
+    let backup = sandbox.write("backup.db", fs::read(&library).expect("readable"));
+    let other = Connection::open(&backup).expect("opens");
+    other.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).expect("changed");
+    drop(other);
+    fs::copy(&backup, &library).expect("copied");
+    assert_eq!(fs::read(&library).expect("readable")[18], 1, "rollback mode");
+    sandbox.scan(&[]);
+    assert_eq!(fs::read(&library).expect("readable")[18], 2, "WAL mode");
+    assert_eq!(sandbox.value::<i64>("SELECT count(*) FROM policies"), 1);
+    assert_eq!(count_logs_set_aside(&library), 1);
+}

@@ -165,6 +165,39 @@ fn what_is_known_but_not_there_is_answered_with_what_is() {
 }
 
 #[test]
+fn subtitle_files_are_found_in_every_order_and_shown() {
+    let sandbox = library();
+    sandbox.write("films/en.fr.forced.srt", "text");
+    sandbox.scan(&[]);
+    let (en, full) = ("en.mkv", "full.mkv");
+    for sort in ["added", "-added", "path", "-size", "duration"] {
+        for (args, expected) in [
+            (&["exists(subtitle, lang == fre)"][..], &[en][..]),
+            (&["exists(subtitle, lang == fre, external == true)"], &[en]),
+            (&["count(subtitle, lang == french) >= 1"], &[en]),
+            (&["--has", "subtitle:fre"], &[en]),
+            (&["--has", "subtitle:subrip", "exists(subtitle, lang == fr)"], &[en]),
+            (&["not exists(subtitle, lang == fre) and exists(subtitle)"], &[full]),
+            (&["exists(audio, lang == fre)"], &[]),
+        ] {
+            assert_eq!(names(&sandbox, &[&["--sort", sort], args].concat()), expected, "{sort} {args:?}");
+        }
+    }
+    let output = sandbox.run(["list", "exists(subtitle, lang == fre, external == false)"]);
+    assert!(!stderr(&output).contains("no track has"), "{}", stderr(&output));
+    let table = stdout(&sandbox.run(["list", "--has", "subtitle:fre"]));
+    assert!(table.contains("  fre forced srt  "), "{table}");
+    let csv = stdout(&sandbox.run(["list", "--csv", "--has", "subtitle:fre"]));
+    assert!(csv.contains(",eng,fre,"), "{csv}");
+    let daemon = sandbox.serve::<&str>([]);
+    crate::harness::eventually("the language of the subtitle file", || {
+        let library = daemon.get("/api/v1/library").json();
+        let languages = library["languages"].as_array()?.clone();
+        languages.iter().any(|group| group["name"] == "fre" && group["files"] == 1).then_some(())
+    });
+}
+
+#[test]
 fn the_listing_crosses_pages_beside_a_daemon_and_ends_with_its_reader() {
     let sandbox = Sandbox::new();
     sandbox.film("films/a.mkv");
@@ -283,6 +316,14 @@ fn csv_has_a_heading_and_a_line_for_each_file() {
         lines[1].contains(",\"/a, \"\"b\"\".mkv\",") && lines[1].contains(",hevc png,1920,1080,eac3,por,"),
         "{text}"
     );
+}
+
+#[test]
+fn covers_are_not_the_picture_of_a_file() {
+    let sandbox = library();
+    sandbox.sql("UPDATE tracks SET width = 6000, height = 9000 WHERE codec = 'png'");
+    let text = stdout(&sandbox.run(["list", "--csv", "exists(video, codec == hevc)"]));
+    assert!(text.contains(",hevc png,1920,1080,eac3,por,"), "{text}");
 }
 
 #[test]

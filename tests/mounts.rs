@@ -270,6 +270,35 @@ fn full_disk_fails_the_scan_and_nothing_else() {
 }
 
 #[test]
+#[ignore = "needs root: a disk of its own to fill"]
+fn disk_that_is_full_to_the_last_byte_keeps_the_library_readable() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/a.mkv");
+    let _disk = Mount::tmpfs("8m", sandbox.path(".vpo"));
+    let root = sandbox.root();
+    let mut daemon = sandbox.serve(["--root".as_ref(), root.as_os_str()]);
+    eventually("the daemon writes no more", || {
+        let is_hashed = daemon.get("/api/v1/files").json()["files"][0]["content_hash"].is_string();
+        (is_hashed && !sandbox.path(".vpo/library.db-wal").exists()).then_some(())
+    });
+    let filler = sandbox.path(".vpo/filler");
+    let mut file = fs::File::create(&filler).expect("created");
+    for size in [65536, 1] {
+        while std::io::Write::write_all(&mut file, &vec![0; size]).is_ok() {}
+    }
+    drop(file);
+    // SQLite makes a log, and cannot make its index.
+    sandbox.film("films/b.mkv");
+    assert_eq!(wait_check(&daemon, "scanner", "warn")["reason"], "disk_full");
+    assert_eq!(daemon.get("/api/v1/files").status, 200);
+    assert_eq!(daemon.get("/health").status, 200);
+    fs::remove_file(filler).expect("removed");
+    wait_check(&daemon, "scanner", "pass");
+    eventually("both films", || (sandbox.value::<i64>("SELECT count(*) FROM files") == 2).then_some(()));
+    assert!(daemon.stop().success());
+}
+
+#[test]
 #[ignore = "needs root and bindfs: a share"]
 fn share_that_hangs_within_a_scan_holds_up_nothing_else() {
     let store = Sandbox::new();

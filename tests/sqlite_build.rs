@@ -22,6 +22,7 @@ fn both_builds_leave_out_the_same_parts() {
         let cargo = value(&cargo, &format!("\n{key} ="));
         let container = value(&container, &format!(" {key}="));
         assert_eq!(cargo, container, "{key}");
+        assert_eq!(cargo.contains("-fstack-protector"), key == "CFLAGS", "{cargo}");
     }
 }
 

@@ -289,20 +289,24 @@ pub(super) fn statistics(mut parameters: Parameters) -> Result<(Files, Option<By
     Ok((files, by.as_deref().and_then(By::parse)))
 }
 
+/// Which changes: a filter, the text of a query, the cursor, the limit.
+type Changes = (changes::Filter, Option<String>, Option<i64>, u32);
+
 /// Parses the query of `/changes`.
-pub(super) fn changes(mut parameters: Parameters) -> Result<(changes::Filter, Option<i64>, u32), Refusal> {
+pub(super) fn changes(mut parameters: Parameters) -> Result<Changes, Refusal> {
     let since = parameters.take("since").and_then(|value| {
-        let since = Timestamp::parse(&value);
+        let since = Timestamp::since(&value, Timestamp::now());
         if since.is_none() {
-            parameters.problem("since", "a time such as 2025-01-31T12:00:00Z");
+            parameters.problem("since", "an age such as 7d, a date, or a time such as 2025-01-31T12:00:00Z");
         }
         since
     });
+    let text = parameters.take_text("where");
     let file_id = parameters.take_number("file_id", "the id of a file");
     let limit = parameters.take_limit();
     let cursor = parameters.take_number("cursor", CURSOR);
-    parameters.finish(&["since", "file_id", "limit", "cursor"])?;
-    Ok((changes::Filter { since, file_id }, cursor, limit))
+    parameters.finish(&["where", "since", "file_id", "limit", "cursor"])?;
+    Ok((changes::Filter { since, file_id }, text, cursor, limit))
 }
 
 /// Parses the query of `/jobs`.

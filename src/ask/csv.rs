@@ -10,12 +10,14 @@ pub(crate) const HEADING: &str = "id,path,size_bytes,scan_status,container_forma
 /// Appends the line of a file. Several values of one field are separated by blanks.
 pub(crate) fn push(text: &mut String, details: &Details) {
     let file = &details.file;
-    let of = |track_type: &str, value: fn(&Track) -> Option<&str>| {
+    let all = |track_type: &str, value: fn(&Track) -> Option<&str>| {
         let tracks = details.tracks.iter().filter(|track| track.track_type == track_type);
-        tracks.map(|track| value(track).unwrap_or("-")).collect::<Vec<_>>().join(" ")
+        tracks.map(|track| value(track).unwrap_or("-")).collect::<Vec<_>>()
     };
-    let largest = details.tracks.iter().filter(|track| track.track_type == "video");
-    let largest = largest.max_by_key(|track| track.width);
+    let of = |track_type, value| all(track_type, value).join(" ");
+    let mut subtitles = all("subtitle", |track| track.language.as_deref());
+    subtitles.extend(details.subtitles.iter().map(|file| file.language.as_str()));
+    let picture = details.picture();
     let number = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
     let fields = [
         file.id.to_string(),
@@ -24,11 +26,11 @@ pub(crate) fn push(text: &mut String, details: &Details) {
         file.scan_status.clone(),
         file.container_format.clone().unwrap_or_default(),
         of("video", |track| track.codec.as_deref()),
-        number(largest.and_then(|track| track.width)),
-        number(largest.and_then(|track| track.height)),
+        number(picture.and_then(|track| track.width)),
+        number(picture.and_then(|track| track.height)),
         of("audio", |track| track.codec.as_deref()),
         of("audio", |track| track.language.as_deref()),
-        of("subtitle", |track| track.language.as_deref()),
+        subtitles.join(" "),
         file.modified_at.clone(),
         file.scanned_at.clone(),
         file.content_hash.clone().unwrap_or_default(),
@@ -36,8 +38,8 @@ pub(crate) fn push(text: &mut String, details: &Details) {
         file.duration_seconds.map(|seconds| seconds.to_string()).unwrap_or_default(),
         file.bit_rate.map(|rate| rate.to_string()).unwrap_or_default(),
         file.facts.missing_bytes.map(|bytes| bytes.to_string()).unwrap_or_default(),
-        largest.and_then(|track| track.facts.hdr_format.clone()).unwrap_or_default(),
-        number(largest.and_then(|track| track.facts.bit_depth).map(i64::from)),
+        picture.and_then(|track| track.facts.hdr_format.clone()).unwrap_or_default(),
+        number(picture.and_then(|track| track.facts.bit_depth).map(i64::from)),
         file.first_seen.clone().unwrap_or_default(),
     ];
     for (index, field) in fields.iter().enumerate() {

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::{Bounds, Cursor, Question};
 use crate::library::files::Span;
-use crate::library::files::listing::{Details, Track};
-use crate::library::files::statistics::{OTHERS, is_image, resolution};
+use crate::library::files::listing::Details;
+use crate::library::files::statistics::{OTHERS, resolution};
 use crate::library::sqlite::{Result, Transaction};
 
 /// Groups that are kept. Files of further ones are counted together, under [`OTHERS`].
@@ -56,7 +56,7 @@ impl By {
     }
 
     fn of<'a>(self, details: &'a Details, roots: &'a [String]) -> Vec<Option<&'a str>> {
-        let picture = picture(details);
+        let picture = details.picture();
         match self {
             Self::Codec => vec![picture.and_then(|track| track.codec.as_deref())],
             Self::Resolution => {
@@ -82,16 +82,6 @@ impl By {
             }
         }
     }
-}
-
-/// The largest video track that is not a cover.
-fn picture(details: &Details) -> Option<&Track> {
-    let is_picture = |track: &&Track| {
-        let is_cover = track.frame_rate.is_none() && is_image(track.codec.as_deref());
-        track.track_type == "video" && !is_cover
-    };
-    // Of tracks of the same width the first.
-    details.tracks.iter().rev().filter(is_picture).max_by_key(|track| track.width)
 }
 
 /// Files that have the property in common.

@@ -98,15 +98,7 @@ impl query::Track for Subtitle<'_> {
     fn text(&self, text: Text) -> Option<&str> {
         match text {
             Text::Language => Some(&self.language),
-            // As ffprobe names what is in such files. `sub` may be one of several.
-            Text::Codec => match &*self.format {
-                "srt" => Some("subrip"),
-                "ass" | "ssa" => Some("ass"),
-                "vtt" => Some("webvtt"),
-                "sup" => Some("hdmv_pgs_subtitle"),
-                "vobsub" => Some("dvd_subtitle"),
-                _ => None,
-            },
+            Text::Codec => self.codec(),
             Text::Tag => self.tag.as_deref(),
             Text::Title | Text::Profile => None,
         }

@@ -54,6 +54,13 @@ impl Timestamp {
         Self::from_unix(self.unix_seconds().saturating_sub(age), 0)
     }
 
+    /// What a reader means by `text`: an age ([`age`]) before `now`, the start of a day (UTC), or a time as [`Self::parse`].
+    #[must_use]
+    pub fn since(text: &str, now: Self) -> Option<Self> {
+        let before = age(text).map(|age| now.before(age));
+        before.or_else(|| Self::parse(text)).or_else(|| Self::parse(&format!("{text}T00:00:00")))
+    }
+
     /// Reads the stored form and what other programs write: a fraction of any length or none, a space for
     /// the `T`, `Z` or an offset or nothing (UTC). `None` for anything else.
     #[must_use]
@@ -91,6 +98,16 @@ impl Timestamp {
         let seconds = moment.unix_timestamp() - offset;
         (FIRST_SECOND..=LAST_SECOND).contains(&seconds).then(|| Self(seconds * MICROS + micros))
     }
+}
+
+/// A number of hours, days or weeks, such as 12h, 90d or 8w.
+#[must_use]
+pub fn age(text: &str) -> Option<Duration> {
+    const HOURS: [(char, u64); 3] = [('h', 1), ('d', 24), ('w', 7 * 24)];
+    HOURS.iter().find_map(|(unit, hours)| {
+        let number: u32 = text.strip_suffix(*unit)?.parse().ok()?;
+        Some(Duration::from_secs(u64::from(number) * hours * 3600))
+    })
 }
 
 impl From<SystemTime> for Timestamp {

@@ -4,30 +4,53 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-/// List what happened to the files of the library, the latest change first.
+use super::{Colour, colour};
+use crate::base::timestamp::{self, Timestamp};
+
+/// List what happened to the files of the library, or to those for which a query holds; the latest change first.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "changes", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "changes",
+    help_triggers("-h", "--help"),
+    example = "vpo changes --since 7d",
+    example = "vpo changes 'container == mkv'",
+    note = "VPO_DATABASE_PATH: the database file, where --database is not given",
+    note = "NO_COLOR: no colours, where --color is not given"
+)]
 pub struct ChangesArgs {
     /// one JSON object a change, each on a line
     #[argh(switch)]
     pub json: bool,
-    /// only changes of that time until now, such as 7d
-    #[argh(option, arg_name = "age", from_str_fn(age))]
-    pub since: Option<Duration>,
+    /// only changes since then: an age such as 7d, or a date
+    #[argh(option, arg_name = "when", from_str_fn(since))]
+    pub since: Option<Timestamp>,
     /// at most so many changes
     #[argh(option, arg_name = "number")]
     pub limit: Option<u64>,
+    /// auto (default), always or never
+    #[argh(option, arg_name = "when", default = "Colour::Auto", from_str_fn(colour))]
+    pub color: Colour,
     /// configuration file
     #[argh(option, short = 'c', arg_name = "file")]
     pub config: Option<String>,
     /// database file (default ~/.vpo/library.db)
     #[argh(option, arg_name = "file")]
     pub database: Option<String>,
+    /// of which files (default: all)
+    #[argh(positional, arg_name = "query")]
+    pub query: Option<String>,
 }
 
 /// Remove the rows of files that are missing for long, with their tracks.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "forget", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "forget",
+    help_triggers("-h", "--help"),
+    example = "vpo forget --missing-for 90d --dry-run",
+    note = "VPO_DATABASE_PATH: the database file, where --database is not given"
+)]
 pub struct ForgetArgs {
     /// for how long, such as 90d
     #[argh(option, arg_name = "age", from_str_fn(age))]
@@ -48,10 +71,10 @@ pub struct ForgetArgs {
 
 /// A number of hours, days or weeks.
 fn age(text: &str) -> Result<Duration, String> {
-    const HOURS: [(char, u64); 3] = [('h', 1), ('d', 24), ('w', 7 * 24)];
-    let parsed = HOURS.iter().find_map(|(unit, hours)| {
-        let number: u32 = text.strip_suffix(*unit)?.parse().ok()?;
-        Some(Duration::from_secs(u64::from(number) * hours * 3600))
-    });
-    parsed.ok_or_else(|| "give hours, days or weeks, such as 12h, 90d or 8w".into())
+    timestamp::age(text).ok_or_else(|| "give hours, days or weeks, such as 12h, 90d or 8w".into())
+}
+
+fn since(text: &str) -> Result<Timestamp, String> {
+    let since = Timestamp::since(text, Timestamp::now());
+    since.ok_or_else(|| "give an age such as 12h, 7d or 8w, or a date such as 2025-01-31".into())
 }

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::scan::report::plural;
-use super::{EXIT_FAILURE, configure, inspect, output};
+use super::{EXIT_FAILURE, configure, database, inspect, output};
 use crate::base::signals::Stop;
 use crate::base::text::Text;
 use crate::cli::BackupArgs;
-use crate::config::Config;
+use crate::config::{Config, Environment};
 use crate::library::backup::{self, Error};
 
 /// Runs `vpo backup`.
@@ -24,7 +24,8 @@ pub(crate) fn run(args: &BackupArgs) -> ExitCode {
         Ok(resolved) => resolved.config,
         Err(code) => return code,
     };
-    let made = match backup::back_up(&config.database.path, Path::new(&args.file), stop.cancel()) {
+    let database = database::find(&config, &Environment::from_process());
+    let made = match backup::back_up(&database, Path::new(&args.file), stop.cancel()) {
         Ok(made) => made,
         Err(error) => return failed(&error, &stop),
     };

@@ -1,20 +1,20 @@
-//! `vpo changes`: prints what happened to the files of the library, the latest change first.
+//! `vpo changes [QUERY]`: prints what happened to the files of the library for which a query holds, the latest change first.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::process::ExitCode;
 
-use tokio_util::sync::CancellationToken;
-
-use super::{EXIT_FAILURE, configure, output};
-use crate::base::text::Text;
-use crate::base::timestamp::Timestamp;
-use crate::cli::ChangesArgs;
-use crate::config::Config;
-use crate::library::changes::{self, Change, Filter};
-use crate::library::{Library, Retry};
+use super::output::{Lines, Style};
+use super::scan::report::plural;
+use super::{EXIT_FAILURE, configure, database, output, question};
+use crate::ask::{Bounds, Question};
+use crate::cli::{ChangesArgs, ListArgs};
+use crate::config::{Config, Environment};
+use crate::library::Library;
+use crate::library::changes::{Change, Filter};
 
 /// Changes that one read returns.
-const PAGE: u32 = 500;
+const PAGE: u64 = 500;
 
 /// Runs `vpo changes`.
 #[must_use]
@@ -23,62 +23,90 @@ pub(crate) fn run(args: &ChangesArgs) -> ExitCode {
         Ok(resolved) => resolved.config,
         Err(code) => return code,
     };
-    let stop = CancellationToken::new();
-    let library = match Library::view(&config.database.path, &stop) {
+    let environment = Environment::from_process();
+    let library = match database::view(&config, &environment) {
         Ok(library) => library,
         Err(error) => return output::fail(&error, EXIT_FAILURE),
     };
-    let since = args.since.map(|age| Timestamp::now().before(age));
-    let filter = Filter { since, file_id: None };
-    let (mut cursor, mut left) = (None, args.limit.unwrap_or(u64::MAX));
-    while left > 0 {
-        let limit = u32::try_from(left).unwrap_or(PAGE).min(PAGE);
-        let read = library.read(Retry::new(&stop), |tx| changes::page(tx, filter, cursor, limit));
-        let page = match read {
-            Ok(page) => page,
-            Err(error) => return output::fail(&error, EXIT_FAILURE),
-        };
-        left -= page.changes.len() as u64;
-        if let ControlFlow::Break(code) = print(args, &page.changes) {
-            return code;
+    let asked = ListArgs { query: args.query.clone(), ..ListArgs::default() };
+    let question = match question::read(&library, &asked, &environment) {
+        Ok(question) => question,
+        Err(code) => return code,
+    };
+    let mut lines = Lines::new(args.color, &environment);
+    match print(args, &library, &question, &mut lines) {
+        ControlFlow::Break(code) => code,
+        ControlFlow::Continue(found) => {
+            conclude(found, args, library.path());
+            if found == 0 {
+                question::explain(&library, &question);
+            }
+            ExitCode::SUCCESS
         }
+    }
+}
+
+/// Prints page after page. Returns how many changes there were.
+fn print(
+    args: &ChangesArgs,
+    library: &Library,
+    question: &Question,
+    lines: &mut Lines,
+) -> ControlFlow<ExitCode, u64> {
+    let filter = Filter { since: args.since, file_id: None };
+    let (mut cursor, mut found, limit) = (None, 0, args.limit.unwrap_or(u64::MAX));
+    while found < limit {
+        let bounds = Bounds::slice(PAGE.min(limit - found));
+        let page = match question::within(library, |tx| question.changes(tx, filter, cursor, bounds)) {
+            Ok(page) => page,
+            Err(code) => return ControlFlow::Break(code),
+        };
+        found += page.changes.len() as u64;
+        for change in &page.changes {
+            if args.json {
+                output::print_json_part(change)?;
+            } else {
+                push(lines, change);
+            }
+        }
+        lines.print()?;
         if page.next_cursor.is_none() {
             break;
         }
         cursor = page.next_cursor;
     }
-    ExitCode::SUCCESS
+    ControlFlow::Continue(found)
 }
 
-fn print(args: &ChangesArgs, changes: &[Change]) -> ControlFlow<ExitCode> {
-    if args.json {
-        for change in changes {
-            let code = output::print_json(change);
-            if code != ExitCode::SUCCESS {
-                return ControlFlow::Break(code);
-            }
-        }
-        return ControlFlow::Continue(());
-    }
-    let mut text = Text::default();
-    for change in changes {
-        let (path, detail) = (shown(change.path.as_ref()), shown(change.detail.as_ref()));
-        let (at, kind) = (shown(change.at.as_ref()), shown(change.kind.as_ref()));
-        // To the second.
-        let at = at.get(..19).unwrap_or(at).replace('T', " ");
-        match (kind, detail) {
-            (_, "") => text.push_line(format_args!("{at}  {kind:<14} {path}")),
-            ("moved", from) => text.push_line(format_args!("{at}  {kind:<14} {path} (from {from})")),
-            ("truncated", bytes) => {
-                text.push_line(format_args!("{at}  {kind:<14} {path} ({bytes} bytes are missing)"));
-            }
-            ("first_scan" | "adopted" | "reread", count) => {
-                text.push_line(format_args!("{at}  {kind:<14} {path} ({count} files)"));
-            }
-            (_, detail) => text.push_line(format_args!("{at}  {kind:<14} {path} ({detail})")),
-        }
-    }
-    output::print_part(&text)
+fn push(lines: &mut Lines, change: &Change) {
+    let (at, kind) = (shown(change.at.as_ref()), shown(change.kind.as_ref()));
+    let style = match kind {
+        "missing" | "unreadable" | "truncated" => Style::Bad,
+        "returned" | "readable" | "complete" => Style::Good,
+        _ => Style::Plain,
+    };
+    // To the second.
+    let at = at.get(..19).unwrap_or(at).replace('T', " ");
+    let what = describe(kind, shown(change.path.as_ref()), shown(change.detail.as_ref()));
+    lines.push(style, format_args!("{at}  {kind:<14} {what}"));
+}
+
+/// Says what was read.
+fn conclude(found: u64, args: &ChangesArgs, database: &Path) {
+    let more = if args.limit == Some(found) { "; there may be more (--limit)" } else { "" };
+    output::complain(&format_args!("{} of {}{more}", plural(found, "change"), database.display()));
+}
+
+/// The path of a change, and what there is to know of it.
+pub(super) fn describe(kind: &str, path: &str, detail: &str) -> String {
+    let (before, after) = match kind {
+        _ if detail.is_empty() => return path.to_owned(),
+        "moved" => (" (from ", ")"),
+        "truncated" => (" (", " bytes are missing)"),
+        "first_scan" | "adopted" | "reread" => (" (", " files)"),
+        _ => (" (", ")"),
+    };
+    [path, before, detail, after].concat()
 }
 
 fn shown(value: Option<&String>) -> &str {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 
 use super::client::{self, Check, Health};
-use super::{EXIT_CONFIG, EXIT_FAILURE, output};
+use super::{EXIT_CONFIG, EXIT_FAILURE, database, output};
 use crate::base::address::Address;
 use crate::base::error::plain;
 use crate::base::text::Text;
@@ -92,6 +92,8 @@ fn query(args: &HealthcheckArgs) -> Result<String, Unhealthy> {
 fn locate(args: &HealthcheckArgs) -> Result<Address, Unhealthy> {
     let (flags, environment) = (args.layer(), Environment::from_process());
     let database = Config::database_path(&flags, &environment)?;
+    let is_default = args.database.is_none() && database::is_own(&database, &environment);
+    let database = database::find_beside(&database, is_default, &environment);
     let not_running = || Unhealthy::NotRunning(database.display().to_string());
     match lock::find(&database, environment.runtime_directory()) {
         Ok(Found::Held(Holder { address: Some(address), .. })) => return Ok(address),

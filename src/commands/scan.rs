@@ -4,6 +4,7 @@
 //! configured root is scanned as a part of that root. Any other PATH is a root for this scan only.
 
 mod foreground;
+mod names;
 mod remote;
 pub(super) mod report;
 
@@ -86,12 +87,21 @@ fn choose(args: &ScanArgs, config: &Config, environment: &Environment) -> ExitCo
     if args.dry_run {
         return foreground::preview(args, config, &parts);
     }
-    // A wrong path would leave a new database behind.
-    if !config.database.path.exists()
-        && let Some(error) = parts.iter().find_map(unreadable)
-    {
-        output::complain(&scan::coded(&error));
-        return ExitCode::from(EXIT_FAILURE);
+    // A wrong path would leave a new database behind, and so would a daemon that is not found.
+    if !config.database.path.exists() {
+        let paths: Vec<_> = parts.iter().map(|part| part.root.as_path()).collect();
+        let second = || {
+            let found = database::daemon_of(&paths, config, environment).filter(|_| !args.create)?;
+            let path = config.database.path.display();
+            Some(format!(
+                "error[second-database]: {path} does not exist, and {found}, or make a second one with --create"
+            ))
+        };
+        if let Some(why) = parts.iter().find_map(unreadable).map(|error| scan::coded(&error)).or_else(second)
+        {
+            output::complain(&why);
+            return ExitCode::from(EXIT_FAILURE);
+        }
     }
     let options = library::Options {
         write: true,

@@ -28,7 +28,7 @@ use super::draft::{self, Draft, rename_new};
 use super::lock::{self, Found};
 use super::path::{self, companion, directory};
 use super::schema::{self, Mismatch};
-use super::{Library, OpenError, Retry, diagnose};
+use super::{Library, OpenError, Retry, diagnose, integrity};
 use crate::base::times::{BACKUP_CANCEL_POLL_INTERVAL, DATABASE_ATTEMPT_TIMEOUT};
 
 /// Why a library was not backed up or restored. Each but [`Error::Open`] begins with a stable code.
@@ -129,7 +129,7 @@ pub(crate) fn back_up(database: &Path, target: &Path, cancel: &CancellationToken
     draft::sweep(directory(&target));
     let draft = Draft::new(directory(&target)).map_err(failed)?;
     let source = std::fs::metadata(library.path()).map_err(unread).map_err(OpenError::from)?;
-    let copied = copy(&library, &draft, source.mode() & 0o666, cancel, &failed);
+    let copied = copy(&library, (&draft, &target), source.mode() & 0o666, cancel, &failed);
     if !had_log {
         tidy(library.path());
     }
@@ -198,7 +198,7 @@ fn check_target(target: &Path, database: &Path) -> Result<PathBuf, Error> {
 /// Copies a consistent state into the draft.
 fn copy(
     library: &Library,
-    draft: &Draft,
+    (draft, target): (&Draft, &Path),
     mode: u32,
     cancel: &CancellationToken,
     failed: &dyn Fn(io::Error) -> Error,
@@ -225,7 +225,7 @@ fn copy(
     match (unmade, copied) {
         (Some(error), _) => Err(failed(error)),
         (None, Ok(())) => Ok(()),
-        (None, Err(super::Error::Sqlite { source, .. })) => Err(failure(library, &draft.file(), source)),
+        (None, Err(super::Error::Sqlite { source, .. })) => Err(failure(library, target, source)),
         (None, Err(super::Error::Cancelled)) => Err(Error::Cancelled),
         (None, Err(error)) => Err(OpenError::from(error).into()),
     }
@@ -308,7 +308,7 @@ fn examine(copy: &Path, cancel: &CancellationToken) -> Result<Examined, Flaw> {
         }
         let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
         if verdict != "ok" {
-            return Ok(Err(Flaw::Damaged(verdict)));
+            return Ok(Err(Flaw::Damaged(integrity::first_line(&verdict).to_owned())));
         }
         let files: i64 = connection.query_row("SELECT count(*) FROM files", [], |row| row.get(0))?;
         Ok(Ok(Examined { files: files.unsigned_abs() }))

@@ -284,6 +284,24 @@ pub fn last_id(conn: &Connection) -> rusqlite::Result<i64> {
     Ok(id.transpose()?.flatten().unwrap_or_default())
 }
 
+/// How far files and changes are recorded: what comes later has a larger id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The largest `files.id`.
+    pub file: i64,
+    /// The id of the last change.
+    pub change: i64,
+}
+
+/// How far files and changes are recorded now.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn mark(conn: &Connection) -> rusqlite::Result<Mark> {
+    let file = conn.query_row("SELECT coalesce(max(id), 0) FROM files", [], |row| row.get(0))?;
+    Ok(Mark { file, change: last_id(conn)? })
+}
+
 /// How many changes of files were recorded after the one with that id, in the order of [`Kind::OF_FILES`].
 ///
 /// # Errors

@@ -20,6 +20,7 @@ use tracing::info;
 use super::connection::all_allow;
 use super::identity::{Change, Row, Stamp, judge};
 use super::lock::notes::Record;
+use super::session::LetGo;
 use super::{Library, SHORTEST, State, diagnose, log, path, session};
 use crate::base::times::{DATABASE_CHECK_BUSY_TIMEOUT, DATABASE_REPLACED_WARNING_AGE};
 use adopt::Look;
@@ -143,6 +144,9 @@ impl Library {
         drop(turn);
         let seen = match seen {
             Ok(seen) => seen,
+            Err(fault) if fault.is_unfinished && stamp.is_old() && self.undo_unfinished() => {
+                return Ok(Look::Fine);
+            }
             // On a full disk a log that was left there cannot be read. The scanner warns of the disk.
             Err(fault) if fault.for_lack => return Ok(Look::Fine),
             // Known damage takes precedence over what this check found.
@@ -158,6 +162,15 @@ impl Library {
             return if is_gone { self.adopt(stamp, seen.row, Change::Replaced) } else { Err(fault) };
         }
         self.conclude(stamp, seen, has_foreign_log, is_copied)
+    }
+
+    /// Rolls back the write of a program that died, as the start does. `false` if it is not ours to do, or cannot be done yet.
+    fn undo_unfinished(&self) -> bool {
+        if !self.owns() || !self.writes() {
+            return false;
+        }
+        let Some(_turn) = self.gate.write(DATABASE_CHECK_BUSY_TIMEOUT) else { return false };
+        self.reader.undo().is_ok()
     }
 
     /// Returns the known fault of this content.
@@ -222,6 +235,9 @@ impl Library {
         let mut settling = state.settling.take();
         let change = judge(&state.known, stamp, row.as_ref(), Instant::now(), &mut settling);
         state.settling = settling;
+        if self.has_lost_log(&mut state, stamp, frames) && state.let_go.is_none() {
+            state.let_go = Some(LetGo { why: session::LOG_LOST, is_log_aside: false });
+        }
         let is_other = !Row::is_same(state.known.row.as_ref(), row.as_ref());
         if change == Change::Replaced && stamp == state.known.stamp && state.is_own_successor(row.as_ref()) {
             // A transaction of ours that is still in the log: the file was missing when it was to be checkpointed.
@@ -285,6 +301,20 @@ impl Library {
         }
         drop(state);
         self.adopt(stamp, row, change)
+    }
+
+    /// Whether the log is gone, or shorter, with frames that no checkpoint had copied: a checkpoint changes the database file.
+    fn has_lost_log(&self, state: &mut State, stamp: Stamp, frames: Option<Frames>) -> bool {
+        let log = Stamp::at(&path::companion(&self.path, "-wal"));
+        let is_unsaved = frames.is_some_and(|(log, copied)| log > copied);
+        let before =
+            std::mem::replace(&mut state.unsaved, log.filter(|_| is_unsaved).map(|log| (stamp, log)));
+        // A program that closes saves and removes its log: the file has changed then.
+        let is_unchanged = Stamp::at(&self.path) == Some(stamp);
+        before.is_some_and(|(main, before)| {
+            let is_whole = |log: Stamp| log.is_same_file(&before) && log.length >= before.length;
+            is_unchanged && main == stamp && !log.is_some_and(is_whole)
+        })
     }
 
     fn may_be_written(&self) -> bool {

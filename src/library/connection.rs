@@ -15,6 +15,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
+use tracing::warn;
 
 use super::file_system::is_read_only;
 use super::identity::Stamp;
@@ -113,12 +114,14 @@ impl Reader {
             // after an error the read is repeated with locks.
             return look(work).map_or(Sight::NotAllowed, |found| Sight::Valid(Ok(found)));
         }
-        if self.wal.exists() || !diagnose::directory_writable(directory(&self.path)) {
+        // A log without a frame holds nothing. On a full disk SQLite leaves one behind that it then cannot read.
+        let has_log = || std::fs::metadata(&self.wal).is_ok_and(|log| log.len() > 0);
+        if has_log() || !diagnose::directory_writable(directory(&self.path)) {
             return Sight::NotAllowed;
         }
         let Some(before) = self.wal_stamp() else { return Sight::NotAllowed };
         let found = look(work);
-        if Stamp::at(&self.path) == Some(before) && !self.wal.exists() {
+        if Stamp::at(&self.path) == Some(before) && !has_log() {
             Sight::Valid(found)
         } else {
             Sight::Outdated
@@ -212,6 +215,13 @@ impl Reader {
             Err(error) if is_damage(&error) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Rolls back the unfinished write of a program that died, as every SQLite program that may write does.
+    pub(super) fn undo(&self) -> rusqlite::Result<()> {
+        self.open_writer()?.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
+        warn!(path = %self.path.display(), "rolled back the unfinished write of a program that died");
+        Ok(())
     }
 
     fn open_untouched(&self) -> rusqlite::Result<Connection> {

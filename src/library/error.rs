@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
-use super::sqlite;
+use super::path::directory;
+use super::{diagnose, sqlite};
 
 /// Why an open database could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -63,10 +64,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// The disk is full.
+    /// The disk is full. Where SQLite cannot make the index of a log, it reports any other error of the disk.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Sqlite { source, .. } if sqlite::is_full(source))
+        matches!(self, Self::Sqlite { path, source } if sqlite::is_full(source)
+            || (source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) && diagnose::is_full(directory(path))))
     }
 }
 

@@ -145,8 +145,12 @@ impl Row {
         match write() {
             Ok(_) => Ok(()),
             Err(error) if is_absent(&error) => {
-                // The name is ours: a table of another shape is replaced.
-                connection.execute_batch("DROP TABLE IF EXISTS daemon_state")?;
+                // The name is ours: what has it and is of another shape, or no table, is replaced.
+                let sql = "SELECT type FROM sqlite_master WHERE name = 'daemon_state' COLLATE NOCASE";
+                let kind: Option<String> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+                if let Some(kind) = kind {
+                    connection.execute_batch(&format!("DROP {kind} daemon_state"))?;
+                }
                 connection.execute_batch(SQL)?;
                 write().map(|_| ())
             }

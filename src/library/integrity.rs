@@ -398,7 +398,7 @@ fn code_of(line: &str) -> Option<i32> {
 }
 
 /// The first message of `integrity_check`, without its headings.
-fn first_line(answer: &str) -> &str {
+pub(super) fn first_line(answer: &str) -> &str {
     answer.lines().find(|line| !line.starts_with("***")).unwrap_or(answer)
 }
 

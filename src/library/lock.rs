@@ -313,7 +313,7 @@ fn advice(error: &io::Error) -> &'static str {
     match Errno::from_io_error(error) {
         Some(Errno::NOSPC | Errno::DQUOT) => diagnose::MAKE_ROOM,
         Some(Errno::MFILE | Errno::NFILE) => "raise the limit on open files (ulimit -n, LimitNOFILE=)",
-        Some(Errno::ISDIR | Errno::LOOP | Errno::NXIO | Errno::INVAL | Errno::NODEV) => {
+        Some(Errno::ISDIR | Errno::LOOP | Errno::NXIO | Errno::INVAL | Errno::NODEV | Errno::SPIPE) => {
             "its path is not a file; remove it"
         }
         Some(Errno::NAMETOOLONG) => "give the database a shorter name",

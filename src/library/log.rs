@@ -187,6 +187,12 @@ impl Committed {
     }
 }
 
+/// Whether the header of the database states WAL mode (<https://www.sqlite.org/fileformat.html>, 1.3.3). SQLite takes it for WAL mode
+/// also where a log lies beside it.
+pub(super) fn is_in_wal_mode(path: &Path) -> bool {
+    File::open(path).and_then(|file| read_header(&file, 0)).is_ok_and(|header| header[18] == 2)
+}
+
 fn read_header(file: &File, at: u64) -> io::Result<[u8; 100]> {
     let mut header = [0; 100];
     file.read_exact_at(&mut header, at)?;

@@ -26,9 +26,10 @@ use tracing::warn;
 
 use create::create;
 pub use error::OpenError;
-use recognise::{Recognised, recognise, undo};
+use recognise::{Recognised, recognise};
 use refusal::{access_error, refused};
 
+use super::check::reason::Reason;
 use super::connection::Reader;
 use super::draft;
 use super::identity::{Known, Stamp};
@@ -37,6 +38,7 @@ use super::lock::notes::{Fault, Record};
 use super::lock::{self, Lock, LockError};
 use super::overwrites::Overwrites;
 use super::path::{companion, directory};
+use super::session::failure;
 use super::{Error, Library, Retry, SHORTEST, State, diagnose, file_system};
 use crate::base::retry::{Failure, Stopped};
 use crate::base::times::{DATABASE_ATTEMPT_TIMEOUT, DATABASE_START_DEBOUNCE, DATABASE_START_RETRY};
@@ -112,6 +114,35 @@ impl Library {
             draft::sweep(directory(&library.path));
         }
         Ok(library)
+    }
+
+    /// As [`Library::count_damaged_start`], of a database that is too damaged to be opened; `None` for another `error`, and where
+    /// that cannot be noted.
+    #[must_use]
+    pub fn count_unopened_start(
+        path: &Path,
+        runtime_directory: Option<&Path>,
+        error: &OpenError,
+        cancel: &CancellationToken,
+    ) -> Option<(u32, String)> {
+        let reason = match error {
+            OpenError::Corrupt { .. } => Reason::Corrupt,
+            OpenError::NotADatabase { .. } => Reason::NotADatabase,
+            _ => return None,
+        };
+        let path = std::path::absolute(path).ok()?;
+        // A file that no daemon has used gets no lock file.
+        if !lock::was_locked(&path, runtime_directory) {
+            return None;
+        }
+        let lock = Lock::acquire(&path, runtime_directory, cancel).ok()?;
+        let stamp = Stamp::at(&path)?;
+        let noted = lock.notes().fault.filter(|fault| fault.stamp.is_same_content(&stamp));
+        let mut fault =
+            noted.unwrap_or_else(|| Fault { starts: 0, reason, stamp, detail: error.to_string() });
+        fault.starts += 1;
+        lock.note_fault(Some(fault.clone()));
+        Some((fault.starts, fault.detail))
     }
 
     /// Opens an existing database for reading, without the lock: a daemon may run.
@@ -212,6 +243,8 @@ impl Library {
             log_seen: None,
             log_tried: None,
             lost: None,
+            unsaved: None,
+            is_log_stuck: false,
             frames: None,
             let_go: None,
             evidence: Evidence::new(),
@@ -232,7 +265,9 @@ impl Library {
         let (path, reader) = (&library.path, &library.reader);
         let mut found = recognise(reader, path, cancel)?;
         if matches!(found, Recognised::Unfinished) && may_write {
-            undo(reader, path, cancel)?;
+            let undone =
+                Retry::new(cancel).run(path, || reader.undo().map_err(|source| failure(path, source)));
+            undone.map_err(|error| refused(path, error))?;
             found = recognise(reader, path, cancel)?;
         }
         let Recognised::Whole(known) = found else {

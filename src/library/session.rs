@@ -35,6 +35,10 @@ pub(super) const COLLIDED: &str = "another program wrote to the file while the d
 /// Why a session was abandoned: the main file is unchanged.
 pub(super) const COMPANIONS: &str = "its -wal or -shm was removed or replaced";
 
+/// Why the content is not what it was: the main file is unchanged.
+pub(super) const LOG_LOST: &str =
+    "its -wal was removed or cut short, and what another program had saved there is lost";
+
 /// A session that was abandoned.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LetGo {
@@ -274,14 +278,17 @@ impl Library {
             self.found_damaged(Reason::CopyCollided, after, COLLIDED.to_owned());
             return Err(Failure::Permanent(Error::Replaced(self.path.clone())));
         }
+        let mut was_stuck = std::mem::replace(&mut state.is_log_stuck, done.is_err());
         drop(state);
         for error in [done.err(), closed.err()].into_iter().flatten() {
             // The transaction is in the log, which the next session brings in.
-            warn!(
-                "cannot bring the -wal into {} yet: {}. Nothing is lost",
-                self.path.display(),
-                chain(&error)
-            );
+            if !std::mem::replace(&mut was_stuck, true) {
+                warn!(
+                    "cannot bring the -wal into {} yet: {}. Nothing is lost",
+                    self.path.display(),
+                    chain(&error)
+                );
+            }
             let _ = self.failed(error);
         }
         Ok(())

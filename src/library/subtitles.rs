@@ -13,7 +13,7 @@ use super::lenient::{integer, text, word};
 use super::own::OwnTable;
 
 /// The table.
-const TABLE: OwnTable = OwnTable { name: "daemon_subtitles", statements: &[SQL] };
+const TABLE: OwnTable = OwnTable { name: "daemon_subtitles", statements: &[SQL, INDEX] };
 
 const SQL: &str = "\
 CREATE TABLE daemon_subtitles (
@@ -26,6 +26,8 @@ CREATE TABLE daemon_subtitles (
     format TEXT NOT NULL,                 -- srt, ass, ssa, vtt, sub, vobsub, sup
     PRIMARY KEY (file_id, name)
 ) WITHOUT ROWID";
+
+const INDEX: &str = "CREATE INDEX daemon_subtitles_language ON daemon_subtitles (language)";
 
 /// What separates the names of a list. No name has two slashes in a row.
 pub const SEPARATOR: &str = "//";
@@ -40,6 +42,52 @@ pub struct Subtitle<'a> {
     pub is_forced: bool,
     pub is_hearing_impaired: bool,
     pub format: Cow<'a, str>,
+}
+
+impl Subtitle<'_> {
+    /// As ffprobe names what is in such files; `None` where the format may be one of several.
+    #[must_use]
+    pub fn codec(&self) -> Option<&'static str> {
+        codec(&self.format)
+    }
+}
+
+/// What a format is as a codec.
+pub(super) fn codec(format: &str) -> Option<&'static str> {
+    Some(match format {
+        "srt" => "subrip",
+        "ass" | "ssa" => "ass",
+        "vtt" => "webvtt",
+        "sup" => "hdmv_pgs_subtitle",
+        "vobsub" => "dvd_subtitle",
+        _ => return None,
+    })
+}
+
+/// The languages of all subtitle files, with their codecs. Some occur more than once.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn values(conn: &Connection) -> rusqlite::Result<Vec<(String, Option<&'static str>)>> {
+    let mut found = Vec::new();
+    if TABLE.exists(conn)? {
+        let mut statement =
+            conn.prepare("SELECT DISTINCT language, format FROM daemon_subtitles LIMIT 1000")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            found.extend(text(row, 0).map(|language| (language, word(row, 1).and_then(codec))));
+        }
+    }
+    Ok(found)
+}
+
+/// Reads language and format of the subtitle files of a video; `None` if none are recorded.
+///
+/// # Errors
+/// What SQLite reports.
+pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<Option<Statement<'_>>> {
+    const OF_ONE: &str = "SELECT language, format FROM daemon_subtitles WHERE file_id = ?1 LIMIT 100";
+    TABLE.exists(conn)?.then(|| conn.prepare(OF_ONE)).transpose()
 }
 
 /// Adds to each row the names of its subtitle files, ordered and separated by [`SEPARATOR`].

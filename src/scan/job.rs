@@ -29,8 +29,9 @@ use super::read::{self, Reading};
 use super::root::RecoverySignal;
 use super::store::Stored;
 use super::{Error, chain, coded, discover, new_job_id};
+use crate::library::changes::Kind;
 use crate::library::jobs::{End, Options, Queued, Reason};
-use crate::library::{self, Library, subtitles};
+use crate::library::{self, Library, files, subtitles};
 use apply::Apply;
 use moves::Moves;
 use row::JobRow;
@@ -299,11 +300,15 @@ impl ScanResult {
     }
 }
 
-/// Determines what a scan would do. Only reads.
+/// Determines what a scan would do. Only reads. Gives `name` each file that it would find new, changed or gone.
 ///
 /// # Errors
 /// As a scan.
-pub(crate) fn dry_run(context: &Context, task: &Task) -> Result<Preview, Error> {
+pub(crate) fn dry_run(
+    context: &Context,
+    task: &Task,
+    name: &mut dyn FnMut(Kind, &str),
+) -> Result<Preview, Error> {
     let row = JobRow::new(context, task);
     let (scan, mut plan) = planning::plan(&row)?;
     let missing = std::mem::take(&mut plan.missing);
@@ -320,10 +325,21 @@ pub(crate) fn dry_run(context: &Context, task: &Task) -> Result<Preview, Error> 
         refusal: guarded.err().map(|error| coded(&error)),
         ..Preview::default()
     };
+    for rows in missing.chunks(BATCH) {
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let paths = row.read(|tx| files::paths(tx, &ids))?;
+        paths.iter().flatten().for_each(|path| name(Kind::Missing, path));
+    }
     loop {
-        let new = plan.all_changes().filter(|change| change.is_new).count() as u64;
-        preview.new += new;
-        preview.changed += plan.all_changes().count() as u64 - new;
+        for change in plan.all_changes() {
+            let (kind, count) = if change.is_new {
+                (Kind::Added, &mut preview.new)
+            } else {
+                (Kind::Changed, &mut preview.changed)
+            };
+            *count += 1;
+            name(kind, &plan.stored_path(change).0);
+        }
         let Some(resume) = plan.resume.clone() else { return Ok(preview) };
         plan = Arc::new(scan.compare(&scan.targets, Some(&resume))?);
     }

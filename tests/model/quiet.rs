@@ -130,11 +130,17 @@ impl World {
             body[list].as_array().expect("a list").iter().map(|item| item["id"].clone()).collect()
         };
         let files: Vec<serde_json::Value> = found.ids.iter().map(|id| (*id).into()).collect();
-        assert_eq!(
-            ids("/api/v1/files?limit=1000", "files"),
-            files,
-            "the files over HTTP are those of the database"
-        );
+        // A page ends after some time too.
+        let (mut shown, mut cursor) = (Vec::new(), String::new());
+        while shown.len() < files.len() {
+            let page = daemon.get(&format!("/api/v1/files?limit=1000{cursor}")).json();
+            shown.extend(page["files"].as_array().expect("a list").iter().map(|file| file["id"].clone()));
+            match &page["next_cursor"] {
+                next if next.is_null() => break,
+                next => cursor = format!("&cursor={next}"),
+            }
+        }
+        assert_eq!(shown, files, "the files over HTTP are those of the database");
         let jobs: Vec<serde_json::Value> = found.jobs.iter().map(|id| id.as_str().into()).collect();
         let newest = ids("/api/v1/jobs?limit=5", "jobs");
         // A scan may have ended since; none is lost, and none of the future comes before it.

@@ -4,6 +4,7 @@ use crate::base::text::Escaped;
 use crate::commands::inspect::bytes;
 use crate::commands::output::Style;
 use crate::library::files::listing::{Details, Track};
+use crate::library::subtitles::Subtitle;
 
 /// Most tracks of a type that a row names.
 const SHOWN: usize = 3;
@@ -16,25 +17,24 @@ pub(super) fn heading() -> Vec<String> {
 /// The cells of a file, escaped.
 pub(super) fn cells(details: &Details) -> Vec<String> {
     let file = &details.file;
-    let of_type = |track_type: &str, short: fn(&Track) -> String| {
-        let tracks: Vec<&Track> =
-            details.tracks.iter().filter(|track| track.track_type == track_type).collect();
-        let mut names: Vec<String> =
-            tracks.iter().take(SHOWN).map(|track| Escaped(short(track)).to_string()).collect();
-        if tracks.len() > SHOWN {
-            names.push(format!("+{}", tracks.len() - SHOWN));
+    let of_type = |track_type: &str, short: fn(&Track) -> String, beside: &[Subtitle<'_>]| {
+        let tracks = details.tracks.iter().filter(|track| track.track_type == track_type);
+        let all: Vec<String> = tracks.map(short).chain(beside.iter().map(subtitle_file)).collect();
+        let mut names: Vec<String> = all.iter().take(SHOWN).map(|name| Escaped(name).to_string()).collect();
+        if all.len() > SHOWN {
+            names.push(format!("+{}", all.len() - SHOWN));
         }
         if names.is_empty() { "-".to_owned() } else { names.join(", ") }
     };
     let video = match file.scan_status.as_str() {
-        "ok" => of_type("video", video),
+        "ok" => of_type("video", video, &[]),
         status => Escaped(status).to_string(),
     };
     vec![
         bytes(u64::try_from(file.size_bytes).unwrap_or_default()),
         video,
-        of_type("audio", audio),
-        of_type("subtitle", subtitle),
+        of_type("audio", audio, &[]),
+        of_type("subtitle", subtitle, &details.subtitles),
         Escaped(&file.path).to_string(),
     ]
 }
@@ -65,6 +65,12 @@ fn audio(track: &Track) -> String {
 fn subtitle(track: &Track) -> String {
     let language = track.language.clone().unwrap_or_else(|| "und".to_owned());
     joined([Some(language), track.is_forced.then(|| "forced".to_owned())])
+}
+
+/// `eng srt`, or `eng forced srt`
+fn subtitle_file(file: &Subtitle<'_>) -> String {
+    let forced = file.is_forced.then(|| "forced".to_owned());
+    joined([Some(file.language.clone()), forced, Some(file.format.clone().into_owned())])
 }
 
 fn joined<const N: usize>(parts: [Option<String>; N]) -> String {

@@ -11,16 +11,21 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::names::{Named, Printer};
 use super::report::{Bar, Ended, ended, incomplete, plural};
 use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, Signals, listen, output};
 use crate::base::text::Text;
-use crate::base::times::{FOREGROUND_CHECK_INTERVAL, FOREGROUND_PROGRESS_INTERVAL, FOREGROUND_STOP_TIMEOUT};
+use crate::base::times::{
+    FOREGROUND_CHECK_INTERVAL, FOREGROUND_PROGRESS_INTERVAL, FOREGROUND_STOP_TIMEOUT, SCAN_END_BUSY_TIMEOUT,
+};
 use crate::cli::ScanArgs;
 use crate::config::Config;
+use crate::library::changes::{self, Kind, Mark};
 use crate::library::jobs::Options;
 use crate::library::{Library, Retry};
 use crate::scan::facts_pass::FactsWork;
 use crate::scan::hash_pass::{self, Hashed};
+use crate::scan::job::Preview;
 use crate::scan::overlap::Overlaps;
 use crate::scan::progress::Progress;
 use crate::scan::{self, Context, Task, chain, coded, job};
@@ -58,7 +63,7 @@ pub(super) fn scan(args: &ScanArgs, config: &Config, parts: Vec<Part>, library: 
             ExitCode::from(EXIT_FAILURE)
         }
         (outcome, stopped) => {
-            let code = outcome.map_or(ExitCode::SUCCESS, |outcome| outcome.show(args.json));
+            let code = outcome.map_or(ExitCode::SUCCESS, |outcome| outcome.show(args, &config.database.path));
             stopped.map_or(code, ExitCode::from)
         }
     }
@@ -125,23 +130,18 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn show(&self, as_json: bool) -> ExitCode {
-        let printed = if as_json {
-            let scans: Vec<_> = self.ends.iter().map(Ended::json).collect();
-            let value = json!({"scans": scans, "hashed": self.hashed.files, "hash_seconds": self.hashed.seconds, "hash_error": self.hash_error, "read_again": self.hashed.reread});
-            output::print_json(&value)
-        } else {
-            let mut text = Ended::texts(&self.ends);
-            if self.hashed.files > 0 {
-                let hashed = plural(self.hashed.files, "file");
-                text.push_line(format_args!("{hashed} hashed in {:.1} s", self.hashed.seconds));
-            }
-            if self.hashed.reread > 0 {
-                let files = plural(self.hashed.reread, "file");
-                text.push_line(format_args!("{files} read again for what this version records"));
-            }
-            output::print(&text)
-        };
+    fn show(&self, args: &ScanArgs, database: &Path) -> ExitCode {
+        let Hashed { files, seconds, reread, .. } = self.hashed;
+        let rest = json!({"hashed": files, "hash_seconds": seconds, "hash_error": self.hash_error, "read_again": reread});
+        let mut text = Text::default();
+        if files > 0 {
+            text.push_line(format_args!("{} hashed in {seconds:.1} s", plural(files, "file")));
+        }
+        if reread > 0 {
+            let files = plural(reread, "file");
+            text.push_line(format_args!("{files} read again for what this version records"));
+        }
+        let printed = Ended::print(&self.ends, args, database, (text, rest));
         let mut failed = false;
         for reason in self.ends.iter().filter_map(Ended::failure).chain(self.hash_error.clone()) {
             output::complain(&reason);
@@ -161,14 +161,17 @@ fn scan_all(context: &Context, parts: &[Part], options: &Options, shown: &Shown)
         *shown.lock().unwrap_or_else(PoisonError::into_inner) = (root, Arc::clone(progress));
     };
     let (context, overlaps) = look_up(context, parts);
+    let mark = || context.library.read(Retry::within(SCAN_END_BUSY_TIMEOUT), |tx| changes::mark(tx)).ok();
     for part in parts {
         if cancelled() {
             break;
         }
+        let before = mark();
         let context = Context { progress: Arc::default(), ..context.clone() };
         let end = part.task(&overlaps, options).map(|task| {
             show(part.root.to_string_lossy().into_owned(), &context.progress);
-            ended(&part.root, &task.job.id, job::run(&context, &task))
+            let report = job::run(&context, &task);
+            ended(&part.root, &task.job.id, report, before.zip(mark()).map(<[Mark; 2]>::from))
         });
         outcome.ends.push(end.unwrap_or_else(|error| failed(&part.root, &error)));
     }
@@ -207,6 +210,8 @@ impl Part {
 fn failed(root: &Path, error: &scan::Error) -> Ended {
     Ended {
         root: root.to_string_lossy().into_owned(),
+        stored_root: String::new(),
+        marks: None,
         job: String::new(),
         summary: scan::Summary::default(),
         error: Some(coded(error)),
@@ -227,57 +232,59 @@ fn context(config: &Config, library: Library) -> Context {
 
 /// `--dry-run`: reads the roots and the library, and changes neither; takes no lock.
 pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitCode {
-    let library = match Library::view(&config.database.path, &CancellationToken::new()) {
+    let database = &config.database.path;
+    let library = match Library::view(database, &CancellationToken::new()) {
         Ok(library) => library,
         Err(error) => return output::fail(&error, EXIT_FAILURE),
     };
     let (context, overlaps) = look_up(&context(config, library), parts);
     let options = Options::requested(args.accept_missing, args.full);
-    let mut previews = Vec::new();
-    let mut code = ExitCode::SUCCESS;
+    let mut printer = Printer::new(args, "{\"scans\":[");
+    let mut is_incomplete = false;
     for part in parts {
-        let task = part.task(&overlaps, &options);
-        match task.and_then(|task| job::dry_run(&context, &task)) {
-            Ok(preview) => previews.push(preview),
+        printer.begin();
+        let mut name = |kind: Kind, path: &str| {
+            printer.name(Named { kind: kind.as_str(), path, file_id: None, detail: None });
+        };
+        let preview =
+            part.task(&overlaps, &options).and_then(|task| job::dry_run(&context, &task, &mut name));
+        match preview {
+            Ok(preview) => {
+                printer.count_rest();
+                let missed = preview.walk_errors + preview.unreadable;
+                if missed > 0 {
+                    output::complain(&incomplete(&preview.root, preview.walk_errors, preview.unreadable));
+                }
+                is_incomplete |= missed > 0 || preview.refusal.is_some();
+                printer.lines(&text(&preview));
+                printer.end(&json!(preview));
+            }
             Err(error) => {
                 output::complain(&coded(&error));
-                code = ExitCode::from(EXIT_FAILURE);
+                is_incomplete = true;
+                printer.end(&json!({"root": part.root.to_string_lossy(), "error": coded(&error)}));
             }
         }
     }
-    for preview in &previews {
-        if preview.walk_errors + preview.unreadable > 0 {
-            output::complain(&incomplete(&preview.root, preview.walk_errors, preview.unreadable));
-            code = ExitCode::from(EXIT_FAILURE);
-        } else if preview.refusal.is_some() {
-            code = ExitCode::from(EXIT_FAILURE);
-        }
+    let code = printer.finish(&json!({"dry_run": true, "database": database.display().to_string()}));
+    if is_incomplete { ExitCode::from(EXIT_FAILURE) } else { code }
+}
+
+fn text(preview: &Preview) -> Text {
+    let mut text = Text::line(format_args!(
+        "{}: {}; a scan would read {} new and {} changed, and find {} gone",
+        preview.root,
+        plural(preview.found, "video"),
+        preview.new,
+        preview.changed,
+        preview.gone
+    ));
+    if preview.walk_errors > 0 {
+        text.push_line(format_args!("  the walk met {}:", plural(preview.walk_errors, "error")));
+        preview.walk_error_examples.iter().for_each(|line| text.push_line(format_args!("    {line}")));
     }
-    let printed = if args.json {
-        output::print_json(&json!({"dry_run": true, "scans": previews}))
-    } else {
-        let mut text = Text::default();
-        for preview in &previews {
-            text.push_line(format_args!(
-                "{}: {}; a scan would read {} new and {} changed, and find {} gone",
-                preview.root,
-                plural(preview.found, "video"),
-                preview.new,
-                preview.changed,
-                preview.gone
-            ));
-            if preview.walk_errors > 0 {
-                text.push_line(format_args!("  the walk met {}:", plural(preview.walk_errors, "error")));
-                preview
-                    .walk_error_examples
-                    .iter()
-                    .for_each(|line| text.push_line(format_args!("    {line}")));
-            }
-            if let Some(refusal) = &preview.refusal {
-                text.push_line(format_args!("  it would refuse: {refusal}"));
-            }
-        }
-        output::print(&text)
-    };
-    if code == ExitCode::SUCCESS { printed } else { code }
+    if let Some(refusal) = &preview.refusal {
+        text.push_line(format_args!("  it would refuse: {refusal}"));
+    }
+    text
 }

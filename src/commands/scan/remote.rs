@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::report::{Bar, Ended};
 use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, listen, output};
 use crate::base::retry::Failure;
+use crate::base::text::Text;
 use crate::base::times::{
     JOB_CLAIM_TIMEOUT, JOB_HOLDER_POLL_INTERVAL, JOB_POLL, JOB_WITHDRAW_BUSY_TIMEOUT, SCAN_STALLED_AFTER,
 };
 use crate::cli::ScanArgs;
 use crate::config::Config;
+use crate::library::changes::{self, Mark};
 use crate::library::jobs::{self, Running, Standing, Status};
 use crate::library::lock::{self, Found, Holder, LockError};
 use crate::library::{self, Library, Retry};
@@ -50,11 +52,15 @@ pub(super) fn scan(
     let mut ends = Vec::new();
     let mut code = ExitCode::SUCCESS;
     let options = jobs::Options::requested(args.accept_missing, args.full);
-    let targets = parts.iter().flat_map(|part| &part.targets);
-    for target in targets {
-        let path = discover::stored(target);
+    let targets = parts.iter().flat_map(|part| part.targets.iter().map(move |target| (part, target)));
+    let mark = || library.read(Retry::new(&stop.cancel), |tx| changes::mark(tx)).ok();
+    for (part, target) in targets {
+        let (path, before) = (discover::stored(target), mark());
         match follow(&library, &path, &options, &stop, &find_holder) {
-            Ok(end) => ends.push(end),
+            Ok(end) => {
+                let marks = before.zip(mark()).map(<[Mark; 2]>::from);
+                ends.push(Ended { stored_root: discover::stored(&part.root), marks, ..end });
+            }
             Err(FollowError::Stopped(signal)) => {
                 code = ExitCode::from(signal);
                 break;
@@ -71,12 +77,7 @@ pub(super) fn scan(
             }
         }
     }
-    let printed = if args.json {
-        let scans: Vec<_> = ends.iter().map(Ended::json).collect();
-        output::print_json(&json!({"scans": scans}))
-    } else {
-        output::print(&Ended::texts(&ends))
-    };
+    let printed = Ended::print(&ends, args, &config.database.path, (Text::default(), json!({})));
     for reason in ends.iter().filter_map(Ended::failure) {
         output::complain(&reason);
         code = ExitCode::from(EXIT_FAILURE);
@@ -230,6 +231,8 @@ fn ended(path: &str, id: &str, standing: &Standing) -> Ended {
     });
     Ended {
         root: path.to_owned(),
+        stored_root: String::new(),
+        marks: None,
         job: id.to_owned(),
         summary,
         error,

@@ -1,12 +1,21 @@
 //! The output of `vpo scan`: a progress bar on a terminal, a summary, JSON.
 
 use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
+use super::names::{BROKEN, Printer};
+use super::{EXIT_FAILURE, output};
 use crate::base::text::{Escaped, Text};
+use crate::cli::ScanArgs;
+use crate::library::Library;
+use crate::library::changes::{Kind, Mark};
+use crate::scan::discover;
 use crate::scan::examples::Examples;
 use crate::scan::progress::{Phase, Snapshot};
 use crate::scan::root::Identity;
@@ -72,19 +81,25 @@ fn files() -> ProgressStyle {
 /// The result of a scan, in this process or in the daemon.
 pub(super) struct Ended {
     pub(super) root: String,
+    /// The root that contains it, as stored.
+    pub(super) stored_root: String,
     pub(super) job: String,
     pub(super) summary: Summary,
     /// Why the scan did not complete.
     pub(super) error: Option<String>,
     pub(super) cancelled: bool,
+    /// What was recorded before and after it, if that could be read.
+    pub(super) marks: Option<[Mark; 2]>,
 }
 
 impl Ended {
-    /// One line with the changes and problems; empty if the scan failed before its walk.
-    pub(super) fn text(&self) -> Text {
-        if self.error.is_some() && self.summary.total_discovered == 0 && self.summary.walk_errors == 0 {
-            return Text::default();
-        }
+    /// Whether the scan failed before its walk.
+    fn is_empty(&self) -> bool {
+        self.error.is_some() && self.summary.total_discovered == 0 && self.summary.walk_errors == 0
+    }
+
+    /// One line with the numbers of changes and problems.
+    fn headline(&self) -> Text {
         let Summary { total_discovered, added, updated, moved, removed, errors, seconds, .. } = self.summary;
         let mut text = Text::default();
         // Writing to memory cannot fail.
@@ -122,11 +137,23 @@ impl Ended {
         }
         let _ = write!(text, ")");
         text.end_line();
-        let summary = &self.summary;
+        text
+    }
+
+    /// Lines with what is not read, and with the first few files and places with a problem that `printer` has not named.
+    fn problems(&self, printer: &Printer) -> Text {
+        let (mut text, summary) = (Text::default(), &self.summary);
         passed_over(&mut text, summary);
+        let (errors, unreadable) = (summary.errors, summary.unreadable);
+        let unnamed = |kind, count| if printer.has_named(kind, count) { 0 } else { count };
         let lists = [
-            (errors, "file", "that cannot be parsed", &summary.error_examples),
-            (summary.unreadable, "file", "that cannot be read", &summary.unreadable_examples),
+            (unnamed(BROKEN, errors), "file", "that cannot be parsed", &summary.error_examples),
+            (
+                unnamed(Kind::Unreadable.as_str(), unreadable),
+                "file",
+                "that cannot be read",
+                &summary.unreadable_examples,
+            ),
             (
                 summary.walk_errors,
                 "error",
@@ -147,16 +174,45 @@ impl Ended {
         self.error.clone().or_else(|| is_incomplete.then(|| incomplete(&self.root, walk_errors, unreadable)))
     }
 
-    /// The lines of several results.
-    pub(super) fn texts(ends: &[Self]) -> Text {
-        let mut text = Text::default();
+    /// Prints several results and what they have changed in the database, as text or JSON. `lines` and `rest` follow.
+    pub(super) fn print(
+        ends: &[Self],
+        args: &ScanArgs,
+        database: &Path,
+        (lines, mut rest): (Text, Value),
+    ) -> ExitCode {
+        let mut printer = Printer::new(args, "{\"scans\":[");
+        let have_changed = |end: &Self| end.marks.is_some_and(|[before, after]| before != after);
+        let library =
+            ends.iter().any(have_changed).then(|| Library::view(database, &CancellationToken::new()));
+        let failure = match &library {
+            Some(Err(error)) => Some(output::fail(error, EXIT_FAILURE)),
+            _ => None,
+        };
         for end in ends {
-            text.append(&end.text());
+            printer.begin();
+            if !end.is_empty() {
+                printer.lines(&end.headline());
+            }
+            if let (Some(Ok(library)), Some(marks)) = (&library, end.marks) {
+                printer.between(library, &end.stored_root, marks);
+                printer.count_rest();
+            }
+            if !end.is_empty() {
+                printer.lines(&end.problems(&printer));
+            }
+            printer.end(&end.json());
         }
-        text
+        printer.lines(&lines);
+        if !ends.iter().all(Self::is_empty) {
+            printer.lines(&Text::line(format_args!("recorded in {}", database.display())));
+        }
+        rest["database"] = json!(database.display().to_string());
+        let code = printer.finish(&rest);
+        failure.unwrap_or(code)
     }
 
-    pub(super) fn json(&self) -> Value {
+    fn json(&self) -> Value {
         let mut value = serde_json::to_value(&self.summary).unwrap_or_default();
         if let Some(object) = value.as_object_mut() {
             // The key `root` of the row is `identity` here, because `path` names the root.
@@ -178,8 +234,10 @@ impl Ended {
 }
 
 /// Converts the report of a scan in this process.
-pub(super) fn ended(root: &std::path::Path, job: &str, report: crate::scan::Report) -> Ended {
+pub(super) fn ended(root: &Path, job: &str, report: crate::scan::Report, marks: Option<[Mark; 2]>) -> Ended {
     Ended {
+        marks,
+        stored_root: discover::stored(root),
         root: root.to_string_lossy().into_owned(),
         job: job.to_owned(),
         cancelled: matches!(report.error, Some(crate::scan::Error::Cancelled)),

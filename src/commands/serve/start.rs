@@ -76,7 +76,14 @@ pub(super) fn open(
     };
     // Before a database is created that a wrong port would leave behind.
     let bound = bind(&config, passed?, options.runtime_directory)?;
-    let library = Library::open(&config.database.path, options, stop)?;
+    let runtime_directory = options.runtime_directory;
+    let library = Library::open(&config.database.path, options, stop).map_err(|error| {
+        let path = config.database.path.clone();
+        match Library::count_unopened_start(&path, runtime_directory, &error, stop) {
+            Some((starts, detail)) if starts > DAMAGED_STARTS => ServeError::Damaged { path, detail, starts },
+            _ => error.into(),
+        }
+    })?;
     let socket = match bound {
         Some(socket) => socket,
         None => Bound::bind(config.server.bind.get(), config.server.port)?,

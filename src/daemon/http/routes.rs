@@ -34,10 +34,13 @@ pub(crate) fn routes(
     let report = at(&["/health", "/readyz"])
         .and(get_or_head())
         .and(auth::access(Arc::clone(&policy)))
-        .and(is_strict())
-        .then(move |access, is_strict: bool| {
+        .and(strictness())
+        .then(move |access, is_strict: Option<bool>| {
             let probed = Arc::clone(&probed);
             async move {
+                let Some(is_strict) = is_strict else {
+                    return reply::error(StatusCode::BAD_REQUEST, "warnings: give warnings=fail or nothing");
+                };
                 let (health, rendered) = &*probed;
                 let report = health.report().await;
                 let is_ok = report.ok() && !(is_strict && report.warns());
@@ -57,10 +60,17 @@ pub(crate) fn routes(
     report.or(alive.or(guarded).unify().boxed()).unify().recover(rejected).unify()
 }
 
-/// Whether `?warnings=fail` is given. Other parameters are ignored.
-fn is_strict() -> impl Filter<Extract = (bool,), Error = Infallible> + Clone + Send + Sync + 'static {
+/// Whether `?warnings=fail` is given; `None` for another spelling, which must not keep a monitor green. Parameters that do not
+/// begin with `warn` are ignored.
+fn strictness() -> impl Filter<Extract = (Option<bool>,), Error = Infallible> + Clone + Send + Sync + 'static
+{
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    query.map(|query: String| query.split('&').any(|parameter| parameter == "warnings=fail"))
+    query.map(|query: String| {
+        let is_meant =
+            |parameter: &&str| parameter.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("warn"));
+        let mut meant = query.split('&').filter(is_meant).map(|parameter| parameter == "warnings=fail");
+        meant.try_fold(false, |_, is_right| is_right.then_some(true))
+    })
 }
 
 /// Caches the JSON of the last report for each [`Access`]. Under load many probes in a millisecond get the same JSON.

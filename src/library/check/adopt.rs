@@ -10,6 +10,7 @@ use crate::base::times::DATABASE_CHECK_BUSY_TIMEOUT;
 use crate::library::identity::{Change, Known, Row, Stamp};
 use crate::library::lock::notes::Record;
 use crate::library::log::{self, Relation};
+use crate::library::session::LOG_LOST;
 use crate::library::{Library, diagnose, integrity, path, schema};
 
 /// The result of a look that finds nothing wrong.
@@ -77,6 +78,7 @@ impl Library {
         let is_other_file = !state.known.stamp.is_same_file(&stamp);
         let is_other = is_other || is_other_file;
         let detail = match why {
+            Some(LOG_LOST) => LOG_LOST.to_owned(),
             Some(why) if !is_other => format!(
                 "{why} while the daemon wrote: what it was writing was given up, and is written again"
             ),

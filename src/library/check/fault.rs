@@ -17,11 +17,13 @@ pub(super) struct Fault {
     pub(super) busy: bool,
     /// The disk or the memory was full, so that SQLite could not read.
     pub(super) for_lack: bool,
+    /// A program died while it wrote, and its write is to be rolled back.
+    pub(super) is_unfinished: bool,
 }
 
 impl Fault {
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: plain(detail.into()), busy: false, for_lack: false }
+        Self { reason, detail: plain(detail.into()), busy: false, for_lack: false, is_unfinished: false }
     }
 
     pub(super) fn busy(reason: Reason, detail: impl Into<String>) -> Self {
@@ -55,10 +57,10 @@ pub(super) fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => said(Reason::NotADatabase),
         Some(ErrorCode::DatabaseCorrupt) => said(Reason::Corrupt),
-        Some(ErrorCode::ReadOnly) if connection::is_unfinished(error) => Fault::busy(
-            Reason::Locked,
-            format!("{} holds an unfinished write of another program", path.display()),
-        ),
+        Some(ErrorCode::ReadOnly) if connection::is_unfinished(error) => {
+            let detail = format!("{} holds an unfinished write of another program", path.display());
+            Fault { is_unfinished: true, ..Fault::busy(Reason::Locked, detail) }
+        }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
             // SQLite does not report the error of the system.
             let reason = match std::fs::metadata(path) {

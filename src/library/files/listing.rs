@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params_from_iter};
 use serde::Serialize;
 
 use super::facts::{self, StoredTrackFacts};
+use super::statistics::is_image;
 use crate::base::facts::Facts;
 use crate::library::lenient::{integer, text};
 use crate::library::room::Room;
@@ -115,6 +116,18 @@ pub struct Details {
     /// Whether the tracks are only the first ones: all of them take more than 1 MiB.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+}
+
+impl Details {
+    /// The largest video track that is not a cover; of tracks of the same width the first.
+    #[must_use]
+    pub fn picture(&self) -> Option<&Track> {
+        let is_picture = |track: &&Track| {
+            let is_cover = track.frame_rate.is_none() && is_image(track.codec.as_deref());
+            track.track_type == "video" && !is_cover
+        };
+        self.tracks.iter().rev().filter(is_picture).max_by_key(|track| track.width)
+    }
 }
 
 impl From<File> for Details {
@@ -341,20 +354,33 @@ pub fn have_twins(conn: &Connection, files: &[Details]) -> rusqlite::Result<Vec<
 const TWIN: &str =
     "SELECT 1 FROM files WHERE content_hash = ?1 AND id <> ?2 AND scan_status <> 'missing' LIMIT 1";
 
-/// The codecs or languages of all tracks, the most frequent first; at most [`MOST_VALUES`].
+/// The codecs or languages of all tracks, the most frequent first and at most [`MOST_VALUES`], and those of subtitle files.
 ///
 /// # Errors
 /// What SQLite reports.
 pub fn values(conn: &Connection, column: Column) -> rusqlite::Result<Vec<String>> {
-    let column = match column {
-        Column::Codec => "codec",
-        Column::Language => "language",
-    };
+    let is_codec = column == Column::Codec;
+    let column = if is_codec { "codec" } else { "language" };
     let mut statement = conn.prepare(&format!(
         "SELECT {column} FROM tracks WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC LIMIT {MOST_VALUES}"
     ))?;
     let found = statement.query_map([], |row| Ok(text(row, 0)))?.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(found.into_iter().flatten().collect())
+    let mut found: Vec<String> = found.into_iter().flatten().collect();
+    for (language, codec) in subtitles::values(conn)? {
+        let value = if is_codec { codec.map(str::to_owned) } else { Some(language) };
+        found.extend(value.filter(|value| !found.contains(value)));
+    }
+    Ok(found)
+}
+
+/// Whether a track or a subtitle file has a codec, in any case. It reads tracks up to the first such one.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn has_codec(conn: &Connection, codec: &str) -> rusqlite::Result<bool> {
+    let of_track = "SELECT 1 FROM tracks WHERE codec = ?1 COLLATE NOCASE LIMIT 1";
+    Ok(conn.prepare(of_track)?.exists([codec])?
+        || subtitles::values(conn)?.iter().any(|(_, found)| *found == Some(codec)))
 }
 
 /// A column of `tracks` whose values [`values`] lists.

@@ -6,6 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
 use super::{Span, facts};
+use crate::library::subtitles;
 
 /// What files are ordered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,35 +113,64 @@ pub fn ids(
     ids.collect::<rusqlite::Result<_>>().map(Some)
 }
 
-/// The ids of the files with a track whose stored language is `wanted`, in order; `None` if there are more than `most`
-/// tracks, or if that cannot be found out through the index.
+/// The ids of the files with a track whose stored language is `wanted`, in order; with `beside` also of those with such a
+/// subtitle file. `None` if there are more than `most` tracks, or if that cannot be found out through the index.
 ///
 /// # Errors
 /// What SQLite reports.
 pub fn with_language(
     conn: &Connection,
     wanted: &dyn Fn(&str) -> bool,
+    beside: bool,
     most: u32,
 ) -> rusqlite::Result<Option<Vec<i64>>> {
     let mut ids = BTreeSet::new();
-    let (mut left, mut steps) = (most, 0);
-    let mut next = conn.prepare(NEXT_LANGUAGE)?;
-    let mut found = conn.prepare(OF_LANGUAGE)?;
-    let mut last = Value::Null;
+    let mut left = most;
+    for table in tables(conn, beside)? {
+        let Some(languages) = languages(conn, table)? else { return Ok(None) };
+        let mut found = conn.prepare(&of_language(table))?;
+        for language in languages.iter().filter(|language| wanted(language)) {
+            let mut rows = found.query(params![language, left.saturating_add(1)])?;
+            while let Some(row) = rows.next()? {
+                let Some(rest) = left.checked_sub(1) else { return Ok(None) };
+                left = rest;
+                ids.insert(row.get(0)?);
+            }
+        }
+    }
+    Ok(Some(ids.into_iter().collect()))
+}
+
+/// Whether a stored language of a track or a subtitle file is `wanted`; `None` if that cannot be found out through the index.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn has_language(conn: &Connection, wanted: &dyn Fn(&str) -> bool) -> rusqlite::Result<Option<bool>> {
+    let mut is_known = true;
+    for table in tables(conn, true)? {
+        match languages(conn, table)? {
+            Some(languages) if languages.iter().any(|language| wanted(language)) => return Ok(Some(true)),
+            found => is_known &= found.is_some(),
+        }
+    }
+    Ok(is_known.then_some(false))
+}
+
+/// Tables with a language and an index of it.
+fn tables(conn: &Connection, beside: bool) -> rusqlite::Result<&'static [&'static str]> {
+    let tables = &["tracks", "daemon_subtitles"];
+    Ok(if beside && subtitles::are_recorded(conn)? { tables } else { &tables[..1] })
+}
+
+/// The languages of a table; `None` if there are more than [`LANGUAGES`], or values that are not texts.
+fn languages(conn: &Connection, table: &str) -> rusqlite::Result<Option<Vec<String>>> {
+    let mut next = conn.prepare(&next_language(table))?;
+    let (mut found, mut last) = (Vec::new(), Value::Null);
     loop {
-        let language: Option<Value> = next.query_row([&last], |row| row.get(0)).optional()?;
-        steps += 1;
-        match language {
-            None => return Ok(Some(ids.into_iter().collect())),
-            Some(Value::Text(language)) if steps <= LANGUAGES => {
-                if wanted(&language) {
-                    let mut rows = found.query(params![language, left.saturating_add(1)])?;
-                    while let Some(row) = rows.next()? {
-                        let Some(rest) = left.checked_sub(1) else { return Ok(None) };
-                        left = rest;
-                        ids.insert(row.get(0)?);
-                    }
-                }
+        match next.query_row([&last], |row| row.get(0)).optional()? {
+            None => return Ok(Some(found)),
+            Some(Value::Text(language)) if found.len() < LANGUAGES => {
+                found.push(language.clone());
                 last = Value::Text(language);
             }
             // Of another program.
@@ -150,12 +180,15 @@ pub fn with_language(
 }
 
 /// Most languages that are looked through.
-const LANGUAGES: u32 = 500;
+const LANGUAGES: usize = 500;
 
-const NEXT_LANGUAGE: &str =
-    "SELECT language FROM tracks WHERE language > ifnull(?1, -9e999) ORDER BY language LIMIT 1";
+fn next_language(table: &str) -> String {
+    format!("SELECT language FROM {table} WHERE language > ifnull(?1, -9e999) ORDER BY language LIMIT 1")
+}
 
-const OF_LANGUAGE: &str = "SELECT file_id FROM tracks WHERE language = ?1 LIMIT ?2";
+fn of_language(table: &str) -> String {
+    format!("SELECT file_id FROM {table} WHERE language = ?1 LIMIT ?2")
+}
 
 fn query(
     sort: Sort,
@@ -222,8 +255,8 @@ mod tests {
     #[test]
     fn files_of_a_rare_language_are_found_by_the_index() {
         let by_index = "SEARCH tracks USING COVERING INDEX idx_tracks_language (language>?)";
-        assert_eq!(plan(NEXT_LANGUAGE, &[Box::new(Value::Null)]), by_index);
-        let found = plan(OF_LANGUAGE, &[Box::new("eng"), Box::new(1)]);
+        assert_eq!(plan(&next_language("tracks"), &[Box::new(Value::Null)]), by_index);
+        let found = plan(&of_language("tracks"), &[Box::new("eng"), Box::new(1)]);
         assert_eq!(found, "SEARCH tracks USING INDEX idx_tracks_language (language=?)");
         let connection = Connection::open_in_memory().expect("memory");
         connection.execute_batch(SQL).expect("the schema");
@@ -236,7 +269,7 @@ mod tests {
              SELECT id, 1, size_bytes, '', id % 3 FROM files WHERE id % 4 > 0";
         connection.execute(insert, []).expect("facts");
         let of = |wanted: &[&str], most| {
-            with_language(&connection, &|language| wanted.contains(&language), most).expect("read")
+            with_language(&connection, &|language| wanted.contains(&language), true, most).expect("read")
         };
         assert_eq!(of(&["jpn", "JA"], 3), Some(vec![2, 9]));
         assert_eq!(of(&["jpn", "JA"], 2), None);

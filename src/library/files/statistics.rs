@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::facts::{self, OfFile, Source};
 use super::{Span, Status};
 use crate::library::lenient::{integer, word};
+use crate::library::subtitles;
 
 /// Groups of one kind that are kept; files of further groups are counted together, under [`OTHERS`].
 const MOST_GROUPS: usize = 500;
@@ -65,9 +66,9 @@ pub struct Overview {
     pub statuses: Vec<Group>,
     /// By container.
     pub containers: Vec<Group>,
-    /// By codec: files with at least one track of it.
+    /// By codec: files with at least one track or subtitle file of it.
     pub codecs: Vec<Group>,
-    /// By language: files with at least one audio or subtitle track of it.
+    /// By language: files with at least one audio or subtitle track, or subtitle file, of it.
     pub languages: Vec<Group>,
     /// By language and type of track: files with at least one such track. For the page.
     #[serde(skip)]
@@ -185,6 +186,13 @@ fn tracks_sql(source: &Source) -> String {
     )
 }
 
+/// What reads the tracks of a file.
+struct Tracks<'a> {
+    tracks: Statement<'a>,
+    /// The subtitle files beside it.
+    beside: Option<Statement<'a>>,
+}
+
 /// A count as far as it has come.
 #[derive(Clone, Debug)]
 pub struct Tally {
@@ -242,7 +250,8 @@ impl Tally {
     pub fn advance(&mut self, conn: &Connection, time: Duration) -> rusqlite::Result<bool> {
         let start = Instant::now();
         let source = Source::new(conn)?;
-        let mut tracks = conn.prepare(&tracks_sql(&source))?;
+        let tracks = conn.prepare(&tracks_sql(&source))?;
+        let mut tracks = Tracks { tracks, beside: subtitles::prepare(conn)? };
         let mut statement = conn.prepare(&files_sql(&source))?;
         let mut rows = statement.query([self.last])?;
         while let Some(row) = rows.next()? {
@@ -287,7 +296,7 @@ impl Tally {
 
     fn count_tracks(
         &mut self,
-        tracks: &mut Statement<'_>,
+        tracks: &mut Tracks<'_>,
         file: i64,
         size: u64,
         has_facts: bool,
@@ -295,7 +304,7 @@ impl Tally {
         let (mut codecs, mut languages, mut of_type, mut picture) =
             (Vec::new(), Vec::new(), Vec::new(), None);
         let mut ranges = Vec::new();
-        let mut rows = tracks.query([file, MOST_TRACKS])?;
+        let mut rows = tracks.tracks.query([file, MOST_TRACKS])?;
         while let Some(row) = rows.next()? {
             let Some(kind) = word(row, 0) else { continue };
             let codec = word(row, 1);
@@ -319,6 +328,16 @@ impl Tally {
                     self.track_languages.count_once(&mut of_type, Some(kind), word(row, 2), size);
                 }
                 _ => {}
+            }
+        }
+        if let Some(beside) = &mut tracks.beside {
+            let mut rows = beside.query([file])?;
+            while let Some(row) = rows.next()? {
+                let (kind, language) = (Some("subtitle"), word(row, 0));
+                let codec = word(row, 1).and_then(subtitles::codec);
+                self.codecs.count_once(&mut codecs, kind, codec, size);
+                self.languages.count_once(&mut languages, None, language, size);
+                self.track_languages.count_once(&mut of_type, kind, language, size);
             }
         }
         if let Some((width, height, group)) = picture {

@@ -111,7 +111,7 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.pid, &self.address) {
             (Some(pid), Some(address)) => write!(f, "the daemon with pid {pid} at {address}"),
-            (None, Some(address)) => write!(f, "another daemon at {address}"),
+            (None, Some(address)) => write!(f, "another process (its lock file names {address})"),
             (Some(pid), None) => {
                 write!(f, "the process with pid {pid} (`vpo scan`, or a daemon that does not listen yet)")
             }

@@ -37,6 +37,10 @@ impl Library {
             log::compare(&self.path).map_err(|error| access_error(&self.path, error.to_string()))?;
         if relation == Relation::AddsNothing {
             debug!("the leftover log adds nothing to the database");
+            // SQLite would use it also beside a backup in rollback mode, which would then stay in that mode.
+            if !log::is_in_wal_mode(&self.path) {
+                self.set_log_aside();
+            }
             return Ok(());
         }
         // The file changed after the daemon left it. The row that the log continues does not show whether a checkpoint was cut

@@ -1,4 +1,4 @@
-//! Verifies the content of a database before it is used, and rolls back the unfinished write of a program that died.
+//! Verifies the content of a database before it is used.
 
 use std::path::Path;
 
@@ -59,17 +59,4 @@ pub(super) fn recognise(
         }
         Err(error) => Err(refused(path, error)),
     }
-}
-
-/// Rolls back the unfinished write of a program that died, as every SQLite program that may write does.
-pub(super) fn undo(reader: &Reader, path: &Path, cancel: &CancellationToken) -> Result<(), OpenError> {
-    let sqlite = |source| failure(path, source);
-    Retry::new(cancel)
-        .run(path, || {
-            let writer = reader.open_writer().map_err(sqlite)?;
-            writer.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).map_err(sqlite)
-        })
-        .map_err(|error| refused(path, error))?;
-    warn!(path = %path.display(), "rolled back the unfinished write of a program that died");
-    Ok(())
 }
