@@ -17,6 +17,7 @@ use crate::config::Layer;
 use crate::config::keys::keys;
 
 pub(crate) use history::{ChangesArgs, ForgetArgs};
+use parse::refused;
 pub(crate) use parse::{Parsed, UsageError, parse};
 
 /// Video Policy Orchestrator: records the video files of a home library and reports its own health.
@@ -161,7 +162,7 @@ fn route(text: &str) -> Result<Route, String> {
         "health" => Ok(Route::Health),
         "livez" => Ok(Route::Livez),
         "readyz" => Ok(Route::Readyz),
-        _ => Err("give health, livez or readyz".into()),
+        _ => Err(refused("--route", text, "give health, livez or readyz")),
     }
 }
 
@@ -169,7 +170,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds
         .filter(|time| !time.is_zero() && *time <= Duration::from_secs(3600))
-        .ok_or_else(|| "give seconds above 0 and up to 3600".into())
+        .ok_or_else(|| refused("--timeout", text, "give seconds above 0 and up to 3600"))
 }
 
 /// Scan the roots once and record changes in the database.
@@ -386,12 +387,12 @@ fn colour(text: &str) -> Result<Colour, String> {
         "auto" => Ok(Colour::Auto),
         "always" => Ok(Colour::Always),
         "never" => Ok(Colour::Never),
-        _ => Err("give auto, always or never".into()),
+        _ => Err(refused("--color", text, "give auto, always or never")),
     }
 }
 
 fn whole_number(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "give a whole number".into())
+    text.parse().map_err(|_| refused("--limit", text, "give a whole number"))
 }
 
 /// Copy the database into one file, also while the daemon runs.

@@ -38,7 +38,7 @@ pub mod library;
 pub mod media;
 pub(crate) mod page;
 pub mod query;
-pub(crate) mod scan;
+pub mod scan;
 pub mod telemetry;
 
 use std::ffi::OsString;

@@ -121,6 +121,12 @@ impl State {
         let known = self.known.row.as_ref().filter(|known| known.lineage == row.lineage);
         row.lineage == lineage.name && row.seq == known.map_or(0, |known| known.seq) + 1
     }
+
+    /// The file is usable again: whether work begins again at once. After an I/O error it does not, because the disk may refuse
+    /// the next write as well: what failed is retried at its own interval.
+    fn take_lost(&mut self) -> bool {
+        self.lost.take().is_some_and(|reason| reason != Reason::IoError)
+    }
 }
 
 /// Our transactions since the start or the last adoption.

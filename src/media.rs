@@ -15,10 +15,10 @@ mod probe;
 mod reader;
 
 /// The version of what a probe finds. Raise it when the prober learned something: what an older one read is read again.
-pub const PROBER_VERSION: u32 = 1;
+pub const PROBER_VERSION: u32 = 2;
 
 pub use error::Error;
 pub use info::{Facts, MediaInfo, Track, TrackFacts, TrackType};
-pub(crate) use language::{UNDETERMINED, bibliographic};
+pub(crate) use language::{UNDETERMINED, bibliographic, tag};
 pub use probe::{extensions, measure, measure_file, open, probe, probe_file};
 pub use reader::{Source, Usage};

@@ -2,8 +2,8 @@
 //! Uses [`crate::library`] and [`crate::media`], and neither the daemon, HTTP nor configuration files.
 //!
 //! A scan runs on plain threads, which block as long as disks and shares do. It checks its token for every file and every
-//! batch. [`job`] is one scan from beginning to end. In the daemon, [`schedule`] decides when what is
-//! scanned, and [`engine`] carries that out and publishes a [`state::ScanState`].
+//! batch. `job` is one scan from beginning to end. In the daemon, `schedule` decides when what is
+//! scanned, and `engine` carries that out and publishes a `ScanState`.
 
 mod budget;
 mod compare;
@@ -27,7 +27,7 @@ mod scanner;
 mod schedule;
 pub(crate) mod state;
 mod store;
-pub(crate) mod subtitle;
+pub mod subtitle;
 mod watch;
 
 use std::path::PathBuf;
@@ -78,7 +78,7 @@ pub(crate) enum Error {
     },
     /// Another root covers everything in the root.
     #[error(
-        "the root {} is not scanned, because the root {} contains the same videos; remove one of the two from scan.roots",
+        "the root {} is not scanned, because the root {} contains the same videos; remove one of the two from the command or from scan.roots",
         root.display(), other.display()
     )]
     Overlaps {

@@ -105,7 +105,7 @@ fn a_library_that_may_not_be_written_is_served_without_roots_and_refused_with_th
             "error[database-read-only]",
             "scan.roots",
             "mode 0444",
-            "uid ",
+            "vpo runs as ",
             ":U",
             "--userns=keep-id",
             "ReadWritePaths=",
@@ -270,7 +270,7 @@ fn what_may_not_be_reached_is_refused_with_the_component_that_is_in_the_way() {
     let output = serve(&sandbox, false).output().expect("runs");
     assert_refused(
         &output,
-        &["library.db", "mode 0000", "may not be read", "uid ", "gid ", ":U", "--userns=keep-id"],
+        &["library.db", "mode 0000", "may not be read", "vpo runs as ", ":U", "--userns=keep-id"],
     );
     assert_advised(&output, &[&sandbox.path("data/library.db")]);
     set(&sandbox, "data/library.db", 0o644);
@@ -315,7 +315,7 @@ fn a_default_place_that_cannot_be_made_is_refused_with_what_is_in_the_way() {
         let mut command = sandbox.vpo_as_nobody(["serve", "--port", "0"]);
         let output = command.env("HOME", sandbox.path(home)).output().expect("runs");
         let text = String::from_utf8_lossy(&output.stderr);
-        let ids = text.split("we run as uid ").nth(1).and_then(|rest| rest.split_once(", gid "));
+        let ids = text.split("vpo runs as ").nth(1).and_then(|rest| rest.split_once(':'));
         let (uid, gid) =
             ids.map_or(("", ""), |(uid, rest)| (uid, rest.split(';').next().unwrap_or_default()));
         for part in expected {

@@ -19,7 +19,7 @@ fn subtitles(sandbox: &Sandbox) -> Vec<String> {
 }
 
 /// `kind path detail` of each change, the oldest first; paths relative to the sandbox.
-fn changes(sandbox: &Sandbox) -> Vec<String> {
+pub(crate) fn changes(sandbox: &Sandbox) -> Vec<String> {
     let output = sandbox.run(["changes", "--json"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("UTF-8");
@@ -111,6 +111,32 @@ fn subtitle_files_follow_a_file_that_is_renamed_or_asked_for_alone() {
     fs::rename(&film, sandbox.path("films/Other.mkv")).expect("renamed");
     assert_eq!(sandbox.scan(&[])["moved"], 1);
     assert_eq!(subtitles(&sandbox), ["Other.mkv Other.de.srt ger - 0 0 srt"]);
+    let found = changes(&sandbox);
+    let moved = [
+        "moved films/Other.mkv films/Film.mkv",
+        "subtitle_added films/Other.mkv Other.de.srt",
+        "subtitle_gone films/Other.mkv Film.en.srt",
+    ];
+    assert_eq!(found[found.len() - 3..], moved);
+}
+
+#[test]
+fn what_an_older_version_read_in_names_is_corrected() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/Film.mkv");
+    sandbox.write("films/Film.pt-br-forced.srt", "text");
+    sandbox.scan(&[]);
+    let found = subtitles(&sandbox);
+    assert_eq!(found, ["Film.mkv Film.pt-br-forced.srt por pt-BR 1 0 srt"]);
+    let entries = changes(&sandbox).len();
+    let wrong = "UPDATE daemon_subtitles SET language = 'bre', tag = NULL, is_forced = 0";
+    for (sql, args) in [("UPDATE daemon_files SET prober = 0", &[][..]), ("", &["--full"])] {
+        sandbox.sql(&format!("{wrong}; {sql}"));
+        sandbox.scan(args);
+        assert_eq!(subtitles(&sandbox), found, "{args:?}");
+    }
+    let new = changes(&sandbox).split_off(entries);
+    assert!(new.iter().all(|change| change.starts_with("reread ")), "{new:?}");
 }
 
 #[test]
@@ -227,19 +253,6 @@ fn file_that_cannot_be_read_is_one_change_until_it_can() {
     sandbox.scan(&[]);
     assert_eq!(changes(&sandbox), ["first_scan films 1", "readable films/a.mkv -"]);
     assert!(film.exists());
-}
-
-#[test]
-fn zeros_at_the_end_are_a_truncated_file() {
-    let sandbox = Sandbox::new();
-    let film = sandbox.film("films/a.mkv");
-    let extended = fs::File::options().write(true).open(&film).and_then(|file| file.set_len(300_000));
-    extended.expect("extended");
-    settled(&film);
-    sandbox.scan(&[]);
-    assert_eq!(changes(&sandbox), ["first_scan films 1", "truncated films/a.mkv 65536"]);
-    sandbox.scan(&[]);
-    assert_eq!(changes(&sandbox).len(), 2);
 }
 
 #[test]

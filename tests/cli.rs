@@ -139,6 +139,9 @@ fn configuration_file_has_a_short_flag() {
 #[test]
 fn a_wrong_command_line_is_64_and_one_line_with_a_pointer_to_help() {
     assert!(usage_error(["srve"]).contains("unknown argument srve, did you mean serve?"));
+    for command in ["ls", "search", "find"] {
+        assert!(usage_error([command]).contains("did you mean list?"), "{command}");
+    }
     assert!(usage_error(["--vresion"]).contains("did you mean --version?"));
     assert!(usage_error(["-v"]).contains("did you mean --version?"));
     assert!(usage_error(["serve", "/srv/videos"]).contains("give a directory of videos with --root"));
@@ -149,11 +152,27 @@ fn a_wrong_command_line_is_64_and_one_line_with_a_pointer_to_help() {
             .contains("--prot, did you mean --port?; see `vpo serve --help`")
     );
     assert!(usage_error(["serve", "surplus"]).contains("surplus"));
-    assert!(usage_error(["serve", "--port"]).contains("'--port'"));
-    assert!(usage_error(["serve", "--port", "1", "--port", "2"]).contains("'--port'"));
+    assert!(usage_error(["serve", "--port"]).starts_with("vpo: --port needs a value; "));
+    assert!(usage_error(["scan", "-c"]).starts_with("vpo: -c needs a value; "));
+    let twice = usage_error(["serve", "--port", "1", "--port", "2"]);
+    assert!(twice.starts_with("vpo: --port is given twice; "), "{twice}");
+    assert!(usage_error(["backup"]).starts_with("vpo: FILE is missing; "));
+    assert!(usage_error(["forget"]).starts_with("vpo: --missing-for is missing; "));
+    for (args, hint) in [
+        (["changes", "--since", "x"], "--since \"x\" is not valid: give hours, days or weeks"),
+        (["changes", "--limit", "x"], "--limit \"x\" is not valid: give a whole number"),
+        (["forget", "--missing-for", "1y"], "--missing-for \"1y\" is not valid: give hours"),
+        (["list", "--color", "red"], "--color \"red\" is not valid: give auto, always or never"),
+        (
+            ["healthcheck", "--route", "\u{1f}"],
+            "--route \"\\u{1f}\" is not valid: give health, livez or readyz",
+        ),
+    ] {
+        let said = usage_error(args);
+        assert!(said.starts_with(&format!("vpo: {hint}")), "{said}");
+    }
     assert!(usage_error(["config", "--check=yes"]).contains("--check=yes"));
     assert!(usage_error(["inspect"]).contains("no file to inspect"));
-    assert!(usage_error(["healthcheck", "--route", "metrics"]).contains("readyz"));
     for timeout in ["0", "-1", "nan", "inf", "1e300", "soon", ""] {
         assert!(usage_error(["healthcheck", "--timeout", timeout]).contains("give seconds above 0"));
     }

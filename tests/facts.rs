@@ -35,7 +35,7 @@ fn listed(sandbox: &Sandbox) -> BTreeMap<String, Value> {
 }
 
 #[track_caller]
-fn matching(sandbox: &Sandbox, query: &str) -> Vec<String> {
+pub(crate) fn matching(sandbox: &Sandbox, query: &str) -> Vec<String> {
     let output = sandbox.run(["list", "--paths", query]);
     assert!(output.status.success(), "{query}: {}", String::from_utf8_lossy(&output.stderr));
     let paths = String::from_utf8(output.stdout).expect("UTF-8");
@@ -246,7 +246,7 @@ fn what_an_older_prober_has_read_is_read_again_in_the_background() {
     let before: Option<String> = sandbox.value(tracks);
     let first_seen = "SELECT first_seen FROM daemon_files ORDER BY file_id DESC LIMIT 1";
     let seen: String = sandbox.value(first_seen);
-    sandbox.sql("UPDATE daemon_files SET prober = 0, duration_seconds = 1.0, zero_tail = 7");
+    sandbox.sql("UPDATE daemon_files SET prober = 0, duration_seconds = 1.0");
     assert_eq!(
         listed(&sandbox)["a.mkv"]["duration_seconds"],
         1.0,
@@ -258,12 +258,7 @@ fn what_an_older_prober_has_read_is_read_again_in_the_background() {
     assert_eq!((&scan["skipped"], &scan["outdated"], &scan["scanned"]), (&3.into(), &3.into(), &0.into()));
     assert_eq!(report["read_again"], 3, "{report}");
     assert_eq!(listed(&sandbox)["a.mkv"]["duration_seconds"], 5400.0);
-    assert_eq!(sandbox.value::<i64>("SELECT min(prober) FROM daemon_files"), 1);
-    assert_eq!(
-        sandbox.value::<i64>("SELECT sum(zero_tail) FROM daemon_files"),
-        21,
-        "found with the hash, which stays"
-    );
+    assert!(sandbox.value::<i64>("SELECT min(prober) FROM daemon_files") > 0);
     assert_eq!((sandbox.rows(), sandbox.value::<Option<String>>(tracks)), (rows, before));
     assert_eq!(sandbox.value::<String>(first_seen), seen);
     assert_eq!(sandbox.scan(&[])["outdated"], 0);
@@ -274,7 +269,7 @@ fn what_an_older_prober_has_read_is_read_again_in_the_background() {
     eventually("the daemon reads all of it again", || {
         let all = "SELECT count(*) FROM sqlite_master WHERE name = 'daemon_files'";
         (sandbox.value::<i64>(all) == 1).then_some(())?;
-        (sandbox.value::<i64>("SELECT count(*) FROM daemon_files WHERE prober = 1") == 3).then_some(())
+        (sandbox.value::<i64>("SELECT count(*) FROM daemon_files WHERE prober > 0") == 3).then_some(())
     });
 }
 

@@ -506,7 +506,7 @@ fn a_library_that_cannot_be_written_is_served_with_a_warning() {
             (&"healthy".into(), &"warn".into())
         );
         let detail = database(&answer)["detail"].as_str().expect("says why").to_owned();
-        for part in ["mode 0444", "uid ", ":U", "--userns=keep-id", "ReadWritePaths="] {
+        for part in ["mode 0444", "vpo runs as ", ":U", "--userns=keep-id", "ReadWritePaths="] {
             assert!(detail.contains(part), "{part:?} not in {detail}");
         }
         set(0o644);

@@ -1,5 +1,7 @@
 //! `vpo inspect`: what it shows, what it refuses, and how.
 
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -60,10 +62,11 @@ fn json_has_every_key_in_its_place() {
     ];
     let rows: Vec<String> = rows.iter().zip(facts).map(|(row, facts)| format!("{row}{facts}}}")).collect();
     let expected = format!(
-        "{}{}{}\n",
+        "{}{}{}{}\n",
         r#"{"path":"film.mkv","size_bytes":3807,"container_format":"matroska,webm","duration_seconds":61.25,"tracks":["#,
         rows.join(","),
-        r#"],"missing_bytes":0,"hole_bytes":0,"title":null,"chapters":0,"is_fast_start":null}"#,
+        r#"],"missing_bytes":0,"media_end":3807,"hole_bytes":0,"title":null,"chapters":0,"is_fast_start":null,"#,
+        r#""zero_tail":null,"subtitles":[]}"#,
     );
     let size = samples::matroska().len();
     let expected = expected.replace("3807", &size.to_string());
@@ -211,6 +214,21 @@ fn a_bad_file_is_said_in_one_line_and_the_others_are_shown() {
 }
 
 #[test]
+fn file_and_directory_that_may_not_be_read_are_reported_with_owner_and_fix() {
+    let sandbox = Sandbox::new();
+    for place in [sandbox.film("shut.mkv"), sandbox.film("shut/film.mkv").with_file_name("")] {
+        set_permissions(&place, Permissions::from_mode(0o000)).expect("ours");
+        let output =
+            sandbox.vpo_as_nobody(["inspect".as_ref(), place.as_os_str()]).output().expect("vpo runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("permission denied: vpo runs as"), "{stderr}");
+        assert!(stderr.contains("with mode 0000. Give that user access"), "{stderr}");
+        set_permissions(&place, Permissions::from_mode(0o700)).expect("ours");
+    }
+}
+
+#[test]
 fn what_a_terminal_would_obey_is_shown_and_not_sent() {
     let sandbox = Sandbox::new();
     let track = samples::track(1, 0x11, "S_TEXT/UTF8", &[samples::name("\u{1B}[31mred\u{7}\n\u{202E}x")]);
@@ -232,6 +250,10 @@ fn videos_of_a_directory_are_shown_by_name_without_links() {
         sandbox.write(name, samples::matroska());
     }
     sandbox.write("films/b/notes.txt", "no video");
+    for ignored in ["films/@eaDir", "films/.trash"] {
+        std::fs::create_dir(sandbox.path(ignored)).expect("a directory");
+        sandbox.write(&format!("{ignored}/x.mkv"), samples::matroska());
+    }
     let link = |target: &str, name: &str| {
         std::os::unix::fs::symlink(sandbox.path(target), sandbox.path(name)).expect("a link");
     };
@@ -267,6 +289,30 @@ fn other_containers_are_named_and_holes_are_counted() {
     // A file system without holes states 0; another one counts whole blocks.
     let holes = shown["hole_bytes"].as_u64().expect("this file system tells");
     assert!(holes == 0 || (9_900_000..=10_000_000).contains(&holes), "{holes}");
+}
+
+#[test]
+fn zeros_at_the_end_and_subtitle_files_are_those_that_scans_find() {
+    let sandbox = Sandbox::new();
+    let tag = samples::element(0x22_B59D, b"pt-BR");
+    let tracks = samples::element(0x1654_AE6B, &samples::track(1, 0x11, "S_TEXT/UTF8", &[tag]));
+    let cluster = samples::element(0x1F43_B675, &[[7; 100_000], [0; 100_000]].concat());
+    let segment = samples::element(0x1853_8067, &[tracks, cluster].concat());
+    sandbox.write("film.mkv", [samples::ebml_header("matroska"), segment].concat());
+    sandbox.write("film.en.forced.srt", "text");
+    sandbox.write("other.en.srt", "text");
+    let shown = &json(&sandbox.run(["inspect", "--json", "film.mkv"]))[0];
+    assert_eq!(shown["zero_tail"], 65536);
+    let subtitles = shown["subtitles"].as_array().expect("a list");
+    assert_eq!((subtitles.len(), &subtitles[0]["name"]), (1, &Value::from("film.en.forced.srt")));
+    let text = String::from_utf8(sandbox.run(["inspect", "film.mkv"]).stdout).expect("UTF-8");
+    for part in [
+        "\n  warning: truncated, ends with at least 65.5 kB of zeros\n",
+        "  pt-BR  ",
+        "\n  subtitle file: film.en.forced.srt (eng, forced)\n",
+    ] {
+        assert!(text.contains(part), "{part:?}: {text}");
+    }
 }
 
 #[test]

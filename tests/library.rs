@@ -441,8 +441,11 @@ fn what_is_not_a_file_is_refused_without_opening_it() {
 fn a_refused_path_is_explained_in_one_line() {
     let sandbox = Sandbox::new();
     let text = refusal(Path::new("/proc/library.db"), READ);
-    let ids =
-        format!("uid {}, gid {}", rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let ids = format!(
+        "vpo runs as {}:{}",
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw()
+    );
     for part in
         ["/proc/library.db", ids.as_str(), "mode 0555", "0:0", ":U", "--userns=keep-id", "ReadWritePaths="]
     {

@@ -56,5 +56,6 @@ mod signals;
 mod sqlite_build;
 mod systemd;
 mod totals;
+mod truncation;
 mod walk;
 mod watch;

@@ -5,6 +5,7 @@
 
 mod avi;
 mod corpus;
+mod cuts;
 mod facts;
 mod matroska;
 mod mp4;

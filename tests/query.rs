@@ -43,6 +43,7 @@ impl File for Sample<'_> {
             Amount::Duration => self.value["duration"].as_u64(),
             Amount::Age => self.value["age"].as_u64(),
             Amount::BitRate => self.value["bit_rate"].as_u64(),
+            Amount::Holes => self.value["holes"].as_u64(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -35,7 +35,32 @@ fn path_that_is_not_there_is_said() {
     let sandbox = Sandbox::new();
     let output = sandbox.run(["scan", "nowhere"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("nowhere"), "{output:?}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let nowhere = sandbox.path("nowhere");
+    let expected =
+        format!("error[unknown_path]: cannot scan {}: it does not exist; correct", nowhere.display());
+    assert!(stderr.contains(&expected) && !stderr.contains("scan.roots"), "{stderr}");
+    assert!(!sandbox.library().exists());
+    assert!(Command::new("mkfifo").arg(nowhere).status().expect("mkfifo runs").success());
+    let output = sandbox.run(["scan", "nowhere"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("neither a directory nor a regular file"), "{stderr}");
+}
+
+#[test]
+fn failed_scan_does_not_report_that_nothing_is_new() {
+    let sandbox = Sandbox::new();
+    for number in 0..20 {
+        sandbox.film(&format!("films/{number}.mkv"));
+    }
+    assert!(sandbox.run(["scan", "films"]).status.success());
+    for number in 0..15 {
+        fs::remove_file(sandbox.path(format!("films/{number}.mkv"))).expect("ours");
+    }
+    let output = sandbox.run(["scan", "films"]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stdout.contains("5 videos") && !stdout.contains("nothing new"), "{stdout}");
 }
 
 #[test]
@@ -194,11 +219,15 @@ fn beside_a_daemon_a_scan_is_queued_and_followed() {
     let job = scan["job_id"].as_str().expect("an id").to_owned();
     let pid: u32 = sandbox.value(&format!("SELECT worker_pid FROM jobs WHERE id = '{job}'"));
     assert_eq!(pid, daemon.pid());
-    let output = sandbox.run(["scan", "/somewhere/else"]);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("error[outside_roots]: "), "{stderr}");
-    assert!(stderr.contains("add /somewhere/else to scan.roots"), "{stderr}");
+    sandbox.film("other/c.mkv");
+    for (path, code) in [("other", "outside_roots"), ("typo", "unknown_path")] {
+        let output = sandbox.run(["scan", path]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(&format!("error[{code}]: ")), "{stderr}");
+        let advice = format!("add {} to scan.roots", sandbox.path(path).display());
+        assert_eq!(stderr.contains(&advice), path == "other", "{stderr}");
+    }
     assert!(daemon.stop().success());
 }
 
@@ -217,6 +246,8 @@ fn file_that_no_scan_reads_draws_a_warning() {
     );
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert_eq!(sandbox.row("films/a.mkv").status, "ok");
+    let output = sandbox.run(["scan", "films/a.nfo"]);
+    assert_eq!(output.status.code(), Some(64), "{output:?}");
 }
 
 #[test]

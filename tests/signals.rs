@@ -4,7 +4,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::harness::{Daemon, Sandbox, Terminal};
+use crate::harness::{Daemon, Sandbox, Terminal, eventually};
 
 #[test]
 fn stray_signals_are_ignored() {
@@ -49,6 +49,40 @@ fn limit_on_the_size_of_files_is_an_error_that_names_the_limit() {
     assert!(output.status.code().is_some(), "ended by {:?}", output.status);
     assert!(stderr.contains("ulimit -f"), "{stderr}");
     assert_eq!(sandbox.serve([""; 0]).get("/health").status, 200);
+}
+
+/// The next attempt follows at its own interval: the check, which can read, neither fails nor has the scan begin at once.
+#[test]
+fn daemon_beyond_the_limit_on_the_size_of_files_stays_healthy_and_warns() {
+    let sandbox = Sandbox::new();
+    sandbox.serve([""; 0]).stop();
+    let film = sandbox.film("films/0.mkv");
+    for copy in 1..300 {
+        std::fs::hard_link(&film, sandbox.path(format!("films/{copy}.mkv"))).expect("a film");
+    }
+    let blocks = std::fs::metadata(sandbox.library()).expect("there").len() / 512;
+    let blocks = u32::try_from(blocks).expect("a small database") + 40;
+    let root = sandbox.path("films");
+    let root = root.to_str().expect("UTF-8");
+    let command = limited(&sandbox, blocks, &["serve", "--port", "0", "--root", root]);
+    let daemon = Daemon::spawn(command, &sandbox.library());
+    daemon.wait_log("scan failed");
+    let checks = || {
+        let body = daemon.get("/metrics").body;
+        let count =
+            body.lines().find_map(|line| line.strip_prefix("vpo_database_check_duration_seconds_count "));
+        count.and_then(|count| count.parse::<u64>().ok()).expect("a count")
+    };
+    let before = checks();
+    eventually("five checks after the failure", || {
+        let answer = daemon.get("/health");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        (checks() > before + 5).then_some(())
+    });
+    assert!(daemon.get("/health").body.contains("ulimit -f"), "{}", daemon.get("/health").body);
+    let log = daemon.log();
+    assert_eq!(log.matches("scan failed").count(), 1, "{log}");
+    assert!(!log.contains("is back"), "{log}");
 }
 
 #[test]

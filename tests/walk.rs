@@ -2,6 +2,7 @@
 //! a scan that could not read everything fails and names what it missed.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -192,18 +193,63 @@ fn scan_that_could_not_read_everything_fails_and_names_what_it_missed() {
 }
 
 #[test]
-fn name_that_is_not_recorded_makes_the_scan_fail() {
+fn names_that_are_not_recorded_make_the_scan_fail_and_hide_no_missing_file() {
     use std::os::unix::ffi::OsStrExt;
     let sandbox = Sandbox::new();
-    sandbox.film("films/%E9.mkv");
-    let bytes = sandbox.root().join(std::ffi::OsStr::from_bytes(b"\xE9.mkv"));
-    fs::write(&bytes, video::matroska("another", &["eng"])).expect("any name");
-    settled(&bytes);
+    let other = sandbox.film("films/other.mkv");
+    for letter in [b'E', b'F'] {
+        sandbox.film(&format!("films/%{}9.mkv", char::from(letter)));
+        let name = [if letter == b'E' { b'\xE9' } else { b'\xF9' }, b'.', b'm', b'k', b'v'];
+        let bytes = sandbox.root().join(std::ffi::OsStr::from_bytes(&name));
+        fs::write(&bytes, video::matroska("another", &["eng"])).expect("any name");
+        settled(&bytes);
+    }
     let scan = sandbox.scan(&[]);
-    assert_eq!((&scan["unreadable"], &scan["walk_errors"]), (&1.into(), &0.into()), "{scan}");
-    let named = scan["unreadable_examples"][0].as_str().expect("a line");
-    assert!(named.contains("\\xE9.mkv") && named.contains("rename"), "{named}");
+    assert_eq!((&scan["unreadable"], &scan["walk_errors"]), (&2.into(), &0.into()), "{scan}");
+    let named = scan["unreadable_examples"].to_string();
+    for name in [r"\\xE9.mkv", r"\\xF9.mkv"] {
+        assert!(named.contains(name) && named.contains("rename"), "{named}");
+    }
     assert_eq!(sandbox.try_scan(&["--dry-run"]).status.code(), Some(1));
+    fs::remove_file(other).expect("ours");
+    let output = sandbox.try_scan(&[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("did not read everything: 2 unreadable files\n"), "{stderr}");
+    assert_eq!(sandbox.row("films/other.mkv").status, "missing");
+}
+
+#[test]
+fn new_file_that_cannot_be_read_is_stored_with_its_size_and_time() {
+    let sandbox = Sandbox::new();
+    let film = sandbox.film("films/film.mkv");
+    sandbox.give_away();
+    set_mode(&film, 0o000);
+    let output = scan_as_nobody(&sandbox, &[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let row = sandbox.row("films/film.mkv");
+    assert_eq!(row.status, "error");
+    assert_eq!(u64::try_from(row.size), Ok(fs::metadata(&film).expect("there").len()));
+    assert!(!row.modified.starts_with("1970"), "{}", row.modified);
+}
+
+#[test]
+fn file_that_is_never_finished_makes_the_scan_fail_and_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.film("films/whole.mkv");
+    let growing = sandbox.write("films/growing.mkv", video::matroska("growing", &["eng"]));
+    let mut command = sandbox.vpo(["scan", "films"]);
+    let mut scan = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("vpo runs");
+    eventually("the end of the scan", || {
+        fs::OpenOptions::new().append(true).open(&growing).expect("there").write_all(b"0").expect("written");
+        scan.try_wait().expect("waitable")
+    });
+    let output = scan.wait_with_output().expect("it has ended");
+    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
+    assert!(stderr.contains("error[scan-incomplete]: ") && stderr.contains("1 unfinished file"), "{stderr}");
+    let name = growing.display();
+    assert!(stdout.contains(&format!("1 file still being written:\n    {name}\n")), "{stdout}");
+    assert_eq!(sandbox.row("films/whole.mkv").status, "ok");
 }
 
 #[test]

@@ -43,13 +43,10 @@ impl Home {
         self.open().query_one(sql, [], |row| row.get(0)).expect("a number")
     }
 
-    /// `vpo ARGS`, in a control group if one is given.
-    pub(crate) fn vpo(&self, args: &[&str], group: Option<&Path>) -> Command {
+    /// `vpo ARGS`, from a shell that runs `before`, such as [`Group::enter`].
+    pub(crate) fn vpo(&self, args: &[&str], before: &str) -> Command {
         let mut command = Command::new("sh");
-        // The shell enters the group before it becomes the program.
-        let enter =
-            group.map_or_else(String::new, |group| format!("echo $$ >{}/cgroup.procs && ", group.display()));
-        command.arg("-c").arg(format!("{enter}exec \"$0\" \"$@\"")).arg(program()).args(args);
+        command.arg("-ec").arg(format!("{before}\nexec \"$0\" \"$@\"")).arg(program()).args(args);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.0.path());
         command
     }
@@ -63,13 +60,13 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Starts it, with the root of the home or without one, and waits for its first answer.
-    pub(crate) fn start(home: &Home, with_root: bool, group: Option<&Path>) -> Self {
+    pub(crate) fn start(home: &Home, with_root: bool, before: &str) -> Self {
         let films = home.films();
         let mut args = vec!["serve", "--port", "0", "--log-level", "error"];
         if with_root {
             args.extend(["--root", films.to_str().expect("UTF-8")]);
         }
-        let child = home.vpo(&args, group).spawn().expect("vpo is there");
+        let child = home.vpo(&args, before).spawn().expect("vpo is there");
         let pid = child.id().to_string();
         let begun = Instant::now();
         let address = loop {
@@ -124,8 +121,9 @@ impl Group {
             .or_else(|| try_in("/sys/fs/cgroup/memory", "memory.limit_in_bytes"))
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
+    /// Has a shell enter it.
+    pub(crate) fn enter(&self) -> String {
+        format!("echo $$ >{}/cgroup.procs", self.0.display())
     }
 }
 

@@ -52,10 +52,8 @@ pub(crate) fn film_of_titles(byte: u8) -> Vec<u8> {
 pub(crate) fn long_paths(home: &Home, count: u32) {
     write(&home.films().join("first.mkv"), &film("first"));
     let films = home.films();
-    let status = home
-        .vpo(&["scan", films.to_str().expect("UTF-8")], None)
-        .stdout(std::process::Stdio::null())
-        .status();
+    let status =
+        home.vpo(&["scan", films.to_str().expect("UTF-8")], "").stdout(std::process::Stdio::null()).status();
     assert!(status.expect("vpo runs").success());
     let sql = format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})

@@ -118,10 +118,18 @@ pub(crate) fn heading() {
     );
 }
 
+/// Whether a load missed a latency, and whether one missed an answer or a bound on memory.
+pub(crate) static LATE: AtomicBool = AtomicBool::new(false);
+/// As [`LATE`].
+pub(crate) static MISSED: AtomicBool = AtomicBool::new(false);
+
 /// Prints the line of a load.
 pub(crate) fn line(load: &str, vpo: &Latencies, raw: &Latencies, peak: u64, target: Target, further: &str) {
     let in_time = target.latency.is_none_or(|(p99, slowest)| vpo.p99() <= p99 && vpo.slowest() <= slowest);
-    let is_met = in_time && target.memory.is_none_or(|memory| peak <= memory) && vpo.failed == 0;
+    let is_held = target.memory.is_none_or(|memory| peak <= memory) && vpo.failed == 0;
+    LATE.fetch_or(!in_time, Ordering::Relaxed);
+    MISSED.fetch_or(!is_held, Ordering::Relaxed);
+    let is_met = in_time && is_held;
     let latency =
         target.latency.map_or_else(|| "-".to_owned(), |(p99, slowest)| format!("{p99} / {slowest}"));
     let memory = target.memory.map_or_else(|| "-".to_owned(), |memory| memory.to_string());

@@ -3,7 +3,9 @@
 
 pub mod config;
 pub mod database;
+pub mod host;
 pub mod http;
+pub mod subtitle;
 
 use std::io::Cursor;
 

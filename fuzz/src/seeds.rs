@@ -16,6 +16,10 @@ fn main() -> std::io::Result<()> {
     for (number, requests) in REQUESTS.iter().enumerate() {
         write("http-seeds", &number.to_string(), &[b"\x08", requests.as_bytes()].concat())?;
     }
+    for (number, host) in HOSTS.iter().enumerate() {
+        write("host-seeds", &number.to_string(), host.as_bytes())?;
+    }
+    write("subtitle-seeds", "names", SUBTITLES.as_bytes())?;
     write("config-seeds", "example", CONFIGURATION.as_bytes())?;
     write("config-seeds", "every-key", uncommented(CONFIGURATION).as_bytes())
 }
@@ -26,6 +30,11 @@ const REQUESTS: [&str; 4] = [
     "POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 ];
+
+const HOSTS: [&str; 5] = ["films.example.org:8321", "[fe80::1%25eth0]:1", "127.0.0.1.", "nas.home.arpa", "a%2elan"];
+
+const SUBTITLES: &str = "+Film (2020).mkv\n+Film.mkv\nFilm (2020).pt-BR.forced.srt\nFilm.en[sdh].ass\nSubs/2_English.srt\n\
+    Subs/Film/ger.vtt\nFilm.idx\nFilm.sub\nFilm-zh-Hant.srt\n";
 
 const CONFIGURATION: &str = include_str!("../../docs/vpo.toml");
 

@@ -41,6 +41,7 @@ impl query::File for View<'_> {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds")]
             Amount::Duration => self.details.file.duration_seconds.map(|seconds| seconds as u64),
             Amount::BitRate => self.details.file.bit_rate,
+            Amount::Holes => self.details.file.facts.hole_bytes,
         }
     }
 

@@ -163,6 +163,9 @@ facts! {
     /// How many bytes the file is shorter than its container states: 0 of a whole file, more of a
     /// truncated one. `None` if the container does not state its size, or it was not read.
     missing_bytes: u64,
+    /// Where the data end that the container states, without padding behind them, or else the file: zeros before it are missing
+    /// data. 0 if zeros may be data, as in PCM and raw pictures.
+    media_end: u64,
     /// How many bytes of the file are holes, which nothing was ever written to. `None` if the file system does not report holes.
     hole_bytes: u64,
     /// The container's title.

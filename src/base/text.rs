@@ -129,6 +129,11 @@ pub(crate) fn cut(text: &mut String, most: usize) {
     }
 }
 
+/// `1 video`, `2 videos`.
+pub(crate) fn plural(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// A value as JSON on one line, with unsafe characters as `\u001b`: it parses to the same value.
 ///
 /// # Errors

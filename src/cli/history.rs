@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::{Colour, colour};
+use super::{Colour, colour, refused, whole_number};
 use crate::base::timestamp::{self, Timestamp};
 
 /// List what happened to the files of the library, or to those for which a query holds; the latest change first.
@@ -26,7 +26,7 @@ pub struct ChangesArgs {
     #[argh(option, arg_name = "when", from_str_fn(since))]
     pub since: Option<Timestamp>,
     /// at most so many changes
-    #[argh(option, arg_name = "number")]
+    #[argh(option, arg_name = "number", from_str_fn(whole_number))]
     pub limit: Option<u64>,
     /// auto (default), always or never
     #[argh(option, arg_name = "when", default = "Colour::Auto", from_str_fn(colour))]
@@ -53,7 +53,7 @@ pub struct ChangesArgs {
 )]
 pub struct ForgetArgs {
     /// for how long, such as 90d
-    #[argh(option, arg_name = "age", from_str_fn(age))]
+    #[argh(option, arg_name = "age", from_str_fn(missing_for))]
     pub missing_for: Duration,
     /// only print what would be removed
     #[argh(switch)]
@@ -69,12 +69,19 @@ pub struct ForgetArgs {
     pub database: Option<String>,
 }
 
-/// A number of hours, days or weeks.
-fn age(text: &str) -> Result<Duration, String> {
-    timestamp::age(text).ok_or_else(|| "give hours, days or weeks, such as 12h, 90d or 8w".into())
-}
-
 fn since(text: &str) -> Result<Timestamp, String> {
     let since = Timestamp::since(text, Timestamp::now());
-    since.ok_or_else(|| "give an age such as 12h, 7d or 8w, or a date such as 2025-01-31".into())
+    since.ok_or_else(|| {
+        refused("--since", text, "give an age such as 12h, 7d or 8w, or a date such as 2025-01-31")
+    })
+}
+
+fn missing_for(text: &str) -> Result<Duration, String> {
+    age("--missing-for", text)
+}
+
+/// A number of hours, days or weeks.
+fn age(flag: &str, text: &str) -> Result<Duration, String> {
+    let parsed = timestamp::age(text);
+    parsed.ok_or_else(|| refused(flag, text, "give hours, days or weeks, such as 12h, 90d or 8w"))
 }

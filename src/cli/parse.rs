@@ -3,10 +3,18 @@
 
 use std::ffi::OsString;
 
-use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs};
+use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs, Optionality};
 
 use super::{Command, Vpo};
 use crate::base::nearest::nearest;
+
+/// Begins an error of ours within the text that argh makes of it, which is not shown.
+const OURS: char = '\u{1f}';
+
+/// Why `flag` does not accept `value`.
+pub(super) fn refused(flag: &str, value: &str, hint: &str) -> String {
+    format!("{OURS}{flag} {value:?} is not valid: {hint}")
+}
 
 /// The parsed command line.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +85,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
             Ok(_) => usage("no command is given"),
         }),
         Err(exit) if exit.status.is_ok() => Ok(Parsed::Help(exit.output)),
-        Err(exit) => Err(usage(&exit.output.split_whitespace().collect::<Vec<_>>().join(" "))),
+        Err(exit) => {
+            let text = exit.output.rsplit(OURS).next().unwrap_or_default();
+            Err(usage(&text.split_whitespace().collect::<Vec<_>>().join(" ")))
+        }
     }
 }
 
@@ -86,7 +97,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
 fn checked(words: Vec<String>) -> Result<(Vec<String>, String), UsageError> {
     let vpo = Vpo::get_args_info();
     let (mut taken, mut command, mut is_flag_end) = (&vpo, String::new(), false);
-    let mut checked = Vec::new();
+    let (mut checked, mut given, mut is_help) = (Vec::new(), Vec::new(), false);
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
         let refused = |taken| UsageError::new(unknown(&word, taken, words.as_slice()), &command);
@@ -98,27 +109,47 @@ fn checked(words: Vec<String>) -> Result<(Vec<String>, String), UsageError> {
             if taken.positionals.is_empty() && !is_help {
                 return Err(refused(taken));
             }
+            given.push("");
             checked.push(word);
-        } else if word == "--" || word == "-h" {
+        } else if word == "--" || word == "-h" || word == "--help" {
             is_flag_end = word == "--";
+            is_help |= !is_flag_end;
             checked.push(word);
         } else {
             let (name, value) = match word.split_once('=') {
                 Some((name, value)) => (name, Some(value)),
                 None => (word.as_str(), None),
             };
-            match taken.flags.iter().find(|flag| is_named(flag, name)).map(|flag| &flag.kind) {
-                Some(FlagInfoKind::Option { .. }) => {
-                    let value = value.map(str::to_owned);
-                    checked.push(name.to_owned());
-                    checked.extend(value.or_else(|| words.next()));
+            let flag = taken.flags.iter().find(|flag| is_named(flag, name));
+            match flag.map(|flag| (flag, &flag.kind)) {
+                Some((flag, FlagInfoKind::Option { .. })) => {
+                    if given.contains(&flag.long) && !matches!(flag.optionality, Optionality::Repeating) {
+                        return Err(UsageError::new(format!("{name} is given twice"), &command));
+                    }
+                    let Some(value) = value.map(str::to_owned).or_else(|| words.next()) else {
+                        return Err(UsageError::new(format!("{name} needs a value"), &command));
+                    };
+                    given.push(flag.long);
+                    checked.extend([name.to_owned(), value]);
                 }
-                Some(FlagInfoKind::Switch) if value.is_none() => checked.push(word),
+                Some((_, FlagInfoKind::Switch)) if value.is_none() => checked.push(word),
                 _ => return Err(refused(taken)),
             }
         }
     }
-    Ok((checked, command))
+    match absent(taken, &given) {
+        Some(absent) if !is_help => Err(UsageError::new(format!("{absent} is missing"), &command)),
+        _ => Ok((checked, command)),
+    }
+}
+
+/// What the command requires and is not in `given`: flags by their long names, and "" for each positional argument.
+fn absent(taken: &CommandInfoWithArgs, given: &[&str]) -> Option<String> {
+    let is_required = |optionality: &Optionality| matches!(optionality, Optionality::Required);
+    let flag = taken.flags.iter().find(|flag| is_required(&flag.optionality) && !given.contains(&flag.long));
+    let arguments = given.iter().filter(|long| long.is_empty()).count();
+    let argument = taken.positionals.get(arguments).filter(|argument| is_required(&argument.optionality));
+    flag.map(|flag| flag.long.to_owned()).or_else(|| Some(argument?.name.to_uppercase()))
 }
 
 fn is_named(flag: &FlagInfo<'_>, name: &str) -> bool {
@@ -152,6 +183,10 @@ fn unknown(given: &str, taken: &CommandInfoWithArgs, rest: &[String]) -> String 
         }
         _ => flags().collect(),
     };
+    // What other programs call it.
+    if matches!(given, "ls" | "search" | "find") && names.contains(&"list") {
+        return format!("unknown argument {given}, did you mean list?");
+    }
     match nearest(given, names) {
         Some(meant) if meant == given => {
             format!("{given} follows --, after which no argument is a flag: put it before --")

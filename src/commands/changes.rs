@@ -99,10 +99,16 @@ fn conclude(found: u64, args: &ChangesArgs, database: &Path) {
 
 /// The path of a change, and what there is to know of it.
 pub(super) fn describe(kind: &str, path: &str, detail: &str) -> String {
+    let zeros = detail.strip_prefix("zeros ").and_then(|zeros| zeros.parse().ok());
     let (before, after) = match kind {
         _ if detail.is_empty() => return path.to_owned(),
         "moved" => (" (from ", ")"),
-        "truncated" => (" (", " bytes are missing)"),
+        "truncated" => match zeros {
+            Some(zeros) => {
+                return format!("{path} (ends with at least {} of zeros)", super::inspect::bytes(zeros));
+            }
+            None => (" (", " bytes are missing)"),
+        },
         "first_scan" | "adopted" | "reread" => (" (", " files)"),
         _ => (" (", ")"),
     };

@@ -2,8 +2,13 @@
 
 mod find;
 
+use std::ffi::CString;
 use std::fmt::Write;
+use std::fs::File;
+use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,9 +16,14 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use super::{EXIT_FAILURE, output};
+use crate::base::error::at;
 use crate::base::text::{Escaped, Text};
 use crate::cli::InspectArgs;
+use crate::library::files::facts::{Cut, ZERO_TAIL};
+use crate::library::subtitles::{SEPARATOR, Subtitle};
 use crate::media::{self, Facts, MediaInfo, Track, TrackFacts};
+use crate::scan::hash::ContentHash;
+use crate::scan::{discover, subtitle};
 
 /// Runs `vpo inspect`. Reports a file that cannot be read, and continues with the next.
 #[must_use]
@@ -26,7 +36,7 @@ pub(crate) fn run(args: &InspectArgs) -> ExitCode {
             match found {
                 _ if run.stop.is_some() => {}
                 Ok(()) => run.file(path),
-                Err(error) => run.complain(path, &media::Error::Io(error)),
+                Err(error) => run.complain(path, &unreadable(path, error)),
             }
         });
         if count == 0 {
@@ -48,19 +58,20 @@ struct Run {
 
 impl Run {
     fn file(&mut self, path: &Path) {
-        let (info, size) = match inspect(path) {
+        let found = match inspect(path) {
             Ok(inspected) => inspected,
+            Err(media::Error::Io(error)) => return self.complain(path, &unreadable(path, error)),
             Err(error) => return self.complain(path, &error),
         };
         let path = path.to_string_lossy();
         let printed = if self.json {
-            print_json(&path, size, &info)
+            print_json(&path, &found)
         } else {
             let mut text = Text::default();
             if !std::mem::take(&mut self.is_first) {
                 text.end_line();
             }
-            show(&mut text, &path, size, &info);
+            show(&mut text, &path, &found);
             output::print_part(&text)
         };
         self.stop = printed.break_value();
@@ -72,14 +83,45 @@ impl Run {
     }
 }
 
-fn inspect(path: &Path) -> Result<(MediaInfo, u64), media::Error> {
+fn unreadable(path: &Path, error: io::Error) -> String {
+    format!("cannot be read: {}", at(path, error))
+}
+
+/// What is found of one file.
+struct Found {
+    info: MediaInfo,
+    /// Bytes.
+    size: u64,
+    /// It ends with [`ZERO_TAIL`] zeros.
+    has_zero_tail: bool,
+    subtitles: Vec<Subtitle<'static>>,
+}
+
+fn inspect(path: &Path) -> Result<Found, media::Error> {
     let file = media::open(path)?;
     let size = file.metadata()?.len();
-    Ok((media::measure_file(&file).0?, size))
+    let info = media::measure_file(&file).0?;
+    let has_zero_tail = ContentHash::from_file(&file, size).is_ok_and(ContentHash::has_zero_tail);
+    Ok(Found { info, size, has_zero_tail, subtitles: subtitles(path).unwrap_or_default() })
+}
+
+/// The subtitle files beside a video, as scans find them.
+fn subtitles(path: &Path) -> Option<Vec<Subtitle<'static>>> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (directory, name) = (File::open(parent).ok()?, path.file_name()?);
+    let extensions: Vec<String> = media::extensions().map(str::to_owned).collect();
+    let raw = CString::new(name.as_bytes()).ok()?;
+    let names = discover::subtitles_of(directory.as_fd(), &raw, &extensions)?;
+    let stored = crate::scan::name::encode(name.as_bytes());
+    let describe = |name: &str| {
+        let found = subtitle::describe(subtitle::stem(&stored), name);
+        Subtitle { name: name.to_owned().into(), format: found.format.into_owned().into(), ..found }
+    };
+    Some(names.split(SEPARATOR).filter(|name| !name.is_empty()).map(describe).collect())
 }
 
 /// Prints one line. The keys and their order are a contract.
-fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ControlFlow<ExitCode> {
+fn print_json(path: &str, found: &Found) -> ControlFlow<ExitCode> {
     #[derive(Serialize)]
     struct File<'a> {
         path: &'a str,
@@ -89,6 +131,8 @@ fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ControlFlow<Exit
         tracks: Vec<Row<'a>>,
         #[serde(flatten)]
         facts: &'a Facts,
+        zero_tail: Option<u64>,
+        subtitles: &'a [Subtitle<'static>],
     }
     #[derive(Serialize)]
     struct Row<'a> {
@@ -126,31 +170,42 @@ fn print_json(path: &str, size_bytes: u64, info: &MediaInfo) -> ControlFlow<Exit
             }
         }
     }
+    let Found { info, size, has_zero_tail, subtitles } = found;
     let file = File {
         path,
-        size_bytes,
+        size_bytes: *size,
         container_format: info.container_format,
         // Containers do not store more digits.
         duration_seconds: info.duration_seconds.map(|seconds| (seconds * 1e6).round() / 1e6),
         tracks: info.tracks.iter().enumerate().map(Row::new).collect(),
         facts: &info.facts,
+        zero_tail: has_zero_tail.then_some(ZERO_TAIL),
+        subtitles,
     };
     output::print_json_part(&file)
 }
 
 /// Appends a heading, and an aligned line for each track.
-fn show(text: &mut Text, path: &str, size: u64, info: &MediaInfo) {
+fn show(text: &mut Text, path: &str, Found { info, size, has_zero_tail, subtitles }: &Found) {
     text.push_line(path);
     let duration = info.duration_seconds.map(|seconds| format!(", {}", clock(seconds))).unwrap_or_default();
-    text.push_line(format_args!("  {}, {}{duration}", info.container_format, bytes(size)));
-    if let Some(missing) = info.facts.missing_bytes.filter(|missing| *missing > 0) {
-        let (missing, stated) = (bytes(missing), bytes(size.saturating_add(missing)));
-        text.push_line(format_args!("  warning: truncated, {missing} of {stated} are missing"));
-    }
-    if let Some(holes) = info.facts.hole_bytes.filter(|holes| *holes > 0) {
-        text.push_line(format_args!("  warning: {} of it were never written", bytes(holes)));
-    }
+    text.push_line(format_args!("  {}, {}{duration}", info.container_format, bytes(*size)));
     let facts = &info.facts;
+    match Cut::find(*size, *has_zero_tail, facts.media_end, facts.missing_bytes) {
+        None | Some(Cut::Missing(0)) => {}
+        Some(Cut::Missing(missing)) => {
+            let (missing, stated) = (bytes(missing), bytes(size.saturating_add(missing)));
+            text.push_line(format_args!("  warning: truncated, {missing} of {stated} are missing"));
+        }
+        Some(Cut::Zeros) => {
+            let zeros = bytes(ZERO_TAIL);
+            text.push_line(format_args!("  warning: truncated, ends with at least {zeros} of zeros"));
+        }
+    }
+    if let Some(holes) = facts.hole_bytes.filter(|holes| *holes > 0) {
+        let holes = bytes(holes);
+        text.push_line(format_args!("  warning: {holes} in holes: not written, or left out by a copy"));
+    }
     let title = facts.title.as_ref().map(|title| format!("\"{}\"", Escaped(title)));
     let chapters = facts.chapters.filter(|count| *count > 0).map(|count| format!("{count} chapters"));
     let start = facts.is_fast_start.map(|is_fast| if is_fast { "fast start" } else { "index at the end" });
@@ -162,6 +217,12 @@ fn show(text: &mut Text, path: &str, size: u64, info: &MediaInfo) {
     let rows: Vec<Vec<String>> =
         std::iter::once(heading).chain(info.tracks.iter().enumerate().map(cells)).map(Vec::from).collect();
     push_rows(text, &rows);
+    for Subtitle { name, language, tag, is_forced, is_hearing_impaired, .. } in subtitles {
+        let flags = [(*is_forced, ", forced"), (*is_hearing_impaired, ", hearing-impaired")];
+        let flags: String = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, name)| *name).collect();
+        let language = tag.as_ref().unwrap_or(language);
+        text.push_line(format_args!("  subtitle file: {name} ({language}{flags})"));
+    }
 }
 
 /// Appends rows of escaped cells, the columns aligned.
@@ -204,7 +265,10 @@ fn cells((index, track): (usize, &Track)) -> [String; 7] {
         bits,
         hdr(facts),
         facts.sample_rate.map(|rate| format!("{} kHz", f64::from(rate) / 1000.0)),
-        facts.bit_rate.map(|rate| format!("{} kb/s", rate / 1000)),
+        facts.bit_rate.map(|rate| match rate {
+            ..1000 => format!("{rate} b/s"),
+            _ => format!("{} kb/s", rate / 1000),
+        }),
         facts.mime_type.clone().filter(|_| facts.is_attached_picture.is_none()),
     ]
     .into_iter()
@@ -228,7 +292,7 @@ fn cells((index, track): (usize, &Track)) -> [String; 7] {
         index.to_string(),
         track.track_type.as_str().to_owned(),
         or_dash(track.codec.as_deref()),
-        or_dash(track.language.as_deref()),
+        or_dash(facts.language_tag.as_deref().filter(|tag| tag.contains('-')).or(track.language.as_deref())),
         escaped(&details.join(" ")),
         flags.join(","),
         title.map(|title| escaped(title)).unwrap_or_default(),
@@ -238,7 +302,9 @@ fn cells((index, track): (usize, &Track)) -> [String; 7] {
 /// `Main 10@5.1`, and what the codec's name leaves open.
 fn level(facts: &TrackFacts) -> Option<String> {
     // Profiles without a name say nothing.
-    let profile = facts.profile.as_deref().filter(|profile| profile.len() > 1)?;
+    let Some(profile) = facts.profile.as_deref().filter(|profile| profile.len() > 1) else {
+        return facts.codec_detail.map(str::to_owned);
+    };
     Some(match (&facts.level, facts.codec_detail) {
         (Some(level), _) => format!("{profile}@{level}"),
         (None, Some(detail)) if detail != profile => format!("{profile} {detail}"),

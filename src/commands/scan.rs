@@ -53,7 +53,7 @@ pub(crate) fn run(args: &ScanArgs) -> ExitCode {
     };
     let environment = Environment::from_process();
     config.database.path = database::find(&config, &environment);
-    if args.paths.is_empty() && config.scan.roots.is_empty() {
+    if config.scan.roots.is_empty() {
         config.scan.roots = daemon_roots(&config.database.path, &environment).unwrap_or_default();
     }
     // The thread of the log must not receive these signals.
@@ -83,7 +83,16 @@ fn choose(args: &ScanArgs, config: &Config, environment: &Environment) -> ExitCo
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    warn_of_other_files(args, &config.scan.extensions);
+    if warn_of_other_files(args, &config.scan.extensions) {
+        return ExitCode::from(EXIT_USAGE);
+    }
+    // Beside a daemon that does not show its roots, the path may be of one of them.
+    let is_of_daemon = config.scan.roots.is_empty()
+        && client::holder(&config.database.path, environment.runtime_directory()).is_some();
+    if !is_of_daemon && let Some(complaint) = parts.iter().find_map(|part| mistyped(part, config)) {
+        output::complain(&complaint);
+        return ExitCode::from(EXIT_FAILURE);
+    }
     if args.dry_run {
         return foreground::preview(args, config, &parts);
     }
@@ -125,21 +134,49 @@ fn unreadable(part: &Part) -> Option<scan::Error> {
     part.targets.iter().find(|target| !target.exists()).cloned().map(scan::Error::Unknown)
 }
 
-/// Warns of files that are given and that no scan reads. A shell gives such ones for `films/*`.
-fn warn_of_other_files(args: &ScanArgs, extensions: &[String]) {
+/// Why a part that is not of a configured root cannot be scanned. The advice for a root does not apply to it.
+fn mistyped(part: &Part, config: &Config) -> Option<String> {
+    if config.scan.roots.contains(&part.root) {
+        return None;
+    }
+    let shown = part.root.display();
+    match part.root.metadata() {
+        Ok(found) if found.is_dir() => None,
+        Ok(_) => Some(format!(
+            "error[unreadable]: cannot scan {shown}: it is neither a directory nor a regular file; give one"
+        )),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Some(format!(
+                "error[unknown_path]: cannot scan {shown}: it does not exist; correct the path, or mount the share"
+            ))
+        }
+        // The scan explains it.
+        Err(_) => None,
+    }
+}
+
+/// Warns of files that are given and that no scan reads. A shell gives such ones for `films/*`. Returns whether nothing
+/// else is given.
+fn warn_of_other_files(args: &ScanArgs, extensions: &[String]) -> bool {
     let is_skipped = |path: &&String| {
         let path = Path::new(path);
         let is_other = |name: &OsStr| !name::is_video(name.as_bytes(), extensions);
         path.is_file() && path.file_name().is_some_and(is_other)
     };
     let skipped: Vec<_> = args.paths.iter().filter(is_skipped).collect();
-    if let [first, ..] = skipped[..] {
-        output::warn(&format_args!(
-            "{} skipped, because the name is not that of a finished video (scan.extensions: {}); the first is {first}",
-            report::plural(skipped.len() as u64, "file"),
-            extensions.join(", ")
-        ));
+    let [first, ..] = skipped[..] else { return false };
+    let text = format!(
+        "{} skipped, because the name is not that of a finished video (scan.extensions: {}); the first is {first}",
+        report::plural(skipped.len() as u64, "file"),
+        extensions.join(", ")
+    );
+    let is_all = skipped.len() == args.paths.len();
+    if is_all {
+        output::complain(&format_args!("nothing to scan: {text}"));
+    } else {
+        output::warn(&text);
     }
+    is_all
 }
 
 /// A root and what of it to scan.

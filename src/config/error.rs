@@ -15,7 +15,7 @@ pub struct Finding {
     pub what: String,
     /// Where it was found.
     pub origin: Origin,
-    /// How to correct it.
+    /// How to correct it; empty if `what` says it.
     pub advice: String,
 }
 
@@ -55,7 +55,8 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Names and values are truncated by the callers. A path is shown in full up to this length.
         const LONGEST: usize = 1000;
-        write!(f, "{}: {}: {}", abbreviated(&self.what, LONGEST), self.origin, Escaped(&self.advice))
+        write!(f, "{}: {}", abbreviated(&self.what, LONGEST), self.origin)?;
+        if self.advice.is_empty() { Ok(()) } else { write!(f, ": {}", Escaped(&self.advice)) }
     }
 }
 

@@ -216,7 +216,7 @@ fn advice(text: &str, at: usize) -> &'static str {
         before[line..].find('=').map(|equals| text[line + equals + 1..].trim_start_matches([' ', '\t']));
     // The parser reads text without quotes as a number, a boolean or a date.
     let is_bare = |value: &str| value.starts_with(|c: char| !c.is_control() && !"\"'[{#".contains(c));
-    if value.is_some_and(is_bare) { "put text in quotes" } else { "correct it" }
+    if value.is_some_and(is_bare) { "put text in quotes" } else { "" }
 }
 
 struct Reader<'a> {

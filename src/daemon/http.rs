@@ -20,7 +20,7 @@ pub(crate) mod auth;
 pub(crate) mod counters;
 pub(crate) mod exposition;
 pub mod framing;
-pub(crate) mod hosts;
+pub mod hosts;
 pub(crate) mod listener;
 mod reply;
 pub(crate) mod routes;

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,7 @@ use super::draft::{self, Draft, rename_new};
 use super::lock::{self, Found};
 use super::path::{self, companion, directory};
 use super::schema::{self, Mismatch};
-use super::{Library, OpenError, Retry, diagnose, integrity};
+use super::{Library, OpenError, Retry, diagnose, integrity, sqlite};
 use crate::base::times::{BACKUP_CANCEL_POLL_INTERVAL, DATABASE_ATTEMPT_TIMEOUT};
 
 /// Why a library was not backed up or restored. Each but [`Error::Open`] begins with a stable code.
@@ -238,6 +238,10 @@ fn failure(library: &Library, target: &Path, source: rusqlite::Error) -> Error {
         Some(ErrorCode::DiskFull) => Error::DiskFull(target.to_owned()),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             Error::Damaged { path: library.path().to_owned(), problem: source.to_string() }
+        }
+        // The library is only read.
+        _ if source.sqlite_extended_error_code() == Some(ffi::SQLITE_IOERR_WRITE) => {
+            Error::Target { path: target.to_owned(), problem: sqlite::chain(&source) }
         }
         _ => OpenError::Library(library.failed(source)).into(),
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Statement, Transaction, params};
 use serde::Serialize;
 
+use super::files::facts::{Cut, Source};
 use super::files::{Status, UNREADABLE};
 use super::lenient::{exact_text, integer, text, unsigned};
 use super::own::OwnTable;
@@ -26,11 +27,14 @@ CREATE TABLE daemon_changes (
     kind TEXT NOT NULL,
     file_id INTEGER,        -- files.id; NULL for an entry of many files
     path TEXT NOT NULL,     -- of the file then; of the root for an entry of many files
-    detail TEXT             -- moved: the path before; truncated: bytes missing; subtitle_…: name; of many files: their number
+    detail TEXT             -- moved: the path before; truncated: bytes missing, or zeros seen; subtitle_…: name; of many files: their number
 )";
 
 /// Most rows of the table.
 const MOST: i64 = 1_000_000;
+
+/// Older rows in a row after which none is taken to be newer: some may have been written while the clock was behind.
+const MOST_OLDER: u32 = 1_000;
 
 /// Rows that one step of [`expire`] examines, and so deletes at most.
 const STEP: u32 = 500;
@@ -106,8 +110,8 @@ pub struct Before {
     pub size: u64,
     /// `None` if the stored text is not a time.
     pub modified: Option<Timestamp>,
-    /// Bytes that the file lacked, if that is recorded.
-    pub missing_bytes: Option<u64>,
+    /// Whether the file is cut short, if that is recorded.
+    pub cut: Option<Cut>,
 }
 
 /// The statements of one batch.
@@ -116,7 +120,6 @@ pub struct Journal<'tx> {
     /// `None` if no changes can be recorded.
     insert: Option<Statement<'tx>>,
     before: Statement<'tx>,
-    missing_bytes: Option<Statement<'tx>>,
     now: Timestamp,
 }
 
@@ -135,13 +138,15 @@ impl<'tx> Journal<'tx> {
         } else {
             "0"
         };
+        let source = Source::new(tx)?;
         let before = format!(
-            "SELECT id, size_bytes, modified_at, scan_status,
-                substr(coalesce(scan_error, ''), 1, length(?2)) = ?2 OR {noted} FROM files WHERE path = ?1"
+            "SELECT files.id, files.size_bytes, files.modified_at, scan_status,
+                substr(coalesce(scan_error, ''), 1, length(?2)) = ?2 OR {noted}, {}
+             FROM files{} WHERE path = ?1",
+            source.cut(),
+            source.join()
         );
-        let missing_bytes =
-            prepare_if_there(tx, "SELECT missing_bytes FROM daemon_files WHERE file_id = ?1")?;
-        Ok(Self { tx, insert, before: tx.prepare(&before)?, missing_bytes, now: Timestamp::now() })
+        Ok(Self { tx, insert, before: tx.prepare(&before)?, now: Timestamp::now() })
     }
 
     /// What is recorded of the file at `path`.
@@ -156,15 +161,20 @@ impl<'tx> Journal<'tx> {
                 modified: exact_text(row, 2).as_deref().and_then(Timestamp::parse),
                 status: Status::of(&exact_text(row, 3).unwrap_or_default()),
                 is_unreadable: row.get::<_, Option<bool>>(4)?.unwrap_or(false),
-                missing_bytes: None,
+                cut: Cut::read(row, unsigned(row, 1), 5),
             })
         });
-        let Some(mut before) = row.optional()? else { return Ok(None) };
-        if let Some(statement) = &mut self.missing_bytes {
-            let bytes = statement.query_row([before.id], |row| Ok(integer(row, 0))).optional()?.flatten();
-            before.missing_bytes = bytes.and_then(|bytes| u64::try_from(bytes).ok());
-        }
-        Ok(Some(before))
+        row.optional()
+    }
+
+    /// Whether a change of that file was recorded one by one, not only in an entry of many files.
+    ///
+    /// # Errors
+    /// What SQLite reports.
+    pub fn is_recorded(&self, id: i64) -> rusqlite::Result<bool> {
+        let sql = "SELECT 1 FROM daemon_changes WHERE file_id = ?1";
+        let statement = prepare_if_there(self.tx, sql)?;
+        statement.map_or(Ok(false), |mut statement| statement.exists([id]))
     }
 
     /// Records a change of one file.
@@ -236,7 +246,7 @@ pub struct Page {
 /// Which changes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
-    /// Not those before. The first older one ends the list.
+    /// Not those before. [`MOST_OLDER`] older ones in a row end the list.
     pub since: Option<Timestamp>,
     /// Only those of one file.
     pub file_id: Option<i64>,
@@ -256,13 +266,18 @@ pub fn page(conn: &Connection, filter: Filter, cursor: Option<i64>, limit: u32) 
     }
     let mut statement = conn.prepare(sql)?;
     let mut rows = statement.query(params![cursor.unwrap_or(i64::MAX), filter.file_id])?;
-    let (mut page, mut room) = (Page::default(), Room::page());
+    let (mut page, mut room, mut older) = (Page::default(), Room::page(), 0);
     while let Some(row) = rows.next()? {
         let at = text(row, 1);
         let is_older = |since| at.as_deref().and_then(Timestamp::parse).is_none_or(|at| at < since);
         if filter.since.is_some_and(is_older) {
-            return Ok(page);
+            older += 1;
+            if older == MOST_OLDER {
+                return Ok(page);
+            }
+            continue;
         }
+        older = 0;
         let (kind, path, detail) = (text(row, 2), text(row, 4), text(row, 5));
         let change = Change { id: row.get(0)?, at, kind, file_id: integer(row, 3), path, detail };
         if page.changes.len() >= limit as usize || !room.fits(&change) {
@@ -366,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_go_back_in_time_and_end_at_the_first_older_change() {
+    fn pages_go_back_in_time_and_end_at_many_older_changes() {
         let mut conn = database();
         assert_eq!(page(&conn, Filter::default(), None, 10).expect("no table"), Page::default());
         let tx = conn.transaction().expect("begun");
@@ -391,7 +406,15 @@ mod tests {
         assert_eq!(ids(Filter { file_id: Some(1), ..all }, None, 4), (vec![4, 2], None));
         conn.execute("UPDATE daemon_changes SET at = '2001-01-01T00:00:00Z' WHERE id = 3", []).expect("set");
         let since = Timestamp::parse("2001-01-02T00:00:00Z");
-        assert_eq!(ids(Filter { since, ..all }, None, 9), (vec![6, 5, 4], None));
+        let recent = Filter { since, ..all };
+        assert_eq!(ids(recent, None, 9), (vec![6, 5, 4, 2, 1], None), "a clock was behind");
+        let fill = "WITH RECURSIVE n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+            INSERT INTO daemon_changes (id, at, kind, path) SELECT i, '2001-01-01T00:00:00Z', 'added', '/' FROM n";
+        conn.execute(fill, [7, 1_005]).expect("inserted");
+        assert_eq!(ids(recent, None, 9).0, [6, 5, 4, 2, 1], "999 older ones");
+        conn.execute(fill, [1_006, 1_006]).expect("inserted");
+        assert_eq!(ids(recent, None, 9), (vec![], None), "1,000 older ones");
+        conn.execute("DELETE FROM daemon_changes WHERE id > 6", []).expect("deleted");
         let changes = page(&conn, all, None, 1).expect("read").changes;
         assert_eq!(
             (changes[0].kind.as_deref(), changes[0].detail.as_deref()),

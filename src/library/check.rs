@@ -256,8 +256,8 @@ impl Library {
         let damage = self.damage(&state);
         match change {
             Change::None if state.let_go.is_none() => {
-                if state.lost.take().is_some() {
-                    info!(path = %self.path.display(), "the library is back");
+                if state.take_lost() {
+                    info!(path = %self.path.display(), "the database is back");
                     state.generation += 1;
                 }
                 return Ok(Look::Fine);
@@ -277,7 +277,7 @@ impl Library {
                 let was_torn = matches!(state.lost, Some(Reason::Corrupt | Reason::NotADatabase))
                     && !stamp.is_same_content(&state.known.stamp);
                 state.known.stamp = stamp;
-                state.generation += u64::from(state.lost.take().is_some());
+                state.generation += u64::from(state.take_lost());
                 let evidence = &mut state.evidence;
                 if let Some(fault) = &mut evidence.fault {
                     // It may have been repaired: integrity_check decides.

@@ -67,19 +67,19 @@ pub(super) fn has_file_size_limit() -> bool {
 /// Everything that decides on the access to `path`, and the fix, in one line.
 pub(super) fn access(path: &Path) -> String {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-    let mut text = format!("we run as uid {uid}, gid {gid}");
+    let mut text = format!("vpo runs as {uid}:{gid}");
     let directory = directory(path);
     match std::fs::metadata(path) {
         Ok(found) => {
-            let _ = write!(text, "; the file is owned by {}", owner(&found));
+            let _ = write!(text, "; the file belongs to {}", owner(&found));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => text.push_str("; the file is not there"),
         Err(_) => {}
     }
     for place in directory.ancestors() {
         if let Ok(found) = std::fs::metadata(place) {
-            let whose = if place == directory { "its directory" } else { "of the way to it only" };
-            let _ = write!(text, "; {whose} {} by {}", place.display(), owner(&found));
+            let whose = if place == directory { "its directory" } else { "of the path to it only" };
+            let _ = write!(text, "; {whose} {} belongs to {}", place.display(), owner(&found));
             break;
         }
     }
@@ -212,7 +212,7 @@ fn obstacle(path: &Path) -> Option<String> {
         match std::fs::metadata(place) {
             Ok(found) if !found.is_dir() => return Some(format!("{} is {}", place.display(), kind(&found))),
             Ok(found) if accessat(CWD, place, Access::EXEC_OK, AtFlags::EACCESS).is_err() => {
-                return Some(format!("{} (owned by {}) may not be entered", place.display(), owner(&found)));
+                return Some(format!("{} (of {}) may not be entered", place.display(), owner(&found)));
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -377,8 +377,8 @@ impl Library {
     }
 }
 
-/// Whether an I/O error only means that the disk (for the index of a log) or the memory is full. The scanner warns of that, and
-/// it is not evidence of damage.
+/// Whether an I/O error only means that the disk (for the index of a log) or the memory is full, or that a file would exceed the
+/// limit on the size of files. The scanner warns of that, and it is not evidence of damage.
 pub(super) fn is_for_lack(path: &Path, error: &rusqlite::Error) -> bool {
     let for_lack = [
         ffi::SQLITE_IOERR_NOMEM,
@@ -386,7 +386,9 @@ pub(super) fn is_for_lack(path: &Path, error: &rusqlite::Error) -> bool {
         ffi::SQLITE_IOERR_SHMSIZE,
         ffi::SQLITE_IOERR_SHMMAP,
     ];
-    error.sqlite_extended_error_code().is_some_and(|code| for_lack.contains(&code))
+    let code = error.sqlite_extended_error_code().unwrap_or_default();
+    for_lack.contains(&code)
+        || (code == ffi::SQLITE_IOERR_WRITE && diagnose::has_file_size_limit())
         || (error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
             && diagnose::is_full(path::directory(path)))
 }

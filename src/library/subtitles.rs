@@ -174,10 +174,20 @@ pub fn read(
     if !TABLE.exists(conn)? {
         return Ok(());
     }
-    let mut statement = conn.prepare(
-        "SELECT file_id, name, language, tag, is_forced, is_hearing_impaired, format FROM daemon_subtitles
-         WHERE file_id >= ?1 AND file_id <= ?2 ORDER BY file_id, name",
-    )?;
+    rows(&mut conn.prepare(ALL)?, first, last, each)
+}
+
+const ALL: &str =
+    "SELECT file_id, name, language, tag, is_forced, is_hearing_impaired, format FROM daemon_subtitles
+    WHERE file_id >= ?1 AND file_id <= ?2 ORDER BY file_id, name";
+
+/// Reads what [`ALL`] selects.
+fn rows(
+    statement: &mut Statement<'_>,
+    first: i64,
+    last: i64,
+    each: &mut dyn FnMut(i64, Subtitle<'static>),
+) -> rusqlite::Result<()> {
     let mut rows = statement.query([first, last])?;
     while let Some(row) = rows.next()? {
         let (Some(id), Some(name), Some(language)) = (integer(row, 0), text(row, 1), text(row, 2)) else {
@@ -200,8 +210,8 @@ pub fn read(
 pub struct Writer<'tx>(Option<Statements<'tx>>);
 
 struct Statements<'tx> {
-    names: Statement<'tx>,
-    insert: Statement<'tx>,
+    read: Statement<'tx>,
+    replace: Statement<'tx>,
     delete: Statement<'tx>,
 }
 
@@ -215,9 +225,9 @@ impl<'tx> Writer<'tx> {
             return Ok(Self(None));
         }
         Ok(Self(Some(Statements {
-            names: tx.prepare(NAMES)?,
-            insert: tx.prepare(
-                "INSERT INTO daemon_subtitles
+            read: tx.prepare(ALL)?,
+            replace: tx.prepare(
+                "INSERT OR REPLACE INTO daemon_subtitles
                     (file_id, name, language, tag, is_forced, is_hearing_impaired, format)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?,
@@ -225,26 +235,28 @@ impl<'tx> Writer<'tx> {
         })))
     }
 
-    /// Records the subtitle files of a video, ordered by name, in place of those that are recorded.
+    /// Records the subtitle files of a video, ordered by name, in place of those that are recorded. The difference is of names
+    /// alone.
     ///
     /// # Errors
     /// What SQLite reports.
     pub fn set(&mut self, file_id: i64, subtitles: &[Subtitle<'_>]) -> rusqlite::Result<Difference> {
         let mut difference = Difference::default();
-        let Some(Statements { names, insert, delete }) = &mut self.0 else { return Ok(difference) };
-        let known = names.query_map([file_id, file_id], |row| row.get::<_, String>(1))?;
-        let known = known.collect::<Result<Vec<_>, _>>()?;
-        for name in &known {
-            if subtitles.binary_search_by(|subtitle| (*subtitle.name).cmp(name)).is_err() {
+        let Some(Statements { read, replace, delete }) = &mut self.0 else { return Ok(difference) };
+        let mut known = Vec::new();
+        rows(read, file_id, file_id, &mut |_, subtitle| known.push(subtitle))?;
+        for Subtitle { name, .. } in &known {
+            if subtitles.binary_search_by(|subtitle| subtitle.name.cmp(name)).is_err() {
                 delete.execute(params![file_id, name])?;
-                difference.gone.push(name.clone());
+                difference.gone.push(name.clone().into_owned());
             }
         }
         for subtitle in subtitles {
-            if known.binary_search_by(|name| (**name).cmp(&*subtitle.name)).is_ok() {
+            let before = known.binary_search_by(|known| known.name.cmp(&subtitle.name));
+            if before.is_ok_and(|at| known[at] == *subtitle) {
                 continue;
             }
-            insert.execute(params![
+            replace.execute(params![
                 file_id,
                 subtitle.name,
                 subtitle.language,
@@ -253,7 +265,9 @@ impl<'tx> Writer<'tx> {
                 subtitle.is_hearing_impaired,
                 subtitle.format
             ])?;
-            difference.added.push(subtitle.name.clone().into_owned());
+            if before.is_err() {
+                difference.added.push(subtitle.name.clone().into_owned());
+            }
         }
         Ok(difference)
     }

@@ -33,6 +33,8 @@ pub enum Error {
         what: &'static str,
         /// The file's size in bytes.
         length: u64,
+        /// How many bytes are missing, if the container states that.
+        missing: Option<u64>,
     },
     /// The bytes violate the container's format.
     #[error("malformed at byte {offset}: {what}")]
@@ -66,4 +68,20 @@ pub enum Error {
         /// The panic's message and place.
         message: String,
     },
+}
+
+impl Error {
+    /// States how many bytes of a truncated file are missing, if that is not stated yet.
+    pub(crate) fn lacking(mut self, bytes: Option<u64>) -> Self {
+        if let Self::Truncated { missing, .. } = &mut self {
+            *missing = missing.or(bytes);
+        }
+        self
+    }
+
+    /// How many bytes of the file are missing, if that is known.
+    #[must_use]
+    pub fn missing_bytes(&self) -> Option<u64> {
+        if let Self::Truncated { missing, .. } = self { *missing } else { None }
+    }
 }

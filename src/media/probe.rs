@@ -37,7 +37,12 @@ pub fn measure(mut source: impl Read + Seek) -> (Result<MediaInfo, Error>, Usage
     let mut usage = Usage::default();
     let info = catch_panics(|| {
         let mut reader = Reader::new(&mut source)?;
-        let info = parse(&mut reader);
+        let mut info = parse(&mut reader);
+        if let Ok(info) = &mut info
+            && info.tracks.iter().filter_map(|track| track.codec.as_deref()).any(is_raw)
+        {
+            info.facts.media_end = Some(0);
+        }
         usage = reader.usage();
         info
     });
@@ -51,6 +56,11 @@ pub fn measure_file(file: &File) -> (Result<MediaInfo, Error>, Usage) {
         info.facts.hole_bytes = hole_bytes(file);
     }
     (info, usage)
+}
+
+/// Whether silence or black of a codec are zeros.
+fn is_raw(codec: &str) -> bool {
+    codec.starts_with("pcm_") || matches!(codec, "rawvideo" | "r210" | "r10k")
 }
 
 /// Maximum of holes that are counted.
@@ -109,9 +119,18 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     let head = reader.at_most(0, HEAD)?;
     match FORMATS.iter().find(|format| (format.recognises)(head)) {
         Some(format) => (format.parse)(reader),
-        None => Err(refuse(head)),
+        // A disc begins with 32 KiB that ISO 9660 and UDF leave unused (ECMA-119, 6.2.1; ECMA-167, 2/9.1).
+        None if head.iter().all(|byte| *byte == 0)
+            && matches!(reader.at_most(DISC_MARK, 5)?, b"CD001" | b"BEA01") =>
+        {
+            Err(Error::UnreadContainer { supported: supported(), container: "a disc image (ISO)" })
+        }
+        None => Err(refuse(reader.at_most(0, HEAD)?)),
     }
 }
+
+/// Where the first descriptor of a disc has its identifier.
+const DISC_MARK: u64 = 32_769;
 
 /// The names of all formats: `A, B or C`.
 fn supported() -> String {
@@ -219,15 +238,18 @@ mod tests {
             (packets(4)[..200].to_vec(), "an MPEG transport stream (M2TS)"),
             (packets(3), "begins with nothing known"),
             (b"Good \xC3\xA9 text".to_vec(), "looks like text"),
+            ([vec![0; 32_769], b"CD001\x01".to_vec()].concat(), "a disc image (ISO)"),
+            ([vec![0; 32_769], b"BEA01\x01".to_vec()].concat(), "a disc image (ISO)"),
+            (vec![0; 40_000], "begins with zeros, as an incomplete download does"),
             (b"FLV\x01\x05\0\0\0\x09".to_vec(), "a Flash video (FLV)"),
             (b"\x1F\x43\xB6\x75\x81\0".to_vec(), "a media segment of a WebM stream, without its headers"),
         ] {
             let found = match probe(Cursor::new(&content)) {
                 Err(Error::NotAVideo { found, .. }) => found,
                 Err(Error::UnreadContainer { container, .. }) => container,
-                other => panic!("{content:?}: {other:?}"),
+                other => panic!("{expected}: {other:?}"),
             };
-            assert_eq!(found, expected, "{content:?}");
+            assert_eq!(found, expected);
         }
     }
 }

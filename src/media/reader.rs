@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn bytes(&mut self, offset: u64, count: usize, what: &'static str) -> Result<&[u8], Error> {
         let length = self.length;
         let bytes = self.at_most(offset, count)?;
-        if bytes.len() < count { Err(Error::Truncated { what, length }) } else { Ok(bytes) }
+        if bytes.len() < count { Err(Error::Truncated { what, length, missing: None }) } else { Ok(bytes) }
     }
 
     /// As [`Self::bytes`], for a number of bytes known at compile time.

@@ -44,6 +44,8 @@ pub enum Amount {
     Age,
     /// Bits per second.
     BitRate,
+    /// Bytes of the file that lie in holes.
+    Holes,
 }
 
 /// A text.
@@ -74,7 +76,7 @@ pub(super) enum Comparison {
     Contains,
 }
 
-pub(super) const NAMES: [(&str, Fact); 11] = [
+pub(super) const NAMES: [(&str, Fact); 12] = [
     ("missing", Fact::Mark(Mark::Missing)),
     ("duplicate", Fact::Mark(Mark::Duplicate)),
     ("truncated", Fact::Mark(Mark::Truncated)),
@@ -82,6 +84,7 @@ pub(super) const NAMES: [(&str, Fact); 11] = [
     ("duration", Fact::Amount(Amount::Duration)),
     ("age", Fact::Amount(Amount::Age)),
     ("bit_rate", Fact::Amount(Amount::BitRate)),
+    ("holes", Fact::Amount(Amount::Holes)),
     ("container", Fact::Words(Words::Container)),
     ("status", Fact::Words(Words::Status)),
     ("path", Fact::Words(Words::Path)),
@@ -218,7 +221,7 @@ impl Compared<'_> {
 impl Amount {
     fn units(self) -> &'static [(&'static str, u64)] {
         match self {
-            Self::Size => BYTES,
+            Self::Size | Self::Holes => BYTES,
             Self::Duration | Self::Age => SECONDS,
             Self::BitRate => BITS,
         }

@@ -89,8 +89,8 @@ pub(crate) struct Walked {
     pub symlinks: u64,
     /// Names that are not UTF-8 and are passed over, because another name of the directory is stored alike.
     pub clashes: u64,
-    /// The first of those, for people.
-    pub first_clash: Option<String>,
+    /// The first few of those, for people.
+    pub clash_examples: Examples,
     /// Subtitle files that belong to no video.
     pub unmatched_subtitles: u64,
     /// Files that are not read.
@@ -112,7 +112,7 @@ impl Walked {
 
     fn clash(&mut self, path: String) {
         self.clashes += 1;
-        self.first_clash.get_or_insert(path);
+        self.clash_examples.push(|| path);
     }
 
     /// Adds what another walk met.
@@ -125,7 +125,7 @@ impl Walked {
         self.directories += other.directories;
         self.symlinks += other.symlinks;
         self.clashes += other.clashes;
-        self.first_clash = self.first_clash.take().or(other.first_clash);
+        self.clash_examples.add(other.clash_examples);
         self.unmatched_subtitles += other.unmatched_subtitles;
         self.passed_over.add(&other.passed_over);
     }
@@ -187,6 +187,15 @@ pub(crate) fn open_directory(
 ) -> Result<OwnedFd, Errno> {
     let follow = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
     open(at, name, OFlags::RDONLY | OFlags::NONBLOCK | follow)
+}
+
+/// The names of the subtitle files of one video, as [`Found::subtitles`].
+pub(crate) fn subtitles_of(parent: BorrowedFd<'_>, name: &CStr, extensions: &[String]) -> Option<String> {
+    // The way to it may not be open for reading.
+    let directory = open_directory(parent, c".", false).ok()?;
+    let mut names = Names::read(directory.as_fd(), extensions).ok()?;
+    let index = names.iter().position(|other| other.raw == name)?;
+    Beside::read(directory.as_fd(), &mut names, &mut |_| true).of(index).map(Cow::into_owned)
 }
 
 /// Opens a directory below another only to go through it, for which it need not be readable. No link is followed.
@@ -344,15 +353,7 @@ impl Walk<'_, '_> {
 
     /// A file that was asked for.
     fn only_file(&mut self, parent: BorrowedFd<'_>, name: &CStr) -> ControlFlow<()> {
-        // The way to it was not opened for reading.
-        let names = open_directory(parent, c".", false).and_then(|readable| {
-            Names::read(readable.as_fd(), self.rules.extensions).map(|names| (readable, names))
-        });
-        let subtitles = names.ok().and_then(|(directory, mut names)| {
-            let index = names.iter().position(|other| other.raw == name)?;
-            let beside = Beside::read(directory.as_fd(), &mut names, &mut |_| true);
-            beside.of(index).map(Cow::into_owned)
-        });
+        let subtitles = subtitles_of(parent, name, self.rules.extensions);
         self.file(parent, name, subtitles.as_deref())
     }
 

@@ -8,8 +8,14 @@ use std::os::unix::fs::FileExt;
 
 use xxhash_rust::xxh64::xxh64;
 
+use crate::library::files::facts::ZERO_TAIL;
+
 /// Bytes hashed at each end of a file.
 const BLOCK: usize = 64 * 1024;
+const _: () = assert!(BLOCK as u64 == ZERO_TAIL);
+
+/// The hash of a block of zeros.
+const ZEROS: u64 = 0x5983_DDA9_F157_15A4;
 
 /// The hash of a file's ends, and its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,16 +25,7 @@ pub(crate) struct ContentHash {
     size: u64,
 }
 
-/// What both ends of a file tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ends {
-    pub(crate) hash: ContentHash,
-    /// Zero bytes seen at the end, if they are 64 KiB or more: of a download or copy that was allocated and not finished.
-    /// Otherwise 0.
-    pub(crate) zero_tail: u64,
-}
-
-impl Ends {
+impl ContentHash {
     /// Reads both ends of a file of `size` bytes. A file under 128 KiB is read whole and its hash stands twice.
     ///
     /// # Errors
@@ -38,31 +35,20 @@ impl Ends {
             let mut whole = vec![0; usize::try_from(size).unwrap_or_default()];
             file.read_exact_at(&mut whole, 0)?;
             let hash = xxh64(&whole, 0);
-            let hash = ContentHash { first: hash, last: hash, size };
-            return Ok(Self { hash, zero_tail: zero_tail(&whole) });
+            return Ok(Self { first: hash, last: hash, size });
         }
         let mut block = vec![0; BLOCK];
         file.read_exact_at(&mut block, 0)?;
         let first = xxh64(&block, 0);
         file.read_exact_at(&mut block, size - BLOCK as u64)?;
-        let hash = ContentHash { first, last: xxh64(&block, 0), size };
-        Ok(Self { hash, zero_tail: zero_tail(&block) })
+        Ok(Self { first, last: xxh64(&block, 0), size })
     }
-}
 
-/// Zero bytes at the end of `bytes`, if they fill a block; otherwise 0.
-fn zero_tail(bytes: &[u8]) -> u64 {
-    let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count();
-    if zeros >= BLOCK { zeros as u64 } else { 0 }
-}
-
-impl ContentHash {
-    /// As [`Ends::from_file`].
-    ///
-    /// # Errors
-    /// As [`Ends::from_file`].
-    pub(crate) fn from_file(file: &File, size: u64) -> io::Result<Self> {
-        Ends::from_file(file, size).map(|ends| ends.hash)
+    /// Whether the file ends with 64 KiB of zeros, as a download or copy does that was allocated and not finished. Not known of
+    /// a file under 128 KiB.
+    #[must_use]
+    pub(crate) fn has_zero_tail(self) -> bool {
+        self.last == ZEROS && self.size >= 2 * BLOCK as u64
     }
 
     /// Reads the stored form; `None` for anything else.
@@ -94,21 +80,18 @@ mod tests {
 
     #[test]
     fn zeros_at_the_end_are_seen_if_they_fill_a_block() {
-        const BLOCK: u64 = 64 * 1024;
         for (bytes, zeros, expected) in [
-            (1, BLOCK, BLOCK),
-            (0, BLOCK + 5, BLOCK + 5),
-            (1, BLOCK - 1, 0),
-            (BLOCK, 2 * BLOCK, BLOCK),
-            (2 * BLOCK, BLOCK - 1, 0),
-            (2 * BLOCK, 0, 0),
-            (0, 0, 0),
+            (ZERO_TAIL, ZERO_TAIL, true),
+            (1, 2 * ZERO_TAIL, true),
+            (ZERO_TAIL + 1, ZERO_TAIL - 1, false),
+            (2 * ZERO_TAIL, 0, false),
+            (1, ZERO_TAIL, false),
         ] {
             let file = tempfile::tempfile().expect("a file");
             file.write_all_at(&vec![1; usize::try_from(bytes).expect("small")], 0).expect("written");
             file.set_len(bytes + zeros).expect("extended");
-            let ends = Ends::from_file(&file, bytes + zeros).expect("read");
-            assert_eq!(ends.zero_tail, expected, "{bytes} bytes and {zeros} zeros");
+            let hash = ContentHash::from_file(&file, bytes + zeros).expect("read");
+            assert_eq!(hash.has_zero_tail(), expected, "{bytes} bytes and {zeros} zeros");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::facts_pass::{self, FactsWork};
-use super::hash::Ends;
+use super::hash::ContentHash;
 use super::job::Context;
 use super::progress::Phase;
 use super::root::Beneath;
@@ -14,7 +14,8 @@ use super::{Error, discover, read, root};
 use crate::base::times::SCAN_BATCH_AGE;
 use crate::base::timestamp::Timestamp;
 use crate::library::changes::{Journal, Kind};
-use crate::library::files::writer::{Hash, Writer};
+use crate::library::files::facts::Cut;
+use crate::library::files::writer::Writer;
 use crate::library::files::{self, SAME_TIME, Unhashed};
 use crate::library::{Retry, sqlite};
 
@@ -49,7 +50,7 @@ pub(crate) fn run(context: &Context, work: FactsWork) -> Result<Hashed, Error> {
         context.progress.set_library_busy(false);
         let Some(last) = rows.last() else { break };
         after = last.id;
-        let mut batch: Vec<(&Unhashed, Ends)> = Vec::new();
+        let mut batch: Vec<(&Unhashed, ContentHash)> = Vec::new();
         let mut oldest = Instant::now();
         for row in &rows {
             context.progress.alive();
@@ -58,11 +59,11 @@ pub(crate) fn run(context: &Context, work: FactsWork) -> Result<Hashed, Error> {
             }
             let Some(root) = root_of(&roots, &row.path) else { continue };
             let paths = root::present(root, &row.path).unwrap_or_default();
-            if let Some(ends) = paths.iter().find_map(|path| ends_of(root, path, row)) {
+            if let Some(hash) = paths.iter().find_map(|path| hash_of(root, path, row)) {
                 if batch.is_empty() {
                     oldest = Instant::now();
                 }
-                batch.push((row, ends));
+                batch.push((row, hash));
             }
             if oldest.elapsed() > SCAN_BATCH_AGE {
                 hashed.files += store(context, &mut batch)?;
@@ -89,8 +90,8 @@ pub(super) fn retry(context: &Context) -> Retry<'_> {
     Retry::until_cancelled(&context.stop).observed_by(&*context.progress)
 }
 
-/// The ends of a row's file, if it still is the file that the row describes.
-fn ends_of(root: &Path, path: &Path, row: &Unhashed) -> Option<Ends> {
+/// The hash of a row's file, if it still is the file that the row describes.
+fn hash_of(root: &Path, path: &Path, row: &Unhashed) -> Option<ContentHash> {
     let file = File::from(Beneath::new(root).ok()?.file(path).ok()?);
     let before = rustix::fs::fstat(&file).ok()?;
     let same_size = u64::try_from(before.st_size).ok() == Some(row.size);
@@ -98,37 +99,38 @@ fn ends_of(root: &Path, path: &Path, row: &Unhashed) -> Option<Ends> {
     if !same_size || distance > SAME_TIME {
         return None;
     }
-    let ends = Ends::from_file(&file, row.size).ok()?;
+    let hash = ContentHash::from_file(&file, row.size).ok()?;
     let after = rustix::fs::fstat(&file).ok()?;
-    read::same(&before, &after).then_some(ends)
+    read::same(&before, &after).then_some(hash)
 }
 
-fn store(context: &Context, batch: &mut Vec<(&Unhashed, Ends)>) -> Result<u64, Error> {
+fn store(context: &Context, batch: &mut Vec<(&Unhashed, ContentHash)>) -> Result<u64, Error> {
     if batch.is_empty() {
         return Ok(0);
     }
     // Also after a stop, unless the database is locked.
     context.library.write(retry(context), |tx| {
         let mut writer = Writer::new(tx)?;
-        batch.iter().try_for_each(|(row, ends)| {
-            let text = &ends.hash.to_string();
-            writer.set_hash(row, Hash { text, zero_tail: ends.zero_tail })
-        })?;
+        batch.iter().try_for_each(|(row, hash)| writer.set_hash(row, &hash.to_string()))?;
         record_zero_tails(tx, batch)
     })?;
     context.progress.set_library_busy(false);
     Ok(batch.drain(..).count() as u64)
 }
 
-/// Records which files end with zeros in place of their content. The hash of a content is computed once, so each is recorded
-/// once.
-fn record_zero_tails(tx: &sqlite::Transaction<'_>, batch: &[(&Unhashed, Ends)]) -> sqlite::Result<()> {
-    let mut cut = batch.iter().filter(|(_, ends)| ends.zero_tail > 0).peekable();
+/// Records which files end with zeros in place of their content. A file that did so before was hashed by the scan.
+fn record_zero_tails(tx: &sqlite::Transaction<'_>, batch: &[(&Unhashed, ContentHash)]) -> sqlite::Result<()> {
+    let mut cut = batch.iter().filter(|(_, hash)| hash.has_zero_tail()).peekable();
     if cut.peek().is_none() {
         return Ok(());
     }
     let mut journal = Journal::new(tx)?;
-    cut.try_for_each(|(row, ends)| {
-        journal.record(Kind::Truncated, row.id, &row.path, Some(&ends.zero_tail.to_string()))
+    cut.try_for_each(|(row, _)| {
+        // What a first scan or one of adopted content found is part of its entry.
+        let is_cut = journal.before(&row.path)?.is_some_and(|found| found.cut == Some(Cut::Zeros));
+        if is_cut && journal.is_recorded(row.id)? {
+            journal.record(Kind::Truncated, row.id, &row.path, Some(&Cut::Zeros.to_string()))?;
+        }
+        Ok(())
     })
 }

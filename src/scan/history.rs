@@ -5,6 +5,7 @@
 
 use crate::base::timestamp::Timestamp;
 use crate::library::changes::{Before, Journal, Kind};
+use crate::library::files::facts::Cut;
 use crate::library::files::{SAME_TIME, Status};
 use crate::library::sqlite;
 use crate::library::subtitles::Difference;
@@ -18,8 +19,8 @@ pub(crate) struct After {
     pub(crate) size: u64,
     /// Its mtime.
     pub(crate) modified: Timestamp,
-    /// How many bytes it lacks, if its container states that.
-    pub(crate) missing_bytes: Option<u64>,
+    /// Whether it is cut short, if that is known.
+    pub(crate) cut: Option<Cut>,
 }
 
 /// What happened to a file. Empty for one that was only read again.
@@ -27,7 +28,7 @@ pub(crate) fn decide(before: Option<&Before>, after: &After) -> Vec<Kind> {
     let Some(before) = before.filter(|before| before.status != Status::Pending) else {
         let problem = match after {
             After { is_unreadable: true, .. } => Some(Kind::Unreadable),
-            _ => decide_truncation(None, after.missing_bytes),
+            _ => decide_truncation(None, after.cut),
         };
         return [Some(Kind::Added), problem].into_iter().flatten().collect();
     };
@@ -41,16 +42,17 @@ pub(crate) fn decide(before: Option<&Before>, after: &After) -> Vec<Kind> {
         (before.status == Status::Missing).then_some(Kind::Returned),
         before.is_unreadable.then_some(Kind::Readable),
         (!is_same && before.status != Status::Missing).then_some(Kind::Changed),
-        decide_truncation(before.missing_bytes, after.missing_bytes),
+        // Only what is known of the same content has changed, unless it could not be read.
+        decide_truncation(before.cut, after.cut).filter(|_| !is_same || before.is_unreadable),
     ];
     kinds.into_iter().flatten().collect()
 }
 
-/// Whether a file is truncated or complete now and was not before, by the bytes that it lacks. `None`: not known.
-pub(crate) fn decide_truncation(before: Option<u64>, after: Option<u64>) -> Option<Kind> {
-    match (before, after) {
-        (Some(1..), Some(0)) => Some(Kind::Complete),
-        (None | Some(0), Some(1..)) => Some(Kind::Truncated),
+/// Whether a file is truncated or complete now and was not before. `None`: not known.
+fn decide_truncation(before: Option<Cut>, after: Option<Cut>) -> Option<Kind> {
+    match (before.map(Cut::is_truncated), after.map(Cut::is_truncated)) {
+        (Some(true), Some(false)) => Some(Kind::Complete),
+        (None | Some(false), Some(true)) => Some(Kind::Truncated),
         _ => None,
     }
 }
@@ -157,13 +159,13 @@ mod tests {
     fn truncation_is_news_only_where_both_states_are_known_or_the_file_is_cut() {
         for (before, after, expected) in [
             (None, None, None),
-            (None, Some(0), None),
-            (None, Some(7), Some(Kind::Truncated)),
-            (Some(0), Some(7), Some(Kind::Truncated)),
-            (Some(7), Some(9), None),
-            (Some(7), Some(0), Some(Kind::Complete)),
-            (Some(7), None, None),
-            (Some(0), Some(0), None),
+            (None, Some(Cut::Missing(0)), None),
+            (None, Some(Cut::Missing(7)), Some(Kind::Truncated)),
+            (Some(Cut::Missing(0)), Some(Cut::Zeros), Some(Kind::Truncated)),
+            (Some(Cut::Zeros), Some(Cut::Missing(9)), None),
+            (Some(Cut::Zeros), Some(Cut::Missing(0)), Some(Kind::Complete)),
+            (Some(Cut::Missing(7)), None, None),
+            (Some(Cut::Missing(0)), Some(Cut::Missing(0)), None),
         ] {
             assert_eq!(decide_truncation(before, after), expected, "{before:?} {after:?}");
         }
@@ -174,11 +176,12 @@ mod tests {
         let time = |seconds| Timestamp::from_unix(seconds, 0);
         let row = |status, is_unreadable| {
             let modified = Some(time(100));
-            Before { id: 1, status, is_unreadable, size: 7, modified, missing_bytes: Some(0) }
+            Before { id: 1, status, is_unreadable, size: 7, modified, cut: Some(Cut::Missing(0)) }
         };
-        let file = After { is_unreadable: false, size: 7, modified: time(100), missing_bytes: Some(0) };
+        let file = After { is_unreadable: false, size: 7, modified: time(100), cut: Some(Cut::Missing(0)) };
         let unreadable = After { is_unreadable: true, ..file };
-        let cut = After { size: 5, missing_bytes: Some(2), ..file };
+        let cut = After { size: 5, cut: Some(Cut::Missing(2)), ..file };
+        let learned = After { cut: Some(Cut::Missing(2)), ..file };
         let (ok, missing) = (row(Status::Ok, false), row(Status::Missing, false));
         for (before, after, expected) in [
             (None, file, &[Kind::Added][..]),
@@ -186,6 +189,8 @@ mod tests {
             (None, cut, &[Kind::Added, Kind::Truncated]),
             (Some(row(Status::Pending, false)), file, &[Kind::Added]),
             (Some(ok), file, &[]),
+            (Some(ok), learned, &[]),
+            (Some(row(Status::Error, true)), learned, &[Kind::Readable, Kind::Truncated]),
             (Some(ok), cut, &[Kind::Changed, Kind::Truncated]),
             (Some(ok), After { modified: time(200), ..file }, &[Kind::Changed]),
             (Some(ok), unreadable, &[Kind::Unreadable]),

@@ -35,7 +35,7 @@ use crate::library::{self, Library, files, subtitles};
 use apply::Apply;
 use moves::Moves;
 use row::JobRow;
-pub(crate) use summary::Summary;
+pub(crate) use summary::{Summary, missed};
 
 /// Maximum number of rows that one transaction changes.
 const BATCH: usize = 500;
@@ -209,10 +209,12 @@ impl ScanResult {
                 "the walk found errors, so no file in those places is recorded as missing"
             );
         }
-        if let Some(first) = &walked.first_clash {
+        for name in walked.clash_examples.iter() {
             summary
                 .unreadable_examples
-                .push(|| format!("{first}: not recorded, because another name is stored like it; rename it"));
+                .push(|| format!("{name}: not recorded, because another name is stored like it; rename it"));
+        }
+        if let Some(first) = walked.clash_examples.iter().next() {
             warn!(
                 root = %root.display(),
                 names = walked.clashes,
@@ -257,6 +259,7 @@ impl ScanResult {
 
     fn put_off_one(&mut self, path: &Path) {
         self.summary.unsettled += 1;
+        self.summary.unsettled_examples.push(|| discover::stored(path));
         if self.unsettled.len() < UNSETTLED_KEPT {
             self.unsettled.push(path.to_owned());
         }
@@ -279,7 +282,7 @@ impl ScanResult {
                 read::Outcome::Unreadable(reason) => {
                     self.summary.unreadable_examples.push(|| named(reason));
                 }
-                read::Outcome::Broken(reason) => {
+                read::Outcome::Broken(reason, _) => {
                     self.summary.scanned += 1;
                     self.summary.error_examples.push(|| named(reason));
                 }

@@ -47,6 +47,8 @@ pub(crate) struct Change {
     pub(crate) modified: Timestamp,
     /// Whether it has no row: it is new or moved. Otherwise it has changed.
     pub(crate) is_new: bool,
+    /// Its row says that it ended with zeros.
+    pub(crate) had_zero_tail: bool,
     /// Names of its subtitle files; `None` if they are not known.
     subtitles: Option<Range<u32>>,
 }
@@ -251,7 +253,7 @@ impl<'a> Planner<'a> {
             }
             self.no_entry(&row);
         }
-        self.change(found, true);
+        self.change(found, None);
         Ok(())
     }
 
@@ -316,12 +318,15 @@ impl<'a> Planner<'a> {
         let is_known = is_left || !(row.probed == Probed::Stale || self.baseline.full);
         if row.size == found.size && same_time && settled && is_known {
             self.plan.unchanged += 1;
-            self.plan.outdated += u64::from(!is_left && row.probed.is_before(PROBER_VERSION));
-            if let Some(names) = found.subtitles.filter(|names| *names != row.subtitles) {
+            let is_outdated = !is_left && row.probed.is_before(PROBER_VERSION);
+            self.plan.outdated += u64::from(is_outdated);
+            // An older version may have read their names in another way.
+            let is_news = |names: &&str| *names != row.subtitles || is_outdated && !names.is_empty();
+            if let Some(names) = found.subtitles.filter(is_news) {
                 self.other_subtitles(row.id, found, names);
             }
         } else {
-            self.change(found, false);
+            self.change(found, Some(row));
         }
     }
 
@@ -345,7 +350,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn change(&mut self, found: &Found<'_>, is_new: bool) {
+    fn change(&mut self, found: &Found<'_>, row: Option<&Known>) {
         if self.is_planned(found) {
             return;
         }
@@ -356,8 +361,9 @@ impl<'a> Planner<'a> {
         }
         let path = plan.keep(found.raw);
         let subtitles = found.subtitles.map(|names| plan.keep(names.as_bytes()));
-        let (size, modified) = (found.size, found.modified);
-        plan.changes.push(Change { path, size, modified, is_new, subtitles });
+        let (size, modified, is_new) = (found.size, found.modified, row.is_none());
+        let had_zero_tail = row.and_then(hash_of).is_some_and(ContentHash::has_zero_tail);
+        plan.changes.push(Change { path, size, modified, is_new, had_zero_tail, subtitles });
         self.end_round_if_full(found);
     }
 
@@ -377,12 +383,16 @@ impl<'a> Planner<'a> {
                 return;
             }
         }
-        let vanished = Vanished { id: row.id, hash: row.hash.as_deref().and_then(ContentHash::parse) };
+        let vanished = Vanished { id: row.id, hash: hash_of(row) };
         match self.below_mounts.iter_mut().find(|(span, _)| span.contains(&row.path)) {
             Some((_, rows)) => rows.push(vanished),
             None => self.plan.missing.push(vanished),
         }
     }
+}
+
+fn hash_of(row: &Known) -> Option<ContentHash> {
+    row.hash.as_deref().and_then(ContentHash::parse)
 }
 
 #[cfg(test)]

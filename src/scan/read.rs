@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::{ReadBudget, ReadShare};
-use super::hash::{ContentHash, Ends};
+use super::hash::ContentHash;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::root::Beneath;
@@ -32,8 +32,8 @@ const BACKLOG: usize = 256;
 pub(crate) enum Outcome {
     /// Its tracks.
     Read(MediaInfo),
-    /// It cannot be parsed, for this reason.
-    Broken(String),
+    /// It cannot be parsed, for this reason; and how many bytes it lacks, if its container states that.
+    Broken(String, Option<u64>),
     /// It could not be read, for this reason.
     Unreadable(String),
     /// It is still being written.
@@ -53,10 +53,8 @@ pub(crate) struct Reading {
     pub(crate) size: u64,
     /// Its mtime, when it was read.
     pub(crate) modified: Timestamp,
-    /// Its hash, if its size is that of a file that may have moved.
+    /// Its hash, if its size is that of a file that may have moved, or it ended with zeros.
     pub(crate) hash: Option<ContentHash>,
-    /// Zero bytes at its end, if it was hashed ([`Ends::zero_tail`]).
-    pub(crate) zero_tail: u64,
     /// Titles that were cut.
     pub(crate) cut_titles: u32,
     /// Its bytes in the budget of its round.
@@ -66,7 +64,12 @@ pub(crate) struct Reading {
 impl Reading {
     fn new(index: usize, outcome: Outcome) -> Self {
         let modified = Timestamp::from_unix(0, 0);
-        Self { index, outcome, size: 0, modified, hash: None, zero_tail: 0, cut_titles: 0, share: None }
+        Self { index, outcome, size: 0, modified, hash: None, cut_titles: 0, share: None }
+    }
+
+    /// Whether it failed before its size was known.
+    fn is_unmeasured(&self) -> bool {
+        self.size == 0 && self.modified == Timestamp::from_unix(0, 0)
     }
 
     /// What it takes in memory, and about what its rows take in a transaction.
@@ -83,8 +86,12 @@ impl Reading {
             bytes
         };
         let outcome = match &self.outcome {
-            Outcome::Read(info) => info.tracks.iter().map(track).sum(),
-            Outcome::Broken(reason) | Outcome::Unreadable(reason) => reason.len(),
+            Outcome::Read(info) => {
+                let mut bytes = info.tracks.iter().map(track).sum();
+                info.facts.each(&mut |_, value| bytes += value.text_len());
+                bytes
+            }
+            Outcome::Broken(reason, _) | Outcome::Unreadable(reason) => reason.len(),
             Outcome::Unsettled | Outcome::Gone => 0,
         };
         size_of::<Self>() + path.as_os_str().len() + outcome
@@ -136,7 +143,8 @@ pub(crate) fn pool<T: Send + 'static>(
     started.map(|()| receiver)
 }
 
-/// Reads the files of the plan of `root`. A new file of one of `sizes` is hashed at once.
+/// Reads the files of the plan of `root`. A new file of one of `sizes` is hashed at once, and so is one that ended with
+/// zeros: whether it is complete now is a change.
 ///
 /// # Errors
 /// As [`pool`].
@@ -150,14 +158,17 @@ pub(crate) fn start(
     let budget = Arc::new(ReadBudget::default());
     pool(plan.changes.len(), stop, move |index| {
         let change = plan.changes.get(index)?;
-        let wanted = |size| change.is_new && sizes.contains(&size);
+        let wanted = |size| change.had_zero_tail || change.is_new && sizes.contains(&size);
         let path = plan.path(change);
         let mut reading = catch_unwind(AssertUnwindSafe(|| read(index, &root, path, &wanted)))
             .unwrap_or_else(|_| {
                 let reason = "vpo crashed while it read the file; please report this bug, with the file";
-                let failed = Reading::new(index, Outcome::Broken(reason.to_owned()));
-                Reading { size: change.size, modified: change.modified, ..failed }
+                Reading::new(index, Outcome::Broken(reason.to_owned(), None))
             });
+        if matches!(reading.outcome, Outcome::Broken(..) | Outcome::Unreadable(_)) && reading.is_unmeasured()
+        {
+            (reading.size, reading.modified) = (change.size, change.modified);
+        }
         reading.share = Some(budget.take(reading.measured(path)));
         progress.read();
         Some(reading)
@@ -197,12 +208,10 @@ fn read_open(
     let outcome = match info {
         Ok(info) => Outcome::Read(info),
         Err(media::Error::Io(error)) => Outcome::Unreadable(error::plain(error)),
-        Err(error) => Outcome::Broken(error.to_string()),
+        Err(error) => Outcome::Broken(error.to_string(), error.missing_bytes()),
     };
     if hash_wanted(reading.size) {
-        let ends = Ends::from_file(&file, reading.size).ok();
-        reading.hash = ends.map(|ends| ends.hash);
-        reading.zero_tail = ends.map_or(0, |ends| ends.zero_tail);
+        reading.hash = ContentHash::from_file(&file, reading.size).ok();
     }
     let after = rustix::fs::fstat(&file)?;
     Ok(if same(&before, &after) { outcome } else { Outcome::Unsettled })

@@ -309,9 +309,9 @@ impl Schedule {
         }
     }
 
-    /// Another database has replaced ours (a restored backup), so the state of ours is discarded.
+    /// The database was replaced (a restored backup) or was absent, so what is known of it is discarded.
     fn begin_anew(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        info!("another database is in place; running scans are cancelled and started again");
+        info!("the database was replaced or is back; running scans are cancelled and started again");
         actions.extend(self.running.ids().map(Action::Cancel));
         self.requests = Requests::new(now);
         self.problem = None;

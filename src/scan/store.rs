@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
+use super::hash::ContentHash;
 use super::history::{self, After, History, Recorder};
 use super::plan::{Move, OtherSubtitles, Plan};
 use super::read::{Outcome, Reading};
@@ -12,7 +13,8 @@ use super::subtitle;
 use crate::base::timestamp::Timestamp;
 use crate::library::changes::{Before, Kind};
 use crate::library::files::UNREADABLE;
-use crate::library::files::writer::{Content, Hash, Record, Track, Writer};
+use crate::library::files::facts::Cut;
+use crate::library::files::writer::{Content, Failure, Record, Track, Writer};
 use crate::library::sqlite;
 use crate::library::subtitles::{self, Difference, SEPARATOR};
 use crate::media::{self, MediaInfo, PROBER_VERSION};
@@ -27,6 +29,13 @@ pub(crate) struct Stored {
     pub(crate) unreadable: u64,
     pub(crate) subtitles_added: u64,
     pub(crate) subtitles_gone: u64,
+}
+
+impl Stored {
+    fn count_subtitles(&mut self, difference: &Difference) {
+        self.subtitles_added += difference.added.len() as u64;
+        self.subtitles_gone += difference.gone.len() as u64;
+    }
 }
 
 /// Stores one batch. A reading named in `moves` takes over that row. The counters and the moved ids are valid only once the
@@ -52,14 +61,14 @@ pub(crate) fn batch(
         let unreadable;
         let content = match &reading.outcome {
             Outcome::Read(info) => Ok(content(info)),
-            Outcome::Broken(reason) => {
+            Outcome::Broken(reason, missing_bytes) => {
                 stored.errors += 1;
                 debug!(file_path = path, reason, "cannot parse a file");
-                Err(reason.as_str())
+                Err(Failure { reason, missing_bytes: *missing_bytes })
             }
             Outcome::Unreadable(reason) => {
                 stored.unreadable += 1;
-                warn!(file_path = path, reason, "cannot read a file; the next scan retries");
+                info!(file_path = path, reason, "cannot read a file; the next scan retries");
                 // The file itself may be unchanged, so its row stays as it is.
                 if !change.is_new {
                     if let Some(before) = before {
@@ -68,23 +77,24 @@ pub(crate) fn batch(
                     continue;
                 }
                 unreadable = format!("{UNREADABLE}{reason}");
-                Err(unreadable.as_str())
+                Err(Failure { reason: &unreadable, missing_bytes: None })
             }
             Outcome::Unsettled | Outcome::Gone => continue,
         };
         let hash = reading.hash.map(|hash| hash.to_string());
-        let hash = hash.as_deref().map(|text| Hash { text, zero_tail: reading.zero_tail });
-        let record = Record { hash, first_seen, ..record(&path, &extension, reading, content) };
+        let record =
+            Record { hash: hash.as_deref(), first_seen, ..record(&path, &extension, reading, content) };
         if let Some(Move { id, from }) = moves.get(&reading.index)
             && writer.relocate(*id, from, &record)?
         {
             info!(file_path = path, file_id = id, "a file was moved or renamed; it keeps its row");
             relocated.push(*id);
             stored.moved += 1;
-            // The names say something else beside a video of another name.
-            subtitles.clear(*id)?;
-            set_subtitles(&mut subtitles, *id, &path, plan.subtitles(change))?;
             recorder.file(*id, &path, &[Kind::Moved], Some(from))?;
+            let names = plan.subtitles(change).or(Some(""));
+            let difference = set_subtitles(&mut subtitles, *id, &path, names)?;
+            stored.count_subtitles(&difference);
+            recorder.subtitles(*id, &path, &difference)?;
             continue;
         }
         let id = writer.upsert(&record)?;
@@ -93,8 +103,7 @@ pub(crate) fn batch(
         let names = plan.subtitles(change).filter(|names| !(change.is_new && names.is_empty()));
         let difference = set_subtitles(&mut subtitles, id, &path, names)?;
         if before.is_some() {
-            stored.subtitles_added += difference.added.len() as u64;
-            stored.subtitles_gone += difference.gone.len() as u64;
+            stored.count_subtitles(&difference);
             recorder.subtitles(id, &path, &difference)?;
         }
         if change.is_new {
@@ -109,14 +118,18 @@ pub(crate) fn batch(
 
 impl From<&Reading> for After {
     fn from(reading: &Reading) -> Self {
-        let missing_bytes = match &reading.outcome {
-            // Zeros in place of the last bytes are as good as none.
-            Outcome::Read(info) if reading.zero_tail == 0 => info.facts.missing_bytes,
-            Outcome::Read(_) => Some(reading.zero_tail),
-            _ => None,
+        let (missing_bytes, media_end) = match &reading.outcome {
+            Outcome::Read(info) => (info.facts.missing_bytes, info.facts.media_end),
+            Outcome::Broken(_, missing_bytes) => (*missing_bytes, None),
+            _ => (None, None),
         };
-        let is_unreadable = matches!(reading.outcome, Outcome::Unreadable(_));
-        Self { is_unreadable, size: reading.size, modified: reading.modified, missing_bytes }
+        let has_zero_tail = reading.hash.is_some_and(ContentHash::has_zero_tail);
+        Self {
+            is_unreadable: matches!(reading.outcome, Outcome::Unreadable(_)),
+            size: reading.size,
+            modified: reading.modified,
+            cut: Cut::find(reading.size, has_zero_tail, media_end, missing_bytes),
+        }
     }
 }
 
@@ -142,7 +155,7 @@ pub(crate) fn refresh(
     for Reread { id, path, extension, reading } in batch {
         let content = match &reading.outcome {
             Outcome::Read(info) => Ok(content(info)),
-            Outcome::Broken(reason) => Err(reason.as_str()),
+            Outcome::Broken(reason, missing_bytes) => Err(Failure { reason, missing_bytes: *missing_bytes }),
             Outcome::Unreadable(_) | Outcome::Unsettled | Outcome::Gone => continue,
         };
         let before = recorder.before(path)?;
@@ -167,15 +180,15 @@ fn record_change(
     if kinds.is_empty() {
         recorder.reread();
     }
-    let missing_bytes = after.missing_bytes.map(|bytes| bytes.to_string());
-    recorder.file(id, path, &kinds, missing_bytes.as_deref())
+    let detail = after.cut.map(|cut| cut.to_string());
+    recorder.file(id, path, &kinds, detail.as_deref())
 }
 
 fn record<'a>(
     path: &'a str,
     extension: &'a str,
     reading: &Reading,
-    content: Result<Content<'a>, &'a str>,
+    content: Result<Content<'a>, Failure<'a>>,
 ) -> Record<'a> {
     Record {
         path,
@@ -203,8 +216,7 @@ pub(crate) fn other_subtitles(
         let (path, names) = plan.other_subtitles(other);
         let difference = set_subtitles(&mut writer, other.id, &path, Some(names))?;
         recorder.subtitles(other.id, &path, &difference)?;
-        stored.subtitles_added += difference.added.len() as u64;
-        stored.subtitles_gone += difference.gone.len() as u64;
+        stored.count_subtitles(&difference);
     }
     recorder.end()?;
     Ok(stored)

@@ -45,9 +45,11 @@ pub(crate) fn is_subtitle(name: &[u8]) -> bool {
 }
 
 /// What the name of a subtitle file, relative to its video's directory, says about it.
-pub(crate) fn describe<'a>(video: &str, name: &'a str) -> Subtitle<'a> {
+#[must_use]
+pub fn describe<'a>(video: &str, name: &'a str) -> Subtitle<'a> {
     let own = stem(file_name(name));
-    let prefix = own.get(..video.len()).filter(|prefix| prefix.eq_ignore_ascii_case(video));
+    let is_video = |prefix: &&str| prefix.to_lowercase() == video.to_lowercase();
+    let prefix = own.get(..video.len()).filter(is_video).filter(|_| is_delimiter(own, video.len()));
     let marks = match prefix {
         Some(_) => marks::read(&own[video.len()..]),
         // In a folder, a name needs not begin with that of the video.
@@ -64,7 +66,8 @@ pub(crate) fn describe<'a>(video: &str, name: &'a str) -> Subtitle<'a> {
 }
 
 /// A file's name without its extension.
-pub(crate) fn stem(name: &str) -> &str {
+#[must_use]
+pub fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
@@ -74,29 +77,28 @@ fn file_name(path: &str) -> &str {
 
 /// Which subtitle files belong to which videos of a directory.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Assignment {
+pub struct Assignment {
     /// Index of the video and of the name.
-    pub(crate) pairs: Vec<(usize, usize)>,
+    pub pairs: Vec<(usize, usize)>,
     /// Subtitle files that belong to no video.
-    pub(crate) unmatched: u64,
+    pub unmatched: u64,
 }
 
 /// Assigns subtitle files, named relative to a directory, to its videos, given by their stems.
 ///
 /// A file belongs to the video with the longest stem that its name begins with, or to all videos of that stem. In a folder for
 /// subtitles it belongs to the video that its own folder is named after, or else to the only video.
-pub(crate) fn assign(videos: &[&str], names: &[String]) -> Assignment {
+#[must_use]
+pub fn assign(videos: &[&str], names: &[String]) -> Assignment {
     let stems = Stems::new(videos);
     let is_of_pair = |name: &&String| matches!(format_of(name.as_bytes()), Some("sub" | "vobsub"));
-    let mut halves: Vec<_> = names.iter().filter(is_of_pair).map(|name| name.to_ascii_lowercase()).collect();
+    let mut halves: Vec<_> = names.iter().filter(is_of_pair).map(|name| name.to_lowercase()).collect();
     halves.sort_unstable();
     let has =
         |name: &str, extension: &str| halves.binary_search(&format!("{}.{extension}", stem(name))).is_ok();
     let mut assignment = Assignment::default();
-    let mut lower = String::new();
     for (index, name) in names.iter().enumerate() {
-        lower.clone_from(name);
-        lower.make_ascii_lowercase();
+        let lower = name.to_lowercase();
         let owners = match format_of(lower.as_bytes()) {
             // The index stands for the pair, and is of no use alone.
             Some("sub") if has(&lower, "idx") => continue,
@@ -115,7 +117,7 @@ struct Stems(Vec<(String, usize)>);
 impl Stems {
     fn new(videos: &[&str]) -> Self {
         let mut stems: Vec<_> =
-            videos.iter().enumerate().map(|(index, stem)| (stem.to_ascii_lowercase(), index)).collect();
+            videos.iter().enumerate().map(|(index, stem)| (stem.to_lowercase(), index)).collect();
         stems.sort_unstable();
         Self(stems)
     }

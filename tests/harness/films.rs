@@ -44,7 +44,8 @@ impl Sandbox {
         let value: Value =
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{stderr}"));
         let scan = value["scans"][0].clone();
-        let is_incomplete = scan["walk_errors"] != 0 || scan["unreadable"] != 0;
+        let is_incomplete =
+            scan["walk_errors"] != 0 || scan["unreadable"] != 0 || scan["unsettled"].as_u64() > Some(0);
         assert_eq!(output.status.code(), Some(i32::from(is_incomplete)), "{text}{stderr}");
         assert_eq!(stderr.contains("error[scan-incomplete]"), is_incomplete, "{stderr}");
         scan

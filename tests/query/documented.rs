@@ -71,7 +71,10 @@ fn every_name_is_in_the_tables() {
         ("exists(audio, default == true, forced == true, hdr == true, hearing_impaired == true)", 4),
         ("exists(audio, commentary == true, original == true, external == true, not_commentary == true)", 4),
         ("exists(audio, profile == x, tag == x)", 2),
-        ("missing or duplicate or truncated or size > 1 or age > 1d or duration > 1d or bit_rate > 1", 7),
+        (
+            "missing or duplicate or truncated or size > 1 or age > 1d or duration > 1d or bit_rate > 1 or holes > 1",
+            8,
+        ),
         ("container == avi or status == ok or path == x or root == '/'", 4),
     ] {
         let names = read(text).expect(text).names();

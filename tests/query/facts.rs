@@ -67,6 +67,7 @@ fn facts_and_filters_compare_as_documented() {
         ("truncated", false),
         ("truncated == false", false),
         ("bit_rate > 20M", false),
+        ("holes > 1M or holes == 0", false),
         ("exists(video, hearing_impaired == false)", false),
     ] {
         assert_eq!(query(text).expression.matches(&Sample::new(&film)), expected, "{text}");

@@ -1,9 +1,11 @@
 //! The files that `vpo inspect` is given: each argument, or the videos below it if it is a directory.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::media;
+use crate::scan::name;
 
 /// Maximum depth below a directory.
 const MAX_DEPTH: usize = 64;
@@ -26,6 +28,10 @@ fn descend(directory: &Path, depth: usize, visit: &mut dyn FnMut(&Path, io::Resu
     let mut found: Vec<(PathBuf, bool)> = Vec::new();
     for entry in entries {
         let Ok(kind) = entry.file_type() else { continue };
+        // As scans do.
+        if name::is_ignored(entry.file_name().as_bytes()) {
+            continue;
+        }
         let path = entry.path();
         if kind.is_dir() || kind.is_file() && is_video(&path) {
             found.push((path, kind.is_dir()));

@@ -251,11 +251,11 @@ pub(super) fn preview(args: &ScanArgs, config: &Config, parts: &[Part]) -> ExitC
         match preview {
             Ok(preview) => {
                 printer.count_rest();
-                let missed = preview.walk_errors + preview.unreadable;
-                if missed > 0 {
-                    output::complain(&incomplete(&preview.root, preview.walk_errors, preview.unreadable));
+                let missed = job::missed(preview.walk_errors, preview.unreadable, 0);
+                if let Some(missed) = &missed {
+                    output::complain(&incomplete(&preview.root, missed));
                 }
-                is_incomplete |= missed > 0 || preview.refusal.is_some();
+                is_incomplete |= missed.is_some() || preview.refusal.is_some();
                 printer.lines(&text(&preview));
                 printer.end(&json!(preview));
             }

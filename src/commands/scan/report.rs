@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::names::{BROKEN, Printer};
 use super::{EXIT_FAILURE, output};
+pub(in crate::commands) use crate::base::text::plural;
 use crate::base::text::{Escaped, Text};
 use crate::cli::ScanArgs;
 use crate::library::Library;
@@ -116,7 +117,7 @@ impl Ended {
                 let _ = write!(text, ", {} {what}", plural(count, "subtitle file"));
             }
         }
-        if added + updated + moved + removed + subtitles + lost == 0 {
+        if added + updated + moved + removed + subtitles + lost == 0 && self.error.is_none() {
             let _ = write!(text, ", nothing new");
         }
         let problems = [
@@ -160,6 +161,7 @@ impl Ended {
                 "during the walk, so no file in these places was recorded as missing",
                 &summary.walk_error_examples,
             ),
+            (summary.unsettled, "file", "still being written", &summary.unsettled_examples),
         ];
         for (count, noun, what, examples) in lists {
             list(&mut text, count, noun, what, examples);
@@ -169,9 +171,7 @@ impl Ended {
 
     /// Why the command fails: the scan did not complete, or could not read everything.
     pub(super) fn failure(&self) -> Option<String> {
-        let Summary { walk_errors, unreadable, .. } = self.summary;
-        let is_incomplete = self.summary.missed() > 0;
-        self.error.clone().or_else(|| is_incomplete.then(|| incomplete(&self.root, walk_errors, unreadable)))
+        self.error.clone().or_else(|| Some(incomplete(&self.root, &self.summary.missed()?)))
     }
 
     /// Prints several results and what they have changed in the database, as text or JSON. `lines` and `rest` follow.
@@ -289,18 +289,9 @@ fn list(text: &mut Text, count: u64, noun: &str, what: &str, examples: &Examples
     }
 }
 
-/// The error of a scan, or of a dry run, that could not read everything.
-pub(super) fn incomplete(root: &str, walk_errors: u64, unreadable: u64) -> String {
-    format!(
-        "error[scan-incomplete]: the scan of {root} could not read everything: {} in the walk, {} that cannot be read",
-        plural(walk_errors, "error"),
-        plural(unreadable, "file"),
-    )
-}
-
-/// `1 video`, `2 videos`.
-pub(in crate::commands) fn plural(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+/// The error of a scan, or of a dry run, that did not read everything.
+pub(super) fn incomplete(root: &str, missed: &str) -> String {
+    format!("error[scan-incomplete]: the scan of {root} did not read everything: {missed}")
 }
 
 fn time(seconds: f64) -> String {

@@ -23,7 +23,7 @@ const MAX_SHOWN: usize = 100;
 /// The entries of `server.hosts` in lower case: `films.example.org` (that name), `.example.org` (every name below it),
 /// `*` (every name).
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Hosts(Arc<[String]>);
+pub struct Hosts(Arc<[String]>);
 
 impl FromIterator<String> for Hosts {
     fn from_iter<I: IntoIterator<Item = String>>(listed: I) -> Self {
@@ -33,7 +33,8 @@ impl FromIterator<String> for Hosts {
 
 impl Hosts {
     /// Whether a request that names this host is answered in full without a token.
-    pub(super) fn allow(&self, host: &RequestHost) -> bool {
+    #[must_use]
+    pub fn allow(&self, host: &RequestHost) -> bool {
         match host {
             RequestHost::Exempt | RequestHost::Address => true,
             RequestHost::Name(name) => {
@@ -57,7 +58,7 @@ impl Hosts {
 
 /// The host that a request names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum RequestHost {
+pub enum RequestHost {
     /// The rule does not apply: a Unix socket, or HTTP/1.0 without a host.
     Exempt,
     /// An IP literal.
@@ -91,7 +92,7 @@ pub(super) fn admit_host(head: &mut Parts, is_unix: bool) -> Result<(), &'static
     Ok(())
 }
 
-/// The host in the header that [`admit_host`] has checked.
+/// The host in the header that `admit_host` has checked.
 impl FromStr for RequestHost {
     type Err = ();
 
@@ -187,7 +188,8 @@ pub(super) fn refusal(host: &RequestHost) -> String {
 }
 
 /// The name of a host that `server.hosts` can allow.
-pub(super) fn name_to_add(host: &RequestHost) -> Option<&str> {
+#[must_use]
+pub fn name_to_add(host: &RequestHost) -> Option<&str> {
     Some(name(host)).filter(|name| name.len() <= MAX_SHOWN && is_name(name))
 }
 

@@ -202,7 +202,7 @@ fn give(file: &Path, database: &Path, before: Option<Access>) -> Result<(), Erro
         chown(file, Some(uid), Some(gid)).map_err(|_| Error::Place {
             path: database.to_owned(),
             problem: format!(
-                "it belongs to uid {uid}, and we run as {}. Run as that user, or as root",
+                "it belongs to uid {uid}, and vpo runs as {}. Run as that user, or as root",
                 copied.uid()
             ),
         })?;

@@ -26,8 +26,7 @@ const OF_A_FILE: &str = "file_id INTEGER PRIMARY KEY,
     size_bytes INTEGER NOT NULL,
     modified_at TEXT NOT NULL,
     first_seen TEXT,
-    duration_seconds REAL,
-    zero_tail INTEGER";
+    duration_seconds REAL";
 
 /// Columns of `daemon_tracks` before those of [`TrackFacts`].
 const OF_A_TRACK: &str = "file_id INTEGER NOT NULL,
@@ -110,12 +109,12 @@ impl Probed {
 }
 
 /// How a query names facts: by columns and a join, or by NULL in their place if they are not stored.
-pub(super) struct Source {
+pub(in crate::library) struct Source {
     are_stored: bool,
 }
 
 impl Source {
-    pub(super) fn new(conn: &Connection) -> rusqlite::Result<Self> {
+    pub(in crate::library) fn new(conn: &Connection) -> rusqlite::Result<Self> {
         Ok(Self { are_stored: are_stored(conn)? })
     }
 
@@ -130,7 +129,7 @@ impl Source {
     }
 
     /// Joins the facts of each row of `files`.
-    pub(super) fn join(&self) -> &'static str {
+    pub(in crate::library) fn join(&self) -> &'static str {
         if self.are_stored { " LEFT JOIN daemon_files AS d ON d.file_id = files.id" } else { "" }
     }
 
@@ -145,9 +144,14 @@ impl Source {
 
     /// The columns that [`of_file`] reads.
     pub(super) fn file_columns(&self) -> String {
-        let first = ["first_seen", "duration_seconds", "zero_tail"].into_iter();
+        let first = ["first_seen", "duration_seconds"].into_iter();
         let facts = self.columns(first.chain(Facts::COLUMNS.iter().map(|(name, _)| *name)));
-        format!("{}, {facts}", self.probed())
+        format!("{}, {HAS_ZERO_TAIL}, {facts}", self.probed())
+    }
+
+    /// The columns that [`Cut::read`] reads.
+    pub(in crate::library) fn cut(&self) -> String {
+        format!("{HAS_ZERO_TAIL}, {}", self.columns(["media_end", "missing_bytes"].into_iter()))
     }
 
     /// The columns that [`of_track`] reads.
@@ -166,9 +170,61 @@ impl Source {
     }
 }
 
-/// Whether a file is cut short: it ends with zeros, or before the end that its container states. `None`: not known.
-pub(super) fn is_truncated(zero_tail: Option<u64>, facts: &Facts) -> Option<bool> {
-    if zero_tail.is_some() { Some(true) } else { facts.missing_bytes.map(|bytes| bytes > 0) }
+/// Zero bytes at the end of a file that its hash shows, if they fill the last block that is hashed.
+pub const ZERO_TAIL: u64 = 64 * 1024;
+
+/// Whether a file ends with [`ZERO_TAIL`] zeros, by the hash of its last block and the size that it was computed for.
+const HAS_ZERO_TAIL: &str = "files.size_bytes >= 131072
+    AND substr(files.content_hash, 23) = ':5983dda9f15715a4:' || files.size_bytes";
+
+/// How a file ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// So many bytes before the end that its container states; 0: it is whole.
+    Missing(u64),
+    /// With zeros in place of the last data.
+    Zeros,
+}
+
+impl Cut {
+    /// How a file of `size` bytes ends; `None` if it is not known. Zeros behind `media_end` are not in place of data; if it is
+    /// `None`, the end of the file counts.
+    #[must_use]
+    pub fn find(
+        size: u64,
+        has_zero_tail: bool,
+        media_end: Option<u64>,
+        missing_bytes: Option<u64>,
+    ) -> Option<Self> {
+        match missing_bytes {
+            Some(bytes @ 1..) => Some(Self::Missing(bytes)),
+            _ if has_zero_tail && media_end.is_none_or(|end| end > size - ZERO_TAIL) => Some(Self::Zeros),
+            bytes => bytes.map(Self::Missing),
+        }
+    }
+
+    /// Reads [`Source::cut`], which begins at `column`, of a file of `size` bytes.
+    pub(in crate::library) fn read(row: &Row<'_>, size: u64, column: usize) -> Option<Self> {
+        let number = |column| u64::from_stored(lenient::value(row, column));
+        let has_zero_tail = lenient::integer(row, column) == Some(1);
+        Self::find(size, has_zero_tail, number(column + 1), number(column + 2))
+    }
+
+    /// Whether it is cut short.
+    #[must_use]
+    pub fn is_truncated(self) -> bool {
+        self != Self::Missing(0)
+    }
+}
+
+/// As `daemon_changes.detail` has it.
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing(bytes) => write!(f, "{bytes}"),
+            Self::Zeros => write!(f, "zeros {ZERO_TAIL}"),
+        }
+    }
 }
 
 /// What is known of a file.
@@ -176,29 +232,28 @@ pub(super) struct OfFile {
     pub(super) is_current: bool,
     pub(super) first_seen: Option<String>,
     pub(super) duration_seconds: Option<f64>,
-    pub(super) zero_tail: Option<u64>,
+    pub(super) has_zero_tail: bool,
     pub(super) facts: Facts,
 }
 
 /// Reads [`Source::file_columns`], which begin at `column`, in a row that has `files.modified_at` as the column `modified`.
 pub(super) fn of_file(row: &Row<'_>, column: usize, modified: usize) -> OfFile {
     let is_current = matches!(Probed::of(row, column, modified), Probed::By(_));
-    let first_seen = lenient::text(row, column + 2);
+    let first_seen = lenient::text(row, column + 3);
     if !is_current {
         return OfFile {
             is_current,
             first_seen,
             duration_seconds: None,
-            zero_tail: None,
+            has_zero_tail: false,
             facts: Facts::default(),
         };
     }
-    let duration_seconds = f64::from_stored(lenient::value(row, column + 3));
     OfFile {
         is_current,
         first_seen,
-        duration_seconds,
-        zero_tail: u64::from_stored(lenient::value(row, column + 4)),
+        duration_seconds: f64::from_stored(lenient::value(row, column + 4)),
+        has_zero_tail: lenient::integer(row, column + 2) == Some(1),
         facts: Facts::from_stored(&mut values(row, column + 5)),
     }
 }

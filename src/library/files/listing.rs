@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params_from_iter};
 use serde::Serialize;
 
-use super::facts::{self, StoredTrackFacts};
+use super::facts::{self, Cut, StoredTrackFacts};
 use super::statistics::is_image;
 use crate::base::facts::Facts;
 use crate::library::lenient::{integer, text};
@@ -77,7 +77,9 @@ impl File {
     /// Whether it is cut short: it ends with zeros, or before the end that its container states. `None`: not known.
     #[must_use]
     pub fn is_truncated(&self) -> Option<bool> {
-        facts::is_truncated(self.zero_tail, &self.facts)
+        let size = self.size_bytes.try_into().unwrap_or_default();
+        let Facts { media_end, missing_bytes, .. } = self.facts;
+        Cut::find(size, self.zero_tail.is_some(), media_end, missing_bytes).map(Cut::is_truncated)
     }
 }
 
@@ -413,7 +415,7 @@ fn file(row: &Row<'_>) -> rusqlite::Result<File> {
         first_seen: known.first_seen,
         duration_seconds: known.duration_seconds,
         bit_rate: known.duration_seconds.and_then(|seconds| bit_rate(size_bytes, seconds)),
-        zero_tail: known.zero_tail,
+        zero_tail: known.has_zero_tail.then_some(facts::ZERO_TAIL),
         facts: known.facts,
         are_facts_current: known.is_current,
     })

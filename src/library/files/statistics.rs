@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Row, Statement};
 use serde::Serialize;
 
-use super::facts::{self, OfFile, Source};
+use super::facts::{self, Cut, OfFile, Source};
 use super::{Span, Status};
+use crate::base::facts::Facts;
 use crate::library::lenient::{integer, word};
 use crate::library::subtitles;
 
@@ -282,7 +283,9 @@ impl Tally {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds")]
         let seconds = known.duration_seconds.unwrap_or_default() as u64;
         self.seconds = self.seconds.saturating_add(seconds);
-        if facts::is_truncated(known.zero_tail, &known.facts) == Some(true) {
+        let Facts { media_end, missing_bytes, .. } = known.facts;
+        let cut = Cut::find(size, known.has_zero_tail, media_end, missing_bytes);
+        if cut.is_some_and(Cut::is_truncated) {
             self.truncated += 1;
             if self.first_truncated.len() < FIRST {
                 self.first_truncated.push(id);

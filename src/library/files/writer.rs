@@ -37,22 +37,22 @@ pub struct Record<'a> {
     /// The file's mtime.
     pub modified: Timestamp,
     /// Its content, or why it could not be read.
-    pub content: Result<Content<'a>, &'a str>,
+    pub content: Result<Content<'a>, Failure<'a>>,
     /// Its hash, where the scan computed it at once.
-    pub hash: Option<Hash<'a>>,
+    pub hash: Option<&'a str>,
     /// Version of the prober that has read it.
     pub prober: u32,
     /// When the file was first seen, if it is not one of those that were there before.
     pub first_seen: Option<Timestamp>,
 }
 
-/// A hash, and what else its computation shows.
+/// Why a file could not be read.
 #[derive(Clone, Copy, Debug)]
-pub struct Hash<'a> {
-    /// `files.content_hash`
-    pub text: &'a str,
-    /// Zero bytes at the end, if they fill 64 KiB; else 0.
-    pub zero_tail: u64,
+pub struct Failure<'a> {
+    /// `files.scan_error`
+    pub reason: &'a str,
+    /// How many bytes it lacks, if its container states that.
+    pub missing_bytes: Option<u64>,
 }
 
 /// What is in a file that could be read.
@@ -161,7 +161,7 @@ impl<'tx> Writer<'tx> {
             record.extension,
             record.size.cast_signed(),
             record.modified,
-            record.hash.map(|hash| hash.text),
+            record.hash,
             container,
             self.now,
             status,
@@ -218,12 +218,8 @@ impl<'tx> Writer<'tx> {
     ///
     /// # Errors
     /// What SQLite reports.
-    pub fn set_hash(&mut self, row: &Unhashed, hash: Hash<'_>) -> rusqlite::Result<()> {
-        self.hash.execute(params![row.id, row.size.cast_signed(), row.modified, hash.text])?;
-        match &mut self.facts {
-            Some(facts) if hash.zero_tail > 0 => facts.set_zero_tail(row, hash.zero_tail),
-            _ => Ok(()),
-        }
+    pub fn set_hash(&mut self, row: &Unhashed, hash: &str) -> rusqlite::Result<()> {
+        self.hash.execute(params![row.id, row.size.cast_signed(), row.modified, hash]).map(drop)
     }
 
     /// Deletes the facts of rows that another program has deleted from `files`.
@@ -255,7 +251,7 @@ impl<'tx> Writer<'tx> {
             record.extension,
             record.size.cast_signed(),
             record.modified,
-            record.hash.map(|hash| hash.text),
+            record.hash,
             container,
             self.now,
             status,
@@ -322,7 +318,7 @@ fn stored<'a>(row: &'a Row<'_>) -> rusqlite::Result<(Track<'a>, i64)> {
 fn outcome<'a>(record: &Record<'a>) -> (Option<&'a str>, &'static str, Option<&'a str>) {
     match &record.content {
         Ok(content) => (Some(content.container_format), Status::Ok.as_str(), None),
-        Err(reason) => (None, Status::Error.as_str(), Some(reason)),
+        Err(failure) => (None, Status::Error.as_str(), Some(failure.reason)),
     }
 }
 

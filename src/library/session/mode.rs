@@ -30,8 +30,10 @@ impl Library {
             while rows.next()?.is_some() {}
         }
         let mode = ask("PRAGMA journal_mode")?;
-        if mode == "wal" {
-            info!(path = %self.path.display(), before, "library converted to WAL mode");
+        let has_files = || connection.query_row("SELECT EXISTS (SELECT 1 FROM files)", [], |row| row.get(0));
+        // Of an empty one, such as that which this process has just made, it is no news.
+        if mode == "wal" && has_files()? {
+            info!(path = %self.path.display(), before, "database converted to WAL mode");
         }
         // A file that was put there meanwhile was not converted.
         let after = Stamp::at(&self.path).filter(|after| after.is_same_file(&stamp));

@@ -61,7 +61,8 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     };
     let length = reader.length();
     if !header.read(reader)? {
-        return Err(Error::Truncated { what: "headers", length });
+        let missing = riff_size(header.riff_end).map(|end| end.saturating_sub(length));
+        return Err(Error::Truncated { what: "headers", length, missing });
     }
     if header.streams.is_empty() {
         return Err(Error::NoTracks);
@@ -69,7 +70,7 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     header.measure(length);
     let duration = header.duration();
     let title = header.title.take();
-    let missing_bytes = missing_bytes(reader, header.riff_end);
+    let (missing_bytes, media_end) = header.ends(reader);
     let media = header.media_bytes(length);
     let mut tracks: Vec<Track> = header.streams.into_iter().flat_map(Stream::tracks).collect();
     if missing_bytes == Some(0) {
@@ -79,29 +80,13 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         container_format: FORMAT.name,
         duration_seconds: duration,
         tracks,
-        facts: Facts { missing_bytes, title, ..Facts::default() },
+        facts: Facts { missing_bytes, media_end: Some(media_end), title, ..Facts::default() },
     })
 }
 
-/// How many bytes the file is shorter than its RIFF chunks state: the first one, and those of OpenDML
-/// that follow it. `None` if the first one states no size, as recordings that were not finished.
-fn missing_bytes(reader: &mut Reader<'_>, riff_end: u64) -> Option<u64> {
-    const SIZES: std::ops::Range<u64> = 256..0xFFFF_FF00;
-    let length = reader.length();
-    let mut end = Some(riff_end).filter(|end| SIZES.contains(end))?;
-    for _ in 0..MAX_RIFFS {
-        if end >= length {
-            break;
-        }
-        let next = end.next_multiple_of(2);
-        match reader.array::<12>(next, "RIFF header") {
-            Ok(head) if head.starts_with(b"RIFF") && head.ends_with(b"AVIX") => {
-                end = next + CHUNK + u64::from(u32_at(&head, 4));
-            }
-            _ => break,
-        }
-    }
-    Some(end.saturating_sub(length))
+/// The end of the first RIFF chunk. `None` if it states no size, as recordings that were not finished.
+fn riff_size(riff_end: u64) -> Option<u64> {
+    (256..0xFFFF_FF00).contains(&riff_end).then_some(riff_end)
 }
 
 /// `hdrl`, as far as it was read.
@@ -309,6 +294,46 @@ impl Header {
             }
             offset += CHUNK + padded(size);
         }
+    }
+
+    /// How many bytes the file is shorter than its RIFF chunks state: the first one, and those of OpenDML that follow it; and
+    /// where its data end, without padding.
+    fn ends(&self, reader: &mut Reader<'_>) -> (Option<u64>, u64) {
+        let length = reader.length();
+        let Some(first) = riff_size(self.riff_end) else { return (None, length) };
+        let mut end = first;
+        for _ in 0..MAX_RIFFS {
+            if end >= length {
+                break;
+            }
+            let next = end.next_multiple_of(2);
+            match reader.array::<12>(next, "RIFF header") {
+                Ok(head) if head.starts_with(b"RIFF") && head.ends_with(b"AVIX") => {
+                    end = next + CHUNK + u64::from(u32_at(&head, 4));
+                }
+                _ => break,
+            }
+        }
+        let data = if end == first { self.data_end(reader, first.min(length)) } else { end };
+        (Some(end.saturating_sub(length)), data.min(length))
+    }
+
+    /// Where the last chunk ends that is no padding, among `movi` and those that follow it in a RIFF chunk up to `end`.
+    fn data_end(&self, reader: &mut Reader<'_>, end: u64) -> u64 {
+        let (start, size) = self.media;
+        let mut at = start.saturating_sub(4) + padded(size);
+        if size == 0 || at > end {
+            return end;
+        }
+        let mut data = at;
+        while at + CHUNK <= end && reader.visit().is_ok() {
+            let Ok(head) = reader.array::<8>(at, "chunk") else { break };
+            at += CHUNK + padded(u32_at(&head, 4));
+            if !head.starts_with(b"JUNK") && !head.starts_with(&[0; 4]) {
+                data = at;
+            }
+        }
+        data
     }
 
     /// Finds how much of each stream there is: in proportion if the file is truncated.

@@ -66,13 +66,13 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     tracks.append(&mut segment.attachments);
     if segment.cluster.is_none() && !segment.names_clusters {
         return Err(if segment.is_open {
-            Error::Truncated { what: "headers", length: reader.length() }
+            Error::Truncated { what: "headers", length: reader.length(), missing: segment.missing }
         } else {
             Error::Malformed { offset: segment.end, what: "there is no Cluster: the file was never finished" }
         });
     }
     if tracks.is_empty() {
-        return Err(segment.damage.unwrap_or(Error::NoTracks));
+        return Err(segment.damage.unwrap_or(Error::NoTracks).lacking(segment.missing));
     }
     Ok(MediaInfo {
         container_format: FORMAT.name,
@@ -80,6 +80,7 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         tracks,
         facts: Facts {
             missing_bytes: segment.missing,
+            media_end: Some(segment.end),
             title: segment.title,
             chapters: segment.chapters,
             ..Facts::default()
@@ -94,7 +95,10 @@ fn find_segment(reader: &mut Reader<'_>) -> Result<Segment, Error> {
     while let Some(element) = Element::at(reader, offset, length)? {
         match element.id {
             ids::EBML => header(reader, element.children(length, &[ids::SEGMENT]))?,
-            ids::SEGMENT => return Segment::read(reader, element),
+            ids::SEGMENT => {
+                let missing = element.end.map(|end| end.saturating_sub(length));
+                return Segment::read(reader, element).map_err(|error| error.lacking(missing));
+            }
             ids::VOID => {}
             _ => other = other.or(Some(offset)),
         }
@@ -102,8 +106,12 @@ fn find_segment(reader: &mut Reader<'_>) -> Result<Segment, Error> {
     }
     Err(match other {
         Some(offset) => Error::Malformed { offset, what: "no Segment follows the EBML header" },
-        None if offset > length => Error::Truncated { what: "EBML header", length },
-        None => Error::Truncated { what: "headers: no Segment follows the EBML header", length },
+        None if offset > length => {
+            Error::Truncated { what: "EBML header", length, missing: Some(offset - length) }
+        }
+        None => {
+            Error::Truncated { what: "headers: no Segment follows the EBML header", length, missing: None }
+        }
     })
 }
 

@@ -81,7 +81,7 @@ fn recognises(head: &[u8]) -> bool {
 /// [`Error::Truncated`] when the file ends before `moov` or within its tracks, [`Error::Malformed`]
 /// when there is none, [`Error::NoTracks`], and those of the reader.
 fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
-    let Found { movie, boxes, missing, is_fast_start, media } = find_movie(reader)?;
+    let Found { movie, boxes, missing, is_fast_start, media, end, is_open, moov } = find_movie(reader)?;
     let timeline = match &movie.fragments {
         Some(fragments) => Some(fragments::read(reader, &movie, fragments, boxes)?),
         None => None,
@@ -102,15 +102,18 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         Some(timeline) => fragmented_duration(&movie, timeline),
         None => duration(&movie),
     };
-    let missing_bytes = if let Some(timeline) = &timeline {
-        timeline.missing.max(Some(missing).filter(|missing| *missing > 0))
+    let (missing_bytes, media_end) = if let Some(timeline) = &timeline {
+        let missing = timeline.missing.max(Some(missing).filter(|missing| *missing > 0));
+        (missing, timeline.media_end.unwrap_or(reader.length()))
     } else {
-        let (missing_after, media_after) = measure_after(reader, boxes);
-        let missing = missing.max(missing_after);
+        let after = measure_after(reader, boxes);
+        let missing = missing.max(after.missing);
         if missing == 0 {
-            add_bit_rate(&mut tracks, media.saturating_add(media_after), duration_seconds);
+            add_bit_rate(&mut tracks, media.saturating_add(after.media), duration_seconds);
         }
-        Some(missing)
+        let is_stated = missing > 0 || !(is_open || after.is_open);
+        let missing = if is_stated { Some(missing) } else { movie::missing_chunks(reader, &moov)? };
+        (missing, end.max(after.end))
     };
     Ok(MediaInfo {
         container_format: FORMAT.name,
@@ -118,6 +121,7 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
         tracks,
         facts: Facts {
             missing_bytes,
+            media_end: Some(media_end),
             chapters: Some(movie.chapter_count()),
             title: movie.title,
             is_fast_start: Some(is_fast_start),
@@ -126,16 +130,32 @@ fn parse(reader: &mut Reader<'_>) -> Result<MediaInfo, Error> {
     })
 }
 
-/// How many bytes the boxes after `moov` are larger than the file, and how many bytes of media data there are. Few are
-/// looked at: the media data follows `moov`, if it did not precede it.
-fn measure_after(reader: &mut Reader<'_>, mut boxes: Boxes) -> (u64, u64) {
-    let (mut missing, mut media) = (0, 0);
+/// The boxes after `moov`.
+#[derive(Default)]
+struct After {
+    /// How many bytes they are larger than the file.
+    missing: u64,
+    /// Bytes of media data.
+    media: u64,
+    /// Media data states no size.
+    is_open: bool,
+    /// The end of the last one that is no padding, or that of the file if there are more.
+    end: u64,
+}
+
+/// Measures the boxes after `moov`. Few are looked at: the media data follows `moov`, if it did not precede it.
+fn measure_after(reader: &mut Reader<'_>, mut boxes: Boxes) -> After {
+    let mut after = After::default();
     for _ in 0..MAX_BOXES_AFTER {
-        let Ok(Some(found)) = boxes.next(reader) else { break };
-        missing = missing.max(found.missing);
-        media += if found.kind == *b"mdat" { found.length() } else { 0 };
+        let Ok(Some(found)) = boxes.next(reader) else { return after };
+        after.missing = after.missing.max(found.missing);
+        if found.kind == *b"mdat" {
+            after.media += found.length();
+            after.is_open |= found.is_open;
+        }
+        after.end = found.data_end().unwrap_or(after.end);
     }
-    (missing, media)
+    After { end: reader.length(), ..after }
 }
 
 /// The movie box, and where it was found.
@@ -149,6 +169,11 @@ struct Found {
     is_fast_start: bool,
     /// Bytes of media data before it.
     media: u64,
+    /// Its end.
+    end: u64,
+    /// The media data before it states no size.
+    is_open: bool,
+    moov: BoxHeader,
 }
 
 /// Finds and reads `moov`.
@@ -157,7 +182,7 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<Found, Error> {
     let mut boxes = Boxes::new(0, length);
     let mut is_quicktime = true;
     let (mut end, mut missing, mut is_media_segment) = (0, 0, false);
-    let (mut freed, mut is_fast_start, mut media) = (None, true, 0);
+    let (mut freed, mut is_fast_start, mut media, mut is_open) = (None, true, 0, false);
     while let Some(found) = boxes.next(reader)? {
         end = found.end;
         match &found.kind {
@@ -170,7 +195,8 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<Found, Error> {
             // Some files keep it in a box of the second type.
             kind if kind == b"moov" || kind == b"hoov" && holds_movie(reader, &found)? => {
                 let movie = movie::parse(reader, &found, is_quicktime)?;
-                return Ok(Found { movie, boxes, missing: found.missing, is_fast_start, media });
+                let (missing, is_open) = (found.missing, false);
+                return Ok(Found { movie, boxes, missing, is_fast_start, media, end, is_open, moov: found });
             }
             // Tag editors leave the former movie box in one, so it is used only if there is no
             // other movie box.
@@ -180,6 +206,7 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<Found, Error> {
                 if kind == b"mdat" {
                     is_fast_start = false;
                     media += found.length();
+                    is_open |= found.is_open;
                 }
                 missing = found.missing;
             }
@@ -188,13 +215,13 @@ fn find_movie(reader: &mut Reader<'_>) -> Result<Found, Error> {
     match freed {
         Some((found, boxes)) => {
             let movie = movie::parse(reader, &found, is_quicktime)?;
-            Ok(Found { movie, boxes, missing, is_fast_start: false, media })
+            Ok(Found { movie, boxes, missing, is_fast_start: false, media, end, is_open, moov: found })
         }
         None if is_media_segment => Err(Error::Malformed {
             offset: end,
             what: "there is no movie box (moov): it is a media segment of a stream, without its headers",
         }),
-        None if missing > 0 => Err(Error::Truncated { what: "media data", length }),
+        None if missing > 0 => Err(Error::Truncated { what: "media data", length, missing: Some(missing) }),
         None => Err(Error::Malformed {
             offset: end,
             what: "there is no movie box (moov): the file was never finished",
@@ -255,7 +282,8 @@ fn facts(
         TrackType::Audio => entry.sound.apply(entry.codec, channels, &mut facts),
         _ => {}
     }
-    facts.bit_rate = track.bit_rate().or(facts.bit_rate);
+    // What `moov` lists is only a part of a fragmented film.
+    facts.bit_rate = track.bit_rate(movie.fragments.is_none()).or(facts.bit_rate);
     let length = match fragmented {
         Some(fragmented) => fragmented.length(track, movie.timescale),
         None => track.shown(movie.timescale),

@@ -92,7 +92,7 @@ fn folders(
         // No video is looked for, so that only the names of directories and subtitle files are kept.
         let inner = Names::read(opened.as_fd(), &[])?;
         found.extend(inner.subtitles.iter().map(|name| format!("{}/{name}", folder.stored)));
-        let is_named = |name: &str| stems.iter().any(|stem| stem.eq_ignore_ascii_case(name));
+        let is_named = |name: &str| stems.iter().any(|stem| stem.to_lowercase() == name.to_lowercase());
         for own in inner.iter().filter(|name| name.is_directory && is_named(name.stored)) {
             if !may_enter(&[folder.raw.to_bytes(), b"/", own.raw.to_bytes()].concat()) {
                 continue;

@@ -17,6 +17,7 @@ use crate::base::times::{SCAN_BATCH_AGE, SCAN_POLL_INTERVAL, SCAN_SETTLE_WAIT};
 use crate::library::changes::Kind;
 use crate::library::files;
 use crate::library::files::writer::Writer;
+use crate::scan::examples::Examples;
 use crate::scan::history::{History, Recorder};
 use crate::scan::plan::{Plan, Vanished};
 use crate::scan::progress::Phase;
@@ -138,6 +139,7 @@ impl Apply<'_> {
                     break;
                 }
                 self.result.summary.unsettled = 0;
+                self.result.summary.unsettled_examples = Examples::default();
                 context.progress.enter(Phase::Settling);
                 // Until the wait is over, or the scan is cancelled.
                 let tick = || self.row.tick().err().ok_or(Failure::Temporary(()));

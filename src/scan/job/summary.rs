@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::text::plural;
 use crate::scan::examples::Examples;
 use crate::scan::facts_pass::FactsWork;
 use crate::scan::passed_over::PassedOver;
@@ -53,6 +54,9 @@ pub(crate) struct Summary {
     pub passed_over: PassedOver,
     /// Files still being written, left for later.
     pub unsettled: u64,
+    /// The first few of those.
+    #[serde(skip_serializing_if = "Examples::is_empty")]
+    pub unsettled_examples: Examples,
     /// Symbolic links passed over.
     pub symlinks: u64,
     /// Errors of the walk. No file in these places is recorded as missing.
@@ -80,8 +84,17 @@ impl Summary {
         FactsWork { reread: self.outdated > 0, sweep: self.root.is_some() }
     }
 
-    /// How many files and places could not be read.
-    pub(crate) fn missed(&self) -> u64 {
-        self.walk_errors + self.unreadable
+    /// See [`missed`].
+    pub(crate) fn missed(&self) -> Option<String> {
+        missed(self.walk_errors, self.unreadable, self.unsettled)
     }
+}
+
+/// What a scan did not read, in words; `None` if nothing.
+pub(crate) fn missed(walk_errors: u64, unreadable: u64, unsettled: u64) -> Option<String> {
+    let parts =
+        [(walk_errors, "unreadable place"), (unreadable, "unreadable file"), (unsettled, "unfinished file")];
+    let said: Vec<_> =
+        parts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| plural(count, what)).collect();
+    (!said.is_empty()).then(|| said.join(", "))
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::base::text::plural;
 use crate::scan::job::Summary;
 use crate::scan::root::{Look, Offline, RecoverySignal};
 use crate::scan::state::Problem;
@@ -59,15 +60,15 @@ impl RootIssue {
         if summary.walk_errors > 0 {
             let first = summary.walk_error_examples.iter().next().map_or("", String::as_str);
             return Some(Self::WalkErrors(format!(
-                "cannot read {} places, so no file in them is recorded as missing; the first: {first}",
-                summary.walk_errors
+                "cannot read {}, so no file below is recorded as missing; the first: {first}",
+                plural(summary.walk_errors, "place")
             )));
         }
         (summary.unmounted > 0).then(|| {
             Self::MountBelowGone(format!(
-                "{} files are absent with a mount below the root, and keep their status; mount the share, or confirm with \
+                "{} absent with a mount below the root, with an unchanged status; mount the share, or confirm with \
                  `vpo scan --accept-missing`",
-                summary.unmounted
+                plural(summary.unmounted, "file")
             ))
         })
     }

@@ -1,6 +1,6 @@
 //! What follows the video's stem in the name of a subtitle file: language, forced, hearing-impaired, and a title.
 
-use super::words::{ALIASES, ISO_639_3, NATIVE, REGIONS};
+use super::words::{ALIASES, COUNTRIES, ISO_639_3, LATIN, NATIVE, REGIONS, SCRIPTS};
 use crate::base::language;
 use crate::media;
 
@@ -16,7 +16,7 @@ pub(super) struct Marks {
     /// `hi`: Hindi, or hearing-impaired.
     hi: u8,
     /// A word for the variant of a language, such as `Brazilian`, with that language and its tag.
-    region: Option<(&'static str, &'static str)>,
+    region: Option<(&'static str, &'static str, &'static str)>,
 }
 
 /// Reads what follows the stem of the video. Text that is neither a language nor a flag is a title and ignored. Of several
@@ -50,7 +50,15 @@ pub(super) fn is_all_marks(text: &str) -> bool {
 }
 
 fn lower(text: &str) -> String {
-    text.to_lowercase().replace("latin american", "latam").replace("latin america", "latam")
+    let mut text = text.to_lowercase().replace("latin american", "latam").replace("latin america", "latam");
+    if text.contains("forced") {
+        for not in
+            ["not forced", "non forced", "not-forced", "non-forced", "not_forced", "non_forced", "unforced"]
+        {
+            text = text.replace(not, "default");
+        }
+    }
+    text
 }
 
 impl Marks {
@@ -70,29 +78,43 @@ impl Marks {
 
     /// Takes one or more words, from the last one on; `false` if one is not known.
     fn take_words(&mut self, text: &str) -> bool {
-        self.take_word(text.trim())
-            || pieces(text)
-                .rev()
-                .all(|piece| self.take_word(piece) || piece.split('-').rev().all(|word| self.take_word(word)))
+        let text = text.replace('_', "-");
+        self.take_word(text.trim()) || pieces(&text).rev().all(|piece| self.take_piece(piece))
+    }
+
+    /// Takes words between hyphens: a language with its region, before flags, or else each of them.
+    fn take_piece(&mut self, mut piece: &str) -> bool {
+        while !self.take_word(piece) {
+            match piece.rsplit_once('-') {
+                Some((rest, last)) if self.take_flag(last) => piece = rest,
+                _ => return piece.contains('-') && piece.split('-').rev().all(|word| self.take_word(word)),
+            }
+        }
+        true
     }
 
     fn take_word(&mut self, word: &str) -> bool {
+        self.take_flag(word) || self.take_region(word) || self.take_language(word)
+    }
+
+    fn take_flag(&mut self, word: &str) -> bool {
         match word {
             "forced" | "foreign" => self.is_forced = true,
             "sdh" | "cc" => self.is_hearing_impaired = true,
             "hi" => self.hi = self.hi.saturating_add(1),
-            "default" => {}
+            // Nothing that is asked for.
+            "default" | "orig" | "original" | "auto" | "full" => {}
             // The number of the track in `2_English.srt`.
             _ if word.len() <= 3 && word.bytes().all(|byte| byte.is_ascii_digit()) => {}
-            _ => return self.take_region(word) || self.take_language(word),
+            _ => return false,
         }
         true
     }
 
     fn take_region(&mut self, word: &str) -> bool {
         let found = REGIONS.iter().find(|(known, ..)| *known == word);
-        if let Some((_, language, tag)) = found {
-            self.region.get_or_insert((language, tag));
+        if let Some(found) = found {
+            self.region.get_or_insert(*found);
         }
         found.is_some()
     }
@@ -112,7 +134,10 @@ impl Marks {
             self.hi -= 1;
         }
         self.is_hearing_impaired |= self.hi > 0;
-        if let Some((language, tag)) = self.region
+        if self.language.is_none() && self.region == Some(LATIN) {
+            return Self { language: Some("lat".to_owned()), ..self };
+        }
+        if let Some((_, language, tag)) = self.region
             && self.language.as_deref() == Some(language)
         {
             self.tag.get_or_insert_with(|| tag.to_owned());
@@ -132,30 +157,37 @@ fn find_language(word: &str) -> Option<(String, Option<String>)> {
     if let Some((_, code, tag)) = ALIASES.iter().find(|(known, ..)| *known == word) {
         return Some(((*code).to_owned(), Some((*tag).to_owned())));
     }
-    let native = NATIVE.split_terminator(';').filter_map(|entry| entry.split_once('='));
-    if let Some((_, code)) = language::names().chain(native).find(|(known, _)| *known == word) {
+    if let Some(code) = find_name(word) {
         return Some((code.to_owned(), None));
     }
-    let mut subtags = word.split(['-', '_']);
-    let primary = subtags.next()?;
-    let code = find_code(primary)?;
-    let mut tag = primary.to_owned();
-    for subtag in subtags {
+    let (primary, rest) = word.split_once('-').map_or((word, None), |(primary, rest)| (primary, Some(rest)));
+    let code = find_name(primary).map(str::to_owned).or_else(|| find_code(primary))?;
+    let Some(rest) = rest else { return Some((code, None)) };
+    let mut tag = media::tag(&code)?;
+    for subtag in rest.split('-') {
         tag.push('-');
         tag.push_str(&shown_subtag(subtag)?);
     }
-    Some((code, Some(tag).filter(|tag| tag != primary)))
+    Some((code, Some(tag)))
+}
+
+/// The code of a language by its name.
+fn find_name(word: &str) -> Option<&'static str> {
+    let native = NATIVE.split_terminator(';').filter_map(|entry| entry.split_once('='));
+    language::names().chain(native).find(|(known, _)| *known == word).map(|(_, code)| code)
 }
 
 /// A script (four letters) or a region (two letters or three digits), in the usual case (RFC 5646, 2.1.1).
 fn shown_subtag(subtag: &str) -> Option<String> {
-    let is_letters = subtag.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_country = || COUNTRIES.as_bytes().chunks(2).any(|country| country == subtag.as_bytes());
     match subtag.len() {
-        // Flags, and of no country whose subtitles have been seen.
-        2 if matches!(subtag, "hi" | "cc") => None,
-        2 if is_letters => Some(subtag.to_ascii_uppercase()),
+        // `cc` is a flag, and subtitles for the Cocos Islands have not been seen.
+        2 if subtag == "uk" => Some("GB".to_owned()),
+        2 if subtag != "cc" && is_country() => Some(subtag.to_ascii_uppercase()),
         3 if subtag.bytes().all(|byte| byte.is_ascii_digit()) => Some(subtag.to_owned()),
-        4 if is_letters => Some(format!("{}{}", subtag[..1].to_ascii_uppercase(), &subtag[1..])),
+        4 if SCRIPTS.split(' ').any(|script| script == subtag) => {
+            Some(format!("{}{}", subtag[..1].to_ascii_uppercase(), &subtag[1..]))
+        }
         _ => None,
     }
 }

@@ -29,13 +29,31 @@ pub(super) const ALIASES: [(&str, &str, &str); 13] = [
     ("spl", "spa", "es-419"),
 ];
 
+/// The script, or the language of the Romans.
+pub(super) const LATIN: (&str, &str, &str) = ("latin", "srp", "sr-Latn");
+
+/// Scripts of subtitles in lower case (ISO 15924), each with a space behind it.
+pub(super) const SCRIPTS: &str =
+    "arab beng cyrl deva grek gujr guru hans hant hebr jpan knda kore latn mlym taml telu thai ";
+
+/// Countries in lower case (ISO 3166-1), in turn.
+pub(super) const COUNTRIES: &str = "adaeafagaialamaoaqarasatauawaxazbabbbdbebfbgbhbibjblbmbnbobqbrbsbtbvbwbybzcacccdcfcgchcickclcmcncocr\
+    cucvcwcxcyczdedjdkdmdodzeceeegeheresetfifjfkfmfofrgagbgdgegfggghgiglgmgngpgqgrgsgtgugwgyhkhmhnhrhthuid\
+    ieiliminioiqirisitjejmjojpkekgkhkikmknkpkrkwkykzlalblclilklrlsltlulvlymamcmdmemfmgmhmkmlmmmnmompmqmrms\
+    mtmumvmwmxmymznancnenfngninlnonpnrnunzompapepfpgphpkplpmpnprpsptpwpyqarerorsrurwsasbscsdsesgshsisjsksl\
+    smsnsosrssstsvsxsysztctdtftgthtjtktltmtntotrtttvtwtzuaugumusuyuzvavcvevgvivnvuwfwsyeytzazmzw";
+
 /// Words for a variant of a language, which stand beside it: `Brazilian.por.srt`, `Chinese (Simplified).srt`.
-pub(super) const REGIONS: [(&str, &str, &str); 8] = [
+pub(super) const REGIONS: [(&str, &str, &str); 12] = [
     ("brazilian", "por", "pt-BR"),
     ("brazil", "por", "pt-BR"),
     ("european", "por", "pt-PT"),
     ("simplified", "chi", "zh-Hans"),
     ("traditional", "chi", "zh-Hant"),
+    ("hans", "chi", "zh-Hans"),
+    ("hant", "chi", "zh-Hant"),
+    LATIN,
+    ("cyrillic", "srp", "sr-Cyrl"),
     ("latam", "spa", "es-419"),
     ("spain", "spa", "es-ES"),
     ("canadian", "fre", "fr-CA"),

@@ -1,12 +1,11 @@
 //! Writes facts: creates their tables, and the statements of one batch.
 
 use rusqlite::types::{Null, ToSqlOutput, ValueRef};
-use rusqlite::{Statement, ToSql, Transaction, params};
+use rusqlite::{Statement, ToSql, Transaction};
 
 use super::{FOUND, StoredTrackFacts, are_stored, statements};
 use crate::base::facts::{Facts, Value};
 use crate::base::timestamp::Timestamp;
-use crate::library::files::Unhashed;
 use crate::library::files::writer::Record;
 use crate::library::own::unless_irreplaceable;
 
@@ -72,7 +71,6 @@ pub(in crate::library::files) struct FactsWriter<'tx> {
     track: Statement<'tx>,
     clear: Statement<'tx>,
     forget: Statement<'tx>,
-    zero_tail: Statement<'tx>,
 }
 
 impl<'tx> FactsWriter<'tx> {
@@ -88,15 +86,11 @@ impl<'tx> FactsWriter<'tx> {
             .map(|name| format!("{name} = excluded.{name}"))
             .collect();
         Ok(Some(Self {
-            // What the prober does not state stays: when the file was first seen, and of the same content what was found with
-            // its hash.
+            // When the file was first seen stays.
             file: tx.prepare(&format!(
                 "INSERT INTO daemon_files VALUES ({}) ON CONFLICT (file_id) DO UPDATE SET {},
-                    first_seen = coalesce(excluded.first_seen, daemon_files.first_seen),
-                    zero_tail = CASE WHEN daemon_files.size_bytes = excluded.size_bytes
-                        AND daemon_files.modified_at = excluded.modified_at
-                        THEN coalesce(excluded.zero_tail, daemon_files.zero_tail) ELSE excluded.zero_tail END",
-                placeholders(7 + Facts::COLUMNS.len()),
+                    first_seen = coalesce(excluded.first_seen, daemon_files.first_seen)",
+                placeholders(6 + Facts::COLUMNS.len()),
                 replaced.join(", ")
             ))?,
             track: tx.prepare(&format!(
@@ -104,9 +98,6 @@ impl<'tx> FactsWriter<'tx> {
                 placeholders(2 + StoredTrackFacts::COLUMNS.len())
             ))?,
             clear: tx.prepare("DELETE FROM daemon_tracks WHERE file_id = ?1")?,
-            zero_tail: tx.prepare(
-                "UPDATE daemon_files SET zero_tail = ?4 WHERE file_id = ?1 AND size_bytes = ?2 AND modified_at = ?3",
-            )?,
             forget: tx.prepare(
                 "DELETE FROM daemon_files WHERE file_id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE id = ?1)",
             )?,
@@ -121,10 +112,14 @@ impl<'tx> FactsWriter<'tx> {
         record: &Record<'_>,
         first_seen: Option<Timestamp>,
     ) -> rusqlite::Result<()> {
-        let none = Facts::default();
-        let (facts, duration) =
-            record.content.as_ref().map_or((&none, None), |found| (found.facts, found.duration_seconds));
-        let zero_tail = record.hash.map(|hash| hash.zero_tail.cast_signed()).filter(|zeros| *zeros > 0);
+        let mut of_broken = Facts::default();
+        let (facts, duration) = match &record.content {
+            Ok(found) => (found.facts, found.duration_seconds),
+            Err(failure) => {
+                of_broken.missing_bytes = failure.missing_bytes;
+                (&of_broken, None)
+            }
+        };
         let mut row = Binding::new(&mut self.file);
         row.add(&id);
         row.add(&record.prober);
@@ -132,7 +127,6 @@ impl<'tx> FactsWriter<'tx> {
         row.add(&record.modified);
         row.add(&first_seen);
         row.add(&duration);
-        row.add(&zero_tail);
         facts.each(&mut |_, value| row.add(&value));
         row.execute()
     }
@@ -160,16 +154,6 @@ impl<'tx> FactsWriter<'tx> {
             }
         }
         Ok(())
-    }
-
-    /// Records zeros at the end of a file, unless its row has changed since it was read.
-    pub(in crate::library::files) fn set_zero_tail(
-        &mut self,
-        row: &Unhashed,
-        zero_tail: u64,
-    ) -> rusqlite::Result<()> {
-        let values = params![row.id, row.size.cast_signed(), row.modified, zero_tail.cast_signed()];
-        self.zero_tail.execute(values).map(drop)
     }
 
     /// Deletes the facts of `id`, if `files` has no such row.

@@ -140,6 +140,14 @@ fn bytes_that_are_missing_are_those_of_all_riff_chunks() {
     assert_eq!(missing(open_dml.clone()), Some(0));
     assert_eq!(missing(open_dml[..open_dml.len() - 30].to_vec()), Some(30));
     assert_eq!(missing([&first[..], b"other data behind"].concat()), Some(0));
+    let padded = |tail: &[Vec<u8>]| {
+        let body = [&body[..], &list(b"movi", &[vec![0; 400]]), &tail.concat()].concat();
+        measure(Cursor::new(chunk(b"RIFF", &body))).0.unwrap().facts.media_end
+    };
+    let data = first.len() as u64;
+    assert_eq!(padded(&[]), Some(data));
+    assert_eq!(padded(&[chunk(b"JUNK", &[0; 900])]), Some(data));
+    assert_eq!(padded(&[chunk(b"idx1", &[0; 80]), chunk(b"JUNK", &[0; 900])]), Some(data + 88));
     for unknown in [0, u32::MAX] {
         let file = [b"RIFF", &unknown.to_le_bytes()[..], &first[8..]].concat();
         assert_eq!(missing(file), None, "a recording that was not finished");

@@ -29,7 +29,7 @@ impl Element {
         let invalid = || {
             let what = "an element's identifier or size makes no sense";
             if bytes.len() < 12 {
-                Error::Truncated { what: "EBML elements", length }
+                Error::Truncated { what: "EBML elements", length, missing: None }
             } else {
                 Error::Malformed { offset, what }
             }

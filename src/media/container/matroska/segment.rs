@@ -29,7 +29,7 @@ pub(super) struct Segment {
     pub(super) end: u64,
     /// Its size is unknown, or exceeds the file.
     pub(super) is_open: bool,
-    /// How many bytes it is larger than the file; `None` if its size is unknown.
+    /// How many bytes it is larger than the file. If its size is unknown: how far a SeekHead points beyond the file, else `None`.
     pub(super) missing: Option<u64>,
     timestamp_scale: Option<u64>,
     /// In units of the timestamp scale.
@@ -47,6 +47,8 @@ pub(super) struct Segment {
     /// The first error.
     pub(super) damage: Option<Error>,
     seeks: VecDeque<(u32, u64)>,
+    /// The largest offset that a SeekHead states.
+    furthest: u64,
     /// `Chapters` and `Tags` that were not read yet.
     late: Vec<(u32, u64)>,
     /// Offsets and identifiers of the elements read.
@@ -68,6 +70,9 @@ impl Segment {
         };
         segment.up_to_first_cluster(reader)?;
         segment.follow_seeks(reader)?;
+        // The element there has at least one byte.
+        segment.missing =
+            segment.missing.or((segment.furthest >= length).then(|| segment.furthest - length + 1));
         Ok(segment)
     }
 
@@ -202,6 +207,7 @@ impl Segment {
                 && self.seeks.len() < MAX_SEEKS
             {
                 self.seeks.push_back((id, position));
+                self.furthest = self.furthest.max(self.start.saturating_add(position));
             }
         }
         Ok(children.position())
@@ -229,6 +235,9 @@ impl Segment {
             }
             let found = match Element::at(reader, offset, self.end) {
                 Ok(Some(element)) if element.id == id => self.element(reader, element).map(|_| ()),
+                Ok(None) if offset >= reader.length() => {
+                    Err(Error::Truncated { what: "headers", length: reader.length(), missing: None })
+                }
                 Ok(_) => Err(Error::Malformed { offset, what: "a SeekHead points to another element" }),
                 Err(error) => Err(error),
             };

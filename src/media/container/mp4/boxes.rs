@@ -17,12 +17,19 @@ pub(crate) struct BoxHeader {
     pub(crate) end: u64,
     /// How many bytes its size exceeds what its parent or the file has left.
     pub(crate) missing: u64,
+    /// It states no size: it is the last one, and ends where the file does.
+    pub(crate) is_open: bool,
 }
 
 impl BoxHeader {
     /// Whether its parent or the file ends before it.
     pub(crate) fn is_truncated(&self) -> bool {
         self.missing > 0
+    }
+
+    /// Its end, unless it is padding: free space, or zeros that no box has written.
+    pub(crate) fn data_end(&self) -> Option<u64> {
+        (!matches!(&self.kind, b"free" | b"skip" | b"wide" | b"\0\0\0\0")).then_some(self.end)
     }
 
     /// Bytes of payload.
@@ -72,6 +79,7 @@ impl Boxes {
             return Ok(None);
         };
         let kind = [kind[4], kind[5], kind[6], kind[7]];
+        let is_open = size == 0;
         let (size, header) = match size {
             0 => (left, 8),
             1 if left >= 16 => (u64_at(header, 8).unwrap_or(0), 16),
@@ -88,6 +96,7 @@ impl Boxes {
             start: offset + header,
             end: self.at,
             missing: size.saturating_sub(left),
+            is_open,
         }))
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Timeline {
     pub(crate) stated: Option<u64>,
     /// How many bytes the file is shorter than its boxes or index state; `None` if its end was not seen.
     pub(crate) missing: Option<u64>,
+    /// Where the last box ends that is no padding, if all were seen.
+    pub(crate) media_end: Option<u64>,
     /// The size of `mfra`, once it was read.
     random_access: Option<u64>,
 }
@@ -55,13 +57,17 @@ pub(crate) fn read(
     mut boxes: Boxes,
 ) -> Result<Timeline, Error> {
     let mut timeline = Timeline::from_movie(movie);
-    let (mut count, mut begin, mut fetched) = (0, None, 0);
+    let (mut count, mut begin, mut fetched, mut end) = (0, None, 0, 0);
     let (mut is_indexed, mut is_looked_up, mut is_searched) = (false, false, false);
     loop {
         let Some(found) = boxes.next(reader)? else {
-            timeline.sees_end(0);
+            // Less than the header of a box: the file was cut within it.
+            let rest = reader.length().saturating_sub(boxes.position());
+            timeline.sees_end(if (1..8).contains(&rest) { 8 - rest } else { 0 });
+            timeline.media_end = Some(end);
             break;
         };
+        end = found.data_end().unwrap_or(end);
         if found.is_truncated() {
             timeline.sees_end(found.missing);
         }

@@ -81,7 +81,8 @@ fn compressed_movie(reader: &mut Reader<'_>, cmov: &BoxHeader) -> Result<Movie, 
 }
 
 fn uncompressed_movie(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: bool) -> Result<Movie, Error> {
-    let truncated = Error::Truncated { what: "movie box (moov)", length: reader.length() };
+    let missing = Some(moov.missing).filter(|missing| *missing > 0);
+    let truncated = Error::Truncated { what: "movie box (moov)", length: reader.length(), missing };
     let mut movie = Movie::default();
     let mut boxes = moov.children(0);
     while let Some(found) = boxes.next(reader)? {
@@ -101,6 +102,38 @@ fn uncompressed_movie(reader: &mut Reader<'_>, moov: &BoxHeader, is_quicktime: b
         return Err(truncated);
     }
     Ok(movie)
+}
+
+/// By how many bytes at least the file is shorter than its chunks of media need; `None` if all begin in it, because their
+/// sizes are not read (ISO/IEC 14496-12, 8.7.5).
+pub(crate) fn missing_chunks(reader: &mut Reader<'_>, moov: &BoxHeader) -> Result<Option<u64>, Error> {
+    let mut last = 0;
+    let mut tracks = moov.children(0);
+    while let Some(track) = tracks.next(reader)? {
+        let mut found = Some(track).filter(|track| track.kind == *b"trak");
+        for kind in [b"mdia", b"minf", b"stbl"] {
+            found = match found {
+                Some(parent) => parent.children(0).find(reader, *kind)?,
+                None => None,
+            };
+        }
+        let Some(mut tables) = found.map(|table| table.children(0)) else { continue };
+        while let Some(table) = tables.next(reader)? {
+            let size = match &table.kind {
+                b"stco" => 4,
+                b"co64" => 8,
+                _ => continue,
+            };
+            let count = u64::from(u32_at(table.head(reader, 8)?, 4).unwrap_or(0));
+            if count > 0 && 8 + count * size <= table.length() {
+                let entry = reader.at_most(table.start + 8 + (count - 1) * size, 8)?;
+                let offset = if size == 8 { u64_at(entry, 0) } else { u32_at(entry, 0).map(u64::from) };
+                last = last.max(offset.unwrap_or(0));
+            }
+        }
+    }
+    let length = reader.length();
+    Ok((last >= length).then(|| last - length + 1))
 }
 
 impl Movie {

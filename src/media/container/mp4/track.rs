@@ -147,9 +147,9 @@ impl MovieTrack {
         }
     }
 
-    /// Bits per second: of the samples, else as stated.
-    pub(crate) fn bit_rate(&self) -> Option<u64> {
-        let duration = self.duration.filter(|duration| *duration > 0);
+    /// Bits per second: of the samples, if `moov` lists all of them, else as stated.
+    pub(crate) fn bit_rate(&self, lists_all: bool) -> Option<u64> {
+        let duration = self.duration.filter(|duration| lists_all && *duration > 0);
         let mean = self.bytes.zip(duration).map(|(bytes, duration)| {
             u128::from(bytes) * 8 * u128::from(self.timescale) / u128::from(duration)
         });

@@ -134,3 +134,37 @@ fn attachments_keep_name_and_type() {
     );
     assert_eq!((facts.is_attached_picture, facts.is_commentary), (None, None));
 }
+
+/// A SeekHead that lists an element of `id` at `position`.
+fn seek_head(id: u32, position: u64) -> Vec<u8> {
+    let seek = [element(ids::SEEK_ID, &id.to_be_bytes()), number(ids::SEEK_POSITION, position)].concat();
+    element(ids::SEEK_HEAD, &element(ids::SEEK, &seek))
+}
+
+#[test]
+fn tracks_behind_the_end_are_cut_off() {
+    let cluster = element(ids::CLUSTER, &[0; 90]);
+    let tracks = element(ids::TRACKS, &track_entry(1, "V_AV1", &[]));
+    let position = (seek_head(ids::TRACKS, 0).len() + cluster.len()) as u64;
+    let film = file(&[&seek_head(ids::TRACKS, position), &cluster, &tracks]);
+    assert_eq!(read(film.clone()).unwrap().facts.media_end, Some(film.len() as u64));
+    let error = read(film[..film.len() - tracks.len()].to_vec()).unwrap_err();
+    assert_eq!(error.missing_bytes(), Some(tracks.len() as u64), "{error}");
+    assert!(error.to_string().starts_with("truncated: "), "{error}");
+}
+
+#[test]
+fn a_segment_without_a_size_is_measured_by_its_index() {
+    let tracks = element(ids::TRACKS, &track_entry(1, "V_AV1", &[]));
+    let cluster = element(ids::CLUSTER, &[]);
+    let missing = |position: u64| {
+        let content = [seek_head(ids::CUES, position), tracks.clone(), cluster.clone()].concat();
+        let head = [&ids::SEGMENT.to_be_bytes()[..], &[1], &[0xFF; 7]].concat();
+        let facts = read([element(ids::EBML, &[]), head, content.clone()].concat()).unwrap().facts;
+        (facts.missing_bytes, content.len() as u64)
+    };
+    let (found, length) = missing(0);
+    assert_eq!(found, None);
+    assert_eq!(missing(length).0, Some(1));
+    assert_eq!(missing(length + 99).0, Some(100));
+}

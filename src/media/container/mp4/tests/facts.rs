@@ -90,3 +90,46 @@ fn the_only_track_without_a_bit_rate_has_the_rest_of_the_media() {
     assert_eq!(rates(&sound(&sizes)), [Some((64 - 40) * 8 / 10), Some(40 * 8 / 10)]);
     assert_eq!(rates(&sound(&[])), [None, None]);
 }
+
+#[test]
+fn data_end_before_free_space() {
+    let moov = moov(&[&Trak::video().build()]);
+    let media = atom(b"mdat", &[&[0; 64]]);
+    let (free, index) = (atom(b"free", &[&[0; 900]]), [ftyp(b"isom"), moov.clone(), media.clone()].concat());
+    let end = |parts: &[&[u8]]| read(parts.concat()).unwrap().facts.media_end;
+    assert_eq!(end(&[&index]), Some(index.len() as u64));
+    assert_eq!(end(&[&index, &free]), Some(index.len() as u64));
+    assert_eq!(end(&[&index, &[0; 500]]), Some(index.len() as u64), "no box has written them");
+    let late = [ftyp(b"isom"), media, free.clone(), moov].concat();
+    assert_eq!(end(&[&late, &free]), Some(late.len() as u64));
+    let sound = track(&Trak::new(b"soun", sound(b"sowt", 0, 2, 16, &[])));
+    assert_eq!(sound.codec.as_deref(), Some("pcm_s16le"));
+    let silent = super::moov(&[&Trak::new(b"soun", super::sound(b"sowt", 0, 2, 16, &[])).build()]);
+    assert_eq!(film(&silent, false).facts.media_end, Some(0), "zeros are silence");
+}
+
+#[test]
+fn media_data_without_a_size_are_measured_by_chunks() {
+    let open = [&[0; 4][..], b"mdat", &[0; 64]].concat();
+    let missing = |offset: u32| {
+        let chunks = atom(b"stco", &[&words(&[0, 2, 9, offset])]);
+        let moov = moov(&[&Trak { in_table: chunks, ..Trak::video() }.build()]);
+        let file = [&ftyp(b"isom")[..], &moov, &open].concat();
+        (read(file.clone()).unwrap().facts.missing_bytes, file.len())
+    };
+    let (found, length) = missing(9);
+    assert_eq!(found, None, "the size of the last chunk is not read");
+    let length = u32::try_from(length).unwrap();
+    assert_eq!(missing(length - 1).0, None);
+    assert_eq!(missing(length + 4).0, Some(5));
+}
+
+#[test]
+fn a_cut_before_the_movie_box_states_what_is_missing() {
+    let media = atom(b"mdat", &[&[0; 64]]);
+    let file = [ftyp(b"isom"), media, moov(&[&Trak::video().build()])].concat();
+    let cut = |length: usize| read(file[..length].to_vec()).unwrap_err().missing_bytes();
+    let media_end = ftyp(b"isom").len() + 72;
+    assert_eq!(cut(media_end - 20), Some(20));
+    assert_eq!(cut(media_end + 40), Some((file.len() - media_end - 40) as u64), "within the movie box");
+}

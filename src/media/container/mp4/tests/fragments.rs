@@ -171,6 +171,10 @@ fn a_cut_is_seen_at_the_end_and_by_an_index() {
     let film = live(20, 1000, false);
     assert_eq!(missing(&film), Some(0));
     assert_eq!(missing(&film[..film.len() - 50]), Some(50));
+    let fragment = film.windows(4).rposition(|kind| kind == b"moof").unwrap() - 4;
+    for left in 1..8 {
+        assert_eq!(missing(&film[..fragment + left]), Some(8 - left as u64), "within the header of a box");
+    }
     let long = live(900, 1000, false);
     assert_eq!(missing(&long), Some(0));
     assert_eq!(missing(&long[..long.len() - 50]), Some(50), "found in the tail");
