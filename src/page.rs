@@ -1,8 +1,8 @@
 //! The library as a page for people: HTML that is complete without scripts. Imports only [`crate::base`], [`crate::api`] (whose
 //! permits to read it shares), [`crate::ask`], [`crate::library`] and [`crate::query`]. `docs/page.md` describes it.
 //!
-//! [`layout`] is what all views have in common, [`asset`] the files beside the views, [`mod@format`] how values
-//! are written. Every other module is a view. Views that read the database are rendered on the thread that has read it; the
+//! [`layout`] is what all views have in common, [`asset`] the files beside the views, [`mod@format`] and [`track`] how values
+//! and tracks are written. Every other module is a view. Views that read the database are rendered on the thread that has read it; the
 //! others are short and come from memory.
 //!
 //! Links are relative, so that a proxy can mount the page below a path.

@@ -138,8 +138,10 @@ fn headline(facts: &Facts<'_>) -> Markup {
     let (problems, truncated) = (health.problems.len(), counted.truncated);
     let [broken, missing] = ["error", "missing"].map(|status| of_status(counted, status));
     let things = problems + usize::from(broken > 0) + usize::from(truncated > 0);
-    let is_first = roots.iter().any(|root| root.last_success.is_none());
-    let is_scanning = roots.iter().any(|root| root.scan.is_some());
+    // Just after a start, the last scans are not known yet.
+    let is_unscanned = |root: &&Root| root.last_success.is_none();
+    let is_scanning = roots.iter().filter(is_unscanned).any(|root| root.scan.is_some());
+    let is_first = is_scanning || (counted.files == 0 && roots.iter().any(|root| is_unscanned(&root)));
     html! {
         @if roots.is_empty() && counted.files == 0 {
             (without_roots(facts))

@@ -70,7 +70,8 @@ async function looks(browser, origin) {
   const views = { ...VIEWS, file: `file/${file.files[0].id}` };
   for (const javaScriptEnabled of [true, false]) {
     for (const colorScheme of ["light", "dark"]) {
-      for (const width of javaScriptEnabled ? [360, 768, 1280, 1920] : [360, 1280]) {
+      const widest = colorScheme === "light" ? [1920] : [];
+      for (const width of javaScriptEnabled ? [360, 768, 1280, ...widest] : [360, 1280]) {
         const page = await open(browser, origin, { javaScriptEnabled, colorScheme, viewport: { width, height: 900 }, reducedMotion: "reduce" });
         for (const [name, path] of Object.entries(views)) {
           const what = `${name}-${colorScheme}-${width}${javaScriptEnabled ? "" : "-plain"}`;

@@ -123,7 +123,7 @@ fn progress(scan: &Snapshot) -> Progress {
     let doing = match scan.phase {
         Phase::Walking | Phase::Reading => "Scanning",
         Phase::Settling => "Waiting for files that are being written in",
-        Phase::Missing => "Recording what is gone from",
+        Phase::Missing => "Recording what is missing from",
         Phase::Hashing => "Hashing videos of",
         Phase::Rereading => "Reading again videos of",
     };
