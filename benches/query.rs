@@ -18,6 +18,7 @@ mod daemon;
 #[path = "../tests/harness/video.rs"]
 mod video;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -47,7 +48,7 @@ fn main() {
         match argument.as_str() {
             "--smoke" => files = 2_000,
             "--files" => {
-                files = arguments.next().and_then(|text| text.parse().ok()).expect("a number of files")
+                files = arguments.next().and_then(|text| text.parse().ok()).expect("a number of files");
             }
             "--vpo" => daemon::OTHER.set(arguments.next().expect("a path").into()).expect("once"),
             // What cargo itself passes.
@@ -57,7 +58,7 @@ fn main() {
     }
     let home = Home::new();
     let film = fill(&home, files);
-    let daemon = Daemon::start(&home, false, None);
+    let daemon = Daemon::start(&home, false, "");
     println!("{files} files with 4 tracks each; the first 100 files of an answer, in ms\n");
     println!("{:<46}{:<11}{:>6}{:>9}", "question", "order", "found", "slowest");
     for (question, order, found, is_indexed) in QUESTIONS {
@@ -85,8 +86,8 @@ fn fill(home: &Home, files: u64) -> std::path::PathBuf {
     fs::write(&film, video::matroska("A film", &["ger", "eng", "jpn"])).expect("written");
     let hour_ago = SystemTime::now() - Duration::from_secs(3600);
     fs::File::options().write(true).open(&film).and_then(|film| film.set_modified(hour_ago)).expect("set");
-    let films = home.films();
-    let status = home.vpo(&["scan", films.to_str().expect("UTF-8")], None).stdout(Stdio::null()).status();
+    let root = home.films();
+    let status = home.vpo(&["scan", root.to_str().expect("UTF-8")], "").stdout(Stdio::null()).status();
     assert!(status.expect("vpo is there").success(), "the scan fails");
     let db = home.open();
     db.execute_batch("UPDATE tracks SET track_type = 'subtitle', codec = 'subrip', language = 'ger' WHERE id = (SELECT max(id) FROM tracks)")
@@ -99,9 +100,8 @@ fn fill(home: &Home, files: u64) -> std::path::PathBuf {
             rows.collect::<Result<_, _>>().expect("names")
         };
         let value = |column: &String| match (table, column.as_str()) {
-            ("files", "id") => "1 + n.x".to_owned(),
             ("tracks", "id") | ("daemon_tracks", "track_id") => format!("{table}.{column} + 4 * n.x"),
-            (_, "file_id") => "1 + n.x".to_owned(),
+            ("files", "id") | (_, "file_id") => "1 + n.x".to_owned(),
             ("files", "path") => "'/films/' || (n.x / 200) || '/' || n.x || '.mkv'".to_owned(),
             ("files", "filename") => "n.x || '.mkv'".to_owned(),
             ("files" | "daemon_files", "size_bytes") => "700000000 + 1000003 * (n.x % 9973)".to_owned(),
@@ -115,7 +115,8 @@ fn fill(home: &Home, files: u64) -> std::path::PathBuf {
             _ => format!("{table}.{column}"),
         };
         let values: Vec<String> = columns.iter().map(value).collect();
-        sql += &format!(
+        let _ = write!(
+            sql,
             "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < {})
              INSERT INTO {table} ({}) SELECT {} FROM n, {table} WHERE {table}.{} = 1;",
             files - 1,
@@ -129,7 +130,10 @@ fn fill(home: &Home, files: u64) -> std::path::PathBuf {
 }
 
 fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |mut escaped, byte| {
+        let _ = write!(escaped, "%{byte:02X}");
+        escaped
+    })
 }
 
 /// Sends a request, and reads the whole body of its answer.
@@ -217,11 +221,7 @@ fn others(daemon: &Daemon, film: &std::path::Path, files: u64) {
             });
             drop(input);
             let output = jq.wait_with_output().expect("jq ends");
-            assert_eq!(
-                output.stdout.iter().filter(|byte| **byte == b'\n').count(),
-                1,
-                "jq finds the one film"
-            );
+            assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 1, "jq finds the one film");
             println!("jq over the stream, one language: {:.2} s", start.elapsed().as_secs_f64());
         }
         Err(_) => println!("jq is not installed"),

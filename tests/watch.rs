@@ -421,8 +421,8 @@ fn sigterm_ends_a_scan_within_a_second() {
         let mut daemon = sandbox.serve(["--library".as_ref(), films.root().as_os_str()]);
         // Over HTTP: another SQLite program that comes and goes while the daemon saves can hold its writes up.
         eventually("a first batch", || {
-            let files = daemon.get("/api/v1/files?limit=1").json();
-            files["files"].as_array().is_some_and(|files| !files.is_empty()).then_some(())
+            let page = daemon.get("/api/v1/files?limit=1").json();
+            page["files"].as_array().is_some_and(|files| !files.is_empty()).then_some(())
         });
         let in_time = stops_in_time(&mut daemon);
         assert_eq!(sandbox.value::<String>("PRAGMA integrity_check"), "ok");

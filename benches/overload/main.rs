@@ -57,6 +57,7 @@ mod servers {
     }
 }
 
+use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -96,13 +97,16 @@ const SMOKE: Extent = Extent {
     flood_time: Duration::from_secs(3),
 };
 
-fn main() {
+fn main() -> ExitCode {
     let mut extent = FULL;
     let mut wanted = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--raw" => return raw::serve(),
+            "--raw" => {
+                raw::serve();
+                return ExitCode::SUCCESS;
+            }
             "--vpo" => {
                 let path = arguments.next().expect("a path after --vpo");
                 daemon::OTHER.set(path.into()).expect("once");
@@ -134,6 +138,7 @@ fn main() {
     let is_late = report::LATE.load(Ordering::Relaxed) && !extent.is_smoke;
     if is_late || report::MISSED.load(Ordering::Relaxed) {
         eprintln!("a row has MISSED its target");
-        std::process::exit(1);
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
