@@ -6,8 +6,10 @@
 //! Values of configuration keys stay text here. The configuration parses them with those of the other layers, so
 //! that one report lists all problems.
 
+mod copies;
 mod history;
 mod parse;
+mod scan;
 
 use std::time::Duration;
 
@@ -16,9 +18,11 @@ use argh::{ArgsInfo, CommandInfoWithArgs, FromArgs};
 use crate::config::Layer;
 use crate::config::keys::keys;
 
+pub(crate) use copies::{BackupArgs, RestoreArgs};
 pub(crate) use history::{ChangesArgs, ForgetArgs};
 use parse::refused;
 pub(crate) use parse::{Parsed, UsageError, parse};
+pub(crate) use scan::ScanArgs;
 
 /// Video Policy Orchestrator: records the video files of a home library and reports its own health.
 #[derive(ArgsInfo, FromArgs, Clone, Debug, PartialEq)]
@@ -171,65 +175,6 @@ fn timeout(text: &str) -> Result<Duration, String> {
     seconds
         .filter(|time| !time.is_zero() && *time <= Duration::from_secs(3600))
         .ok_or_else(|| refused("--timeout", text, "give seconds above 0 and up to 3600"))
-}
-
-/// Scan the roots once and record changes in the database.
-#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(
-    subcommand,
-    name = "scan",
-    help_triggers("-h", "--help"),
-    example = "vpo scan --dry-run /srv/films",
-    note = "VPO_SCAN_ROOTS: the roots, where --root is not given",
-    note = "VPO_DATABASE_PATH: the database file, where --database is not given"
-)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub struct ScanArgs {
-    /// print the summary and every change as JSON
-    #[argh(switch)]
-    pub json: bool,
-    /// name every file that has changed, not only ten of a kind
-    #[argh(switch)]
-    pub verbose: bool,
-    /// only print what a scan would change
-    #[argh(switch)]
-    pub dry_run: bool,
-    /// make a new database, even if a running daemon scans the same root
-    #[argh(switch)]
-    pub create: bool,
-    /// mark files as missing even when they are many
-    #[argh(switch)]
-    pub accept_missing: bool,
-    /// read every file again, also those that have not changed
-    #[argh(switch)]
-    pub full: bool,
-    /// configuration file
-    #[argh(option, short = 'c', arg_name = "file")]
-    pub config: Option<String>,
-    /// database file (default ~/.vpo/library.db)
-    #[argh(option, arg_name = "file")]
-    pub database: Option<String>,
-    /// debug, info, warning or error (default info)
-    #[argh(option, arg_name = "level")]
-    pub log_level: Option<String>,
-    /// a directory of videos (repeatable)
-    #[argh(option, arg_name = "directory")]
-    pub root: Vec<String>,
-    /// the older spelling of --root
-    #[argh(option, hidden_help)]
-    pub library: Vec<String>,
-    /// what to scan (default: every root)
-    #[argh(positional, arg_name = "path")]
-    pub paths: Vec<String>,
-}
-
-impl ScanArgs {
-    /// The layer of the flags.
-    #[must_use]
-    pub fn layer(&self) -> Layer {
-        let values = [("--database", self.database.as_deref()), ("--log-level", self.log_level.as_deref())];
-        Layer::from_flags(self.config.as_deref(), values, &[&self.root[..], &self.library].concat())
-    }
 }
 
 /// Show a video file's container and tracks.
@@ -393,54 +338,6 @@ fn colour(text: &str) -> Result<Colour, String> {
 
 fn whole_number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| refused("--limit", text, "give a whole number"))
-}
-
-/// Copy the database into one file, also while the daemon runs.
-#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(
-    subcommand,
-    name = "backup",
-    help_triggers("-h", "--help"),
-    example = "vpo backup library-backup.db",
-    note = "VPO_DATABASE_PATH: the database file, where --database is not given"
-)]
-pub struct BackupArgs {
-    /// print the result as JSON
-    #[argh(switch)]
-    pub json: bool,
-    /// configuration file
-    #[argh(option, short = 'c', arg_name = "file")]
-    pub config: Option<String>,
-    /// database file (default ~/.vpo/library.db)
-    #[argh(option, arg_name = "file")]
-    pub database: Option<String>,
-    /// the backup to make; it must not exist
-    #[argh(positional, arg_name = "file")]
-    pub file: String,
-}
-
-/// Replace the database with a backup, also while the daemon runs.
-#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
-#[argh(
-    subcommand,
-    name = "restore",
-    help_triggers("-h", "--help"),
-    example = "vpo restore library-backup.db",
-    note = "VPO_DATABASE_PATH: the database file, where --database is not given"
-)]
-pub struct RestoreArgs {
-    /// print the result as JSON
-    #[argh(switch)]
-    pub json: bool,
-    /// configuration file
-    #[argh(option, short = 'c', arg_name = "file")]
-    pub config: Option<String>,
-    /// database file (default ~/.vpo/library.db)
-    #[argh(option, arg_name = "file")]
-    pub database: Option<String>,
-    /// the backup to restore; it stays as it is
-    #[argh(positional, arg_name = "file")]
-    pub file: String,
 }
 
 /// Print the version, the schema version of the library, and the commit of the build where it is known.
