@@ -23,7 +23,9 @@ pub(crate) fn write(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     fs::write(directory.join("vpo.bash"), Bash::generate("vpo", &vpo))?;
     fs::write(directory.join("_vpo"), Zsh::generate("vpo", &vpo))?;
-    fs::write(directory.join("vpo.fish"), Fish::generate("vpo", &vpo))?;
+    // fish knows -x since 3.7, and -o in every version.
+    let fish = Fish::generate("vpo", &vpo).replace("commandline -xpc", "commandline -opc");
+    fs::write(directory.join("vpo.fish"), fish)?;
     fs::write(directory.join("vpo.1"), page("vpo", &vpo))?;
     for command in &vpo.commands {
         let page = page(&format!("vpo {}", command.name), &command.command);

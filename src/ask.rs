@@ -20,6 +20,7 @@ pub(crate) use statistics::{By, Counted};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::base::fold::{contains, fold};
 use crate::base::times::{COUNT_READ_TIME, QUERY_READ_TIME};
 use crate::base::timestamp::Timestamp;
 use crate::library::files::Span;
@@ -27,7 +28,7 @@ use crate::library::files::listing::{self, Details, Filter};
 use crate::library::files::order::{self, Key, Sort};
 use crate::library::room::Room;
 use crate::library::sqlite::{Result, Transaction};
-use crate::query::{Query, TrackType, normalise};
+use crate::query::{Query, Term, TrackType, normalise};
 use view::View;
 
 /// Rows that are read before they are examined. Their tracks are in memory together.
@@ -49,6 +50,8 @@ pub(crate) struct Question {
     pub query: Option<Query>,
     /// Further conditions.
     pub filter: Filter,
+    /// The languages and codecs that the filter names.
+    pub filter_terms: Vec<Term>,
     /// The directory that contains the file at any depth.
     pub below: Option<String>,
     /// Whether missing files are part of the answer. Otherwise they are counted only.
@@ -159,6 +162,7 @@ impl Question {
             missing: query.as_ref().is_some_and(Query::asks_for_missing),
             query,
             filter: Filter::default(),
+            filter_terms: Vec::new(),
             below: None,
             tracks: true,
             sort: Sort::default(),
@@ -340,10 +344,7 @@ fn is_chosen(filter: &Filter, details: &Details) -> bool {
         && is(&filter.directory, &file.directory)
         && any(&filter.codec, |track| &track.codec)
         && any(&filter.language, |track| &track.language)
-        && filter
-            .path_contains
-            .as_ref()
-            .is_none_or(|part| file.path.to_ascii_lowercase().contains(&part.to_ascii_lowercase()))
+        && filter.path_contains.as_ref().is_none_or(|part| contains(&fold(part), &file.path))
 }
 
 #[cfg(test)]

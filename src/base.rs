@@ -4,6 +4,7 @@ pub mod address;
 pub(crate) mod descriptors;
 pub mod error;
 pub mod facts;
+pub(crate) mod fold;
 pub(crate) mod html;
 pub(crate) mod language;
 pub(crate) mod log;

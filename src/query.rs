@@ -46,7 +46,6 @@ mod error;
 mod evaluate;
 mod expression;
 mod fact;
-mod fold;
 mod language;
 mod lexer;
 mod parser;
@@ -54,12 +53,12 @@ mod vocabulary;
 
 use std::collections::BTreeSet;
 
+pub use crate::base::fold::fold;
 use call::Notes;
 pub use error::Error;
 pub use evaluate::{File, Track};
 pub use expression::{Expression, Filter, Flag, Number, Text, TrackType, Tracks};
 pub use fact::{Amount, Mark, Test, Words};
-pub use fold::fold;
 pub use language::normalise;
 pub use lexer::Operator;
 pub use vocabulary::{Kind, Term, canonical, is_codec};
@@ -77,7 +76,7 @@ pub fn parse(text: &str) -> Result<Expression, Error> {
 pub struct Query {
     /// What is asked of each file.
     pub expression: Expression,
-    /// The languages and codecs that it names, in order.
+    /// The languages, codecs and containers that it names, in order.
     pub terms: Vec<Term>,
 }
 

@@ -369,7 +369,7 @@ fn whole(daemon: &Daemon, path: &str, content_type: &str) -> String {
 
 #[test]
 fn queries_choose_files_and_say_how_they_were_read() {
-    let (_sandbox, daemon) = serve();
+    let (sandbox, daemon) = serve();
     let ask = |query: &str| get(&daemon, &format!("/api/v1/files?where={query}"));
     let page = ask("exists(video,codec%20==%20x264)");
     let mut found = names(&page);
@@ -392,6 +392,22 @@ fn queries_choose_files_and_say_how_they_were_read() {
             .is_some_and(|note| note.starts_with("no track has the codec av1; there is ")),
         "{none}"
     );
+    for (query, note) in [
+        ("where=not%20exists(subtitle,lang==fre)", "no track has the language fre; there is "),
+        ("codec=av1", "no track has the codec av1; there is "),
+        ("language=por", "no track has the language por; there is "),
+        ("codec=x264", "x264 is read as h264"),
+    ] {
+        let page = get(&daemon, &format!("/api/v1/files?{query}"));
+        assert!(page["notes"][0].as_str().is_some_and(|said| said.starts_with(note)), "{query}: {page}");
+        let sums = get(&daemon, &format!("/api/v1/stats?{query}"));
+        assert_eq!(page["notes"], sums["notes"], "{query}");
+    }
+    sandbox.sql("UPDATE files SET path = '/x/Brücke.mkv' WHERE filename = 'two.mkv'");
+    for query in ["", "&sort=size", "&where=exists(audio)"] {
+        let page = get(&daemon, &format!("/api/v1/files?path_contains=BR%C3%9Ccke{query}"));
+        assert_eq!(names(&page), ["two.mkv"], "{query}");
+    }
     let answer = daemon.get("/api/v1/files?where=exists(audo)");
     assert_eq!((answer.status, &answer.json()["code"]), (400, &"query-refused".into()));
     let place = &answer.json()["query"];
@@ -456,6 +472,7 @@ fn statistics_and_status_are_answered() {
     );
     assert_eq!(sums["notes"][0], "avc is read as h264");
     assert_eq!(get(&daemon, "/api/v1/stats")["files"], 3);
+    assert_eq!(get(&daemon, "/api/v1/stats?missing=1")["files"], 4);
     let status = get(&daemon, "/api/v1/status");
     assert_eq!(
         (&status["phase"], &status["roots"], &status["scans"]),

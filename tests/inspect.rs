@@ -296,7 +296,7 @@ fn zeros_at_the_end_and_subtitle_files_are_those_that_scans_find() {
     let sandbox = Sandbox::new();
     let tag = samples::element(0x22_B59D, b"pt-BR");
     let tracks = samples::element(0x1654_AE6B, &samples::track(1, 0x11, "S_TEXT/UTF8", &[tag]));
-    let cluster = samples::element(0x1F43_B675, &[[7; 100_000], [0; 100_000]].concat());
+    let cluster = samples::element(0x1F43_B675, &[vec![7; 100_000], vec![0; 100_000]].concat());
     let segment = samples::element(0x1853_8067, &[tracks, cluster].concat());
     sandbox.write("film.mkv", [samples::ebml_header("matroska"), segment].concat());
     sandbox.write("film.en.forced.srt", "text");

@@ -67,6 +67,36 @@ fn a_query_prints_the_files_for_which_it_holds() {
     assert_eq!(names(&sandbox, &["--missing"]), [copy, de, en, full, gone]);
     assert_eq!(names(&sandbox, &["--limit", "2"]).len(), 2);
     assert_eq!(names(&sandbox, &["--limit", "0"]).len(), 0);
+    let said = |args: &[&str]| stderr(&sandbox.run([&["list"], args].concat()));
+    for (limit, has_more) in [("0", false), ("3", true), ("5", false)] {
+        let said = said(&["--missing", "--limit", limit, "not missing"]);
+        assert_eq!(said.contains("there may be more"), has_more, "{limit}: {said}");
+    }
+    assert!(!said(&["--paths"]).contains(" of "), "{}", said(&["--paths"]));
+    assert!(said(&["--paths", "--verbose"]).contains(&format!("4 files of {}", sandbox.library().display())));
+}
+
+#[test]
+fn what_is_stored_as_a_fact_is_compared() {
+    let sandbox = library();
+    sandbox.sql(
+        "UPDATE daemon_files SET duration_seconds = 1.023 WHERE file_id = (SELECT id FROM files WHERE filename = 'de.mkv');
+         UPDATE daemon_tracks SET hdr_format = 'hdr10+', codec_detail = 'Atmos', is_attached_picture = 1
+            WHERE file_id = (SELECT id FROM files WHERE filename = 'full.mkv')",
+    );
+    sandbox.write("films/de.eng.srt", "text");
+    sandbox.scan(&[]);
+    for (query, expected) in [
+        ("duration == 1023ms", &["de.mkv"][..]),
+        ("duration == 1.5s", &[]),
+        ("duration == 1s", &[]),
+        ("exists(video, hdr_format == 'hdr10+')", &["full.mkv"]),
+        ("exists(audio, codec_detail == atmos)", &["full.mkv"]),
+        ("exists(video, attached_picture == true)", &["full.mkv"]),
+        ("exists(subtitle, default == false, external == true)", &[]),
+    ] {
+        assert_eq!(names(&sandbox, &[query]), expected, "{query}");
+    }
 }
 
 #[test]
@@ -154,8 +184,18 @@ fn what_is_known_but_not_there_is_answered_with_what_is() {
     let sandbox = library();
     let said = stderr(&sandbox.run(["list", "exists(video, codec == av1)"]));
     assert!(said.contains("no track has the codec av1; there is ") && said.contains("hevc"), "{said}");
+    let said = stderr(&sandbox.run(["list", "container != foo"]));
+    assert!(said.contains("no file has the container foo; there is matroska,webm"), "{said}");
+    let said = stderr(&sandbox.run(["list", "container in [mkv, webm]"]));
+    assert!(!said.contains("no file has"), "{said}");
     let said = stderr(&sandbox.run(["list", "exists(audio, lang == japanese)"]));
     assert!(said.contains("no track has the language jpn; there is ") && said.contains("eng"), "{said}");
+    for args in
+        [&["list", "--paths", "--lacks", "subtitle:fre"][..], &["stats", "not exists(audio, lang == fre)"]]
+    {
+        let said = stderr(&sandbox.run(args));
+        assert!(said.contains("no track has the language fre; there is "), "{args:?}: {said}");
+    }
     sandbox.sql("UPDATE tracks SET codec = 'QUUX', language = 'qqq' WHERE codec = 'hevc'");
     assert_eq!(names(&sandbox, &["exists(video, codec == quux, lang == QQQ)"]), ["full.mkv"]);
     sandbox.sql("UPDATE tracks SET language = 'EN' WHERE language = 'eng' AND track_index = 2");
@@ -329,10 +369,18 @@ fn covers_are_not_the_picture_of_a_file() {
 #[test]
 fn colours_are_written_where_they_are_wanted() {
     let sandbox = library();
-    sandbox.sql("UPDATE files SET scan_status = 'error' WHERE filename = 'en.mkv'");
+    sandbox.sql(
+        "UPDATE files SET scan_status = 'error' WHERE filename = 'en.mkv';
+         UPDATE files SET size_bytes = 200000, content_hash = 'xxh64:0123456789abcdef:5983dda9f15715a4:200000'
+            WHERE filename = 'de.mkv';
+         UPDATE daemon_files SET size_bytes = 200000, media_end = NULL
+            WHERE file_id = (SELECT id FROM files WHERE filename = 'de.mkv')",
+    );
     let text = |args: &[&str]| stdout(&sandbox.run([&["list"], args].concat()));
     let coloured = text(&["--color", "always"]);
     assert!(coloured.contains("\x1b[1m") && coloured.contains("\x1b[31m"), "{coloured}");
+    let is_cut = |line: &str| line.starts_with("\x1b[33m") && line.contains(" 1920x1080, truncated  ");
+    assert_eq!(coloured.lines().filter(|line| is_cut(line)).count(), 1, "{coloured}");
     for args in [&["--color", "never"][..], &[], &["--color", "always", "--json"]] {
         assert!(!text(args).contains('\x1b'), "{args:?}");
     }

@@ -41,7 +41,7 @@ impl File for Sample<'_> {
         match amount {
             Amount::Size => self.value["size"].as_u64(),
             Amount::Duration => self.value["duration"].as_u64(),
-            Amount::Age => self.value["age"].as_u64(),
+            Amount::Age => self.value["age"].as_u64().map(|seconds| seconds * 1000),
             Amount::BitRate => self.value["bit_rate"].as_u64(),
             Amount::Holes => self.value["holes"].as_u64(),
         }
@@ -68,6 +68,8 @@ impl Track for SampleTrack<'_> {
             Text::Title => self.0["title"].as_str(),
             Text::Profile => self.0["profile"].as_str(),
             Text::Tag => self.0["tag"].as_str(),
+            Text::HdrFormat => self.0["hdr_format"].as_str(),
+            Text::CodecDetail => self.0["codec_detail"].as_str(),
         }
     }
 
@@ -89,6 +91,7 @@ impl Track for SampleTrack<'_> {
             Flag::Commentary => self.0["commentary"].as_bool(),
             Flag::Original => self.0["original"].as_bool(),
             Flag::External => self.0["external"].as_bool(),
+            Flag::AttachedPicture => self.0["attached_picture"].as_bool(),
         }
     }
 }

@@ -32,6 +32,10 @@ fn library() -> Sandbox {
     }
     settled(&sandbox.write("films/full.mkv", samples::matroska()));
     settled(&sandbox.write("films/broken.mp4", "no video"));
+    for (film, subtitle) in [("beside", "beside.en.srt"), ("zeros", "zeros.de.srt")] {
+        settled(&sandbox.write(&format!("films/{film}.mkv"), video::matroska(film, &["eng"])));
+        sandbox.write(&format!("films/{subtitle}"), "text");
+    }
     sandbox.scan(&[]);
     sandbox.film("films/h264.mkv");
     std::fs::remove_file(sandbox.path("films/gone.mkv")).expect("removed");
@@ -49,6 +53,13 @@ fn library() -> Sandbox {
             WHERE file_id IN (SELECT id FROM files WHERE filename = 'full.mkv');
          INSERT OR REPLACE INTO daemon_tracks (file_id, track_index, hdr_format)
             SELECT id, 0, 'hdr10' FROM files WHERE filename = 'full.mkv';
+         INSERT OR REPLACE INTO daemon_tracks (file_id, track_index, hdr_format, bit_depth, codec_detail)
+            SELECT id, 0, 'hdr10+', 10, NULL FROM files WHERE filename = 'zeros.mkv'
+            UNION ALL SELECT id, 1, NULL, NULL, 'Atmos' FROM files WHERE filename = 'zeros.mkv';
+         UPDATE files SET size_bytes = 5000000000, content_hash = 'xxh64:0123456789abcdef:5983dda9f15715a4:5000000000'
+            WHERE filename = 'zeros.mkv';
+         UPDATE daemon_files SET media_end = NULL, size_bytes = 5000000000
+            WHERE file_id = (SELECT id FROM files WHERE filename = 'zeros.mkv');
          UPDATE daemon_files SET missing_bytes = 7 WHERE file_id = (SELECT id FROM files WHERE filename = 'de.mkv');
          UPDATE daemon_files SET duration_seconds = 1000 + file_id",
     );

@@ -7,7 +7,7 @@ use crate::harness::{Sandbox, samples, settled};
 /// A film of one track and one Cluster that ends with 100,000 of `byte`.
 fn film(track: &[u8], byte: u8) -> Vec<u8> {
     let tracks = samples::element(0x1654_AE6B, track);
-    let cluster = samples::element(0x1F43_B675, &[[7; 100_000], [byte; 100_000]].concat());
+    let cluster = samples::element(0x1F43_B675, &[vec![7; 100_000], vec![byte; 100_000]].concat());
     [samples::ebml_header("matroska"), samples::element(0x1853_8067, &[tracks, cluster].concat())].concat()
 }
 
@@ -25,8 +25,11 @@ fn zeros_in_place_of_data_are_news_once_until_they_are_filled() {
     let sandbox = Sandbox::new();
     let [zeros, whole] = [0, 1].map(|byte| film(&text_track(), byte));
     write(&sandbox, "films/old.mkv", &zeros);
-    sandbox.scan(&[]);
+    let scan = sandbox.scan(&[]);
     assert_eq!(changes(&sandbox), ["first_scan films 1"], "one entry for all");
+    let named = [0, 1, 2].map(|place| (&scan["changes"][place]["kind"], &scan["changes"][place]["detail"]));
+    let null = &serde_json::Value::Null;
+    assert_eq!(named, [(&"added".into(), null), (&"truncated".into(), &"zeros 65536".into()), (null, null)]);
     assert_eq!(matching(&sandbox, "truncated"), ["old.mkv"]);
     write(&sandbox, "films/new.mkv", &zeros);
     sandbox.scan(&[]);
@@ -58,8 +61,8 @@ fn zeros_behind_the_data_and_silence_are_no_cut() {
     sandbox.scan(&[]);
     let sound = [samples::element(0x6264, &[16]), samples::element(0x9F, &[2])].concat();
     let pcm = samples::track(1, 2, "A_PCM/INT/LIT", &[samples::element(0xE1, &sound)]);
-    let padding = [0; 200_000];
-    write(&sandbox, "films/padded.mkv", &[&film(&text_track(), 1)[..], &padding].concat());
+    let padding = vec![0; 200_000];
+    write(&sandbox, "films/padded.mkv", &[film(&text_track(), 1), padding.clone()].concat());
     let free = [&200_008_u32.to_be_bytes()[..], b"free", &padding].concat();
     write(&sandbox, "films/padded.mp4", &[samples::mp4(), free].concat());
     write(&sandbox, "films/silence.mkv", &film(&pcm, 0));

@@ -71,11 +71,7 @@ fn page(tx: &Transaction<'_>, question: &Question, part: Part) -> sqlite::Result
         let message = format!("cursor: there is no file {}; begin again", part.cursor);
         return Ok(Err(Refusal::parameter(message)));
     };
-    let mut notes = question.query.as_ref().map(terms::aliases).unwrap_or_default();
-    let is_whole = part.cursor == 0 && walked.next_cursor.is_none();
-    if let (true, true, Some(query)) = (is_whole, files.is_empty(), &question.query) {
-        notes.extend(terms::absent(tx, query));
-    }
+    let notes = if part.cursor == 0 { terms::notes(tx, question) } else { Vec::new() };
     let shown = |details: Details| {
         if question.tracks { Shown::Whole(details) } else { Shown::Row(details.file) }
     };
@@ -100,8 +96,10 @@ fn question(tx: &Transaction<'_>, files: &Files) -> Result<Question, Refusal> {
         (Kind::Language, "language", &mut question.filter.language),
     ] {
         if let Some(value) = value {
-            *value = terms::canonical(tx, kind, value)
+            let term = terms::canonical(tx, kind, value)
                 .map_err(|problem| Refusal::parameter(format!("{name}: {problem}")))?;
+            value.clone_from(&term.canonical);
+            question.filter_terms.push(term);
         }
     }
     // Without a query, missing files are part of the answer, as they were before there were queries.
@@ -227,10 +225,11 @@ pub(super) async fn statistics(
     roots: Vec<Root>,
 ) -> Result<Response, Refusal> {
     let (files, by) = query::statistics(parameters)?;
-    let is_query = files.query.is_some();
+    // Without a query, missing files are not counted unless they are asked for.
+    let missing = files.missing.or(files.query.is_none().then_some(false));
+    let files = Files { missing, ..files };
     let read = pool.read(ReadPool::deadline(), move |tx| Ok(question(tx, &files)));
     let mut question = read.await??;
-    question.missing &= is_query;
     question.tracks = by.is_some_and(By::needs_tracks);
     let roots: Vec<String> = roots.iter().map(|root| root.path.to_string_lossy().into_owned()).collect();
     let (question, roots) = (Arc::new(question), Arc::new(roots));
@@ -251,8 +250,8 @@ pub(super) async fn statistics(
             break;
         }
     }
-    let notes = question.query.as_ref().map(terms::aliases).unwrap_or_default();
     let by = by.map(By::as_str);
-    pool.answer(end, Size::Whole, |_| Ok(()), move |()| answer::json(&Statistics { by, counted, notes }))
-        .await
+    let notes = move |tx: &Transaction<'_>| Ok(terms::notes(tx, &question));
+    let render = move |notes| answer::json(&Statistics { by, counted, notes });
+    pool.answer(end, Size::Whole, notes, render).await
 }

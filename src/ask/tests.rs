@@ -1,14 +1,11 @@
 //! How many reads an answer takes.
 
-use rusqlite::Connection;
-
 use super::*;
-use crate::library::schema::SQL;
+use crate::library::schema::in_memory;
 
 #[test]
 fn orders_without_an_index_are_made_a_few_times_only() {
-    let mut connection = Connection::open_in_memory().expect("memory");
-    connection.execute_batch(SQL).expect("the schema");
+    let mut connection = in_memory();
     let insert = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
          INSERT INTO files (path, filename, directory, extension, size_bytes, modified_at, scanned_at)
          SELECT i, '', '', '', i % 1000, '', '' FROM n";

@@ -36,10 +36,12 @@ impl query::File for View<'_> {
             Amount::Size => u64::try_from(self.details.file.size_bytes).ok(),
             Amount::Age => {
                 let first_seen = Timestamp::parse(self.details.file.first_seen.as_ref()?)?;
-                Some(first_seen.until(self.now).unwrap_or_default().as_secs())
+                u64::try_from(first_seen.until(self.now).unwrap_or_default().as_millis()).ok()
             }
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds")]
-            Amount::Duration => self.details.file.duration_seconds.map(|seconds| seconds as u64),
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole milliseconds")]
+            Amount::Duration => {
+                self.details.file.duration_seconds.map(|seconds| (seconds * 1000.0).round() as u64)
+            }
             Amount::BitRate => self.details.file.bit_rate,
             Amount::Holes => self.details.file.facts.hole_bytes,
         }
@@ -66,6 +68,8 @@ impl query::Track for Track {
             Text::Title => self.title.as_deref(),
             Text::Profile => self.facts.profile.as_deref(),
             Text::Tag => self.facts.language_tag.as_deref(),
+            Text::HdrFormat => self.facts.hdr_format.as_deref(),
+            Text::CodecDetail => self.facts.codec_detail.as_deref(),
         }
     }
 
@@ -87,6 +91,7 @@ impl query::Track for Track {
             Flag::HearingImpaired => self.facts.is_hearing_impaired,
             Flag::Commentary => self.facts.is_commentary,
             Flag::Original => self.facts.is_original,
+            Flag::AttachedPicture => self.facts.is_attached_picture,
         }
     }
 }
@@ -101,7 +106,7 @@ impl query::Track for Subtitle<'_> {
             Text::Language => Some(&self.language),
             Text::Codec => self.codec(),
             Text::Tag => self.tag.as_deref(),
-            Text::Title | Text::Profile => None,
+            _ => None,
         }
     }
 
@@ -114,7 +119,7 @@ impl query::Track for Subtitle<'_> {
             Flag::External => Some(true),
             Flag::Forced => Some(self.is_forced),
             Flag::HearingImpaired => Some(self.is_hearing_impaired),
-            Flag::Default | Flag::Hdr | Flag::Commentary | Flag::Original => Some(false),
+            _ => None,
         }
     }
 }

@@ -51,15 +51,21 @@ pub(crate) fn run(args: &ListArgs) -> ExitCode {
         explain(&question);
     }
     let lines = Lines::new(args.color, &environment);
-    let mut listing =
-        Listing { args, question: &question, lines, rows: Vec::new(), found: 0, left_out: 0, unprintable: 0 };
+    let mut listing = Listing {
+        args,
+        question: &question,
+        lines,
+        rows: Vec::new(),
+        found: 0,
+        has_more: false,
+        left_out: 0,
+        unprintable: 0,
+    };
     if let ControlFlow::Break(code) = listing.print(&library) {
         return code;
     }
     listing.conclude(library.path());
-    if listing.found == 0 {
-        question::explain(&library, &question);
-    }
+    question::explain(&library, &question);
     ExitCode::SUCCESS
 }
 
@@ -83,6 +89,8 @@ struct Listing<'a> {
     rows: Vec<(Style, Vec<String>)>,
     /// Files that were printed.
     found: u64,
+    /// Whether files may follow that `--limit` cuts off.
+    has_more: bool,
     /// Missing files for which the query holds.
     left_out: u64,
     /// Files whose path is not printed on a line.
@@ -110,6 +118,7 @@ impl Listing<'_> {
                 self.print_page(&files)?;
             }
             cursor = walked.next_cursor;
+            self.has_more = cursor.is_some() && self.is_full();
         }
         self.print_table()
     }
@@ -170,7 +179,8 @@ impl Listing<'_> {
 
     /// Says what was read and what is not shown.
     fn conclude(&self, database: &Path) {
-        let is_for_people = !(self.args.paths || self.args.print0);
+        let prints_paths = self.args.paths || self.args.print0;
+        let is_for_people = !prints_paths || self.args.verbose || output::messages_are_shown();
         let asks_for_twins =
             self.question.query.as_ref().is_some_and(|query| query.names().contains("duplicate"));
         let mut notes = Vec::new();
@@ -180,7 +190,7 @@ impl Listing<'_> {
         if is_for_people && asks_for_twins {
             notes.push("probable duplicates: size, first and last 64 KiB are equal".to_owned());
         }
-        if self.is_full() {
+        if self.has_more {
             notes.push("there may be more (--limit)".to_owned());
         }
         if self.left_out > 0 {

@@ -65,6 +65,11 @@ pub(crate) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
+/// Whether a person reads the messages.
+pub(crate) fn messages_are_shown() -> bool {
+    std::io::stderr().is_terminal()
+}
+
 /// How a line is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Style {

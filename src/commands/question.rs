@@ -95,12 +95,17 @@ pub(super) fn within<T>(
         .map_err(|error| output::fail(&error, EXIT_FAILURE))
 }
 
-/// Says for each codec and language of a query that no file has, what there is.
+/// Says for each codec, language and container of a query that no file has, what there is.
 pub(super) fn explain(library: &Library, question: &Question) {
-    let Some(query) = &question.query else { return };
-    for note in within(library, |tx| Ok(terms::absent(tx, query))).unwrap_or_default() {
+    for note in absent(library, question) {
         output::complain(&note);
     }
+}
+
+/// What [`explain`] says.
+pub(super) fn absent(library: &Library, question: &Question) -> Vec<String> {
+    let absent = |query| within(library, |tx| Ok(terms::absent(tx, query))).unwrap_or_default();
+    question.query.as_ref().map(absent).unwrap_or_default()
 }
 
 /// Shows an error with its place in the query.

@@ -45,8 +45,10 @@ pub(crate) fn run(args: &StatsArgs) -> ExitCode {
         Ok(counted) => counted,
         Err(code) => return code,
     };
+    let absent = question::absent(&library, &question);
     let printed = if args.json {
-        let notes = question.query.as_ref().map(terms::aliases).unwrap_or_default();
+        let mut notes = question.query.as_ref().map(terms::aliases).unwrap_or_default();
+        notes.extend_from_slice(&absent);
         let Counted { files, bytes, seconds, left_out, groups, .. } = &counted;
         output::print_json(&json!({
             "database": library.path().display().to_string(), "by": by.map(By::as_str), "files": files, "bytes": bytes, "seconds": seconds,
@@ -59,7 +61,10 @@ pub(crate) fn run(args: &StatsArgs) -> ExitCode {
             ControlFlow::Break(code) => code,
         }
     };
-    conclude(&library, &question, &counted);
+    conclude(&library, &counted);
+    for note in absent {
+        output::complain(&note);
+    }
     printed
 }
 
@@ -147,13 +152,10 @@ fn hours(seconds: f64) -> String {
 }
 
 /// Says what was read and what is not counted.
-fn conclude(library: &Library, question: &Question, counted: &Counted) {
+fn conclude(library: &Library, counted: &Counted) {
     let mut notes = vec![format!("{} of {}", plural(counted.files, "file"), library.path().display())];
     if counted.left_out > 0 {
         notes.push(format!("{} missing left out (--missing counts them)", counted.left_out));
     }
     output::complain(&notes.join("; "));
-    if counted.files == 0 {
-        question::explain(library, question);
-    }
 }

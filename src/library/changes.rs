@@ -20,6 +20,8 @@ const TABLE: OwnTable = OwnTable { name: "daemon_changes", statements: &[SQL, IN
 
 const INDEX: &str = "CREATE INDEX daemon_changes_file ON daemon_changes (file_id)";
 
+/// As it is stored, byte for byte: with another text, comments included, the table of a library is replaced and its history lost.
+/// What a detail of `truncated` is: [`Cut`].
 const SQL: &str = "\
 CREATE TABLE daemon_changes (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -27,7 +29,7 @@ CREATE TABLE daemon_changes (
     kind TEXT NOT NULL,
     file_id INTEGER,        -- files.id; NULL for an entry of many files
     path TEXT NOT NULL,     -- of the file then; of the root for an entry of many files
-    detail TEXT             -- moved: the path before; truncated: bytes missing, or zeros seen; subtitle_…: name; of many files: their number
+    detail TEXT             -- moved: the path before; truncated: bytes missing; subtitle_…: name; of many files: their number
 )";
 
 /// Most rows of the table.

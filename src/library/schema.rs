@@ -249,11 +249,18 @@ fn columns(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
     connection.prepare(&sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
+/// For tests: an empty library in memory.
+#[cfg(test)]
+pub(crate) fn in_memory() -> Connection {
+    let connection = Connection::open_in_memory().expect("a database");
+    connection.execute_batch(SQL).expect("the schema");
+    connection
+}
+
 /// For tests: SQLite's plan of a query, in an empty database without statistics.
 #[cfg(test)]
 pub(super) fn plan(sql: &str, values: &[Box<dyn rusqlite::ToSql>]) -> String {
-    let connection = Connection::open_in_memory().expect("a database");
-    connection.execute_batch(SQL).expect("the schema");
+    let connection = in_memory();
     super::files::facts::create(&connection);
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("valid SQL");
     let values = rusqlite::params_from_iter(values);

@@ -104,13 +104,11 @@ fn detail_of(kind: &str, detail: &str) -> Markup {
     let number = || detail.parse().unwrap_or_default();
     match kind {
         "moved" => html! { "from " (Name(detail)) },
-        "truncated" => {
-            let zeros = detail.strip_prefix("zeros ").and_then(|zeros| zeros.parse().ok());
-            html! {
-                @if let Some(zeros) = zeros { "ends with at least " (size(zeros)) " of zeros" }
-                @else { (size(number())) " missing" }
-            }
-        }
+        "truncated" => html! {
+            @if let Some(zeros) = detail.strip_prefix("zeros ").and_then(|zeros| zeros.parse().ok()) {
+                "ends with at least " (size(zeros)) " of zeros"
+            } @else { (size(number())) " missing" }
+        },
         "first_scan" | "adopted" | "reread" => plural(number(), "file", "files"),
         _ => html! { (Name(detail)) },
     }

@@ -3,10 +3,10 @@
 use super::error::{Error, hint, quoted};
 use super::expression::{Expression, FILTERS, Field, Filter, Flag, Number, Text, TrackType, Tracks};
 use super::fact;
-use super::fold::fold;
 use super::language::normalise;
 use super::lexer::{Lexeme, Operator, Token};
 use super::vocabulary::{Kind, Term, canonical_codec};
+use crate::base::fold::fold;
 
 /// The functions. All but the first two belong to policies that VPO does not check.
 pub(super) const FUNCTIONS: [&str; 7] =
@@ -81,7 +81,10 @@ impl Call<'_> {
             }
             Some(_) => Err(self.error(format!("{name}() is not supported; use exists() or count()"))),
             None => {
-                let hint = hint(&name, &mut FUNCTIONS.into_iter().take(2));
+                let hint = match fact::find(&name).filter(|_| notes.terms.is_some()) {
+                    Some(_) => "; it is a fact of the file: write it without parentheses".to_owned(),
+                    None => hint(&name, &mut FUNCTIONS.into_iter().take(2)),
+                };
                 Err(self.error(format!("expected exists or count; found {}{hint}", quoted(self.name.text))))
             }
         }
@@ -245,7 +248,7 @@ fn canonical(name: Lexeme<'_>, text: Text, item: &Value<'_>, notes: &mut Notes) 
     let canonical = match kind {
         Kind::Language => normalise(given).into_owned(),
         Kind::Codec if notes.terms.is_some() => canonical_codec(fold(given)),
-        Kind::Codec => fold(given),
+        _ => fold(given),
     };
     if let Some(terms) = &mut notes.terms {
         let (given, canonical) = (given.to_owned(), canonical.clone());
@@ -254,19 +257,24 @@ fn canonical(name: Lexeme<'_>, text: Text, item: &Value<'_>, notes: &mut Notes) 
     canonical
 }
 
-/// How to write a track type or a filter that stands outside of a call.
+/// How to write a function, a track type or a filter that is not followed by a parenthesis.
 pub(super) fn place_of(name: &str) -> Option<String> {
     let name = name.to_lowercase();
+    match name.as_str() {
+        "exists" => return Some("exists(audio)".to_owned()),
+        "count" => return Some("count(audio) > 2".to_owned()),
+        _ => {}
+    }
     if TrackType::ALL.into_iter().any(|known| known.as_str() == name) {
         return Some(format!("exists({name})"));
     }
     let (name, _, field) = FILTERS.iter().find(|(filter, ..)| *filter == name)?;
     let (track_type, comparison) = match field {
-        Field::Text(Text::Language | Text::Tag | Text::Title) => ("audio", "== …"),
+        Field::Text(Text::Language | Text::Tag | Text::Title | Text::CodecDetail) => ("audio", "== …"),
         Field::Text(_) => ("video", "== …"),
         Field::Number(Number::Channels) => ("audio", "> …"),
         Field::Number(_) => ("video", ">= …"),
-        Field::Flag(Flag::Hdr) => ("video", "== true"),
+        Field::Flag(Flag::Hdr | Flag::AttachedPicture) => ("video", "== true"),
         Field::Flag(_) | Field::NotCommentary => ("subtitle", "== true"),
     };
     Some(format!("exists({track_type}, {name} {comparison})"))

@@ -2,8 +2,8 @@
 
 use super::expression::{Expression, Filter, Flag, Number, Text, TrackType, Tracks};
 use super::fact::{Amount, Mark, Words};
-use super::fold::{contains, equals, fold};
 use super::language::normalise;
+use crate::base::fold::{contains, equals, fold};
 
 /// A file, as an expression sees it. What is not known is `None`, which passes no comparison.
 pub trait File {
@@ -76,7 +76,7 @@ impl Filter {
                     wanted.iter().any(|wanted| *wanted == found)
                 }
                 Text::Title => wanted.iter().any(|wanted| contains(wanted, found)),
-                Text::Codec | Text::Profile | Text::Tag => wanted.iter().any(|wanted| equals(wanted, found)),
+                _ => wanted.iter().any(|wanted| equals(wanted, found)),
             }),
             Self::Number(number, operator, wanted) => track
                 .number(*number)

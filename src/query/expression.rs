@@ -80,6 +80,10 @@ pub enum Text {
     Profile,
     /// The language tag of BCP 47, such as `pt-BR`.
     Tag,
+    /// `sdr`, `hdr10`, `hdr10+`, `dolby_vision`, ….
+    HdrFormat,
+    /// What the codec leaves open, such as `Atmos`.
+    CodecDetail,
 }
 
 /// A number of a track.
@@ -107,6 +111,8 @@ pub enum Flag {
     Original,
     /// A file of its own beside the video.
     External,
+    /// A cover or another still picture.
+    AttachedPicture,
 }
 
 /// What a filter is about.
@@ -119,7 +125,7 @@ pub(super) enum Field {
 }
 
 /// The filters: name, whether policies know it, what it is about. The first name of a field is the one that is written.
-pub(super) const FILTERS: [(&str, bool, Field); 18] = [
+pub(super) const FILTERS: [(&str, bool, Field); 21] = [
     ("lang", true, Field::Text(Text::Language)),
     ("language", true, Field::Text(Text::Language)),
     ("codec", true, Field::Text(Text::Codec)),
@@ -134,10 +140,13 @@ pub(super) const FILTERS: [(&str, bool, Field); 18] = [
     ("tag", false, Field::Text(Text::Tag)),
     ("bit_depth", false, Field::Number(Number::BitDepth)),
     ("hdr", false, Field::Flag(Flag::Hdr)),
+    ("hdr_format", false, Field::Text(Text::HdrFormat)),
+    ("codec_detail", false, Field::Text(Text::CodecDetail)),
     ("hearing_impaired", false, Field::Flag(Flag::HearingImpaired)),
     ("commentary", false, Field::Flag(Flag::Commentary)),
     ("original", false, Field::Flag(Flag::Original)),
     ("external", false, Field::Flag(Flag::External)),
+    ("attached_picture", false, Field::Flag(Flag::AttachedPicture)),
 ];
 
 impl Filter {

@@ -6,8 +6,9 @@ use super::call::Value;
 use super::error::{Error, hint, quoted};
 use super::evaluate::File;
 use super::expression::{Expression, List, Quoted};
-use super::fold::{contains, equals, fold};
 use super::lexer::{Lexeme, Operator, Token};
+use super::vocabulary::{Kind, Term};
+use crate::base::fold::{contains, equals, fold};
 
 /// A comparison of a fact of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +39,9 @@ pub enum Mark {
 pub enum Amount {
     /// Bytes.
     Size,
-    /// Seconds.
+    /// Milliseconds.
     Duration,
-    /// Seconds since VPO first saw the file. Not known of files that the first scan found.
+    /// Milliseconds since VPO first saw the file. Not known of files that the first scan found.
     Age,
     /// Bits per second.
     BitRate,
@@ -114,8 +115,16 @@ const BYTES: &[(&str, u64)] = &[
     ("tib", 1 << 40),
 ];
 
-const SECONDS: &[(&str, u64)] =
-    &[("s", 1), ("m", 60), ("min", 60), ("h", 3_600), ("d", 86_400), ("w", 604_800), ("y", 31_536_000)];
+const MILLISECONDS: &[(&str, u64)] = &[
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("min", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+    ("w", 604_800_000),
+    ("y", 31_536_000_000),
+];
 
 const BITS: &[(&str, u64)] = &[("", 1), ("k", 1_000), ("m", 1_000_000), ("g", 1_000_000_000)];
 
@@ -149,19 +158,32 @@ pub(super) struct Compared<'a> {
 }
 
 impl Compared<'_> {
-    /// What it means.
+    /// What it means. Adds the containers that it names.
     ///
     /// # Errors
     /// An operator or a value that does not fit the fact.
-    pub(super) fn build(&self) -> Result<Expression, Error> {
+    pub(super) fn build(&self, terms: &mut Vec<Term>) -> Result<Expression, Error> {
         let test = match self.fact {
             Fact::Mark(mark) => self.mark(mark),
             Fact::Amount(amount) => self.amount(amount),
             Fact::Words(words) => self.words(words),
         };
-        let expression = Expression::Fact(test?);
+        let test = test?;
+        if let Test::Words(Words::Container, wanted) = &test {
+            let term = |name: &String| Term {
+                kind: Kind::Container,
+                given: name.clone(),
+                canonical: name.clone(),
+                start: self.start,
+            };
+            terms.extend(wanted.iter().map(term));
+        }
+        let expression = Expression::Fact(test);
         Ok(match self.comparison {
-            Comparison::Operator(Operator::NotEqual) => Expression::Not(Box::new(expression)),
+            // Also holds where the text is not known: a file without a container is not in Matroska.
+            Comparison::Operator(Operator::NotEqual) if matches!(self.fact, Fact::Words(_)) => {
+                Expression::Not(Box::new(expression))
+            }
             _ => expression,
         })
     }
@@ -178,7 +200,6 @@ impl Compared<'_> {
 
     fn amount(&self, amount: Amount) -> Result<Test, Error> {
         let operator = match self.comparison {
-            Comparison::Operator(Operator::NotEqual) => Operator::Equal,
             Comparison::Operator(operator) if operator != Operator::In => operator,
             _ => return Err(self.unfit("== != < <= > or >=")),
         };
@@ -222,7 +243,7 @@ impl Amount {
     fn units(self) -> &'static [(&'static str, u64)] {
         match self {
             Self::Size | Self::Holes => BYTES,
-            Self::Duration | Self::Age => SECONDS,
+            Self::Duration | Self::Age => MILLISECONDS,
             Self::BitRate => BITS,
         }
     }
@@ -328,7 +349,11 @@ impl Display for Test {
             Self::Mark(_, true) => f.write_str(name),
             Self::Mark(_, false) => write!(f, "{name} == false"),
             Self::Amount(amount, operator, number) => {
-                let unit = if matches!(amount, Amount::Duration | Amount::Age) { "s" } else { "" };
+                let (number, unit) = match amount {
+                    Amount::Duration | Amount::Age if number % 1000 == 0 => (number / 1000, "s"),
+                    Amount::Duration | Amount::Age => (*number, "ms"),
+                    Amount::Size | Amount::Holes | Amount::BitRate => (*number, ""),
+                };
                 write!(f, "{name} {} {number}{unit}", operator.as_str())
             }
             Self::Words(Words::Root, wanted) if wanted.iter().any(String::is_empty) => {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::fold::fold;
+use crate::base::fold::fold;
 use crate::base::language::names;
 
 /// The code of an unknown language.

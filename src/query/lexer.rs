@@ -207,7 +207,7 @@ fn unexpected(c: char) -> String {
         '|' => "; write or",
         '-' => "; numbers have no sign",
         '#' => "; expressions have no comments",
-        '/' | '*' | '\\' => "; put text that contains it in quotes",
+        '/' | '*' | '\\' | '.' | '+' | ':' => "; put text that contains it in quotes",
         _ => "",
     };
     format!("unexpected character {c:?}{hint}")

@@ -140,7 +140,8 @@ impl<'a> Parser<'a, '_> {
         };
         self.at += 1;
         let value = self.value()?;
-        fact::Compared { text: self.text, fact, comparison, start: next.start, value }.build()
+        let terms = self.notes.terms.get_or_insert_default();
+        fact::Compared { text: self.text, fact, comparison, start: next.start, value }.build(terms)
     }
 
     fn call(&mut self, name: Lexeme<'a>) -> Result<Expression, Error> {

@@ -1,11 +1,11 @@
 //! The languages and codecs that a query names: other names for them, and which are known.
 
 use super::error::{Error, hint, quoted};
-use super::fold::fold;
 use super::language::normalise;
+use crate::base::fold::fold;
 use crate::base::language;
 
-/// A language or a codec that a query names.
+/// A language, a codec or a container that a query names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
     /// Which of the two.
@@ -24,6 +24,7 @@ pub struct Term {
 pub enum Kind {
     Language,
     Codec,
+    Container,
 }
 
 /// The name that ffprobe, and so the database, has for a codec.
@@ -41,18 +42,18 @@ pub fn is_codec(given: &str) -> bool {
     CODECS.split(' ').any(|known| known == codec)
 }
 
-/// The name under which a language or codec is compared and stored.
+/// A language or codec, with the name under which it is compared and stored.
 ///
 /// # Errors
 /// If it is neither known nor `recorded`, with a hint.
-pub fn canonical(kind: Kind, given: &str, recorded: &dyn Fn(Kind, &str) -> bool) -> Result<String, String> {
+pub fn canonical(kind: Kind, given: &str, recorded: &dyn Fn(Kind, &str) -> bool) -> Result<Term, String> {
     let canonical = match kind {
         Kind::Language => normalise(given).into_owned(),
-        Kind::Codec => canonical_codec(fold(given)),
+        Kind::Codec | Kind::Container => canonical_codec(fold(given)),
     };
     let term = Term { kind, given: given.to_owned(), canonical, start: 0 };
     term.check(given, recorded).map_err(|error| error.message)?;
-    Ok(term.canonical)
+    Ok(term)
 }
 
 impl Term {
@@ -64,26 +65,41 @@ impl Term {
         let (what, is_known) = match self.kind {
             Kind::Language => ("language", is_language(&self.given, &self.canonical)),
             Kind::Codec => ("codec", is_codec(&self.canonical)),
+            Kind::Container => return Ok(()),
         };
         if is_known || recorded(self.kind, &self.canonical) && self.canonical != "und" {
             return Ok(());
         }
         let meant = match self.kind {
             Kind::Language => hint(&self.given, &mut language::names().map(|(name, _)| name)),
-            Kind::Codec => {
-                hint(&self.given, &mut CODECS.split(' ').chain(ALIASES.iter().map(|(alias, _)| *alias)))
-            }
+            _ => hint(&self.given, &mut CODECS.split(' ').chain(ALIASES.iter().map(|(alias, _)| *alias))),
         };
         let primary = self.given.split(['-', '_']).next().unwrap_or_default();
         let advice = match self.kind {
             Kind::Language if primary != self.given && is_language(primary, &normalise(primary)) => {
                 format!("; write {primary}, or compare tag == {:?}", self.given)
             }
+            Kind::Codec if advice_for(&self.given).is_some() => {
+                format!("; write {}", advice_for(&self.given).unwrap_or_default())
+            }
             _ if !meant.is_empty() => meant,
             Kind::Language => "; give a code of ISO 639 such as eng or en, or an English name".to_owned(),
-            Kind::Codec => "; give ffprobe's name of a codec, such as hevc or ac3".to_owned(),
+            _ => "; give ffprobe's name of a codec, such as hevc or ac3".to_owned(),
         };
         Err(Error::at(text, self.start, format!("unknown {what} {}{advice}", quoted(&self.given))))
+    }
+}
+
+/// What to write for a name that people use and that means more than a codec, or several of them.
+fn advice_for(given: &str) -> Option<&'static str> {
+    let folded = fold(given);
+    if folded.starts_with("dts") {
+        return Some("codec == dts, codec_detail == \"DTS-HD MA\"");
+    }
+    match folded.as_str() {
+        "pcm" => Some("the whole name, such as pcm_s16le or pcm_s24le"),
+        "atmos" => Some("codec_detail == atmos"),
+        _ => None,
     }
 }
 
@@ -96,7 +112,9 @@ fn is_language(given: &str, canonical: &str) -> bool {
 }
 
 /// Names of codecs that people and tools use, and ffprobe's.
-const ALIASES: [(&str, &str); 41] = [
+const ALIASES: [(&str, &str); 43] = [
+    ("libx265", "hevc"),
+    ("libx264", "h264"),
     ("265", "hevc"),
     ("h265", "hevc"),
     ("h.265", "hevc"),

@@ -70,7 +70,10 @@ fn every_name_is_in_the_tables() {
         ),
         ("exists(audio, default == true, forced == true, hdr == true, hearing_impaired == true)", 4),
         ("exists(audio, commentary == true, original == true, external == true, not_commentary == true)", 4),
-        ("exists(audio, profile == x, tag == x)", 2),
+        (
+            "exists(audio, profile == x, tag == x, hdr_format == x, codec_detail == x, attached_picture == true)",
+            5,
+        ),
         (
             "missing or duplicate or truncated or size > 1 or age > 1d or duration > 1d or bit_rate > 1 or holes > 1",
             8,

@@ -19,8 +19,10 @@ fn film() -> Value {
         "path": "/srv/films/Die Brücke (1959)/Season 1/a.mkv", "container_format": "matroska,webm", "status": "ok",
         "size": 20_000_000_000_u64, "age": 7 * 86_400, "duplicate": true,
         "tracks": [
-            {"track_type": "video", "codec": "hevc", "hdr": true, "bit_depth": 10, "profile": "Main 10"},
-            {"track_type": "audio", "codec": "eac3", "language": "por", "tag": "pt-BR", "commentary": true},
+            {"track_type": "video", "codec": "hevc", "hdr": true, "hdr_format": "hdr10+", "bit_depth": 10, "profile": "Main 10",
+             "attached_picture": false},
+            {"track_type": "audio", "codec": "eac3", "language": "por", "tag": "pt-BR", "commentary": true,
+             "codec_detail": "Atmos"},
             {"track_type": "subtitle", "codec": "subrip", "language": "ger", "external": true}
         ]
     })
@@ -61,7 +63,12 @@ fn facts_and_filters_compare_as_documented() {
         ("exists(audio, commentary == true, original == false)", false),
         ("exists(subtitle, lang == de, external == false)", false),
         ("exists(subtitle, lang == german)", true),
+        ("exists(video, hdr_format in ['HDR10+', dolby_vision])", true),
+        ("exists(video, hdr_format == hdr10)", false),
+        ("exists(audio, codec_detail == atmos)", true),
+        ("exists(video, attached_picture == false) and not exists(video, attached_picture == true)", true),
         // What is not known of a file passes no comparison.
+        ("duration != 5s", false),
         ("duration < 10m", false),
         ("duration >= 0s", false),
         ("truncated", false),
@@ -187,10 +194,38 @@ fn values_that_fit_no_fact_are_refused_in_their_place() {
         assert_eq!(found, position, "{text}: {message}");
     }
     assert!(refused("status == errors").1.contains("did you mean error?"));
+    for (text, position, hint) in [
+        ("exists audio", 7, "write exists(audio)"),
+        ("count audio > 1", 6, "write count(audio) > 2"),
+        ("missing()", 0, "fact of the file: write it without parentheses"),
+        ("exists(video, codec == H.265)", 24, "in quotes"),
+        ("exists(audio, codec == dd+)", 25, "in quotes"),
+        ("exists(audio, codec == pcm)", 23, "such as pcm_s16le"),
+        ("exists(audio, codec == dts-hd)", 23, "codec_detail == \"DTS-HD MA\""),
+        ("exists(audio, codec == Atmos)", 23, "codec_detail == atmos"),
+    ] {
+        let (found, message) = refused(text);
+        assert!(found == position && message.contains(hint), "{text}: {found}, {message}");
+    }
+    query("exists(video, codec == libx264)");
     assert!(refused("missng").1.contains("did you mean missing?"));
     assert!(refused("exist(audio)").1.contains("did you mean exists?"));
     assert!(refused("exists(audo)").1.contains("did you mean audio?"));
     assert!(refused("exists(audio, lnag == eng)").1.contains("did you mean lang?"));
+}
+
+#[test]
+fn durations_are_compared_in_milliseconds() {
+    for (text, written, expected) in [
+        ("duration == 1.5s", "duration == 1500ms", true),
+        ("duration > 1s", "duration > 1s", true),
+        ("duration <= 1499ms", "duration <= 1499ms", false),
+        ("duration != 0.025m", "duration != 1500ms", false),
+    ] {
+        let query = query(text);
+        assert_eq!(query.expression.to_string(), written);
+        assert_eq!(query.expression.matches(&Sample::new(&json!({"duration": 1500}))), expected, "{text}");
+    }
 }
 
 #[test]

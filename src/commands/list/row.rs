@@ -27,6 +27,9 @@ pub(super) fn cells(details: &Details) -> Vec<String> {
         if names.is_empty() { "-".to_owned() } else { names.join(", ") }
     };
     let video = match file.scan_status.as_str() {
+        "ok" if details.file.is_truncated() == Some(true) => {
+            format!("{}, truncated", of_type("video", video, &[]))
+        }
         "ok" => of_type("video", video, &[]),
         status => Escaped(status).to_string(),
     };
@@ -44,7 +47,7 @@ pub(super) fn style(details: &Details) -> Style {
     match details.file.scan_status.as_str() {
         "error" => Style::Bad,
         "missing" => Style::Doubtful,
-        _ if details.file.facts.missing_bytes.is_some_and(|bytes| bytes > 0) => Style::Doubtful,
+        _ if details.file.is_truncated() == Some(true) => Style::Doubtful,
         _ => Style::Plain,
     }
 }

@@ -211,12 +211,11 @@ impl Printer {
 
     fn name_new(&mut self, found: &Details) {
         let file = &found.file;
-        let bytes = file.zero_tail.filter(|zeros| *zeros > 0).or(file.facts.missing_bytes);
-        let bytes = bytes.map(|bytes| bytes.to_string());
+        let cut = file.cut().filter(|cut| cut.is_truncated()).map(|cut| cut.to_string());
         let named = |kind, detail| Named { kind, path: &file.path, file_id: Some(file.id), detail };
         self.name(named(Kind::Added.as_str(), None));
-        if file.is_truncated() == Some(true) {
-            self.name(named(Kind::Truncated.as_str(), bytes.as_deref()));
+        if cut.is_some() {
+            self.name(named(Kind::Truncated.as_str(), cut.as_deref()));
         }
         if let Some(reason) = file.scan_error.as_ref().and_then(|error| error.strip_prefix(UNREADABLE)) {
             self.name(named(Kind::Unreadable.as_str(), Some(reason)));

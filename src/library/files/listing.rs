@@ -3,13 +3,14 @@
 //! A page is bounded whatever the filter and however large the library: it either follows an index that holds
 //! the filter and the order, or examines [`WINDOW`] rows by their ids and returns a cursor.
 
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 use serde::Serialize;
 
 use super::facts::{self, Cut, StoredTrackFacts};
 use super::statistics::is_image;
 use crate::base::facts::Facts;
-use crate::library::lenient::{integer, text};
+use crate::base::fold::{contains, fold};
+use crate::library::lenient::{integer, text, word};
 use crate::library::room::Room;
 use crate::library::subtitles::{self, Subtitle};
 
@@ -77,9 +78,15 @@ impl File {
     /// Whether it is cut short: it ends with zeros, or before the end that its container states. `None`: not known.
     #[must_use]
     pub fn is_truncated(&self) -> Option<bool> {
+        self.cut().map(Cut::is_truncated)
+    }
+
+    /// How it ends, as [`Cut::find`].
+    #[must_use]
+    pub fn cut(&self) -> Option<Cut> {
         let size = self.size_bytes.try_into().unwrap_or_default();
         let Facts { media_end, missing_bytes, .. } = self.facts;
-        Cut::find(size, self.zero_tail.is_some(), media_end, missing_bytes).map(Cut::is_truncated)
+        Cut::find(size, self.zero_tail.is_some(), media_end, missing_bytes)
     }
 }
 
@@ -168,6 +175,8 @@ fn select(source: &facts::Source) -> String {
 
 /// The query of a page, and what it is given.
 fn query(filter: &Filter, source: &facts::Source, after: i64, limit: u32) -> (String, Vec<Box<dyn ToSql>>) {
+    // SQLite folds ASCII only, so whether the path contains a text is found out row by row.
+    let limit = if filter.path_contains.is_some() { u32::MAX } else { limit };
     let mut sql = format!("{} WHERE files.id > ? AND files.id <= ?", select(source));
     let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(after), Box::new(window_end(filter, after))];
     let mut condition = |text: &str, value: Option<String>| {
@@ -184,7 +193,6 @@ fn query(filter: &Filter, source: &facts::Source, after: i64, limit: u32) -> (St
     condition(&format!("{track} codec = ?)"), filter.codec.clone());
     // The plus keeps SQLite from the index on languages, which holds half of all tracks under `und`.
     condition(&format!("{track} +language = ?)"), filter.language.clone());
-    condition("path LIKE ? ESCAPE '\\'", filter.path_contains.as_deref().map(contains));
     sql.push_str(" ORDER BY files.id LIMIT ?");
     values.push(Box::new(limit));
     (sql, values)
@@ -209,7 +217,11 @@ pub fn page(conn: &Connection, filter: &Filter, after: i64, limit: u32) -> rusql
     let mut statement = conn.prepare(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
     let (mut files, mut room) = (Vec::new(), Room::page());
+    let part = filter.path_contains.as_deref().map(fold);
     while let Some(row) = rows.next()? {
+        if part.as_ref().is_some_and(|part| !text(row, 1).is_some_and(|path| contains(part, &path))) {
+            continue;
+        }
         let next = file(row)?;
         if files.len() >= limit as usize || !room.fits(&next) {
             let last = files.last().map(|file: &File| file.id);
@@ -356,41 +368,73 @@ pub fn have_twins(conn: &Connection, files: &[Details]) -> rusqlite::Result<Vec<
 const TWIN: &str =
     "SELECT 1 FROM files WHERE content_hash = ?1 AND id <> ?2 AND scan_status <> 'missing' LIMIT 1";
 
-/// The codecs or languages of all tracks, the most frequent first and at most [`MOST_VALUES`], and those of subtitle files.
+/// The codecs or languages of all tracks, the most frequent first and at most [`MOST_VALUES`], and those of subtitle files;
+/// or the containers of all files.
 ///
 /// # Errors
 /// What SQLite reports.
 pub fn values(conn: &Connection, column: Column) -> rusqlite::Result<Vec<String>> {
-    let is_codec = column == Column::Codec;
-    let column = if is_codec { "codec" } else { "language" };
+    let (column, table) = match column {
+        Column::Codec => ("codec", "tracks"),
+        Column::Language => ("language", "tracks"),
+        Column::Container => ("container_format", "files"),
+    };
     let mut statement = conn.prepare(&format!(
-        "SELECT {column} FROM tracks WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC LIMIT {MOST_VALUES}"
+        "SELECT {column} FROM {table} WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC LIMIT {MOST_VALUES}"
     ))?;
     let found = statement.query_map([], |row| Ok(text(row, 0)))?.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut found: Vec<String> = found.into_iter().flatten().collect();
     for (language, codec) in subtitles::values(conn)? {
-        let value = if is_codec { codec.map(str::to_owned) } else { Some(language) };
+        let value = match column {
+            "codec" => codec.map(str::to_owned),
+            "language" => Some(language),
+            _ => None,
+        };
         found.extend(value.filter(|value| !found.contains(value)));
     }
     Ok(found)
 }
 
-/// Whether a track or a subtitle file has a codec, in any case. It reads tracks up to the first such one.
+/// Whether the container of a file is `wanted`, or there are more than `most` files and none of the first is.
 ///
 /// # Errors
 /// What SQLite reports.
-pub fn has_codec(conn: &Connection, codec: &str) -> rusqlite::Result<bool> {
-    let of_track = "SELECT 1 FROM tracks WHERE codec = ?1 COLLATE NOCASE LIMIT 1";
-    Ok(conn.prepare(of_track)?.exists([codec])?
-        || subtitles::values(conn)?.iter().any(|(_, found)| *found == Some(codec)))
+pub fn may_have_container(
+    conn: &Connection,
+    wanted: &dyn Fn(&str) -> bool,
+    most: u32,
+) -> rusqlite::Result<bool> {
+    let mut statement = conn.prepare("SELECT container_format FROM files")?;
+    let (mut rows, mut left) = (statement.query([])?, most);
+    while let Some(row) = rows.next()? {
+        if left == 0 || word(row, 0).is_some_and(wanted) {
+            return Ok(true);
+        }
+        left -= 1;
+    }
+    Ok(false)
 }
 
-/// A column of `tracks` whose values [`values`] lists.
+/// Whether a track or a subtitle file has a codec, in any case, or there are more than `most` tracks and none of the first
+/// has it.
+///
+/// # Errors
+/// What SQLite reports.
+pub fn may_have_codec(conn: &Connection, codec: &str, most: u32) -> rusqlite::Result<bool> {
+    let of_track =
+        "SELECT 1 FROM (SELECT codec FROM tracks LIMIT ?2) WHERE codec = ?1 COLLATE NOCASE LIMIT 1";
+    Ok(conn.prepare(of_track)?.exists(params![codec, most])?
+        || subtitles::values(conn)?.iter().any(|(_, found)| *found == Some(codec))
+        || conn.prepare("SELECT 1 FROM tracks LIMIT 1 OFFSET ?1")?.exists([most])?)
+}
+
+/// A column whose values [`values`] lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the columns")]
 pub enum Column {
     Codec,
     Language,
+    Container,
 }
 
 /// More different values are not of codecs and languages.
@@ -430,19 +474,6 @@ fn file(row: &Row<'_>) -> rusqlite::Result<File> {
 )]
 fn bit_rate(bytes: i64, seconds: f64) -> Option<u64> {
     (seconds > 0.0).then(|| (bytes.max(0) as f64 * 8.0 / seconds) as u64)
-}
-
-/// A pattern for LIKE that means just the text.
-fn contains(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for char in text.chars() {
-        if matches!(char, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(char);
-    }
-    pattern.push('%');
-    pattern
 }
 
 #[cfg(test)]

@@ -80,3 +80,19 @@ fn one_file_is_found_by_keys() {
     let twin = plan(&TWIN.replace("?1", "'x'").replace("?2", "9"), &[]);
     assert_eq!(twin, "SEARCH files USING INDEX idx_files_content_hash (content_hash=?)");
 }
+
+#[test]
+fn what_many_rows_do_not_show_may_be_there() {
+    let connection = crate::library::schema::in_memory();
+    connection.execute_batch("PRAGMA foreign_keys = OFF").expect("set");
+    let insert = "INSERT INTO tracks (file_id, track_index, track_type, codec)
+        VALUES (1, 0, 'video', 'hevc'), (1, 1, 'audio', 'AAC'), (1, 2, 'audio', NULL)";
+    connection.execute(insert, []).expect("rows");
+    let of = |codec, most| may_have_codec(&connection, codec, most).expect("read");
+    assert_eq!((of("aac", 3), of("av1", 3), of("av1", 2)), (true, false, true));
+    let insert = "INSERT INTO files (path, filename, directory, extension, size_bytes, modified_at, scanned_at, container_format)
+        VALUES ('a', '', '', '', 1, '', '', 'avi'), ('b', '', '', '', 1, '', '', NULL)";
+    connection.execute(insert, []).expect("rows");
+    let of = |name: &str, most| may_have_container(&connection, &|found| found == name, most).expect("read");
+    assert_eq!((of("avi", 2), of("mov", 2), of("mov", 1)), (true, false, true));
+}

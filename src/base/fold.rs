@@ -26,11 +26,11 @@ pub fn fold(text: &str) -> String {
 }
 
 /// Whether `text`, folded, equals `folded`.
-pub(super) fn equals(folded: &str, text: &str) -> bool {
+pub(crate) fn equals(folded: &str, text: &str) -> bool {
     if text.is_ascii() { folded.eq_ignore_ascii_case(text) } else { folded == fold(text) }
 }
 
 /// Whether `text`, folded, contains `folded`.
-pub(super) fn contains(folded: &str, text: &str) -> bool {
+pub(crate) fn contains(folded: &str, text: &str) -> bool {
     fold(text).contains(folded)
 }
