@@ -72,10 +72,7 @@ fn main(found: &Found) -> Markup {
             @if file.is_truncated() == Some(true) {
                 p.note.warn {
                     strong { "This video is cut short. " }
-                    @match file.zero_tail {
-                        Some(zeros) => { (size(zeros)) " of zeros are at its end." }
-                        None => { (size(file.facts.missing_bytes.unwrap_or_default())) " are missing." }
-                    }
+                    "It " (lack(file)) "."
                 }
             }
             (facts(file))
@@ -97,6 +94,16 @@ fn main(found: &Found) -> Markup {
                 h2 { "History" }
                 (changes::list(history, "../", &mut left).0)
             }
+        }
+    }
+}
+
+/// What a file that is cut short lacks.
+pub(super) fn lack(file: &File) -> Markup {
+    html! {
+        @match file.facts.missing_bytes.filter(|bytes| *bytes > 0) {
+            Some(bytes) => { "lacks " (size(bytes)) },
+            None => { "ends with at least " (size(file.zero_tail.unwrap_or_default())) " of zeros" },
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use maud::{Markup, html};
 
 use super::daemon::{Health, Root};
+use super::file::lack;
 use super::format::{Name, Sentence, ago, count, files, fitting, plural, size};
 use super::layout::Frame;
 use super::{Outcome, Site, View, page};
@@ -222,11 +223,7 @@ fn problem(file: &File) -> Markup {
         li {
             a href={ "file/" (file.id) } { (Name(&file.filename)) } " "
             span.muted {
-                @match (&file.scan_error, file.zero_tail.or(file.facts.missing_bytes)) {
-                    (Some(error), _) => (Sentence(error)),
-                    (None, Some(bytes)) => { (size(bytes)) @if file.zero_tail.is_some() { " of zeros at its end" } @else { " missing" } },
-                    (None, None) => {},
-                }
+                @match &file.scan_error { Some(error) => (Sentence(error)), None => (lack(file)) }
             }
         }
     }
