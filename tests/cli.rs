@@ -159,7 +159,7 @@ fn a_wrong_command_line_is_64_and_one_line_with_a_pointer_to_help() {
     assert!(usage_error(["backup"]).starts_with("vpo: FILE is missing; "));
     assert!(usage_error(["forget"]).starts_with("vpo: --missing-for is missing; "));
     for (args, hint) in [
-        (["changes", "--since", "x"], "--since \"x\" is not valid: give hours, days or weeks"),
+        (["changes", "--since", "x"], "--since \"x\" is not valid: give an age"),
         (["changes", "--limit", "x"], "--limit \"x\" is not valid: give a whole number"),
         (["forget", "--missing-for", "1y"], "--missing-for \"1y\" is not valid: give hours"),
         (["list", "--color", "red"], "--color \"red\" is not valid: give auto, always or never"),
