@@ -49,6 +49,12 @@ fn limit_on_the_size_of_files_is_an_error_that_names_the_limit() {
     assert!(output.status.code().is_some(), "ended by {:?}", output.status);
     assert!(stderr.contains("ulimit -f"), "{stderr}");
     assert_eq!(sandbox.serve([""; 0]).get("/health").status, 200);
+
+    let output = limited(&sandbox, 20, &["backup", "copy.db"]).output().expect("vpo runs");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("error[backup-path]: ") && stderr.contains("copy.db: "), "{stderr}");
+    assert!(stderr.contains("ulimit -f") && !sandbox.path("copy.db").exists(), "{stderr}");
 }
 
 /// The next attempt follows at its own interval: the check, which can read, neither fails nor has the scan begin at once.

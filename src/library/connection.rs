@@ -76,7 +76,7 @@ impl Reader {
         for _ in 0..TRIES {
             match self.read_without_locks(busy, &mut work) {
                 Sight::Valid(found) => return found,
-                Sight::NotAllowed => return work(&mut self.open(self.path.as_os_str(), busy)?),
+                Sight::NotAllowed => return self.read_with_locks(busy, work),
                 // An ordinary connection would leave a `-wal` beside a file that no program has open.
                 Sight::Outdated => {}
             }
@@ -97,7 +97,7 @@ impl Reader {
             // SQLite creates a `-wal` and a `-shm` with the mode of the file. They would stay read-only once it can be written
             // again.
             Sight::Outdated if !diagnose::writable(&self.path) => self.read(busy, work),
-            Sight::Outdated | Sight::NotAllowed => work(&mut self.open(self.path.as_os_str(), busy)?),
+            Sight::Outdated | Sight::NotAllowed => self.read_with_locks(busy, work),
         }
     }
 
@@ -114,18 +114,35 @@ impl Reader {
             // after an error the read is repeated with locks.
             return look(work).map_or(Sight::NotAllowed, |found| Sight::Valid(Ok(found)));
         }
-        // A log without a frame holds nothing. On a full disk SQLite leaves one behind that it then cannot read.
-        let has_log = || std::fs::metadata(&self.wal).is_ok_and(|log| log.len() > 0);
-        if has_log() || !diagnose::directory_writable(directory(&self.path)) {
+        if self.wal.exists() || !diagnose::directory_writable(directory(&self.path)) {
             return Sight::NotAllowed;
         }
         let Some(before) = self.wal_stamp() else { return Sight::NotAllowed };
         let found = look(work);
-        if Stamp::at(&self.path) == Some(before) && !has_log() {
+        if Stamp::at(&self.path) == Some(before) && !self.wal.exists() {
             Sight::Valid(found)
         } else {
             Sight::Outdated
         }
+    }
+
+    /// On an ordinary connection.
+    fn read_with_locks<T>(
+        &self,
+        busy: Duration,
+        mut work: impl FnMut(&mut Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let found = self.open(self.path.as_os_str(), busy).and_then(|mut connection| work(&mut connection));
+        // On a full disk SQLite leaves a log without a frame, whose index it cannot make. The file is complete without it.
+        let is_disk = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure);
+        if found.as_ref().is_err_and(is_disk) && self.is_complete() {
+            let before = Stamp::at(&self.path);
+            let alone = self.read_as_it_is(&mut work);
+            if Stamp::at(&self.path) == before && self.is_complete() {
+                return alone;
+            }
+        }
+        found
     }
 
     /// Reads the main file alone, without its `-wal` or `-journal`: for a file that cannot be read otherwise without
