@@ -19,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 use vpo::base::facts::{Facts, TrackFacts};
 use vpo::base::timestamp::Timestamp;
 use vpo::library::files::listing::{self, Filter};
-use vpo::library::files::statistics::Depth;
 use vpo::library::files::writer::{Content, Record, Track, Writer};
 use vpo::library::files::{self, Span};
 use vpo::library::jobs::{self, Reason, listing as jobs_listing};
