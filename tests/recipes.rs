@@ -145,7 +145,19 @@ fn normalised(text: &str, home: &str) -> Vec<String> {
 
 #[test]
 fn tutorial_shows_what_is_printed() {
-    const TUTORIAL: &str = include_str!("../docs/tutorial.md");
+    let page = include_str!("../docs/tutorial.md");
+    assert_prints(page.split("\n```console\n").skip(1));
+}
+
+#[test]
+fn first_screen_of_the_readme_shows_what_is_printed() {
+    let page = include_str!("../README.md");
+    assert_prints(page.split("\n```console\n").skip(1).take(1));
+}
+
+/// Runs the commands of console blocks, for the library of the tutorial.
+#[track_caller]
+fn assert_prints<'a>(blocks: impl Iterator<Item = &'a str>) {
     let sandbox = Sandbox::new();
     let with_english_subtitles: Vec<u8> = {
         let mut film = samples::matroska();
@@ -159,9 +171,7 @@ fn tutorial_shows_what_is_printed() {
     let home = sandbox.path("").display().to_string();
     let home = home.trim_end_matches('/');
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_vpo")).parent().expect("a directory");
-    let blocks =
-        TUTORIAL.split("\n```console\n").skip(1).map(|rest| rest.split("\n```\n").next().expect("an end"));
-    for block in blocks {
+    for block in blocks.map(|rest| rest.split("\n```\n").next().expect("an end")) {
         for part in block.strip_prefix("$ ").expect("a command").split("\n$ ") {
             let (command, shown) = part.split_once('\n').unwrap_or((part, ""));
             let mut shell = Command::new("/bin/sh");
