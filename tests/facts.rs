@@ -34,12 +34,17 @@ fn listed(sandbox: &Sandbox) -> BTreeMap<String, Value> {
     files.map(|file| (file["filename"].as_str().expect("a name").to_owned(), file)).collect()
 }
 
+/// The names of the files for which a query holds, sorted.
 #[track_caller]
 pub(crate) fn matching(sandbox: &Sandbox, query: &str) -> Vec<String> {
     let output = sandbox.run(["list", "--paths", query]);
     assert!(output.status.success(), "{query}: {}", String::from_utf8_lossy(&output.stderr));
     let paths = String::from_utf8(output.stdout).expect("UTF-8");
-    paths.lines().map(|path| path.rsplit('/').next().unwrap_or_default().to_owned()).collect()
+    let mut names: Vec<_> =
+        paths.lines().map(|path| path.rsplit('/').next().unwrap_or_default().to_owned()).collect();
+    // The files of one scan are stored in any order.
+    names.sort();
+    names
 }
 
 /// Whether the facts of all files are listed.

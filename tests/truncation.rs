@@ -43,7 +43,7 @@ fn zeros_in_place_of_data_are_news_once_until_they_are_filled() {
     // Its hashes are of an older version, which stated no facts.
     sandbox.sql("DROP TABLE daemon_files");
     sandbox.scan(&[]);
-    assert_eq!(matching(&sandbox, "truncated"), ["old.mkv", "new.mkv"]);
+    assert_eq!(matching(&sandbox, "truncated"), ["new.mkv", "old.mkv"]);
     assert_eq!(changes(&sandbox)[4..], ["reread films 2"]);
     for name in ["new", "old"] {
         write(&sandbox, &format!("films/{name}.mkv"), &whole);
