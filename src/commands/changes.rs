@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::output::{Lines, Style};
-use super::scan::report::plural;
 use super::{EXIT_FAILURE, configure, database, output, question};
 use crate::ask::{Bounds, Question};
+use crate::base::text::plural;
 use crate::cli::{ChangesArgs, ListArgs};
 use crate::config::{Config, Environment};
 use crate::library::Library;
 use crate::library::changes::{Change, Filter};
+use crate::library::files::facts::{Cut, ZERO_TAIL};
 
 /// Changes that one read returns.
 const PAGE: u64 = 500;
@@ -99,16 +100,13 @@ fn conclude(found: u64, args: &ChangesArgs, database: &Path) {
 
 /// The path of a change, and what there is to know of it.
 pub(super) fn describe(kind: &str, path: &str, detail: &str) -> String {
-    let zeros = detail.strip_prefix("zeros ").and_then(|zeros| zeros.parse().ok());
     let (before, after) = match kind {
         _ if detail.is_empty() => return path.to_owned(),
         "moved" => (" (from ", ")"),
-        "truncated" => match zeros {
-            Some(zeros) => {
-                return format!("{path} (ends with at least {} of zeros)", super::inspect::bytes(zeros));
-            }
-            None => (" (", " bytes are missing)"),
-        },
+        "truncated" if Cut::parse(detail) == Some(Cut::Zeros) => {
+            return format!("{path} (ends with at least {} of zeros)", super::inspect::bytes(ZERO_TAIL));
+        }
+        "truncated" => (" (", " bytes are missing)"),
         "first_scan" | "adopted" | "reread" => (" (", " files)"),
         _ => (" (", ")"),
     };

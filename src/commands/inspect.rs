@@ -191,7 +191,7 @@ fn show(text: &mut Text, path: &str, Found { info, size, has_zero_tail, subtitle
     let duration = info.duration_seconds.map(|seconds| format!(", {}", clock(seconds))).unwrap_or_default();
     text.push_line(format_args!("  {}, {}{duration}", info.container_format, bytes(*size)));
     let facts = &info.facts;
-    match Cut::find(*size, *has_zero_tail, facts.media_end, facts.missing_bytes) {
+    match Cut::of(*size, *has_zero_tail, facts) {
         None | Some(Cut::Missing(0)) => {}
         Some(Cut::Missing(missing)) => {
             let (missing, stated) = (bytes(missing), bytes(size.saturating_add(missing)));

@@ -9,6 +9,7 @@ use super::{Outcome, Site, View, page};
 use crate::api::budget::Size;
 use crate::api::query::number_cursor;
 use crate::library::changes::{self, Change, Filter, Page};
+use crate::library::files::facts::{Cut, ZERO_TAIL};
 use crate::library::sqlite::Transaction;
 
 /// Changes of a page.
@@ -104,11 +105,10 @@ fn detail_of(kind: &str, detail: &str) -> Markup {
     let number = || detail.parse().unwrap_or_default();
     match kind {
         "moved" => html! { "from " (Name(detail)) },
-        "truncated" => html! {
-            @if let Some(zeros) = detail.strip_prefix("zeros ").and_then(|zeros| zeros.parse().ok()) {
-                "ends with at least " (size(zeros)) " of zeros"
-            } @else { (size(number())) " missing" }
-        },
+        "truncated" if Cut::parse(detail) == Some(Cut::Zeros) => {
+            html! { "ends with at least " (size(ZERO_TAIL)) " of zeros" }
+        }
+        "truncated" => html! { (size(number())) " missing" },
         "first_scan" | "adopted" | "reread" => plural(number(), "file", "files"),
         _ => html! { (Name(detail)) },
     }

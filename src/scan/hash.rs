@@ -8,14 +8,11 @@ use std::os::unix::fs::FileExt;
 
 use xxhash_rust::xxh64::xxh64;
 
-use crate::library::files::facts::ZERO_TAIL;
+use crate::library::files::facts::{ZERO_TAIL, ZEROS_HASH};
 
 /// Bytes hashed at each end of a file.
 const BLOCK: usize = 64 * 1024;
 const _: () = assert!(BLOCK as u64 == ZERO_TAIL);
-
-/// The hash of a block of zeros.
-const ZEROS: u64 = 0x5983_DDA9_F157_15A4;
 
 /// The hash of a file's ends, and its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +45,7 @@ impl ContentHash {
     /// a file under 128 KiB.
     #[must_use]
     pub(crate) fn has_zero_tail(self) -> bool {
-        self.last == ZEROS && self.size >= 2 * BLOCK as u64
+        self.last == ZEROS_HASH && self.size >= 2 * BLOCK as u64
     }
 
     /// Reads the stored form; `None` for anything else.

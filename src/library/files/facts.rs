@@ -146,12 +146,12 @@ impl Source {
     pub(super) fn file_columns(&self) -> String {
         let first = ["first_seen", "duration_seconds"].into_iter();
         let facts = self.columns(first.chain(Facts::COLUMNS.iter().map(|(name, _)| *name)));
-        format!("{}, {HAS_ZERO_TAIL}, {facts}", self.probed())
+        format!("{}, {}, {facts}", self.probed(), has_zero_tail())
     }
 
     /// The columns that [`Cut::read`] reads.
     pub(in crate::library) fn cut(&self) -> String {
-        format!("{HAS_ZERO_TAIL}, {}", self.columns(["media_end", "missing_bytes"].into_iter()))
+        format!("{}, {}", has_zero_tail(), self.columns(["media_end", "missing_bytes"].into_iter()))
     }
 
     /// The columns that [`of_track`] reads.
@@ -173,9 +173,16 @@ impl Source {
 /// Zero bytes at the end of a file that its hash shows, if they fill the last block that is hashed.
 pub const ZERO_TAIL: u64 = 64 * 1024;
 
+/// The hash (XXH64) of so many zeros.
+pub(crate) const ZEROS_HASH: u64 = 0x5983_DDA9_F157_15A4;
+
 /// Whether a file ends with [`ZERO_TAIL`] zeros, by the hash of its last block and the size that it was computed for.
-const HAS_ZERO_TAIL: &str = "files.size_bytes >= 131072
-    AND substr(files.content_hash, 23) = ':5983dda9f15715a4:' || files.size_bytes";
+fn has_zero_tail() -> String {
+    format!(
+        "files.size_bytes >= {} AND substr(files.content_hash, 23) = ':{ZEROS_HASH:016x}:' || files.size_bytes",
+        2 * ZERO_TAIL
+    )
+}
 
 /// How a file ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,6 +208,19 @@ impl Cut {
             _ if has_zero_tail && media_end.is_none_or(|end| end > size - ZERO_TAIL) => Some(Self::Zeros),
             bytes => bytes.map(Self::Missing),
         }
+    }
+
+    /// As [`Self::find`], by the facts of the file.
+    #[must_use]
+    pub fn of(size: u64, has_zero_tail: bool, facts: &Facts) -> Option<Self> {
+        Self::find(size, has_zero_tail, facts.media_end, facts.missing_bytes)
+    }
+
+    /// Reads a `daemon_changes.detail`; `None` for any other text.
+    #[must_use]
+    pub fn parse(detail: &str) -> Option<Self> {
+        let missing = || detail.parse().ok().map(Self::Missing);
+        if detail == Self::Zeros.to_string() { Some(Self::Zeros) } else { missing() }
     }
 
     /// Reads [`Source::cut`], which begins at `column`, of a file of `size` bytes.

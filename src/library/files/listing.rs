@@ -85,8 +85,7 @@ impl File {
     #[must_use]
     pub fn cut(&self) -> Option<Cut> {
         let size = self.size_bytes.try_into().unwrap_or_default();
-        let Facts { media_end, missing_bytes, .. } = self.facts;
-        Cut::find(size, self.zero_tail.is_some(), media_end, missing_bytes)
+        Cut::of(size, self.zero_tail.is_some(), &self.facts)
     }
 }
 

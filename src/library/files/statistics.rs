@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use super::facts::{self, Cut, OfFile, Source};
 use super::{Span, Status};
-use crate::base::facts::Facts;
 use crate::library::lenient::{integer, word};
 use crate::library::subtitles;
 
@@ -283,9 +282,7 @@ impl Tally {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds")]
         let seconds = known.duration_seconds.unwrap_or_default() as u64;
         self.seconds = self.seconds.saturating_add(seconds);
-        let Facts { media_end, missing_bytes, .. } = known.facts;
-        let cut = Cut::find(size, known.has_zero_tail, media_end, missing_bytes);
-        if cut.is_some_and(Cut::is_truncated) {
+        if Cut::of(size, known.has_zero_tail, &known.facts).is_some_and(Cut::is_truncated) {
             self.truncated += 1;
             if self.first_truncated.len() < FIRST {
                 self.first_truncated.push(id);
