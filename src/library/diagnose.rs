@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use rusqlite::ErrorCode;
 use rustix::fs::{Access, AtFlags, CWD, StatVfs, accessat, statvfs};
 use rustix::io::Errno;
 use rustix::process::{Resource, getegid, geteuid, getrlimit};
@@ -181,6 +182,12 @@ fn fix(path: &Path, read_only: bool, uid: u32, gid: u32) -> String {
         "{}; in a container the volume flag `:U`, or `--userns=keep-id`; in a systemd unit `ReadWritePaths={shown}`",
         fixes.join(", ")
     )
+}
+
+/// Whether an error of the disk only means that it is full. SQLite reports any other error of a disk where it cannot make the index
+/// of a log.
+pub(super) fn is_for_full_disk(path: &Path, error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) && is_full(directory(path))
 }
 
 /// Whether the file system of `directory` has no room for what SQLite needs.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
-use super::path::directory;
 use super::{diagnose, sqlite};
 
 /// Why an open database could not be read or written.
@@ -64,11 +63,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// The disk is full. Where SQLite cannot make the index of a log, it reports any other error of the disk.
+    /// The disk is full.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Sqlite { path, source } if sqlite::is_full(source)
-            || (source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) && diagnose::is_full(directory(path))))
+        matches!(self, Self::Sqlite { path, source }
+            if sqlite::is_full(source) || diagnose::is_for_full_disk(path, source))
     }
 }
 

@@ -20,7 +20,7 @@ use super::check::reason::Reason;
 use super::connection::is_damage;
 use super::identity::Stamp;
 use super::lock::notes::Fault;
-use super::{Library, diagnose, path};
+use super::{Library, diagnose};
 use crate::base::times::{
     DATABASE_ATTEMPT_TIMEOUT, DATABASE_BUSY_TIMEOUT, INTEGRITY_CHECK_POLL_INTERVAL,
     INTEGRITY_CHECK_REPEAT_INTERVAL, INTEGRITY_CHECK_RETRY_INTERVAL,
@@ -389,8 +389,7 @@ pub(super) fn is_for_lack(path: &Path, error: &rusqlite::Error) -> bool {
     let code = error.sqlite_extended_error_code().unwrap_or_default();
     for_lack.contains(&code)
         || (code == ffi::SQLITE_IOERR_WRITE && diagnose::has_file_size_limit())
-        || (error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
-            && diagnose::is_full(path::directory(path)))
+        || diagnose::is_for_full_disk(path, error)
 }
 
 /// The result code in a message of `integrity_check` about a page that could not be read (`checkAppendMsg` in SQLite's

@@ -77,21 +77,21 @@ pub(super) fn open(
     // Before a database is created that a wrong port would leave behind.
     let bound = bind(&config, passed?, options.runtime_directory)?;
     let runtime_directory = options.runtime_directory;
-    let library = Library::open(&config.database.path, options, stop).map_err(|error| {
-        let path = config.database.path.clone();
-        match Library::count_unopened_start(&path, runtime_directory, &error, stop) {
-            Some((starts, detail)) if starts > DAMAGED_STARTS => ServeError::Damaged { path, detail, starts },
-            _ => error.into(),
-        }
+    let path = &config.database.path;
+    let damaged = |counted: Option<(u32, String)>| {
+        let (starts, detail) = counted.filter(|(starts, _)| *starts > DAMAGED_STARTS)?;
+        Some(ServeError::Damaged { path: path.clone(), detail, starts })
+    };
+    let library = Library::open(path, options, stop).map_err(|error| {
+        let counted = Library::count_unopened_start(path, runtime_directory, &error, stop);
+        damaged(counted).unwrap_or_else(|| error.into())
     })?;
     let socket = match bound {
         Some(socket) => socket,
         None => Bound::bind(config.server.bind.get(), config.server.port)?,
     };
-    if let Some((starts, detail)) = library.count_damaged_start()
-        && starts > DAMAGED_STARTS
-    {
-        return Err(ServeError::Damaged { path: library.path().to_owned(), detail, starts });
+    if let Some(error) = damaged(library.count_damaged_start()) {
+        return Err(error);
     }
     let library = Arc::new(library);
     let (origins, file) = (resolved.origins, resolved.file);

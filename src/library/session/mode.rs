@@ -31,7 +31,7 @@ impl Library {
         }
         let mode = ask("PRAGMA journal_mode")?;
         let has_files = || connection.query_row("SELECT EXISTS (SELECT 1 FROM files)", [], |row| row.get(0));
-        // Of an empty one, such as that which this process has just made, it is no news.
+        // Not logged for an empty one, such as that which this process has just made.
         if mode == "wal" && has_files()? {
             info!(path = %self.path.display(), before, "database converted to WAL mode");
         }
