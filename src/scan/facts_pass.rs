@@ -12,11 +12,12 @@ use super::history::History;
 use super::job::{BATCH_BYTES, Context};
 use super::plan::extension_of;
 use super::progress::Phase;
-use super::read;
+use super::read::{self, Reading};
 use super::root::Beneath;
 use super::store::{self, Reread};
 use super::{Error, discover, root};
 use crate::base::times::SCAN_BATCH_AGE;
+use crate::base::timestamp::Timestamp;
 use crate::library::files::SAME_TIME;
 use crate::library::files::facts::{self, Outdated};
 use crate::library::files::writer::Writer;
@@ -134,7 +135,9 @@ impl<'a> Pass<'a> {
 fn read_again(root: &Path, row: &Outdated) -> Option<Reread> {
     let beneath = Beneath::new(root).ok()?;
     root::present(root, &row.path).ok()?.iter().find_map(|path| {
-        let reading = read::read(0, &beneath, path, &|_| false);
+        // One that is not opened is not the same.
+        let unread = Reading::new(0, 0, Timestamp::from_unix(0, 0));
+        let reading = read::read(unread, &beneath, path, &|_| false);
         let is_same = reading.size == row.size && reading.modified.distance(row.modified) <= SAME_TIME;
         let found = Reread { id: row.id, path: row.path.clone(), extension: extension_of(path), reading };
         is_same.then_some(found)

@@ -62,14 +62,9 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    fn new(index: usize, outcome: Outcome) -> Self {
-        let modified = Timestamp::from_unix(0, 0);
-        Self { index, outcome, size: 0, modified, hash: None, cut_titles: 0, share: None }
-    }
-
-    /// Whether it failed before its size was known.
-    fn is_unmeasured(&self) -> bool {
-        self.size == 0 && self.modified == Timestamp::from_unix(0, 0)
+    /// Of a file that was of this size and mtime before it is opened.
+    pub(crate) fn new(index: usize, size: u64, modified: Timestamp) -> Self {
+        Self { index, outcome: Outcome::Gone, size, modified, hash: None, cut_titles: 0, share: None }
     }
 
     /// What it takes in memory, and about what its rows take in a transaction.
@@ -160,24 +155,25 @@ pub(crate) fn start(
         let change = plan.changes.get(index)?;
         let wanted = |size| change.had_zero_tail || change.is_new && sizes.contains(&size);
         let path = plan.path(change);
-        let mut reading = catch_unwind(AssertUnwindSafe(|| read(index, &root, path, &wanted)))
+        let unread = || Reading::new(index, change.size, change.modified);
+        let mut reading = catch_unwind(AssertUnwindSafe(|| read(unread(), &root, path, &wanted)))
             .unwrap_or_else(|_| {
                 let reason = "vpo crashed while it read the file; please report this bug, with the file";
-                Reading::new(index, Outcome::Broken(reason.to_owned(), None))
+                Reading { outcome: Outcome::Broken(reason.to_owned(), None), ..unread() }
             });
-        if matches!(reading.outcome, Outcome::Broken(..) | Outcome::Unreadable(_)) && reading.is_unmeasured()
-        {
-            (reading.size, reading.modified) = (change.size, change.modified);
-        }
         reading.share = Some(budget.take(reading.measured(path)));
         progress.read();
         Some(reading)
     })
 }
 
-/// Reads one file.
-pub(crate) fn read(index: usize, root: &Beneath, path: &Path, hash_wanted: &dyn Fn(u64) -> bool) -> Reading {
-    let mut reading = Reading::new(index, Outcome::Gone);
+/// Reads one file into a new `reading`.
+pub(crate) fn read(
+    mut reading: Reading,
+    root: &Beneath,
+    path: &Path,
+    hash_wanted: &dyn Fn(u64) -> bool,
+) -> Reading {
     reading.outcome = match read_open(root, path, hash_wanted, &mut reading) {
         Ok(outcome) => outcome,
         // LOOP: a symbolic link has taken its place, or that of a directory above it.
