@@ -8,8 +8,9 @@ use std::process::{Command, Output};
 
 use rusqlite::Connection;
 use rustix::process::Signal;
+use serde_json::Value;
 
-use crate::harness::{Client, Daemon, Sandbox, eventually};
+use crate::harness::{Answer, Client, Daemon, Sandbox, eventually};
 
 /// A database as VPO makes it, optionally in WAL mode, with no file beside it.
 fn library(sandbox: &Sandbox, wal: bool) {
@@ -337,6 +338,17 @@ fn a_name_that_is_too_long_is_refused_as_such() {
     }
 }
 
+/// Waits until a check has this status and `part` in what is said of it; the answer and the check.
+#[track_caller]
+fn wait_check(address: SocketAddr, name: &str, status: &str, part: &str) -> (Answer, Value) {
+    eventually(&format!("the check {name} is {status} with {part:?}"), || {
+        let answer = Client::connect(address).get("/health");
+        let checks = answer.json()["checks"].as_array()?.clone();
+        let check = checks.into_iter().find(|check| check["name"] == name)?;
+        (check["status"] == status && check.to_string().contains(part)).then_some((answer, check))
+    })
+}
+
 #[test]
 fn a_task_that_fails_is_a_check_that_warns_until_the_cause_is_gone() {
     let sandbox = Sandbox::new();
@@ -351,15 +363,7 @@ fn a_task_that_fails_is_a_check_that_warns_until_the_cause_is_gone() {
     // The scanner cannot begin: it has roots now, and a library that it cannot write.
     fs::write(&config, format!("[library]\nroots = [{:?}]\n", sandbox.path("videos"))).expect("written");
     daemon.signal(Signal::HUP);
-    let check = |status: &'static str| {
-        eventually(&format!("the scanner's task is {status}"), || {
-            let answer = Client::connect(address).get("/health");
-            let checks = answer.json()["checks"].as_array()?.clone();
-            let check = checks.into_iter().find(|check| check["name"] == "scanner")?;
-            (check["status"] == status).then_some((answer, check))
-        })
-    };
-    let (answer, warned) = check("warn");
+    let (answer, warned) = wait_check(address, "scanner", "warn", "");
     assert_eq!((answer.status, &answer.json()["status"]), (200, &"healthy".into()));
     assert_eq!(warned["reason"], "restarting");
     let detail = warned["detail"].as_str().expect("says why");
@@ -367,7 +371,7 @@ fn a_task_that_fails_is_a_check_that_warns_until_the_cause_is_gone() {
     let metrics = Client::connect(address).get("/metrics").body;
     assert!(metrics.contains("vpo_check_status{check=\"scanner\",status=\"warn\"} 1"), "{metrics}");
     set(&sandbox, "data/library.db", 0o644);
-    check("pass");
+    wait_check(address, "scanner", "pass", "");
     assert!(daemon.stop().success());
     assert!(daemon.log().contains("check passes again check=scanner"), "{}", daemon.log());
 }
@@ -391,15 +395,9 @@ fn database_that_may_not_be_written_for_a_while_is_written_again() {
     first_scan_is_saved(&sandbox, address);
     set(&sandbox, "data/library.db", 0o444);
     sandbox.film("videos/b.mkv");
-    let scanner = |status: &'static str| {
-        eventually(&format!("the scanner is {status}"), || {
-            let checks = Client::connect(address).get("/health").json()["checks"].as_array()?.clone();
-            checks.iter().any(|check| check["name"] == "scanner" && check["status"] == status).then_some(())
-        });
-    };
-    scanner("warn");
+    wait_check(address, "scanner", "warn", "");
     set(&sandbox, "data/library.db", 0o644);
-    scanner("pass");
+    wait_check(address, "scanner", "pass", "");
     eventually("the second film is recorded", || {
         let files = Client::connect(address).get("/api/v1/files").json();
         files["files"].as_array().is_some_and(|files| files.len() == 2).then_some(())
@@ -488,17 +486,11 @@ fn an_index_of_the_log_that_may_not_be_written_for_a_while_is_a_warning() {
     let (mut daemon, address) = start(serve(&sandbox, true), &sandbox.path("data/library.db"));
     first_scan_is_saved(&sandbox, address);
     let _other = shut_index(&sandbox, "data/library.db");
-    let database = |status: &'static str, part: &str| {
-        eventually(&format!("the check of the database is {status} with {part:?}"), || {
-            let checks = Client::connect(address).get("/health").json()["checks"].as_array()?.clone();
-            let check = checks.into_iter().find(|check| check["name"] == "database")?;
-            (check["status"] == status && check.to_string().contains(part)).then_some(())
-        });
-    };
-    database("warn", "read_only");
-    database("warn", &format!("chmod u+rwX {}`", sandbox.path("data/library.db-shm").display()));
+    wait_check(address, "database", "warn", "read_only");
+    let fix = format!("chmod u+rwX {}`", sandbox.path("data/library.db-shm").display());
+    wait_check(address, "database", "warn", &fix);
     set(&sandbox, "data/library.db-shm", 0o644);
-    database("pass", "");
+    wait_check(address, "database", "pass", "");
     assert!(daemon.stop().success());
 }
 

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::scan::report::plural;
 use super::{EXIT_FAILURE, configure, database, inspect, output};
 use crate::base::signals::Stop;
-use crate::base::text::Text;
+use crate::base::text::{Text, plural};
 use crate::cli::BackupArgs;
 use crate::config::{Config, Environment};
 use crate::library::backup::{self, Error};

@@ -7,10 +7,9 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::scan::report::plural;
 use super::{EXIT_FAILURE, configure, output};
 use crate::base::signals::Stop;
-use crate::base::text::Text;
+use crate::base::text::{Text, plural};
 use crate::base::timestamp::Timestamp;
 use crate::cli::ForgetArgs;
 use crate::config::{Config, Environment};

@@ -11,10 +11,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::output::{Lines, Style};
-use super::scan::report::plural;
 use super::{EXIT_FAILURE, configure, database, inspect, output, question};
 use crate::ask::{Bounds, Cursor, Page, Question, csv};
-use crate::base::text::{Text, is_unsafe, to_json};
+use crate::base::text::{Text, is_unsafe, plural, to_json};
 use crate::cli::ListArgs;
 use crate::config::{Config, Environment};
 use crate::library::Library;

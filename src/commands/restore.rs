@@ -6,10 +6,9 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::backup::failed;
-use super::scan::report::plural;
 use super::{EXIT_FAILURE, configure, inspect, output};
 use crate::base::signals::Stop;
-use crate::base::text::Text;
+use crate::base::text::{Text, plural};
 use crate::cli::RestoreArgs;
 use crate::config::{Config, Environment};
 use crate::library::backup::{Options, Restored, restore};

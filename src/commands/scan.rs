@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{EXIT_FAILURE, EXIT_USAGE, client, configure, database, output, terminal};
 use crate::base::log::{Level, Output};
 use crate::base::signals::with_signals_blocked;
+use crate::base::text::plural;
 use crate::base::times::LOG_FLUSH_TIMEOUT;
 use crate::cli::ScanArgs;
 use crate::config::{self, Config, Environment};
@@ -167,7 +168,7 @@ fn warn_of_other_files(args: &ScanArgs, extensions: &[String]) -> bool {
     let [first, ..] = skipped[..] else { return false };
     let text = format!(
         "{} skipped, because the name is not that of a finished video (scan.extensions: {}); the first is {first}",
-        report::plural(skipped.len() as u64, "file"),
+        plural(skipped.len() as u64, "file"),
         extensions.join(", ")
     );
     let is_all = skipped.len() == args.paths.len();

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::output::{Lines, Style};
-use super::scan::report::plural;
 use super::{EXIT_FAILURE, client, configure, database, inspect, output, question};
 use crate::ask::{By, Counted, Question, terms};
 use crate::base::nearest::nearest;
 use crate::base::text::Escaped;
+use crate::base::text::plural;
 use crate::cli::{ListArgs, StatsArgs};
 use crate::config::{Config, Environment};
 use crate::library::Library;

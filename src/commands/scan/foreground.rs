@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::names::{Named, Printer};
-use super::report::{Bar, Ended, ended, incomplete, plural};
+use super::report::{Bar, Ended, ended, incomplete};
 use super::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, Part, Signals, listen, output};
-use crate::base::text::Text;
+use crate::base::text::{Text, plural};
 use crate::base::times::{
     FOREGROUND_CHECK_INTERVAL, FOREGROUND_PROGRESS_INTERVAL, FOREGROUND_STOP_TIMEOUT, SCAN_END_BUSY_TIMEOUT,
 };

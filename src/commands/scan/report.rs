@@ -11,8 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::names::{BROKEN, Printer};
 use super::{EXIT_FAILURE, output};
-pub(in crate::commands) use crate::base::text::plural;
-use crate::base::text::{Escaped, Text};
+use crate::base::text::{Escaped, Text, plural};
 use crate::cli::ScanArgs;
 use crate::library::Library;
 use crate::library::changes::{Kind, Mark};

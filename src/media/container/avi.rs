@@ -318,7 +318,7 @@ impl Header {
         (Some(end.saturating_sub(length)), data.min(length))
     }
 
-    /// Where the last chunk ends that is no padding, among `movi` and those that follow it in a RIFF chunk up to `end`.
+    /// Where the last chunk other than padding ends, among `movi` and those that follow it in a RIFF chunk up to `end`.
     fn data_end(&self, reader: &mut Reader<'_>, end: u64) -> u64 {
         let (start, size) = self.media;
         let mut at = start.saturating_sub(4) + padded(size);

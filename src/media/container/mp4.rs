@@ -139,7 +139,7 @@ struct After {
     media: u64,
     /// Media data states no size.
     is_open: bool,
-    /// The end of the last one that is no padding, or that of the file if there are more.
+    /// The end of the last one other than padding, or that of the file if there are more.
     end: u64,
 }
 

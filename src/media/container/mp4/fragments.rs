@@ -43,7 +43,7 @@ pub(crate) struct Timeline {
     pub(crate) stated: Option<u64>,
     /// How many bytes the file is shorter than its boxes or index state; `None` if its end was not seen.
     pub(crate) missing: Option<u64>,
-    /// Where the last box ends that is no padding, if all were seen.
+    /// Where the last box other than padding ends, if all were seen.
     pub(crate) media_end: Option<u64>,
     /// The size of `mfra`, once it was read.
     random_access: Option<u64>,
